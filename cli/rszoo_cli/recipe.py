@@ -1,0 +1,136 @@
+"""`rszoo recipe`: list, show, copy and check recipes."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["app"]
+
+app = typer.Typer(no_args_is_help=True, help="List, show, copy and check recipes.")
+
+Name = Annotated[str, typer.Argument(help="Name of a recipe, or a recipe file.")]
+Json = Annotated[bool, typer.Option("--json", help="Print only JSON.")]
+
+
+@app.command("ls")
+def list_recipes(as_json: Json = False) -> None:
+    """List the recipes that come with rszoo.
+
+    Example: rszoo recipe ls
+    """
+    from rszoo.training.recipe_files import OTHER, load_recipe, recipe_names
+
+    rows = []
+    for name in recipe_names():
+        file = load_recipe(name)
+        datasets = [dataset for dataset in file.content.datasets if dataset != OTHER]
+        sigmas = {sigma for dataset in file.content.datasets for sigma in file.sigmas(dataset)}
+        profiles = {p: None for dataset in datasets for p in file.profiles(dataset)}
+        rows.append(
+            {
+                "name": name,
+                "method": file.method,
+                "paper": f"{file.content.paper.authors} ({file.content.paper.year})",
+                "datasets": datasets,
+                "sigmas": sorted(sigmas),
+                "profiles": sorted(profiles),
+            }
+        )
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2))
+    else:
+        _print_table(rows)
+
+
+def _print_table(rows: list[dict[str, object]]) -> None:
+    from rich.table import Table
+
+    from rszoo_cli.console import out
+
+    table = Table("recipe", "paper", "data sets", "sigmas", "profiles")
+    for row in rows:
+        cells = [row[key] for key in ("name", "paper", "datasets", "sigmas", "profiles")]
+        table.add_row(*(" ".join(map(str, c)) if isinstance(c, list) else str(c) for c in cells))
+    out.print(table)
+
+
+@app.command("show")
+def show_recipe(
+    name: Name,
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Changes, as for train.")
+    ] = None,
+    dataset: Annotated[str, typer.Option(help="Data set, by name or path.")] = "digits",
+    sigma: Annotated[
+        list[float] | None, typer.Option(help="Noise level; repeatable. Default: all.")
+    ] = None,
+    profile: Annotated[
+        str | None, typer.Option(help="Schedule, such as short or published.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the run.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Show what a recipe comes to: every value of each run, and its digest.
+
+    Example: rszoo recipe show cat_rs --dataset mnist --sigma 0.5 train.epochs=20
+    """
+    from rszoo.training.recipe_files import load_recipe
+
+    file = load_recipe(name)
+    recipes = [
+        file.resolve(
+            dataset=dataset, sigma=one, profile=profile, overrides=overrides or (), seed=seed
+        )
+        for one in sigma or file.sigmas(dataset)
+    ]
+    if as_json:
+        rows = [{"name": r.name, "digest": r.digest, "recipe": r.model_dump()} for r in recipes]
+        typer.echo(json.dumps(rows, indent=2))
+    else:
+        texts = [f"# {r.name}\n# digest {r.digest}\n{r.to_yaml()}" for r in recipes]
+        typer.echo("---\n".join(texts), nl=False)
+
+
+@app.command("cp")
+def copy_recipe(
+    name: Name,
+    destination: Annotated[
+        Path | None, typer.Argument(help="File or folder. Default: NAME.yaml here.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
+) -> None:
+    """Copy a recipe, to edit it.
+
+    Example: rszoo recipe cp cat_rs my_cat_rs.yaml
+    """
+    from rszoo.training.recipe_files import copy_recipe as copy
+
+    typer.echo(copy(name, destination, overwrite=force))
+
+
+@app.command("validate")
+def validate_recipes(
+    files: Annotated[list[str], typer.Argument(help="Recipe files, or names of recipes.")],
+) -> None:
+    """Check recipes: every data set, sigma and profile, all problems at once.
+
+    Example: rszoo recipe validate my_cat_rs.yaml
+    """
+    from rszoo.errors import RecipeError
+    from rszoo.training.recipe_files import load_recipe
+
+    problems = []
+    for name in files:
+        try:
+            file = load_recipe(name)
+        except RecipeError as error:
+            problems += [f"{name}: {line}" for line in error.problems]
+            continue
+        found = file.problems()
+        problems += [f"{name}: {line}" for line in found]
+        if not found:
+            typer.echo(f"{name}: valid")
+    if problems:
+        raise RecipeError(problems)

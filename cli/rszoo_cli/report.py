@@ -1,0 +1,189 @@
+"""`rszoo report`: certification logs as tables, as a picture, or as JSON."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from rszoo_cli.console import err, out
+
+if TYPE_CHECKING:
+    from rszoo.evaluation.log import LogTable
+    from rszoo.evaluation.metrics import Summary
+
+__all__ = ["print_summaries", "report"]
+
+_UNKNOWN = "?"
+_PADDING = 2
+
+
+def report(
+    logs: Annotated[
+        list[Path],
+        typer.Argument(metavar="LOG...", help="Certification logs, or bundles' folders."),
+    ],
+    radii: Annotated[
+        str | None,
+        typer.Option(
+            metavar="R,R,...",
+            help="Where to give the certified accuracy, in pixel units; default: every 0.25.",
+        ),
+    ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.png", help="Draw certified accuracy against radius."),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")] = False,
+) -> None:
+    """Sum up certification logs: ACR, certified accuracy at each radius, abstentions.
+
+    Several logs are compared in one table, and in one picture.
+    Logs of the original research code (six columns) are read as well.
+
+    Example:
+
+        rszoo report runs/mnist-*-0.50 --plot curve.png
+    """
+    from rszoo.evaluation.log import read_log
+    from rszoo.evaluation.metrics import default_radii, summary
+
+    at = None if radii is None else _parse_radii(radii)
+    tables = _with_distinct_names([read_log(path) for path in logs])
+    if at is None:
+        at = max((default_radii(table) for table in tables), key=len)
+    summaries = [summary(table, at) for table in tables]
+    if json:
+        out.print_json(data=[asdict(entry) for entry in summaries])
+    else:
+        print_summaries(summaries)
+    for warning in _warnings(tables):
+        (err if json else out).print(Text(f"warning: {warning}", style="yellow"), soft_wrap=True)
+    if plot is not None:
+        from rszoo.evaluation.plot import curve
+
+        curve(tables, plot)
+        if not json:
+            out.print(Text(f"wrote {plot}"), soft_wrap=True)
+
+
+def print_summaries(summaries: Sequence["Summary"]) -> None:
+    """Print what logs say: one table of their totals, one of certified accuracy per radius."""
+    out.print(_totals(summaries))
+    out.print()
+    if len(summaries) == 1:
+        out.print(_accuracies(summaries[0]))
+    else:
+        out.print("certified accuracy in %, with its 95 % interval, at each radius\n")
+        for table in _comparisons(summaries, out.width):
+            out.print(table)
+            out.print()
+
+
+def _parse_radii(text: str) -> tuple[float, ...]:
+    try:
+        radii = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        radii = (math.nan,)
+    if not all(0.0 <= radius < math.inf for radius in radii):
+        raise typer.BadParameter(
+            f"expected numbers >= 0 such as 0.25,0.5, got {text!r}", param_hint="--radii"
+        )
+    return radii
+
+
+def _with_distinct_names(tables: list["LogTable"]) -> list["LogTable"]:
+    """Name logs by their paths where their short names would not tell them apart."""
+    names = [table.name for table in tables]
+    if len(set(names)) == len(names):
+        return tables
+    return [replace(table, name=str(table.path)) for table in tables]
+
+
+def _warnings(tables: Sequence["LogTable"]) -> Iterator[str]:
+    from rszoo.evaluation.metrics import differences
+
+    for table in tables:
+        if table.unfinished:
+            yield f"{table.path} ends in an unfinished row, which was left out"
+    differing = differences(tables)
+    if differing:
+        yield f"the logs differ in {' and '.join(differing)}: their rows do not compare models"
+
+
+def _totals(summaries: Sequence["Summary"]) -> Table:
+    from rszoo.theory.radii import floor_digits
+
+    table = _table("log", "sigma", "n", "alpha", "images", "ACR", "abstain %")
+    for entry in summaries:
+        acr = floor_digits(entry.acr, 3)
+        table.add_row(
+            Text(entry.name),
+            _UNKNOWN if entry.sigma is None else f"{entry.sigma:g}",
+            _UNKNOWN if entry.n is None else f"{entry.n:,}",
+            _UNKNOWN if entry.alpha is None else f"{entry.alpha:g}",
+            f"{entry.images:,}",
+            acr if entry.acr_se is None else f"{acr} ± {entry.acr_se:.3f}",
+            _percent(entry.abstained),
+        )
+    return table
+
+
+def _accuracies(entry: "Summary") -> Table:
+    """Return the certified accuracy of one log, a row per radius."""
+    table = _table("radius", "certified accuracy %", "95 % interval")
+    for radius, share, interval in zip(
+        entry.radii, entry.certified_accuracy, entry.intervals, strict=True
+    ):
+        table.add_row(_radius(radius), _percent(share), _interval(interval))
+    return table
+
+
+def _comparisons(summaries: Sequence["Summary"], width: int) -> Iterator[Table]:
+    """Return the certified accuracies of several logs, as many radii per table as fit."""
+    radii = [_radius(radius) for radius in summaries[0].radii]
+    cells = [
+        [
+            (_percent(share), _interval(interval))
+            for share, interval in zip(entry.certified_accuracy, entry.intervals, strict=True)
+        ]
+        for entry in summaries
+    ]
+    taken = max(len(entry.name) for entry in summaries) + _PADDING
+    widest = max(len(interval) for row in cells for _, interval in row) + _PADDING
+    fit = max(1, (width - taken) // widest)
+    for start in range(0, len(radii), fit):
+        part = slice(start, start + fit)
+        table = _table("radius", *radii[part])
+        for entry, row in zip(summaries, cells, strict=True):
+            table.add_row(
+                Text(entry.name),
+                *(Text.assemble(share, "\n", (interval, "dim")) for share, interval in row[part]),
+            )
+        yield table
+
+
+def _table(first: str, *others: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column(first, overflow="fold")
+    for other in others:
+        table.add_column(other, justify="right", no_wrap=True)
+    return table
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}"
+
+
+def _interval(interval: tuple[float, float]) -> str:
+    return f"{_percent(interval[0])}-{_percent(interval[1])}"
+
+
+def _radius(radius: float) -> str:
+    short = f"{radius:.2f}"
+    return short if float(short) == radius else repr(radius)

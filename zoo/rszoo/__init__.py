@@ -1,0 +1,49 @@
+"""rszoo: a model zoo for certified robustness by randomized smoothing.
+
+>>> import rszoo
+>>> model = rszoo.load("builtin/digits-cat_rs-0.50")            # doctest: +SKIP
+>>> model.certify(image, n0=100, n=100_000, alpha=0.001)        # doctest: +SKIP
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from rszoo.errors import DataError, IntegrityError, RecipeError, RszooError
+
+if TYPE_CHECKING:
+    from rszoo.hub.catalog import load
+    from rszoo.smoothing.certificate import ABSTAIN, Certificate, Prediction
+    from rszoo.smoothing.classifier import SmoothedClassifier
+
+__version__ = "0.1.0"
+__all__ = [
+    "ABSTAIN",
+    "Certificate",
+    "DataError",
+    "IntegrityError",
+    "Prediction",
+    "RecipeError",
+    "RszooError",
+    "SmoothedClassifier",
+    "__version__",
+    "load",
+]
+
+# Resolved on first use, so that `import rszoo` (and `rszoo --help`) does not wait for torch.
+_LAZY = {
+    "ABSTAIN": "rszoo.smoothing.certificate",
+    "Certificate": "rszoo.smoothing.certificate",
+    "Prediction": "rszoo.smoothing.certificate",
+    "SmoothedClassifier": "rszoo.smoothing.classifier",
+    "load": "rszoo.hub.catalog",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'rszoo' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,56 @@
+"""Writing a file as a whole or not at all.
+
+The content goes into a temporary file beside the target, is brought to the disk, and takes the
+target's name in one step: a reader, or a run that is killed, sees the old file or the new one.
+"""
+
+import json
+import os
+import secrets
+from pathlib import Path
+
+from rszoo.errors import RszooError
+
+__all__ = ["write_bytes_atomically", "write_json_atomically"]
+
+
+def write_bytes_atomically(path: str | Path, data: bytes) -> None:
+    """Write `data` to `path`, replacing what is there; a failure leaves the old file untouched.
+
+    Raises:
+        RszooError: the file cannot be written (no such folder, no space, no permission).
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with open(temporary, "xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        message = f"cannot write {str(path)!r}: {error.strerror}"
+        raise RszooError(message) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json_atomically(path: str | Path, value: object) -> None:
+    """Write `value` as indented JSON, keys in their order; see `write_bytes_atomically`.
+
+    Raises:
+        ValueError: a number is not finite, which JSON cannot hold.
+        RszooError: the file cannot be written.
+    """
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    write_bytes_atomically(path, f"{text}\n".encode())
+
+
+def _sync_folder(folder: Path) -> None:
+    """Bring the new name itself to the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

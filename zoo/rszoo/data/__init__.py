@@ -1,0 +1,62 @@
+"""Data sets by name, from folders and from arrays: images in [0, 1] with labels and a digest."""
+
+from pathlib import Path
+
+from rszoo.data.arrays import from_arrays, load_npz
+from rszoo.data.augment import AUGMENTATIONS
+from rszoo.data.folder import load_folder
+from rszoo.data.image_set import ImageSet, Normalization
+from rszoo.data.inputs import read_images
+from rszoo.data.known import NAMES, load_known
+from rszoo.data.root import data_root, is_default
+from rszoo.data.splits import SPLITS
+from rszoo.errors import DataError, unknown_name
+
+__all__ = [
+    "AUGMENTATIONS",
+    "ImageSet",
+    "Normalization",
+    "data_root",
+    "from_arrays",
+    "load",
+    "names",
+    "read_images",
+]
+
+
+def names() -> list[str]:
+    """Return the names of the data sets that `load` knows; it takes paths as well."""
+    return list(NAMES)
+
+
+def load(
+    name: str | Path, split: str, *, root: str | Path | None = None, download: bool = False
+) -> ImageSet:
+    """Return one split of a data set.
+
+    Args:
+        name: one of `names()`, or the path of a folder of class folders or of an `.npz` file.
+        split: "train" or "test".
+        root: where downloaded sets lie, see `data_root`.
+        download: fetch missing files; without it they are fetched only into the default root.
+
+    Raises:
+        RszooError: unknown name or split.
+        DataError: files that are missing, damaged or of the wrong form.
+    """
+    if split not in SPLITS:
+        raise unknown_name("split", split, SPLITS)
+    if name in NAMES:
+        allowed = download or is_default(root)
+        return load_known(str(name), split, root=data_root(root), download=allowed)
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return load_folder(path, split)
+    if path.suffix != ".npz" and len(path.parts) == 1:
+        raise unknown_name("data set", str(name), NAMES)
+    if path.suffix != ".npz" or not path.is_file():
+        raise DataError(
+            f"{path}: expected a folder of class folders or an .npz file, "
+            f"found {'another kind of file' if path.exists() else 'nothing'}; check the path"
+        )
+    return load_npz(path, split)

@@ -1,0 +1,103 @@
+"""The user's own inputs, from image files, folders and arrays, to images a model takes."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from rszoo.data.arrays import read_arrays, to_pixels
+from rszoo.data.decode import EXTENSIONS, files_below, open_image, pixels_of
+from rszoo.data.in_memory import unit
+from rszoo.errors import DataError
+
+_ARRAYS = frozenset((".npy", ".npz"))
+_MODES = {1: "L", 3: "RGB"}
+
+
+def read_images(
+    paths: Iterable[str | Path], *, shape: tuple[int, int, int], resize: bool = False
+) -> list[tuple[str, Tensor]]:
+    """Return the images found at `paths`, in that order, each with a name.
+
+    Args:
+        paths: image files; `.npy` or `.npz` files with images [N, C, H, W] or one image [C, H, W],
+            uint8 or floats in [0, 1] (an `.npz` file with one array, or one named "images");
+            folders, searched to any depth.
+        shape: channels, height, width that every image must have. Image files are read as grey for
+            one channel and as RGB for three.
+        resize: scale images of another height or width, bilinearly and without keeping their
+            proportions.
+
+    Returns:
+        Pairs of a name (the path; with "[i]" for the i-th image of an array) and a float32 image
+        [C, H, W] in [0, 1].
+
+    Raises:
+        DataError: nothing found, an unreadable file, or an image of another shape.
+    """
+    return [
+        (name, _fitted(image, name, shape, resize=resize))
+        for path in _files(paths)
+        for name, image in _images(path, shape[0])
+    ]
+
+
+def _files(paths: Iterable[str | Path]) -> Iterator[Path]:
+    for path in map(Path, paths):
+        if not path.exists():
+            raise DataError(f"{path}: expected an image, an array file or a folder, found nothing")
+        if not path.is_dir():
+            yield path
+            continue
+        found = files_below(path, EXTENSIONS | _ARRAYS)
+        if not found:
+            raise DataError(
+                f"{path}: expected images in this folder, found none; "
+                f"known are {', '.join(sorted(EXTENSIONS | _ARRAYS))}"
+            )
+        yield from found
+
+
+def _images(path: Path, channels: int) -> Iterator[tuple[str, Tensor]]:
+    """Yield name and image [C, H, W] (uint8 or float32) of everything in one file."""
+    if path.suffix.lower() not in _ARRAYS:
+        image = open_image(path)
+        yield str(path), pixels_of(image.convert(_MODES.get(channels, image.mode)))
+        return
+    arrays = read_arrays(path)
+    array = arrays.get("images") if len(arrays) != 1 else next(iter(arrays.values()))
+    if array is None:
+        raise DataError(
+            f"{path}: expected one array, or one named 'images', found {sorted(arrays)}; "
+            "save the images alone"
+        )
+    if array.ndim == 3:
+        yield str(path), to_pixels(array[None], where=str(path))[0]
+        return
+    for index, image in enumerate(to_pixels(array, where=str(path))):
+        yield f"{path}[{index}]", image
+
+
+def _fitted(image: Tensor, name: str, shape: Sequence[int], *, resize: bool) -> Tensor:
+    if tuple(image.shape) == tuple(shape):
+        return unit(image)
+    same_channels = image.shape[0] == shape[0]
+    if resize and same_channels:
+        size = tuple(shape[1:])
+        return F.interpolate(unit(image)[None], size, mode="bilinear", antialias=True)[0].clamp(
+            0, 1
+        )
+    remedy = (
+        "pass --resize to scale it"
+        if same_channels
+        else f"convert it to {shape[0]} channels first (--resize changes height and width only)"
+    )
+    raise DataError(
+        f"{name}: expected an image of shape {_text(shape)} (channels x height x width), "
+        f"got {_text(image.shape)}; {remedy}"
+    )
+
+
+def _text(shape: Sequence[int]) -> str:
+    return "x".join(map(str, shape))

@@ -1,0 +1,59 @@
+"""The exceptions of rszoo: one root, few children, each carrying its data as attributes.
+
+    RszooError
+    ├── RecipeError     a recipe or an override that cannot be used (.problems)
+    ├── DataError       a data set or an input that cannot be read
+    └── IntegrityError  a bundle whose content is not what its manifest says (.path)
+"""
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+__all__ = ["DataError", "IntegrityError", "RecipeError", "RszooError", "unknown_name"]
+
+
+class RszooError(Exception):
+    """Root of every error that rszoo raises on purpose; its text is meant for the user."""
+
+
+class DataError(RszooError):
+    """A data set or an input cannot be read, or has the wrong shape."""
+
+
+class RecipeError(RszooError):
+    """A recipe, or an override of one, cannot be used.
+
+    Attributes:
+        problems: one line per problem, each beginning with the path of the key.
+    """
+
+    def __init__(self, problems: Sequence[str], *, source: str | None = None) -> None:
+        self.problems = list(problems)
+        self.source = source
+        head = f"{source}: " if source else ""
+        lines = self.problems if len(self.problems) == 1 else ["", *self.problems]
+        super().__init__(head + "\n  ".join(lines))
+
+
+class IntegrityError(RszooError):
+    """A file of a bundle is missing, extra, truncated or changed.
+
+    Attributes:
+        path: the file, as named in the manifest.
+        expected: what the manifest says (a digest, a size, "absent", ...).
+        actual: what was found.
+    """
+
+    def __init__(self, path: str, *, expected: str, actual: str, hint: str) -> None:
+        self.path = path
+        self.expected = expected
+        self.actual = actual
+        super().__init__(f"{path}: expected {expected}, got {actual}; {hint}")
+
+
+def unknown_name(kind: str, name: object, known: Iterable[str]) -> RszooError:
+    """Return the error for a name that no registry knows, with the nearest one suggested."""
+    known = sorted(known)
+    near = difflib.get_close_matches(str(name), known, n=1)
+    hint = f" (did you mean {near[0]!r}?)" if near else ""
+    return RszooError(f"unknown {kind} {name!r}{hint}; expected one of {known}")

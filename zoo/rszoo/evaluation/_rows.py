@@ -1,0 +1,171 @@
+"""The text of a certification log: from a row's values to its line, and back with every check."""
+
+import csv
+import io
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rszoo.errors import DataError
+from rszoo.smoothing.certificate import ABSTAIN
+
+__all__ = ["COLUMNS", "ORIGINAL_COLUMNS", "Content", "is_correct", "line", "parse", "printable"]
+
+#: The columns of the original research code.
+ORIGINAL_COLUMNS = ("idx", "label", "predict", "radius", "correct", "time")
+
+#: The columns of a log, in order; logs of the user's own inputs have `input` as one more.
+COLUMNS = (*ORIGINAL_COLUMNS, "candidate", "votes", "n0", "n", "alpha", "sigma", "p_lower")
+
+_HEADERS = (ORIGINAL_COLUMNS, COLUMNS, (*COLUMNS, "input"))
+
+_REMEDY = "restore the file, or certify again into a new one"
+
+
+class _Field(NamedTuple):
+    """How a column is read, which values it may hold, and how to say so."""
+
+    read: Callable[[str], Any]
+    holds: Callable[[Any], bool]
+    expected: str
+
+
+_INDEX = _Field(int, lambda value: value >= 0, "an integer >= 0")
+_CLASS = _Field(int, lambda value: value >= -1, "an integer >= -1")
+_DRAWS = _Field(int, lambda value: value >= 1, "an integer >= 1")
+_TEXT = _Field(str, lambda value: True, "text")
+_FIELDS = {
+    "idx": _INDEX,
+    "label": _CLASS,
+    "predict": _CLASS,
+    "radius": _Field(float, lambda value: 0.0 <= value < math.inf, "a finite number >= 0"),
+    "correct": _Field(int, lambda value: value in (0, 1), "0 or 1"),
+    "time": _TEXT,
+    "candidate": _INDEX,
+    "votes": _INDEX,
+    "n0": _DRAWS,
+    "n": _DRAWS,
+    "alpha": _Field(float, lambda value: 0.0 < value < 1.0, "a number between 0 and 1"),
+    "sigma": _Field(float, lambda value: 0.0 < value < math.inf, "a positive finite number"),
+    "p_lower": _Field(float, lambda value: 0.0 <= value < 1.0, "a number in [0, 1)"),
+    "input": _TEXT,
+}
+
+
+@dataclass(frozen=True)
+class Content:
+    """The complete rows of a log.
+
+    Attributes:
+        columns: the names in the header; empty when not even the header is complete.
+        rows: the values of each row, in the order of the columns.
+        end: the bytes that the complete rows take; what follows is an unfinished last row.
+    """
+
+    columns: tuple[str, ...]
+    rows: list[list[Any]]
+    end: int
+
+
+def line(values: Sequence[object]) -> bytes:
+    """Return one line of a log. A float is written in full (repr), so that no radius grows."""
+    text = io.StringIO()
+    csv.writer(text, delimiter="\t", lineterminator="\n").writerow(values)
+    return text.getvalue().encode()
+
+
+def printable(name: str) -> str:
+    """Return `name` on one line, with escapes for what cannot be printed or encoded."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
+
+
+def parse(path: Path, data: bytes) -> Content:
+    """Return the rows of a log.
+
+    A last row without its line break, or with too few columns, is unfinished and left out. As
+    the time of an original log may be any text, a last row of it that lacks nothing but the line
+    break is complete.
+
+    Raises:
+        DataError: the header is not that of a log, or a row is broken; names file and line.
+    """
+    *lines, tail = data.split(b"\n")
+    if not lines:
+        header = line(_HEADERS[-1])
+        if not header.startswith(data):
+            raise _broken(path, 1, f"the header {_shown(COLUMNS)}", data)
+        return Content((), [], 0)
+    columns = tuple(_split(path, 1, lines[0]))
+    if columns not in _HEADERS:
+        raise _broken(path, 1, f"the header {_shown(COLUMNS)}", _shown(columns))
+    end = len(data) - len(tail)
+    if columns == ORIGINAL_COLUMNS and tail.count(b"\t") == len(columns) - 1:
+        lines, end = [*lines, tail], len(data)
+    elif len(lines) > 1 and len(_split(path, len(lines), lines[-1])) < len(columns):
+        end -= len(lines.pop()) + 1
+    rows = [
+        _read_row(path, number, columns, content)
+        for number, content in enumerate(lines[1:], start=2)
+    ]
+    _check_unique(path, [row[0] for row in rows])
+    return Content(columns, rows, end)
+
+
+def _split(path: Path, number: int, content: bytes) -> list[str]:
+    """Return the texts of one line's columns."""
+    try:
+        text = content.decode().removesuffix("\r")
+        return next(csv.reader([text], delimiter="\t", strict=True), [])
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise _broken(path, number, "tab-separated text in UTF-8", content) from error
+
+
+def _read_row(path: Path, number: int, columns: tuple[str, ...], content: bytes) -> list[Any]:
+    """Return the checked values of one line."""
+    texts = _split(path, number, content)
+    if len(texts) != len(columns):
+        raise _broken(path, number, f"{len(columns)} columns", len(texts))
+    values = [
+        _value(path, number, name, text) for name, text in zip(columns, texts, strict=True)
+    ]
+    _, label, predict, _, correct, *_ = values
+    if correct != is_correct(label, predict):
+        expected = f"correct={is_correct(label, predict):d} for {label=}, {predict=}"
+        raise _broken(path, number, expected, correct)
+    return values
+
+
+def _value(path: Path, number: int, name: str, text: str) -> Any:  # noqa: ANN401
+    """Return the checked value of one field."""
+    field = _FIELDS[name]
+    try:
+        value = field.read(text)
+    except ValueError:
+        value = None
+    if value is None or not field.holds(value):
+        raise _broken(path, number, f"{name} to be {field.expected}", text)
+    return value
+
+
+def is_correct(label: int, predict: int) -> bool:
+    """Return whether a prediction counts as right: an abstention never does."""
+    return predict != ABSTAIN and predict == label
+
+
+def _check_unique(path: Path, indices: list[int]) -> None:
+    """Refuse a log that holds an input twice."""
+    lines: dict[int, int] = {}
+    for number, idx in enumerate(indices, start=2):
+        if idx in lines:
+            raise _broken(path, number, "each idx once", f"{idx} as in line {lines[idx]}")
+        lines[idx] = number
+
+
+def _broken(path: Path, number: int, expected: str, got: object) -> DataError:
+    return DataError(f"{path}, line {number}: expected {expected}, got {got!r}; {_REMEDY}")
+
+
+def _shown(columns: Sequence[str]) -> str:
+    return " ".join(columns)

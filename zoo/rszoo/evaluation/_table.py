@@ -1,0 +1,106 @@
+"""Reading a certification log as columns."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rszoo.errors import DataError
+from rszoo.evaluation._protocol import protocol_path, read_protocol
+from rszoo.evaluation._rows import ORIGINAL_COLUMNS, Content, parse
+
+__all__ = ["LogTable", "read_log"]
+
+_LOG_OF_BUNDLE = "certificates.tsv"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LogTable:
+    """A log as columns, one entry per row, in the order of the file.
+
+    Attributes:
+        name: the log in tables and legends: the file's name, or that of its bundle.
+        path: the file.
+        protocol: the content of the JSON file beside the log; None without one.
+        unfinished: the file ends in an unfinished row, which was left out.
+        idx: index of the input in its data set.
+        label: true class, or NO_LABEL.
+        predict: certified class, or ABSTAIN.
+        radius: certified L2 radius, pixel units; of a wrong prediction too.
+        correct: predict is the true class, and not ABSTAIN.
+        candidate, votes, n0, n, alpha, sigma, p_lower: see `Certificate`; None for the logs of
+            the original research code, which do not hold them.
+        input: name of each input; None for data sets.
+    """
+
+    name: str
+    path: Path
+    protocol: dict[str, Any] | None
+    unfinished: bool
+    idx: NDArray[np.int64]
+    label: NDArray[np.int64]
+    predict: NDArray[np.int64]
+    radius: NDArray[np.float64]
+    correct: NDArray[np.bool_]
+    candidate: NDArray[np.int64] | None = None
+    votes: NDArray[np.int64] | None = None
+    n0: NDArray[np.int64] | None = None
+    n: NDArray[np.int64] | None = None
+    alpha: NDArray[np.float64] | None = None
+    sigma: NDArray[np.float64] | None = None
+    p_lower: NDArray[np.float64] | None = None
+    input: tuple[str, ...] | None = None
+
+    def __len__(self) -> int:
+        return len(self.idx)
+
+
+def read_log(path: str | Path) -> LogTable:
+    """Read a log of rszoo or of the original research code (six columns).
+
+    Args:
+        path: the log, or a bundle's folder, which holds its log as certificates.tsv.
+
+    Raises:
+        DataError: the file cannot be read, or a row is broken; names the file and the line.
+    """
+    path = Path(path)
+    if path.is_dir():
+        path = path / _LOG_OF_BUNDLE
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"cannot read the log {str(path)!r}: {error.strerror}") from error
+    content = parse(path, data)
+    beside = protocol_path(path)
+    foreign = content.columns == ORIGINAL_COLUMNS or not beside.exists()
+    return LogTable(
+        name=_name(path),
+        path=path,
+        protocol=None if foreign else read_protocol(beside),
+        unfinished=content.end < len(data),
+        **_arrays(content),
+    )
+
+
+def _arrays(content: Content) -> dict[str, Any]:
+    """Return the columns of `LogTable` from the rows."""
+    columns = content.columns or ORIGINAL_COLUMNS
+    values = {name: [row[i] for row in content.rows] for i, name in enumerate(columns)}
+    del values["time"]
+    names = values.pop("input", None)
+    integers = {"idx", "label", "predict", "candidate", "votes", "n0", "n"}
+    arrays: dict[str, Any] = {
+        name: np.array(column, dtype=np.int64 if name in integers else np.float64)
+        for name, column in values.items()
+    }
+    arrays["correct"] = arrays["correct"].astype(bool)
+    return {**arrays, "input": None if names is None else tuple(names)}
+
+
+def _name(path: Path) -> str:
+    if path.name == _LOG_OF_BUNDLE:
+        return path.resolve().parent.name
+    return path.stem if path.suffix == ".tsv" else path.name

@@ -1,0 +1,186 @@
+"""Certification logs: one tab-separated row per input, written as soon as it is certified.
+
+The first six columns are those of the original research code (Cohen et al., 2019,
+https://github.com/locuslab/smoothing); the others hold the counts, so that every radius can be
+recomputed. `radius` and `p_lower` are stored in full, never rounded. Beside the log lies its
+protocol, a JSON file that says what was certified, and how.
+
+A row counts as written once its line break is in the file. A run that is killed therefore leaves
+at most one unfinished row, the last, which reading leaves out and resuming cuts off.
+"""
+
+import fcntl
+import io
+import json
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from rszoo._files import write_json_atomically
+from rszoo.errors import RszooError
+from rszoo.evaluation._protocol import check_replaceable, check_same, protocol_path
+from rszoo.evaluation._rows import COLUMNS, Content, is_correct, line, parse, printable
+from rszoo.evaluation._table import LogTable, read_log
+from rszoo.smoothing.certificate import Certificate
+
+__all__ = ["COLUMNS", "NO_LABEL", "CertificationLog", "LogTable", "protocol_path", "read_log"]
+
+#: The label of an input whose class is not known: one of the user's own.
+NO_LABEL = -1
+
+
+class CertificationLog:
+    """A log open for appending, by this process alone; a context manager.
+
+    Attributes:
+        path: the file.
+        done: the indices of the inputs in it.
+    """
+
+    def __init__(self, file: io.FileIO, path: Path, content: Content) -> None:
+        """Use `CertificationLog.open`."""
+        self.path = path
+        self.done: set[int] = {row[0] for row in content.rows}
+        self._file = file
+        self._columns = content.columns
+
+    @classmethod
+    def open(
+        cls, path: str | Path, protocol: Mapping[str, Any], *, resume: bool
+    ) -> "CertificationLog":
+        """Start a log, or continue one.
+
+        Args:
+            path: the file; its folder is made if need be.
+            protocol: what is certified and how, as JSON values; stored beside the log.
+            resume: continue the log that is there (and start one if there is none): complete
+                rows are kept, an unfinished last row is cut off.
+
+        Raises:
+            RszooError: there is a log already and `resume` is False; the log there was made
+                under another protocol; another process is writing it; it cannot be written.
+            DataError: what is there is not a log, or a row of it is broken.
+        """
+        path = Path(path)
+        # Through JSON and back, so that it compares equal with what a file holds.
+        protocol = json.loads(json.dumps(protocol, allow_nan=False))
+        check_replaceable(path, protocol)
+        file = _open_locked(path)
+        try:
+            data = file.readall()
+            if data and not resume:
+                raise RszooError(
+                    f"expected a new file, got {path}, which exists; continue it with --resume, "
+                    "or name another one with --out"
+                )
+            content = parse(path, data)
+            if content.columns:
+                check_same(path, protocol)
+            else:
+                write_json_atomically(protocol_path(path), protocol)
+            file.truncate(content.end)
+        except BaseException:
+            file.close()
+            raise
+        return cls(file, path, content)
+
+    def append(
+        self,
+        idx: int,
+        label: int,
+        certificate: Certificate,
+        seconds: float,
+        input: str | None = None,
+    ) -> None:
+        """Write one row; when this returns, the row survives a kill of the process.
+
+        Args:
+            idx: index of the input, not in the log yet.
+            label: true class, or NO_LABEL.
+            certificate: what was certified.
+            seconds: time spent on it.
+            input: name of the input; given for all rows of a log or for none. Characters that
+                cannot be printed are stored as escapes.
+
+        Raises:
+            ValueError: the index is in the log, or `input` is given for some rows only.
+            RszooError: the row cannot be written.
+        """
+        columns = COLUMNS if input is None else (*COLUMNS, "input")
+        if idx in self.done:
+            raise ValueError(f"expected an index that is not in the log, got {idx=}")
+        if self._columns not in ((), columns):
+            raise ValueError(f"expected rows with the columns {self._columns}, got {input=}")
+        row = _row(idx, label, certificate, seconds)
+        if input is not None:
+            row.append(printable(input))
+        self._write(line(row) if self._columns else line(columns) + line(row))
+        self._columns = columns
+        self.done.add(int(idx))
+
+    def close(self) -> None:
+        """Close the file and let other processes write it."""
+        self._file.close()
+
+    def __enter__(self) -> "CertificationLog":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _write(self, data: bytes) -> None:
+        """Write all of `data`; the file is not buffered, so nothing stays behind in memory."""
+        rest = memoryview(data)
+        try:
+            while rest:
+                rest = rest[self._file.write(rest) :]
+        except OSError as error:
+            raise RszooError(
+                f"cannot write {str(self.path)!r}: {error.strerror}; once that is mended, "
+                "continue with --resume"
+            ) from error
+
+
+def _row(idx: int, label: int, certificate: Certificate, seconds: float) -> list[object]:
+    """Return the values of `COLUMNS`, as plain Python numbers: their text is then their repr."""
+    return [
+        int(idx),
+        int(label),
+        int(certificate.label),
+        float(certificate.radius),
+        int(is_correct(label, certificate.label)),
+        timedelta(seconds=seconds),
+        int(certificate.candidate),
+        int(certificate.votes),
+        int(certificate.n0),
+        int(certificate.n),
+        float(certificate.alpha),
+        float(certificate.sigma),
+        float(certificate.p_lower),
+    ]
+
+
+def _open_locked(path: Path) -> io.FileIO:
+    """Open for reading and appending; the lock lives as long as the file is open."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = open(path, "a+b", buffering=0)
+    except OSError as error:
+        raise RszooError(f"cannot write {str(path)!r}: {error.strerror}") from error
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        file.close()
+        raise RszooError(
+            f"{path} is being written by another process; wait for it to end, or name another "
+            "log with --out"
+        ) from error
+    file.seek(0)
+    return file

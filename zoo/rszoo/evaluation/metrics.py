@@ -1,0 +1,148 @@
+"""Numbers that sum up a certification log.
+
+Over all N rows of a log, abstentions and wrong predictions included:
+
+    ACR                       (1/N) * sum of radius_i * correct_i
+    certified accuracy at r   (1/N) * #{i : correct_i and radius_i >= r}
+
+as in Cohen et al. (2019), https://github.com/locuslab/smoothing, code/analyze.py, and
+Zhai et al. (2020), https://arxiv.org/abs/2001.02378. The ACR grows with n and alpha without any
+change of the model: quote both with it, and compare only logs of the same inputs.
+"""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+from rszoo.errors import DataError
+from rszoo.evaluation.log import NO_LABEL, LogTable
+from rszoo.smoothing.certificate import ABSTAIN
+from rszoo.theory.bounds import clopper_pearson_interval
+from rszoo.theory.radii import largest_radius
+
+__all__ = ["Summary", "default_radii", "differences", "summary"]
+
+_CONFIDENCE = 0.95
+_STEP = 0.25
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """What a log says about its model.
+
+    Attributes:
+        name: the log.
+        images: number of rows.
+        sigma, n, alpha: of the certificates; None where the log does not say, or where they are
+            not the same in all rows.
+        acr: average certified radius, pixel units.
+        acr_se: its standard error over the images; None for a single image.
+        clean: certified accuracy at radius 0: right and not abstained.
+        abstained: share of abstentions.
+        radii: where the certified accuracy is given.
+        certified_accuracy: share at each radius, in [0, 1].
+        intervals: exact binomial interval of each at 95 % confidence, for the images being a
+            random sample.
+    """
+
+    name: str
+    images: int
+    sigma: float | None
+    n: int | None
+    alpha: float | None
+    acr: float
+    acr_se: float | None
+    clean: float
+    abstained: float
+    radii: tuple[float, ...]
+    certified_accuracy: tuple[float, ...]
+    intervals: tuple[tuple[float, float], ...]
+
+
+def summary(log: LogTable, radii: Sequence[float] | None = None) -> Summary:
+    """Return the metrics of a log.
+
+    Args:
+        log: at least one row.
+        radii: where to give the certified accuracy, each >= 0, pixel units; see `default_radii`.
+
+    Raises:
+        DataError: the log has no rows, or no true labels.
+        ValueError: a radius is negative or not finite.
+    """
+    _check_labelled(log)
+    radii = default_radii(log) if radii is None else tuple(float(r) for r in radii)
+    if not all(0.0 <= r < math.inf for r in radii):
+        raise ValueError(f"expected finite radii >= 0, got {radii=}")
+    images = len(log)
+    gained = log.radius * log.correct
+    counts = [int((log.correct & (log.radius >= r)).sum()) for r in radii]
+    return Summary(
+        name=log.name,
+        images=images,
+        sigma=_common(log.sigma),
+        n=_common(log.n),
+        alpha=_common(log.alpha),
+        acr=float(gained.mean()),
+        acr_se=float(gained.std(ddof=1)) / math.sqrt(images) if images > 1 else None,
+        clean=float(log.correct.mean()),
+        abstained=float((log.predict == ABSTAIN).mean()),
+        radii=radii,
+        certified_accuracy=tuple(count / images for count in counts),
+        intervals=tuple(
+            clopper_pearson_interval(count, images, 1.0 - _CONFIDENCE) for count in counts
+        ),
+    )
+
+
+def default_radii(log: LogTable) -> tuple[float, ...]:
+    """Return 0, 0.25, 0.5, ... up to the largest radius that can occur in a log.
+
+    That is what n unanimous draws certify; a log that does not hold n, alpha and sigma goes as
+    far as its own largest radius.
+    """
+    largest = float(log.radius.max(initial=0.0))
+    if log.n is not None and log.alpha is not None and log.sigma is not None:
+        budgets = set(zip(log.n.tolist(), log.alpha.tolist(), log.sigma.tolist(), strict=True))
+        largest = max(largest_radius(*budget) for budget in budgets)
+    return tuple(_STEP * i for i in range(math.floor(largest / _STEP) + 1))
+
+
+def differences(logs: Sequence[LogTable]) -> list[str]:
+    """Return in which of "inputs", "n" and "alpha" logs differ: such rows do not compare models.
+
+    A log that does not say its n or alpha differs from one that does.
+    """
+    data = {json.dumps(log.protocol.get("data")) for log in logs if log.protocol is not None}
+    inputs = {_inputs(log) for log in logs}
+    found = {
+        "inputs": len(data) > 1 or len(inputs) > 1,
+        "n": len({_common(log.n) for log in logs}) > 1,
+        "alpha": len({_common(log.alpha) for log in logs}) > 1,
+    }
+    return [name for name, differ in found.items() if differ]
+
+
+def _inputs(log: LogTable) -> frozenset[tuple[int, int]]:
+    """Return which inputs a log lists, with their true classes."""
+    return frozenset(zip(log.idx.tolist(), log.label.tolist(), strict=True))
+
+
+def _common(column: NDArray[Any] | None) -> Any:  # noqa: ANN401
+    """Return the one value of a column; None without the column, or when its rows differ."""
+    values = set() if column is None else set(column.tolist())
+    return values.pop() if len(values) == 1 else None
+
+
+def _check_labelled(log: LogTable) -> None:
+    if len(log) == 0:
+        raise DataError(f"{log.path}: expected at least one row, got none; certify something first")
+    if (log.label == NO_LABEL).all():
+        raise DataError(
+            f"{log.path}: expected rows with true labels, got only inputs of your own (label "
+            f"{NO_LABEL}): without the true class, accuracy and ACR are not defined"
+        )

@@ -1,0 +1,107 @@
+"""The curve of certified accuracy against radius, as papers on randomized smoothing show it."""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MultipleLocator
+from numpy.typing import NDArray
+
+from rszoo._files import write_bytes_atomically
+from rszoo.errors import RszooError
+from rszoo.evaluation.log import LogTable
+from rszoo.evaluation.metrics import summary
+from rszoo.theory.radii import floor_digits
+
+__all__ = ["curve", "steps"]
+
+# The palette of Okabe and Ito (2008), https://jfly.uni-koeln.de/color/, which readers with any
+# kind of colour blindness can tell apart; a grey stands for its yellow, too pale for lines.
+_COLOURS = (
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#000000",
+    "#E69F00",
+    "#56B4E9",
+    "#7F7F7F",
+)
+# Dashes as well, for print in grey; the two of a kind differ much in lightness.
+_DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1)), (0, (6, 1.5, 1.5, 1.5)))
+
+
+def curve(logs: Sequence[LogTable], path: str | Path) -> None:
+    """Draw certified accuracy against radius, one exact step curve per log, as a PNG.
+
+    Args:
+        logs: 1 to 8 logs with true labels.
+        path: the picture, ending in .png; written as a whole or not at all.
+
+    Raises:
+        RszooError: too many logs for one picture, another ending, or the file cannot be written.
+        DataError: a log has no rows or no true labels.
+    """
+    path = Path(path)
+    if not 1 <= len(logs) <= len(_COLOURS):
+        raise RszooError(
+            f"expected 1 to {len(_COLOURS)} logs in one picture, got {len(logs)}; plot fewer"
+        )
+    if path.suffix.lower() != ".png":
+        raise RszooError(f"expected a picture's name ending in .png, got {str(path)!r}")
+    labels = [_label(log) for log in logs]
+    picture = io.BytesIO()
+    _figure(logs, labels).savefig(picture, format="png", dpi=200)
+    write_bytes_atomically(path, picture.getvalue())
+
+
+def steps(log: LogTable) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the corners of a log's curve: y[i] holds for radii in (x[i-1], x[i]].
+
+    Returns:
+        Radii, from 0 to the largest certified one (twice: there the curve falls to 0), and the
+        share of all inputs that are certified and right at each.
+    """
+    gained = np.sort(log.radius[log.correct])
+    radii = np.unique(np.concatenate([[0.0], gained]))
+    shares = (len(gained) - np.searchsorted(gained, radii, side="left")) / len(log)
+    return np.append(radii, radii[-1]), np.append(shares, 0.0)
+
+
+def _figure(logs: Sequence[LogTable], labels: Sequence[str]) -> Figure:
+    many = len(logs) > 3
+    figure = Figure(figsize=(5.6, 4.6 if many else 3.8), layout="constrained")
+    axes = figure.add_subplot()
+    for i, log in enumerate(logs):
+        axes.plot(
+            *steps(log),
+            drawstyle="steps-pre",
+            color=_COLOURS[i],
+            linestyle=_DASHES[i % len(_DASHES)],
+            linewidth=1.6,
+            clip_on=False,
+            label=labels[i],
+        )
+    axes.set_xlabel("$L_2$ radius (pixels in [0, 1])")
+    axes.set_ylabel("certified accuracy")
+    axes.set_xlim(left=0.0)
+    axes.set_ylim(0.0, 1.0)
+    axes.yaxis.set_major_locator(MultipleLocator(0.2))
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(color="0.9", linewidth=0.6)
+    axes.set_axisbelow(True)
+    style = {"frameon": False, "fontsize": "small", "handlelength": 3.2}
+    if many:
+        figure.legend(loc="outside lower center", ncols=2, **style)
+    else:
+        axes.legend(loc="best", **style)
+    return figure
+
+
+def _label(log: LogTable) -> str:
+    """Return a log's legend; matplotlib would take a dollar for mathematics and hide a "_..."."""
+    name = log.name.replace("$", r"\$")
+    hidden = " " if name.startswith("_") else ""
+    return f"{hidden}{name} (ACR {floor_digits(summary(log, ()).acr, 3)})"

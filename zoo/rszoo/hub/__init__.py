@@ -1,0 +1,1 @@
+"""Model bundles: a folder that holds a model together with its evidence."""

@@ -1,0 +1,227 @@
+"""Bundles on disk: written whole or not at all, checked before anything in them is used.
+
+    config.json         what the model is
+    model.safetensors   its weights; no pickle is ever read
+    recipe.yaml         the resolved recipe that made it
+    certificates.tsv    evidence: one row per certified input (once certified)
+    certificates.json   the protocol of the evidence
+    manifest.json       sha256 and size of every other file, and the bundle's origin
+"""
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rszoo.errors import IntegrityError, RszooError
+from rszoo.hub.config import BundleConfig
+from rszoo.hub.manifest import MANIFEST, Manifest
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from rszoo.smoothing.classifier import SmoothedClassifier
+
+__all__ = ["Bundle", "add_evidence", "open_bundle", "write_bundle"]
+
+CONFIG = "config.json"
+WEIGHTS = "model.safetensors"
+RECIPE = "recipe.yaml"
+EVIDENCE = "certificates.tsv"
+PROTOCOL = "certificates.json"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle whose files have been checked.
+
+    Attributes:
+        path: its folder.
+        config: what the model is.
+        manifest: its files and origin.
+    """
+
+    path: Path
+    config: BundleConfig
+    manifest: Manifest
+
+    @property
+    def weights_digest(self) -> str:
+        """sha256 of the weights: equal digests mean equal models."""
+        return self.manifest.files[WEIGHTS].sha256
+
+    @property
+    def recipe(self) -> Path:
+        """The resolved recipe."""
+        return self.path / RECIPE
+
+    @property
+    def evidence(self) -> Path | None:
+        """The certification log, or None when the bundle is not certified."""
+        return self.path / EVIDENCE if EVIDENCE in self.manifest.files else None
+
+    def network(self) -> "nn.Module":
+        """Return the base network with its weights, in eval mode, on the CPU.
+
+        Raises:
+            RszooError: the weights do not fit the architecture.
+        """
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        network = untrained_network(self.config)
+        try:
+            network.load_state_dict(load_file(self.path / WEIGHTS), strict=True)
+        except (RuntimeError, SafetensorError) as error:
+            raise RszooError(
+                f"{self.path / WEIGHTS}: expected the weights of {self.config.architecture}, got "
+                f"others: {error}"
+            ) from error
+        return network.eval()
+
+    def classifier(
+        self, *, device: str | None = None, precision: str = "auto"
+    ) -> "SmoothedClassifier":
+        """Return the smoothed classifier, ready to predict and certify.
+
+        Raises:
+            RszooError: unknown device or precision, or weights that do not fit.
+        """
+        from rszoo.smoothing.classifier import SmoothedClassifier
+
+        return SmoothedClassifier(
+            self.network(),
+            sigma=self.config.sigma,
+            num_classes=len(self.config.class_names),
+            input_shape=self.config.input_shape,
+            class_names=self.config.class_names,
+            device=device,
+            precision=precision,
+        )
+
+
+def untrained_network(config: BundleConfig) -> "nn.Module":
+    """Return the network of a config with fresh weights."""
+    from rszoo import networks
+
+    options = dict(config.architecture)
+    return networks.build(
+        options.pop("name"),
+        input_shape=config.input_shape,
+        num_classes=len(config.class_names),
+        normalization=config.normalization,
+        **options,
+    )
+
+
+def open_bundle(folder: str | Path) -> Bundle:
+    """Check a bundle and return it; nothing of it is used before it has been checked.
+
+    Raises:
+        RszooError: there is no such folder, or its config is not a bundle's.
+        IntegrityError: a file is corrupt, truncated, extra or missing.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise RszooError(f"expected a bundle folder, got {str(folder)!r}: no such folder")
+    manifest = Manifest.read(folder)
+    manifest.check(folder)
+    for name in (CONFIG, WEIGHTS, RECIPE):
+        if name not in manifest.files:
+            raise IntegrityError(
+                name, expected="a file of the bundle", actual="none", hint="make the bundle again"
+            )
+    return Bundle(folder, BundleConfig.read(folder / CONFIG), manifest)
+
+
+def write_bundle(
+    folder: str | Path,
+    *,
+    config: BundleConfig,
+    network: "nn.Module",
+    recipe: str,
+    origin: Mapping[str, Any],
+    replace: bool = False,
+) -> Bundle:
+    """Write a bundle; it appears under its name only when it is complete.
+
+    Args:
+        folder: where; its parent is made.
+        config: what the model is.
+        network: the trained network, its normalisation inside.
+        recipe: text of the resolved recipe.
+        origin: what the manifest says of the bundle's origin.
+        replace: replace an existing bundle.
+
+    Raises:
+        RszooError: the folder exists and `replace` is false.
+    """
+    from safetensors.torch import save_file
+
+    folder = Path(folder)
+    if folder.exists() and not replace:
+        raise RszooError(f"expected a new folder, got {str(folder)!r}, which exists")
+    with _replacing(folder) as draft:
+        # No metadata: with two keys or more the bytes of a safetensors file are not reproducible.
+        weights = {key: value.contiguous().cpu() for key, value in network.state_dict().items()}
+        save_file(weights, draft / WEIGHTS)
+        (draft / CONFIG).write_text(config.to_json(), encoding="utf-8")
+        (draft / RECIPE).write_text(recipe, encoding="utf-8")
+        _write_manifest(draft, dict(origin))
+    return open_bundle(folder)
+
+
+def add_evidence(bundle: Bundle, *, log: Path, protocol: Path) -> Bundle:
+    """Put a finished certification log into its bundle, replacing an older one.
+
+    Raises:
+        RszooError: the bundle's folder cannot be written.
+    """
+    with _replacing(bundle.path) as draft:
+        for name in bundle.manifest.files:
+            shutil.copyfile(bundle.path / name, draft / name)
+        shutil.copyfile(log, draft / EVIDENCE)
+        shutil.copyfile(protocol, draft / PROTOCOL)
+        _write_manifest(draft, bundle.manifest.origin)
+    return open_bundle(bundle.path)
+
+
+def _write_manifest(draft: Path, origin: dict[str, Any]) -> None:
+    text = Manifest.of(draft, origin=origin).to_json()
+    (draft / MANIFEST).write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def _replacing(folder: Path) -> Iterator[Path]:
+    """Give a fresh folder beside `folder`, which takes its place when the block ends well."""
+    token = secrets.token_hex(4)
+    draft = folder.with_name(f".{folder.name}.{token}.new")
+    try:
+        draft.mkdir(parents=True)
+        yield draft
+        for path in draft.iterdir():
+            _sync(path)
+        _sync(draft)
+        if folder.exists():
+            old = folder.with_name(f".{folder.name}.{token}.old")
+            os.replace(folder, old)
+            os.replace(draft, folder)
+            shutil.rmtree(old)
+        else:
+            os.replace(draft, folder)
+    except OSError as error:
+        raise RszooError(f"cannot write {str(folder)!r}: {error.strerror}") from error
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,114 @@
+"""`manifest.json`: the sha256 and size of every file of a bundle, and where the bundle comes from."""
+
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from rszoo.errors import IntegrityError
+
+__all__ = ["MANIFEST", "Manifest", "file_digest"]
+
+MANIFEST = "manifest.json"
+
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_HINT = "the bundle is damaged or was changed by hand; fetch or make it again"
+
+
+class FileEntry(BaseModel):
+    """One file of a bundle."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    sha256: str
+    size: int
+
+
+class Manifest(BaseModel):
+    """Every file of a bundle but this one, and the bundle's origin.
+
+    Attributes:
+        format: version of this layout.
+        files: file name -> digest and size.
+        origin: versions, git commit, digests of recipe and data, MLflow run.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: int = 1
+    files: dict[str, FileEntry]
+    origin: dict[str, Any]
+
+    @classmethod
+    def of(cls, folder: Path, *, origin: dict[str, Any]) -> "Manifest":
+        """Return the manifest of the files that lie in `folder`."""
+        paths = sorted(path for path in folder.iterdir() if path.name != MANIFEST)
+        files = {
+            path.name: FileEntry(sha256=file_digest(path), size=path.stat().st_size)
+            for path in paths
+        }
+        return cls(files=files, origin=origin)
+
+    def to_json(self) -> str:
+        """Return the text of `manifest.json`."""
+        return json.dumps(self.model_dump(mode="json"), indent=2) + "\n"
+
+    @classmethod
+    def read(cls, folder: Path) -> "Manifest":
+        """Read the manifest of a bundle; nothing else of the bundle is touched.
+
+        Raises:
+            IntegrityError: it is missing or unreadable, or names a file outside the bundle.
+        """
+        path = folder / MANIFEST
+        if not path.is_file():
+            raise IntegrityError(MANIFEST, expected="a file", actual="none", hint=_HINT)
+        try:
+            manifest = cls.model_validate_json(path.read_bytes())
+        except ValidationError as error:
+            raise IntegrityError(
+                MANIFEST, expected="a manifest of format 1", actual="other content", hint=_HINT
+            ) from error
+        for name in manifest.files:
+            if not _PLAIN_NAME.fullmatch(name) or name == MANIFEST:
+                raise IntegrityError(
+                    MANIFEST, expected="plain file names", actual=repr(name), hint=_HINT
+                )
+        return manifest
+
+    def check(self, folder: Path) -> None:
+        """Compare a bundle's files with the manifest.
+
+        Raises:
+            IntegrityError: a file is missing, extra, a link, of another size, or changed.
+        """
+        found = {path.name for path in folder.iterdir()} - {MANIFEST}
+        for name in sorted(found - self.files.keys()):
+            raise IntegrityError(name, expected="no such file", actual="a file", hint=_HINT)
+        for name, entry in self.files.items():
+            path = folder / name
+            if not path.is_file() or path.is_symlink():
+                actual = "a link" if path.is_symlink() else "none"
+                raise IntegrityError(name, expected="a file", actual=actual, hint=_HINT)
+            size = path.stat().st_size
+            if size != entry.size:
+                raise IntegrityError(
+                    name, expected=f"{entry.size} bytes", actual=f"{size} bytes", hint=_HINT
+                )
+            digest = file_digest(path)
+            if digest != entry.sha256:
+                raise IntegrityError(
+                    name, expected=f"sha256 {entry.sha256}", actual=digest, hint=_HINT
+                )
+
+
+def file_digest(path: Path) -> str:
+    """Return the sha256 of a file, as hex."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

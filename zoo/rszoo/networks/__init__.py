@@ -1,0 +1,93 @@
+"""Networks by name, with their input normalisation inside.
+
+A network takes images in [0, 1], so that noise and radii are in pixel units, and normalises them
+itself. The registry is the folder `architectures`: one file per architecture, the file's name is
+the network's name, and each file defines one function `build(*, input_shape, num_classes,
+<options>)`.
+"""
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from rszoo.errors import RszooError, unknown_name
+from rszoo.networks import architectures
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["ChannelStatistics", "build", "names", "options"]
+
+_GIVEN = {"input_shape", "num_classes"}
+
+
+class ChannelStatistics(Protocol):
+    """Anything with one mean and one standard deviation per channel, in pixel units."""
+
+    @property
+    def mean(self) -> Sequence[float]: ...
+    @property
+    def std(self) -> Sequence[float]: ...
+
+
+def names() -> list[str]:
+    """Return the names that `build` knows, sorted."""
+    return sorted(module.name for module in pkgutil.iter_modules(architectures.__path__))
+
+
+def options(name: str) -> dict[str, inspect.Parameter]:
+    """Return the options of the architecture `name`, each with its type and default.
+
+    Raises:
+        RszooError: no architecture has this name.
+    """
+    parameters = inspect.signature(_architecture(name)).parameters
+    return {key: value for key, value in parameters.items() if key not in _GIVEN}
+
+
+def build(
+    name: str,
+    *,
+    input_shape: tuple[int, int, int],
+    num_classes: int,
+    normalization: ChannelStatistics | None = None,
+    **network_options: Any,  # noqa: ANN401  # forwarded to a signature that rejects unknown keys
+) -> "nn.Sequential":
+    """Return `Sequential(normalisation, network)` with fresh weights.
+
+    Args:
+        name: one of `names()`.
+        input_shape: channels, height, width of one image.
+        num_classes: number of logits.
+        normalization: per-channel mean and standard deviation; None leaves images as they are.
+        **network_options: the architecture's own options, see `options`.
+
+    Returns:
+        A module from images [B, C, H, W] in [0, 1] to logits [B, num_classes]. Its state dict
+        holds the network alone, every key beginning with "1.", as in the checkpoints of the
+        original research code.
+
+    Raises:
+        RszooError: unknown name or option, or a shape that the architecture cannot take.
+    """
+    from torch import nn
+
+    from rszoo.networks.normalize import Normalize
+
+    allowed = options(name)
+    unknown = sorted(set(network_options) - set(allowed))
+    if unknown:
+        raise RszooError(f"network {name!r} has no options {unknown}; it takes {sorted(allowed)}")
+    network = _architecture(name)(
+        input_shape=input_shape, num_classes=num_classes, **network_options
+    )
+    first = nn.Identity() if normalization is None else Normalize(normalization)
+    return nn.Sequential(first, network)
+
+
+def _architecture(name: str) -> Any:  # noqa: ANN401
+    if name not in names():
+        raise unknown_name("network", name, names())
+    return importlib.import_module(f"{architectures.__name__}.{name}").build

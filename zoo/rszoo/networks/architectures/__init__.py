@@ -1,0 +1,1 @@
+"""One file per architecture; the file's name is the network's name."""

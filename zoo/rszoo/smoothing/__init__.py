@@ -1,0 +1,1 @@
+"""From a network to a certificate: noise and votes, predict, certify."""

@@ -1,0 +1,92 @@
+"""What a smoothed classifier says about one input. Free of torch, so that logs can use it."""
+
+from dataclasses import dataclass
+
+from rszoo.theory.bounds import clopper_pearson_lower
+from rszoo.theory.radii import certified_radius
+
+__all__ = ["ABSTAIN", "Certificate", "Prediction", "certificate_from_votes"]
+
+#: The label of an answer that could not be given with the confidence asked for.
+ABSTAIN = -1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Certificate:
+    """The answer of CERTIFY for one input, with the evidence it rests on.
+
+    Attributes:
+        label: the certified class, or `ABSTAIN`.
+        radius: certified L2 radius, in pixel units with images in [0, 1]; 0 when abstaining.
+        p_lower: lower confidence bound on the probability of `candidate` under noise.
+        candidate: the class selected on the first `n0` draws.
+        votes: how many of the `n` estimation draws fell on `candidate`.
+        n0, n: draws for selection, draws for estimation.
+        alpha: probability that the statement is wrong.
+        sigma: standard deviation of the noise.
+    """
+
+    label: int
+    radius: float
+    p_lower: float
+    candidate: int
+    votes: int
+    n0: int
+    n: int
+    alpha: float
+    sigma: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """The answer of PREDICT for one input.
+
+    Attributes:
+        label: the smoothed classifier's class, or `ABSTAIN`.
+        votes, runner_up_votes: draws on the most and on the second most frequent class.
+        p_value: of the test that these two classes are equally likely.
+        n: draws.
+        alpha: probability that `label` is not the smoothed classifier's class.
+        sigma: standard deviation of the noise.
+    """
+
+    label: int
+    votes: int
+    runner_up_votes: int
+    p_value: float
+    n: int
+    alpha: float
+    sigma: float
+
+
+def certificate_from_votes(
+    candidate: int, votes: int, *, n0: int, n: int, alpha: float, sigma: float
+) -> Certificate:
+    """Return what `votes` of `n` fresh draws on `candidate` certify.
+
+    Guarantee:
+        With probability at least 1 - alpha over the draws: the certificate abstains, or the
+        smoothed classifier answers `label` at every point closer than `radius`. It assumes that
+        the `n` draws are independent of each other and of the choice of `candidate`.
+
+    Raises:
+        ValueError: counts, alpha or sigma out of range.
+
+    >>> certificate_from_votes(3, 1000, n0=100, n=1000, alpha=0.001, sigma=0.25).label
+    3
+    >>> certificate_from_votes(3, 500, n0=100, n=1000, alpha=0.001, sigma=0.25).label
+    -1
+    """
+    p_lower = clopper_pearson_lower(votes, n, alpha)
+    certified = p_lower >= 0.5
+    return Certificate(
+        label=candidate if certified else ABSTAIN,
+        radius=certified_radius(p_lower, sigma) if certified else 0.0,
+        p_lower=p_lower,
+        candidate=candidate,
+        votes=votes,
+        n0=n0,
+        n=n,
+        alpha=alpha,
+        sigma=sigma,
+    )

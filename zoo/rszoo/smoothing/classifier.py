@@ -1,0 +1,216 @@
+"""The smoothed classifier g(x) = argmax_c P(f(x + e) = c), e ~ N(0, sigma^2 I).
+
+PREDICT and CERTIFY of Cohen, Rosenfeld and Kolter (2019), Certified Adversarial Robustness via
+Randomized Smoothing, https://arxiv.org/abs/1902.02918, section 3.2.
+"""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from rszoo.errors import DataError
+from rszoo.networks.execution import resolve_device, resolve_precision
+from rszoo.smoothing.certificate import (
+    ABSTAIN,
+    Certificate,
+    Prediction,
+    certificate_from_votes,
+)
+from rszoo.smoothing.noise import Stream
+from rszoo.smoothing.votes import count_votes
+from rszoo.theory.bounds import majority_p_value
+
+__all__ = ["SmoothedClassifier"]
+
+T = TypeVar("T")
+
+
+class SmoothedClassifier:
+    """A network, and the noise it is smoothed with.
+
+    What is certified is the function that is evaluated: this network, in this precision, under
+    this noise. `predict` and `certify` use the same.
+
+    Attributes:
+        network: the base network; maps images in [0, 1] to logits (it normalises inside).
+        sigma: standard deviation of the noise, in pixel units.
+        num_classes: number of classes.
+        input_shape: shape of one input, or None when any shape is accepted.
+        class_names: names of the classes, or None.
+        device: where the network runs.
+        precision: "float32" or "bfloat16".
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        sigma: float,
+        num_classes: int,
+        input_shape: tuple[int, ...] | None = None,
+        class_names: tuple[str, ...] | None = None,
+        device: str | torch.device | None = None,
+        precision: str = "auto",
+    ) -> None:
+        """Wrap a network; it is moved to `device` (None: a GPU if there is one).
+
+        Raises:
+            RszooError: unknown device or precision.
+            ValueError: sigma or num_classes out of range.
+        """
+        if not 0.0 < sigma < float("inf"):
+            raise ValueError(f"expected a positive finite sigma, got {sigma=}")
+        if num_classes < 2:
+            raise ValueError(f"expected num_classes >= 2, got {num_classes=}")
+        self.device = resolve_device(device)
+        self.precision = resolve_precision(precision, self.device)
+        self.network = network.to(self.device, memory_format=torch.channels_last)
+        self.sigma = sigma
+        self.num_classes = num_classes
+        self.input_shape = input_shape
+        self.class_names = class_names
+
+    def __repr__(self) -> str:
+        return (
+            f"SmoothedClassifier(sigma={self.sigma}, num_classes={self.num_classes}, "
+            f"input_shape={self.input_shape}, device={str(self.device)!r}, "
+            f"precision={self.precision!r})"
+        )
+
+    def certify(
+        self,
+        x: Tensor,
+        *,
+        n0: int = 100,
+        n: int = 100_000,
+        alpha: float = 0.001,
+        seed: int = 0,
+        on_progress: Callable[[int], None] | None = None,
+    ) -> Certificate | list[Certificate]:
+        """Certify one input `[C, H, W]`, or each input of a batch `[B, C, H, W]`.
+
+        Guarantee:
+            For each input, with probability at least 1 - alpha over the noise: the certificate
+            abstains, or g(x') = label for every x' with ||x' - x||_2 < radius. Inputs must not
+            have been chosen with knowledge of `seed`. The statement is about real arithmetic in
+            x + e: rounding of that sum to float32 is not covered. It says nothing about whether
+            the label is correct.
+
+        Args:
+            x: float input(s) in the units of sigma (images in [0, 1]).
+            n0: draws for selecting the class, at least 1.
+            n: fresh draws for bounding its probability, at least 1.
+            alpha: failure probability per input, in (0, 1).
+            seed: the noise of an input depends on (seed, input) alone.
+            on_progress: called with the number of new draws as they are done.
+
+        Returns:
+            A `Certificate`; for a batch a list of them, in order.
+
+        Raises:
+            DataError: x has the wrong type or shape, or is not finite.
+            ValueError: n0, n or alpha out of range.
+        """
+        _check_draws(n0=n0, n=n, alpha=alpha)
+
+        def one(image: Tensor) -> Certificate:
+            selection = self._votes(image, n0, Stream.SELECTION, seed, on_progress)
+            candidate = selection.index(max(selection))
+            votes = self._votes(image, n, Stream.ESTIMATION, seed, on_progress)
+            return certificate_from_votes(
+                candidate, votes[candidate], n0=n0, n=n, alpha=alpha, sigma=self._applied_sigma
+            )
+
+        return self._map(one, x)
+
+    def predict(
+        self,
+        x: Tensor,
+        *,
+        n: int = 1000,
+        alpha: float = 0.001,
+        seed: int = 0,
+        on_progress: Callable[[int], None] | None = None,
+    ) -> Prediction | list[Prediction]:
+        """Evaluate the smoothed classifier at one input, or at each input of a batch.
+
+        Guarantee:
+            For each input, with probability at least 1 - alpha over the noise: the prediction
+            abstains, or its label is g(x). No radius follows.
+
+        Args and errors are those of `certify`.
+        """
+        _check_draws(n=n, alpha=alpha)
+
+        def one(image: Tensor) -> Prediction:
+            votes = self._votes(image, n, Stream.PREDICTION, seed, on_progress)
+            top, runner_up = sorted(votes, reverse=True)[:2]
+            p_value = majority_p_value(top, runner_up)
+            return Prediction(
+                label=votes.index(top) if p_value <= alpha else ABSTAIN,
+                votes=top,
+                runner_up_votes=runner_up,
+                p_value=p_value,
+                n=n,
+                alpha=alpha,
+                sigma=self._applied_sigma,
+            )
+
+        return self._map(one, x)
+
+    @property
+    def _applied_sigma(self) -> float:
+        # The noise is scaled in float32: 0.12 becomes 0.1199999973, and so does the radius.
+        return min(self.sigma, float(torch.tensor(self.sigma, dtype=torch.float32)))
+
+    def _votes(
+        self,
+        image: Tensor,
+        draws: int,
+        stream: Stream,
+        seed: int,
+        on_progress: Callable[[int], None] | None,
+    ) -> list[int]:
+        return count_votes(
+            self.network,
+            image,
+            sigma=self.sigma,
+            draws=draws,
+            stream=stream,
+            seed=seed,
+            num_classes=self.num_classes,
+            precision=self.precision,
+            on_progress=on_progress,
+        )
+
+    def _map(self, one: Callable[[Tensor], T], x: Tensor) -> T | list[T]:
+        x = self._checked(x)
+        single = x.shape == self.input_shape if self.input_shape else x.ndim in (1, 3)
+        return one(x) if single else [one(image) for image in x]
+
+    def _checked(self, x: Tensor) -> Tensor:
+        if not isinstance(x, Tensor) or not x.is_floating_point():
+            kind = x.dtype if isinstance(x, Tensor) else type(x).__name__
+            raise DataError(
+                f"expected a float tensor with pixels in [0, 1], got {kind}; "
+                "divide bytes by 255 first"
+            )
+        shape = tuple(x.shape)
+        if self.input_shape and self.input_shape not in (shape, shape[1:]):
+            raise DataError(
+                f"expected input of shape {self.input_shape} or a batch of such, got {shape}"
+            )
+        if not self.input_shape and x.ndim not in (1, 2, 3, 4):
+            raise DataError(f"expected an input [C, H, W] or a batch of such, got {shape}")
+        if not bool(torch.isfinite(x).all()):
+            raise DataError("expected finite pixels, got NaN or infinity")
+        return x.detach().to(self.device, torch.float32)
+
+
+def _check_draws(*, n: int, alpha: float, n0: int = 1) -> None:
+    if n0 < 1 or n < 1:
+        raise ValueError(f"expected n0 >= 1 and n >= 1, got {n0=}, {n=}")
+    if not 0.0 < alpha < 1.0:
+        raise ValueError(f"expected 0 < alpha < 1, got {alpha=}")

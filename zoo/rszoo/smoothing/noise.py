@@ -1,0 +1,79 @@
+"""All Gaussian noise is drawn here: for certification by chunks, for training by copies.
+
+Certification noise is a function of (seed, input, chunk) alone. Sharding, resuming, the number of
+inputs and the engine therefore cannot change a count (on one kind of device: CPU and CUDA
+generators differ). The input enters by a digest of its pixels, not by its place in a list.
+"""
+
+import hashlib
+from enum import IntEnum
+
+import torch
+from torch import Tensor
+
+__all__ = ["CHUNK", "SCHEME", "Stream", "gaussian_copies", "input_seed", "standard_normal_chunk"]
+
+#: Draws per chunk: the unit in which noise is seeded, and in which work can be divided.
+CHUNK = 1000
+
+#: Written into every certification log: a change of the scheme changes every count.
+SCHEME = f"sha256-fmix32-{CHUNK}"
+
+
+class Stream(IntEnum):
+    """The first chunk of each use of noise: uses never share a draw (10^9 draws apart)."""
+
+    SELECTION = 0
+    ESTIMATION = 1 << 20
+    PREDICTION = 2 << 20
+    TARGETS = 3 << 20
+
+
+def input_seed(x: Tensor, seed: int) -> int:
+    """Return 32 bits that depend on the pixels and shape of one input, and on `seed`."""
+    pixels = x.detach().to("cpu", torch.float32).contiguous()
+    digest = hashlib.sha256(f"{seed}:{tuple(x.shape)}:".encode())
+    digest.update(memoryview(pixels.numpy()).cast("B"))
+    return int.from_bytes(digest.digest()[:4], "little")
+
+
+def _mix(k: int) -> int:
+    """Return the 32-bit finaliser of MurmurHash3: a bijection, so that no two chunks collide."""
+    k ^= k >> 16
+    k = k * 0x85EBCA6B & 0xFFFFFFFF
+    k ^= k >> 13
+    k = k * 0xC2B2AE35 & 0xFFFFFFFF
+    return k ^ k >> 16
+
+
+def standard_normal_chunk(
+    shape: torch.Size, *, input_seed: int, chunk: int, device: torch.device
+) -> Tensor:
+    """Return the `CHUNK` standard normal draws of one chunk, float32 `[CHUNK, *shape]`.
+
+    Images (`[C, H, W]`) come in channels-last memory, which the convolutions want.
+
+    Guarantee:
+        Within one input all chunks are seeded differently. torch's CPU generator uses only 32
+        bits of a seed, so the seeds are 32-bit numbers and distinct by construction.
+    """
+    generator = torch.Generator(device=device).manual_seed(input_seed ^ _mix(chunk))
+    if len(shape) == 3:
+        channels, height, width = shape
+        noise = torch.empty((CHUNK, height, width, channels), device=device)
+        return noise.normal_(generator=generator).permute(0, 3, 1, 2)
+    return torch.empty((CHUNK, *shape), device=device).normal_(generator=generator)
+
+
+def gaussian_copies(x: Tensor, m: int, sigma: float) -> Tensor:
+    """Return m independent noise tensors for a batch, `[m, *x.shape]`, for training.
+
+    Drawn in float32 from the global generator, which the training loop seeds. Copies come first,
+    so that `(x + noise).flatten(0, 1)` is one batch of m * B noisy images (in channels-last
+    memory, when they are images).
+    """
+    if x.ndim == 4:
+        batch, channels, height, width = x.shape
+        noise = torch.randn((m * batch, height, width, channels), device=x.device)
+        return noise.permute(0, 3, 1, 2).unflatten(0, (m, batch)).mul_(sigma)
+    return torch.randn((m, *x.shape), device=x.device).mul_(sigma)

@@ -1,0 +1,94 @@
+"""Exact confidence bounds for a binomial proportion (Clopper and Pearson, 1934).
+
+X ~ Bin(n, p) is observed as k. The one-sided lower bound at level alpha is the p for which
+P(X >= k) = alpha, which is the alpha-quantile of Beta(k, n - k + 1).
+"""
+
+from scipy.special import betainc, betaincinv
+
+__all__ = ["clopper_pearson_interval", "clopper_pearson_lower", "majority_p_value"]
+
+# betaincinv is right to about 1e-14 relative; the bound is moved down by more than that, so that
+# the arithmetic can only cost radius, never add to it.
+_ROUNDING = 2.0**-40
+
+
+def _check(successes: int, trials: int, alpha: float) -> None:
+    if trials < 1:
+        raise ValueError(f"expected trials >= 1, got {trials=}")
+    if not 0 <= successes <= trials:
+        raise ValueError(f"expected 0 <= successes <= trials, got {successes=}, {trials=}")
+    if not 0.0 < alpha < 1.0:
+        raise ValueError(f"expected 0 < alpha < 1, got {alpha=}")
+
+
+def clopper_pearson_lower(successes: int, trials: int, alpha: float) -> float:
+    """Return the one-sided lower confidence bound on a binomial proportion.
+
+    Guarantee:
+        For every p, P(bound <= p) >= 1 - alpha when `successes` ~ Bin(trials, p): the bound
+        exceeds the truth with probability at most alpha, without any approximation. The trials
+        must be independent, and nothing about them (their number, which event counts as a
+        success) may have been chosen by looking at them.
+
+        | successes | bound             |
+        |-----------|-------------------|
+        | 0         | 0                 |
+        | trials    | alpha^(1/trials)  |
+
+    Args:
+        successes: number of successes, in [0, trials].
+        trials: number of independent trials, at least 1.
+        alpha: failure probability, in (0, 1).
+
+    Returns:
+        The bound, in [0, 1), rounded down.
+
+    Raises:
+        ValueError: an argument is out of range.
+
+    >>> round(clopper_pearson_lower(100_000, 100_000, 0.001), 9)
+    0.999930925
+    """
+    _check(successes, trials, alpha)
+    if successes == 0:
+        return 0.0
+    return float(betaincinv(successes, trials - successes + 1, alpha)) * (1.0 - _ROUNDING)
+
+
+def clopper_pearson_interval(successes: int, trials: int, alpha: float) -> tuple[float, float]:
+    """Return the two-sided exact interval at confidence 1 - alpha (alpha / 2 on either side).
+
+    Guarantee:
+        For every p, the interval holds p with probability at least 1 - alpha.
+
+    Args:
+        successes: number of successes, in [0, trials].
+        trials: number of independent trials, at least 1.
+        alpha: failure probability of the interval, in (0, 1).
+
+    Raises:
+        ValueError: an argument is out of range.
+
+    >>> clopper_pearson_interval(0, 10, 0.05)[0]
+    0.0
+    """
+    _check(successes, trials, alpha)
+    lower = clopper_pearson_lower(successes, trials, alpha / 2)
+    return lower, 1.0 - clopper_pearson_lower(trials - successes, trials, alpha / 2)
+
+
+def majority_p_value(top: int, runner_up: int) -> float:
+    """Return the p-value of the two-sided test that two classes are equally likely.
+
+    Under the hypothesis, `top` of the `top + runner_up` draws that fell on either class is
+    Bin(top + runner_up, 1/2) (Hung and Fithian, 2019; used by PREDICT of Cohen et al., 2019).
+
+    >>> majority_p_value(5, 0)
+    0.0625
+    """
+    if top < runner_up:
+        raise ValueError(f"expected top >= runner_up, got {top=}, {runner_up=}")
+    if top == runner_up:
+        return 1.0
+    return min(1.0, 2.0 * float(betainc(top, runner_up + 1, 0.5)))

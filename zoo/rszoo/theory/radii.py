@@ -1,0 +1,73 @@
+"""From a bound on a probability to an L2 radius (Cohen, Rosenfeld and Kolter, 2019, Theorem 1).
+
+Let g(x) = argmax_c P(f(x + e) = c) with e ~ N(0, sigma^2 I). If P(f(x + e) = c) >= p > 1/2, then
+g(x') = c for every x' with ||x' - x||_2 < sigma * Phi^-1(p).
+"""
+
+import math
+from decimal import ROUND_FLOOR, Decimal
+
+from scipy.special import ndtri
+
+from rszoo.theory.bounds import clopper_pearson_lower
+
+__all__ = ["certified_radius", "floor_digits", "largest_radius"]
+
+# ndtri is right to a few units in the last place; see bounds.py.
+_ROUNDING = 2.0**-40
+
+
+def certified_radius(p_lower: float, sigma: float) -> float:
+    """Return sigma * Phi^-1(p_lower), rounded down; 0 when p_lower <= 1/2.
+
+    Guarantee:
+        If `p_lower` does not exceed the true probability of the class under N(0, sigma^2 I)
+        noise, no perturbation of L2 norm below the returned radius changes the smoothed
+        classifier's answer. The theorem holds for any measurable base classifier; it is about
+        exact real arithmetic in x + e.
+
+        | p_lower | radius |
+        |---------|--------|
+        | <= 1/2  | 0      |
+        | 1       | refused: no finite sample supports it |
+
+    Args:
+        p_lower: lower bound on the probability of the class, in [0, 1).
+        sigma: standard deviation of the noise, in pixel units, positive and finite.
+
+    Raises:
+        ValueError: an argument is out of range.
+
+    >>> round(certified_radius(0.8413447, 0.5), 6)
+    0.5
+    """
+    if not 0.0 <= p_lower < 1.0:
+        raise ValueError(f"expected 0 <= p_lower < 1, got {p_lower=}")
+    if not (sigma > 0.0 and math.isfinite(sigma)):
+        raise ValueError(f"expected a positive finite sigma, got {sigma=}")
+    if p_lower <= 0.5:
+        return 0.0
+    return sigma * float(ndtri(p_lower)) * (1.0 - _ROUNDING)
+
+
+def largest_radius(n: int, alpha: float, sigma: float) -> float:
+    """Return the radius certified when all n draws agree: no certificate can be larger.
+
+    >>> round(largest_radius(100_000, 0.001, 0.5), 4)
+    1.9057
+    """
+    return certified_radius(clopper_pearson_lower(n, n, alpha), sigma)
+
+
+def floor_digits(value: float, digits: int) -> str:
+    """Return `value` with `digits` decimals, rounded down (towards minus infinity).
+
+    Every radius that is printed passes through here: a printed radius is never larger than the
+    one that was certified.
+
+    >>> floor_digits(1.90576, 2), floor_digits(0.3, 1)
+    ('1.90', '0.2')
+    """
+    # Decimal(float) is exact: 0.3 is a little less than 3/10, so one decimal of it is 0.2.
+    step = Decimal(1).scaleb(-digits)
+    return str(Decimal(value).quantize(step, rounding=ROUND_FLOOR))

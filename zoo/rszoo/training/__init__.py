@@ -1,0 +1,1 @@
+"""From a recipe to a tracked run and a model bundle."""

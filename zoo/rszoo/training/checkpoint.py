@@ -1,0 +1,74 @@
+"""The state of an unfinished training on disk: written whole or not at all, after every epoch."""
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from rszoo._files import write_bytes_atomically
+from rszoo.errors import RszooError
+
+__all__ = ["TrainingState", "load_checkpoint", "save_checkpoint"]
+
+
+@dataclass
+class TrainingState:
+    """What changes while training.
+
+    Attributes:
+        network: the network that is trained.
+        optimizer: its optimiser.
+        epoch: completed epochs.
+    """
+
+    network: nn.Module
+    optimizer: Optimizer
+    epoch: int = 0
+
+
+def save_checkpoint(path: Path, state: TrainingState, *, facts: dict[str, str]) -> None:
+    """Replace the checkpoint atomically.
+
+    Args:
+        path: the checkpoint file.
+        state: what to save.
+        facts: what the training is (recipe digest, data digest); checked when loading.
+    """
+    buffer = io.BytesIO()
+    content = {
+        "facts": facts,
+        "epoch": state.epoch,
+        "network": state.network.state_dict(),
+        "optimizer": state.optimizer.state_dict(),
+    }
+    torch.save(content, buffer)
+    write_bytes_atomically(path, buffer.getvalue())
+
+
+def load_checkpoint(path: Path, state: TrainingState, *, facts: dict[str, str]) -> None:
+    """Restore `state` from a checkpoint of the same training.
+
+    Raises:
+        RszooError: the file cannot be read, or belongs to another recipe or other data.
+    """
+    try:
+        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        found = content["facts"]
+    except Exception as error:
+        raise RszooError(
+            f"{path}: expected a training checkpoint, got an unreadable file; "
+            "start again with --overwrite"
+        ) from error
+    differing = sorted(key for key in facts if found.get(key) != facts[key])
+    if differing:
+        raise RszooError(
+            f"{path}: expected a checkpoint of this training, got one with another "
+            f"{' and another '.join(differing)}; use another --out, or --overwrite"
+        )
+    state.network.load_state_dict(content["network"])
+    state.optimizer.load_state_dict(content["optimizer"])
+    state.epoch = content["epoch"]

@@ -1,0 +1,186 @@
+"""The one training loop. It knows nothing of methods, files or tracking.
+
+Every random choice of an epoch (order, augmentation, noise) follows from (seed, epoch, rank), so
+that training resumed after any epoch is the uninterrupted training.
+"""
+
+import hashlib
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.optim import SGD, AdamW, Optimizer
+
+from rszoo.data import ImageSet
+from rszoo.errors import RszooError
+from rszoo.networks.execution import autocast, evaluation_mode
+from rszoo.smoothing.noise import gaussian_copies
+from rszoo.training.checkpoint import TrainingState
+from rszoo.training.distributed import Processes
+from rszoo.training.recipe import TrainSpec
+from rszoo.training.schedule import learning_rate
+
+__all__ = ["Epoch", "build_optimizer", "fit", "noisy_accuracy"]
+
+# A GPU is asked whether the loss is finite only now and then: asking makes it wait.
+_STEPS_BETWEEN_CHECKS = 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class Epoch:
+    """What one epoch came to.
+
+    Attributes:
+        number: completed epochs, from 1.
+        loss: mean training loss.
+        lr: learning rate of the last step.
+        images_per_second: training images (not noise copies) per second, over all processes.
+    """
+
+    number: int
+    loss: float
+    lr: float
+    images_per_second: float
+
+
+def build_optimizer(network: nn.Module, train: TrainSpec) -> Optimizer:
+    """Return the optimiser that a recipe asks for."""
+    if train.optimizer == "sgd":
+        return SGD(
+            network.parameters(),
+            lr=train.lr,
+            momentum=train.momentum,
+            nesterov=train.nesterov,
+            weight_decay=train.weight_decay,
+            fused=True,
+        )
+    return AdamW(network.parameters(), lr=train.lr, weight_decay=train.weight_decay, fused=True)
+
+
+def _seed(*parts: int | str) -> int:
+    return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:8], "little") >> 1
+
+
+def _order(size: int, batch_size: int, *, seed: int, processes: Processes) -> Tensor:
+    """Return this process's share of a shuffled epoch: whole batches, each dealt out evenly."""
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.randperm(size, generator=generator)
+    steps = max(1, size // batch_size)
+    batches = order[: steps * batch_size].view(steps, -1)
+    return batches[:, processes.rank :: processes.world].flatten()
+
+
+def fit(
+    state: TrainingState,
+    loss: Callable[..., Tensor],
+    images: ImageSet,
+    *,
+    train: TrainSpec,
+    sigma: float,
+    seed: int,
+    precision: str,
+    per_example: Sequence[Tensor] = (),
+    processes: Processes = Processes(),  # noqa: B008  (frozen)
+    on_step: Callable[[], None] = lambda: None,
+) -> Iterator[Epoch]:
+    """Train from `state.epoch` to the last epoch; yield after each one.
+
+    Args:
+        state: network (on its device) and optimiser; advanced in place.
+        loss: a method's loss with its weights bound (`rszoo.methods.load`).
+        images: the training set, on the network's device.
+        train: the recipe's `train` block.
+        sigma: noise level.
+        seed: run seed.
+        precision: "float32" or "bfloat16", for the network; noise and losses are float32.
+        per_example: what the method needs beyond images and labels, each `[N, ...]`.
+        processes: who trains together; `train.batch_size` is the total of all.
+        on_step: called after every step.
+
+    Raises:
+        RszooError: the batch cannot be dealt out evenly, or the loss is not finite.
+    """
+    batch_size = min(train.batch_size, len(images))
+    if batch_size % processes.world:
+        raise RszooError(
+            f"expected a batch size that {processes.world} processes can share evenly, "
+            f"got {batch_size}; change train.batch_size"
+        )
+    steps = len(images) // batch_size
+    device = next(state.network.parameters()).device
+    state.network.train()
+    for epoch in range(state.epoch, train.epochs):
+        started = time.perf_counter()
+        order = _order(
+            len(images), batch_size, seed=_seed(seed, epoch, "order"), processes=processes
+        )
+        torch.manual_seed(_seed(seed, epoch, "noise", processes.rank))
+        augmentation = torch.Generator().manual_seed(
+            _seed(seed, epoch, "augment", processes.rank)
+        )
+        batches = images.batches(
+            order, batch_size // processes.world, augment=train.augment, generator=augmentation
+        )
+        total = torch.zeros((), dtype=torch.float64, device=device)
+        lr = train.lr
+        for step, (indices, x, y) in enumerate(batches):
+            progress = (epoch * steps + step + 1) / (train.epochs * steps)
+            lr = learning_rate(train, epoch=epoch, progress=progress)
+            for group in state.optimizer.param_groups:
+                group["lr"] = lr
+            with autocast(device, precision):
+                value = loss(
+                    state.network,
+                    x.contiguous(memory_format=torch.channels_last),
+                    y,
+                    *(values[indices] for values in per_example),
+                    sigma=sigma,
+                    progress=progress,
+                )
+            state.optimizer.zero_grad(set_to_none=True)
+            value.backward()
+            processes.average_gradients(state.network)
+            if train.clip_norm is not None:
+                nn.utils.clip_grad_norm_(state.network.parameters(), train.clip_norm)
+            total += value.detach()
+            last = step == steps - 1
+            if device.type == "cpu" or last or step % _STEPS_BETWEEN_CHECKS == 0:
+                _check_finite(total, step=epoch * steps + step + 1, epoch=epoch + 1)
+            state.optimizer.step()
+            on_step()
+        state.epoch = epoch + 1
+        mean = processes.sum(total / (steps * processes.world)).item()
+        seconds = time.perf_counter() - started
+        yield Epoch(
+            number=epoch + 1,
+            loss=mean,
+            lr=lr,
+            images_per_second=steps * batch_size / seconds,
+        )
+
+
+def _check_finite(total: Tensor, *, step: int, epoch: int) -> None:
+    if not math.isfinite(total.item()):
+        raise RszooError(
+            f"expected a finite loss, got {total.item()} by step {step} (epoch {epoch}); the last "
+            "checkpoint is intact: lower train.lr, or set train.clip_norm, and train again"
+        )
+
+
+@torch.inference_mode()
+def noisy_accuracy(
+    network: nn.Module, images: ImageSet, *, sigma: float, seed: int, precision: str
+) -> float:
+    """Return the accuracy under one noise draw per image: monitored, never used to choose."""
+    device = next(network.parameters()).device
+    right = torch.zeros((), dtype=torch.int64, device=device)
+    cuda = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(cuda), evaluation_mode(network), autocast(device, precision):
+        torch.manual_seed(_seed(seed, "accuracy"))
+        for _, x, y in images.batches(torch.arange(len(images)), 250):
+            noisy = x + gaussian_copies(x, 1, sigma)[0]
+            right += (network(noisy).argmax(1) == y).sum()
+    return right.item() / len(images)

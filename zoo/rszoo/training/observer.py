@@ -1,0 +1,24 @@
+"""What a training tells whoever watches it. The command line draws it; here nothing happens."""
+
+from rszoo.training.loop import Epoch
+
+__all__ = ["Observer"]
+
+
+class Observer:
+    """Told of the progress of a training; a subclass shows it."""
+
+    def note(self, text: str) -> None:
+        """Something worth one line."""
+
+    def started(self, task: str, *, total: int, done: int, unit: str) -> None:
+        """A task of `total` units began, `done` of them earlier."""
+
+    def advanced(self, amount: int = 1) -> None:
+        """So many more units of the current task are done."""
+
+    def finished_epoch(self, epoch: Epoch, *, noisy_accuracy: float) -> None:
+        """An epoch ended."""
+
+    def ended(self) -> None:
+        """The current task ended."""

@@ -1,0 +1,40 @@
+"""Where a result comes from: versions, the commit of the code, the machine's kind."""
+
+import platform
+import subprocess
+from pathlib import Path
+
+import torch
+
+import rszoo
+
+__all__ = ["environment"]
+
+
+def environment() -> dict[str, str]:
+    """Return the versions that a result depends on, and the git commit of a checkout."""
+    return {
+        "rszoo": rszoo.__version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "git_commit": _git_commit() or "not a git checkout",
+    }
+
+
+def _git_commit() -> str | None:
+    """Return the commit this package is at, with "+changes" when files differ from it."""
+    package = Path(rszoo.__file__).parent
+    root = package.parents[1]
+    if not (root / ".git").exists() or not (root / "zoo" / "rszoo").is_dir():
+        return None
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    try:
+        changed = git("status", "--porcelain", "--untracked-files=no")
+        return git("rev-parse", "HEAD") + ("+changes" if changed else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None

@@ -1,0 +1,141 @@
+"""What a recipe file may hold, and how its layers are merged.
+
+A later layer wins, key by key; a layer that names another network replaces the whole `network`
+section, because options belong to one architecture. The values themselves are judged only when
+they are merged (`rszoo.training.recipe`).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+from pydantic import Field, field_validator
+
+from rszoo.training.recipe import Count, Section, Sigma
+from rszoo.training.recipe_problems import show
+
+__all__ = ["Content", "DataSet", "Profile", "Values", "contradictions", "merge"]
+
+
+class Paper(Section):
+    """The publication that a method comes from."""
+
+    title: str
+    authors: str
+    year: int
+    url: str
+
+
+class Values(Section):
+    """One layer: the sections of a recipe, each with some of its keys."""
+
+    network: dict[str, Any] = Field(default={})
+    weights: dict[str, Any] = Field(default={})
+    train: dict[str, Any] = Field(default={})
+    targets: dict[str, Any] | None = Field(default={})
+    certify: dict[str, Any] = Field(default={})
+
+    def layer(self) -> dict[str, Any]:
+        """Return the sections that the file gives."""
+        given = self.model_fields_set & set(Values.model_fields)
+        return {key: getattr(self, key) for key in Values.model_fields if key in given}
+
+
+class Profile(Values):
+    """A layer with further values per sigma."""
+
+    per_sigma: dict[float, Values] = Field(default={})
+
+    @field_validator("per_sigma", mode="before")
+    @classmethod
+    def _numbers_as_keys(cls, value: object) -> object:
+        if not isinstance(value, dict):
+            return value
+        by_sigma: dict[float, object] = {}
+        for key, values in value.items():
+            try:
+                sigma = float(key)
+            except (TypeError, ValueError):
+                raise ValueError(f"expected a sigma as key, got {show(key)}") from None
+            if sigma in by_sigma:
+                raise ValueError(f"expected each sigma once, got {sigma} twice")
+            by_sigma[sigma] = values
+        return by_sigma
+
+
+class DataSet(Profile):
+    """The values for one data set; `profile` is the name of those outside `profiles`."""
+
+    sigmas: Annotated[list[Sigma], Field(min_length=1)] | None = None
+    profile: str = "published"
+    profiles: dict[str, Profile] = Field(default={})
+
+
+class Content(Section):
+    """A recipe file as it is written."""
+
+    method: str
+    version: Count
+    paper: Paper
+    sigmas: list[Sigma] = Field(min_length=1)
+    defaults: Values = Values()
+    datasets: dict[str, DataSet] = Field(min_length=1)
+
+
+def contradictions(content: Content) -> list[str]:
+    """Return one line for each part of a file that could never be used."""
+    problems = []
+    for key, block in content.datasets.items():
+        place = f"datasets.{key}"
+        sigmas = block.sigmas or content.sigmas
+        parts: dict[str, Profile] = {place: block}
+        parts |= {f"{place}.profiles.{name}": part for name, part in block.profiles.items()}
+        problems += [
+            f"{where}.per_sigma.{sigma}: not in the list of sigmas {sigmas}"
+            for where, part in parts.items()
+            for sigma in part.per_sigma
+            if sigma not in sigmas
+        ]
+        if block.profile in block.profiles:
+            problems.append(
+                f"{place}.profiles.{block.profile}: already the name of the base values"
+            )
+    return problems
+
+
+def merge(
+    layers: Sequence[tuple[str, Mapping[str, Any]]],
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Merge layers, the last wins; return the values, and for each path where it was written.
+
+    >>> merge([("a", {"train": {"lr": 1, "epochs": 2}}), ("", {"train": {"lr": 3}})])[0]
+    {'train': {'lr': 3, 'epochs': 2}}
+    """
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for place, layer in layers:
+        network = layer.get("network")
+        if isinstance(network, Mapping) and "name" in network:
+            before = values.get("network")
+            if isinstance(before, dict) and before.get("name") != network["name"]:
+                values["network"] = {}
+        _merge_into(values, layer, origins, place=f"{place}." if place else "", path="")
+    return values, origins
+
+
+def _merge_into(
+    target: dict[str, Any],
+    layer: Mapping[str, Any],
+    origins: dict[str, str],
+    *,
+    place: str,
+    path: str,
+) -> None:
+    for key, value in layer.items():
+        here = f"{path}{key}"
+        origins[here] = f"{place}{here}"
+        if isinstance(value, Mapping):
+            if not isinstance(target.get(key), dict):
+                target[key] = {}
+            _merge_into(target[key], value, origins, place=place, path=f"{here}.")
+        else:
+            target[key] = value

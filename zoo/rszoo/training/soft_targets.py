@@ -1,0 +1,118 @@
+"""CAT-RS's soft targets: vote shares of a Gaussian-trained network on every training image.
+
+Made once from the un-augmented images, cached by the digests of what they depend on, and read by
+every run that asks for the same ones.
+"""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+from rszoo._files import write_bytes_atomically
+from rszoo.data import ImageSet
+from rszoo.networks.execution import autocast, evaluation_mode
+from rszoo.smoothing.noise import gaussian_copies
+from rszoo.training.distributed import Processes
+
+__all__ = ["cached_soft_targets", "vote_shares"]
+
+_KEY = "soft_targets"
+_BATCH = 250
+
+
+def cached_soft_targets(
+    folder: Path,
+    network: nn.Module,
+    images: ImageSet,
+    *,
+    weights_digest: str,
+    sigma: float,
+    draws: int,
+    seed: int,
+    precision: str,
+    processes: Processes,
+    on_progress: Callable[[int], None] = lambda images: None,
+) -> Tensor:
+    """Return the vote shares, `[N, classes]`, from the cache when it has them.
+
+    Args:
+        folder: the cache.
+        network: the Gaussian-trained network, on the images' device.
+        images: the training set.
+        weights_digest: sha256 of the network's weights.
+        sigma, draws, seed, precision: as in `vote_shares`.
+        processes: who shares the work.
+        on_progress: called with the number of images done.
+    """
+    facts = (images.digest, weights_digest, sigma, draws, seed, precision)
+    path = folder / f"{hashlib.sha256(repr(facts).encode()).hexdigest()[:32]}.safetensors"
+    shares = _read(path, (len(images), images.num_classes))
+    if shares is None:
+        shares = vote_shares(
+            network,
+            images,
+            sigma=sigma,
+            draws=draws,
+            seed=seed,
+            precision=precision,
+            processes=processes,
+            on_progress=on_progress,
+        )
+        if processes.is_main:
+            folder.mkdir(parents=True, exist_ok=True)
+            write_bytes_atomically(path, save({_KEY: shares.cpu()}))
+    return shares.to(next(network.parameters()).device)
+
+
+@torch.inference_mode()
+def vote_shares(
+    network: nn.Module,
+    images: ImageSet,
+    *,
+    sigma: float,
+    draws: int,
+    seed: int,
+    precision: str,
+    processes: Processes = Processes(),  # noqa: B008  (frozen)
+    on_progress: Callable[[int], None] = lambda images: None,
+) -> Tensor:
+    """Return how the network votes on noisy copies of every image, `[N, classes]`, rows sum to 1.
+
+    Args:
+        network: maps images to logits.
+        images: a data set on the network's device.
+        sigma: noise level.
+        draws: votes per image.
+        seed: the noise of a batch depends on (seed, batch) alone.
+        precision: "float32" or "bfloat16".
+        processes: batches are dealt out to them.
+        on_progress: called with the number of images done.
+    """
+    device = next(network.parameters()).device
+    votes = torch.zeros(len(images), images.num_classes, device=device)
+    batches = torch.arange(len(images)).split(_BATCH)
+    cuda = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(cuda), evaluation_mode(network), autocast(device, precision):
+        for number in range(processes.rank, len(batches), processes.world):
+            torch.manual_seed(seed + number)
+            indices = batches[number].to(device)
+            x = images.images(indices).to(device).contiguous(memory_format=torch.channels_last)
+            for _ in range(draws):
+                answers = network(x + gaussian_copies(x, 1, sigma)[0]).argmax(1)
+                votes.index_put_((indices, answers), votes.new_ones(()), accumulate=True)
+            on_progress(len(indices))
+    return processes.sum(votes) / draws
+
+
+def _read(path: Path, shape: tuple[int, int]) -> Tensor | None:
+    """Return the cached shares; None when there are none, or none that can be used."""
+    try:
+        shares = load_file(path)[_KEY]
+    except (OSError, SafetensorError, KeyError):
+        return None
+    return shares if tuple(shares.shape) == shape else None
