@@ -21,8 +21,7 @@ from rszoo.evaluation.log import (
 )
 from rszoo.smoothing.certificate import ABSTAIN, certificate_from_votes
 
-PROTOCOL = {"model": "builtin/x", "data": {"name": "digits", "digest": "ab"}, "n": 1000}
-HEADER = "idx\tlabel\tpredict\tradius\tcorrect\ttime\n"
+PROTOCOL = {"model": "builtin/x", "inputs": {"name": "digits", "digest": "ab"}, "n": 1000}
 RIGHT = certificate_from_votes(3, 990, n0=100, n=1000, alpha=0.001, sigma=0.5)
 WRONG = certificate_from_votes(4, 800, n0=100, n=1000, alpha=0.001, sigma=0.5)
 UNSURE = certificate_from_votes(3, 500, n0=100, n=1000, alpha=0.001, sigma=0.5)
@@ -193,12 +192,17 @@ def test_another_protocol_is_refused_with_every_difference(tmp_path: Path) -> No
     path = tmp_path / "a.tsv"
     write(path)
     before = path.read_bytes()
-    other = {"model": "builtin/x", "data": {"name": "mnist", "digest": "ab"}, "n": 2000, "seed": 0}
+    other = {
+        "model": "builtin/x",
+        "inputs": {"name": "mnist", "digest": "ab"},
+        "n": 2000,
+        "seed": 0,
+    }
     with pytest.raises(RszooError) as error:
         CertificationLog.open(path, other, resume=True)
     assert str(error.value) == (
         f"{path} was made under another protocol:\n"
-        "  data.name: \"digits\" in the log, \"mnist\" now\n"
+        '  inputs.name: "digits" in the log, "mnist" now\n'
         "  n: 1000 in the log, 2000 now\n"
         "  seed: absent in the log, 0 now\n"
         "continue it with the values of the log, or name another log with --out"
@@ -230,7 +234,9 @@ def test_a_log_that_cannot_be_written_says_why(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RszooError) as error:
         write(tmp_path / "file" / "a.tsv")
-    assert re.fullmatch(r"cannot write '.*file/a\.tsv': (File exists|Not a directory)", str(error.value))
+    assert re.fullmatch(
+        r"cannot write '.*file/a\.tsv': (File exists|Not a directory)", str(error.value)
+    )
 
 
 def test_a_bundle_folder_is_read_by_its_name(tmp_path: Path) -> None:
@@ -244,108 +250,3 @@ def test_a_bundle_folder_is_read_by_its_name(tmp_path: Path) -> None:
 def test_the_protocol_of_a_name_with_dots_is_its_own() -> None:
     assert protocol_path("a/sigma_0.25") == Path("a/sigma_0.25.json")
     assert protocol_path("a/sigma_0.25.tsv") == Path("a/sigma_0.25.json")
-
-
-def test_original_logs_are_read(tmp_path: Path) -> None:
-    path = tmp_path / "sigma_0.50"
-    path.write_text(
-        HEADER + "0\t7\t7\t1.91\t1\t0:00:10.5\n20\t2\t-1\t0.0\t0\tlong\n40\t1\t3\t0.529\t0\t"
-    )
-    path.with_name("sigma_0.50.json").write_text("not JSON, and not of the log")
-    log = read_log(path)
-    assert (log.name, log.protocol, log.unfinished) == ("sigma_0.50", None, False)
-    assert (log.idx.tolist(), log.radius.tolist()) == ([0, 20, 40], [1.91, 0.0, 0.529])
-    assert log.correct.tolist() == [True, False, False]
-    assert (log.n, log.alpha, log.sigma, log.p_lower, log.votes) == (None,) * 5
-
-
-def test_line_ends_of_windows_are_read(tmp_path: Path) -> None:
-    write(tmp_path / "a.tsv")
-    text = (tmp_path / "a.tsv").read_bytes().replace(b"\n", b"\r\n")
-    (tmp_path / "b.tsv").write_bytes(text)
-    assert read_log(tmp_path / "b.tsv").radius.tolist() == [RIGHT.radius, WRONG.radius, 0.0]
-
-
-REMEDY = "restore the file, or certify again into a new one"
-
-
-@pytest.mark.parametrize(
-    ("row", "problem"),
-    [
-        ("0\t3\t3\t0.5\t1", "expected 6 columns, got 5"),
-        ("0\t3\t3\t0.5\t1\t0:00:01\tx", "expected 6 columns, got 7"),
-        ("", "expected 6 columns, got 0"),
-        ("x\t3\t3\t0.5\t1\t0:00:01", "expected idx to be an integer >= 0, got 'x'"),
-        ("0\t-2\t3\t0.5\t0\t0:00:01", "expected label to be an integer >= -1, got '-2'"),
-        ("0\t3\t3\tnan\t1\t0:00:01", "expected radius to be a finite number >= 0, got 'nan'"),
-        ("0\t3\t3\tinf\t1\t0:00:01", "expected radius to be a finite number >= 0, got 'inf'"),
-        ("0\t3\t3\t-0.1\t1\t0:00:01", "expected radius to be a finite number >= 0, got '-0.1'"),
-        ("0\t3\t3\t0.5\t2\t0:00:01", "expected correct to be 0 or 1, got '2'"),
-        ("0\t3\t4\t0.5\t1\t0:00:01", "expected correct=0 for label=3, predict=4, got 1"),
-        ("0\t3\t3\t0.5\t0\t0:00:01", "expected correct=1 for label=3, predict=3, got 0"),
-        ("0\t-1\t-1\t0.5\t1\t0:00:01", "expected correct=0 for label=-1, predict=-1, got 1"),
-    ],
-)
-def test_a_broken_row_is_named(tmp_path: Path, row: str, problem: str) -> None:
-    path = tmp_path / "a.tsv"
-    path.write_text(f"{HEADER}7\t1\t1\t0.5\t1\tt\n{row}\n8\t1\t1\t0.5\t1\tt\n")
-    with pytest.raises(DataError) as error:
-        read_log(path)
-    assert str(error.value) == f"{path}, line 3: {problem}; {REMEDY}"
-
-
-@pytest.mark.parametrize(
-    ("column", "value", "expected"),
-    [
-        ("votes", "-1", "an integer >= 0"),
-        ("n", "0", "an integer >= 1"),
-        ("alpha", "1.0", "a number between 0 and 1"),
-        ("sigma", "0", "a positive finite number"),
-        ("p_lower", "1.0", "a number in [0, 1)"),
-    ],
-)
-def test_broken_evidence_is_named(
-    tmp_path: Path, column: str, value: str, expected: str
-) -> None:
-    path = tmp_path / "a.tsv"
-    write(path)
-    header, first, *rest = path.read_text().splitlines()
-    fields = first.split("\t")
-    fields[COLUMNS.index(column)] = value
-    path.write_text("\n".join([header, "\t".join(fields), *rest, ""]))
-    with pytest.raises(DataError) as error:
-        read_log(path)
-    assert str(error.value) == (
-        f"{path}, line 2: expected {column} to be {expected}, got {value!r}; {REMEDY}"
-    )
-    with pytest.raises(DataError):
-        write(path, [], resume=True)
-
-
-def test_an_input_listed_twice_is_an_error(tmp_path: Path) -> None:
-    path = tmp_path / "a.tsv"
-    path.write_text(f"{HEADER}7\t1\t1\t0.5\t1\tt\n8\t1\t1\t0.5\t1\tt\n7\t1\t1\t0.5\t1\tt\n")
-    with pytest.raises(DataError) as error:
-        read_log(path)
-    assert str(error.value) == (
-        f"{path}, line 4: expected each idx once, got '7 as in line 2'; {REMEDY}"
-    )
-
-
-def test_a_file_that_is_no_log_is_an_error(tmp_path: Path) -> None:
-    path = tmp_path / "a.tsv"
-    path.write_text("idx\tlabel\tpredict\tcorrect\ttime\n0\t1\t1\t1\tt\n")
-    with pytest.raises(DataError) as error:
-        read_log(path)
-    assert str(error.value) == (
-        f"{path}, line 1: expected the header {' '.join(COLUMNS)}, "
-        f"got 'idx label predict correct time'; {REMEDY}"
-    )
-    path.write_bytes(HEADER.encode() + b"\xff\n0\n")
-    with pytest.raises(DataError, match="line 2: expected tab-separated text in UTF-8"):
-        read_log(path)
-    with pytest.raises(DataError) as missing:
-        read_log(tmp_path / "absent.tsv")
-    assert str(missing.value) == (
-        f"cannot read the log '{tmp_path}/absent.tsv': No such file or directory"
-    )

@@ -32,7 +32,7 @@ def original(path: Path, rows: list[tuple[int, int, float]]) -> LogTable:
 
 
 def certified(path: Path, *, n: int = 1000, alpha: float = 0.001, sigma: float = 0.5) -> LogTable:
-    with CertificationLog.open(path, {"data": "digits"}, resume=False) as log:
+    with CertificationLog.open(path, {"inputs": "digits"}, resume=False) as log:
         for idx in range(4):
             votes = n - 10 * idx
             given = certificate_from_votes(1, votes, n0=100, n=n, alpha=alpha, sigma=sigma)
@@ -142,7 +142,7 @@ def test_what_logs_differ_in_is_found(tmp_path: Path) -> None:
 
 def test_the_same_labels_of_other_data_are_other_inputs(tmp_path: Path) -> None:
     log, other = certified(tmp_path / "a.tsv"), certified(tmp_path / "b.tsv")
-    (tmp_path / "b.json").write_text('{"data": "digits with fog"}')
+    (tmp_path / "b.json").write_text('{"inputs": "digits with fog"}')
     assert differences([log, read_log(other.path)]) == ["inputs"]
 
 

@@ -1,6 +1,7 @@
-"""Architectures against their published sizes, the normalisation layer, and the registry's errors."""
+"""Architectures against their published sizes and definitions; the registry and its errors."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 import torch
@@ -39,9 +40,7 @@ def parameters(network: nn.Module) -> int:
         ("resnet50", 1000, {}, 25_557_032),
     ],
 )
-def test_parameter_counts(
-    name: str, classes: int, options: dict[str, int], expected: int
-) -> None:
+def test_parameter_counts(name: str, classes: int, options: dict[str, Any], expected: int) -> None:
     network = networks.build(name, input_shape=SHAPES[name], num_classes=classes, **options)
     assert parameters(network) == expected
 
@@ -54,7 +53,7 @@ def test_the_registry_is_the_folder() -> None:
 @pytest.mark.parametrize("channels", [1, 3, 4])
 def test_every_architecture_takes_any_channels_and_classes(name: str, channels: int) -> None:
     shape = (channels, *SHAPES[name][1:])
-    options = {"depth": 8} if name == "cifar_resnet" else {}
+    options: dict[str, Any] = {"depth": 8} if name == "cifar_resnet" else {}
     network = networks.build(name, input_shape=shape, num_classes=7, **options).eval()
     with torch.inference_mode():
         logits = network(torch.rand(2, *shape))
@@ -67,7 +66,7 @@ def test_every_architecture_takes_any_channels_and_classes(name: str, channels: 
     [("lenet", (3, 33, 20)), ("small_cnn", (2, 9, 5)), ("cifar_resnet", (3, 24, 40))],
 )
 def test_other_image_sizes_fit(name: str, shape: tuple[int, int, int]) -> None:
-    options = {"depth": 8} if name == "cifar_resnet" else {}
+    options: dict[str, Any] = {"depth": 8} if name == "cifar_resnet" else {}
     network = networks.build(name, input_shape=shape, num_classes=3, **options).eval()
     assert network(torch.rand(2, *shape)).shape == (2, 3)
 
@@ -152,7 +151,8 @@ def test_options_are_what_an_architecture_takes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("depth", "nearest"), [(18, "14 and 20"), (109, "104 and 110"), (2, "8 and 14"), (-4, "8 and 14")]
+    ("depth", "nearest"),
+    [(18, "14 and 20"), (109, "104 and 110"), (2, "8 and 14"), (-4, "8 and 14")],
 )
 def test_wrong_depth(depth: int, nearest: str) -> None:
     with pytest.raises(RszooError) as caught:
@@ -192,7 +192,8 @@ def test_unknown_option() -> None:
         (
             "small_cnn",
             (1, 1, 8),
-            "network 'small_cnn' expects images of at least 2x2 pixels, got 1x8; use larger images",
+            "network 'small_cnn' expects images of at least 2x2 pixels, got 1x8; "
+            "use larger images",
         ),
     ],
 )

@@ -1,7 +1,6 @@
 """`rszoo report`, by its whole output."""
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ from rszoo_cli import console
 from rszoo_cli.report import report
 
 HEADER = "idx\tlabel\tpredict\tradius\tcorrect\ttime\n"
-VOTES = (1000, 990, 900, 700, 300)
+SHARES = (1.0, 0.99, 0.9, 0.7, 0.3)
 
 
 @pytest.fixture(autouse=True)
@@ -33,8 +32,9 @@ def run(*arguments: str) -> Result:
 
 def bundle(name: str, *, sigma: float = 0.25, n: int = 1000) -> None:
     path = Path(name, "certificates.tsv")
-    with CertificationLog.open(path, {"data": "digits"}, resume=False) as log:
-        for idx, votes in enumerate(VOTES):
+    with CertificationLog.open(path, {"inputs": "digits"}, resume=False) as log:
+        for idx, share in enumerate(SHARES):
+            votes = round(share * n)
             given = certificate_from_votes(1, votes, n0=9, n=n, alpha=0.001, sigma=sigma)
             log.append(idx, 1, given, 0.1)
 
@@ -44,27 +44,146 @@ def printed(result: Result) -> str:
     return "\n".join(line.rstrip() for line in result.stdout.splitlines())
 
 
-def test_one_log(tmp_path: Path) -> None:
+ONE = """\
+log                 sigma      n  alpha  images            ACR  abstain %
+─────────────────────────────────────────────────────────────────────────
+digits-cat_rs-0.25   0.25  1,000  0.001       5  0.297 ± 0.116       20.0
+
+radius  certified accuracy %  95 % interval
+───────────────────────────────────────────
+0.00                    80.0      28.4-99.5
+0.25                    60.0      14.7-94.7
+0.50                    20.0       0.5-71.6"""
+
+SEVERAL = """\
+log                 sigma      n  alpha  images            ACR  abstain %
+─────────────────────────────────────────────────────────────────────────
+digits-cat_rs-0.25   0.25  1,000  0.001       5  0.297 ± 0.116       20.0
+digits-cat_rs-1.00      1  1,000  0.001       5  1.190 ± 0.463       20.0
+
+certified accuracy in %, with its 95 % interval, at each radius
+
+radius                   0.00       0.25       0.50       0.75       1.00
+─────────────────────────────────────────────────────────────────────────
+digits-cat_rs-0.25       80.0       60.0       20.0        0.0        0.0
+                    28.4-99.5  14.7-94.7   0.5-71.6   0.0-52.2   0.0-52.2
+digits-cat_rs-1.00       80.0       80.0       60.0       60.0       60.0
+                    28.4-99.5  28.4-99.5  14.7-94.7  14.7-94.7  14.7-94.7
+
+radius                  1.25      1.50      1.75      2.00      2.25
+────────────────────────────────────────────────────────────────────
+digits-cat_rs-0.25       0.0       0.0       0.0       0.0       0.0
+                    0.0-52.2  0.0-52.2  0.0-52.2  0.0-52.2  0.0-52.2
+digits-cat_rs-1.00      40.0      40.0      40.0      20.0      20.0
+                    5.3-85.3  5.3-85.3  5.3-85.3  0.5-71.6  0.5-71.6
+"""
+
+FOREIGN = """\
+log                 sigma      n  alpha  images            ACR  abstain %
+─────────────────────────────────────────────────────────────────────────
+digits-cat_rs-0.25   0.25  1,000  0.001       5  0.297 ± 0.116       20.0
+cohen                   ?      ?      ?       1          0.529        0.0
+
+certified accuracy in %, with its 95 % interval, at each radius
+
+radius                  0.125       0.50
+────────────────────────────────────────
+digits-cat_rs-0.25       60.0       20.0
+                    14.7-94.7   0.5-71.6
+cohen                   100.0      100.0
+                    2.5-100.0  2.5-100.0
+
+warning: cohen.tsv ends in an unfinished row, which was left out
+warning: the logs differ in inputs, n, alpha: their rows do not compare models
+wrote curve.png"""
+
+
+def test_one_log() -> None:
     bundle("digits-cat_rs-0.25")
-    assert printed(run("digits-cat_rs-0.25")) == ""
+    assert printed(run("digits-cat_rs-0.25")) == ONE
+    assert printed(run("digits-cat_rs-0.25/certificates.tsv")) == ONE
 
 
 def test_several_logs_are_compared() -> None:
     bundle("digits-cat_rs-0.25")
     bundle("digits-cat_rs-1.00", sigma=1.0)
-    assert printed(run("digits-cat_rs-0.25", "digits-cat_rs-1.00")) == ""
+    assert printed(run("digits-cat_rs-0.25", "digits-cat_rs-1.00")) == SEVERAL
 
 
-def test_original_logs_and_differences() -> None:
+def test_original_logs_differences_and_a_picture() -> None:
     bundle("digits-cat_rs-0.25")
-    Path("cohen.tsv").write_text(HEADER + "0\t1\t1\t1.91\t1\tt\n")
-    assert printed(run("digits-cat_rs-0.25", "cohen.tsv", "--radii", "0.125,1.5")) == ""
+    # Its radius is a little above 0.529 in binary; 0.5290000000000000368 is printed 0.529.
+    Path("cohen.tsv").write_text(HEADER + "0\t1\t1\t0.529\t1\tt\n1\t1\t1\t0.")
+    result = run("digits-cat_rs-0.25", "cohen.tsv", "--radii", "0.125,0.5", "--plot", "curve.png")
+    assert printed(result) == FOREIGN
+    assert Path("curve.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_json() -> None:
+def test_logs_of_one_name_are_told_apart_by_their_paths() -> None:
+    bundle("a/digits-cat_rs-0.25")
+    bundle("b/digits-cat_rs-0.25")
+    result = run("a/digits-cat_rs-0.25", "b/digits-cat_rs-0.25", "--json")
+    assert [entry["name"] for entry in json.loads(result.stdout)] == [
+        "a/digits-cat_rs-0.25/certificates.tsv",
+        "b/digits-cat_rs-0.25/certificates.tsv",
+    ]
+
+
+def test_json_is_all_that_is_printed() -> None:
     bundle("digits-cat_rs-0.25")
     bundle("other", n=2000)
-    result = run("digits-cat_rs-0.25", "other", "--json", "--radii", "0,0.5")
+    arguments = ("digits-cat_rs-0.25", "other", "--json", "--radii", "0,0.5")
+    result = run(*arguments, "--plot", "curve.png")
     assert result.exit_code == 0
     first, second = json.loads(result.stdout)
-    assert first == {}
+    assert first == {
+        "name": "digits-cat_rs-0.25",
+        "images": 5,
+        "sigma": 0.25,
+        "n": 1000,
+        "alpha": 0.001,
+        "acr": pytest.approx(0.29752, abs=1e-5),
+        "acr_se": pytest.approx(0.11587, abs=1e-5),
+        "clean": 0.8,
+        "abstained": 0.2,
+        "radii": [0.0, 0.5],
+        "certified_accuracy": [0.8, 0.2],
+        "intervals": [
+            pytest.approx([0.28358, 0.99495], abs=1e-5),
+            pytest.approx([0.00505, 0.71642], abs=1e-5),
+        ],
+    }
+    assert (second["name"], second["n"]) == ("other", 2000)
+    assert result.stderr == "warning: the logs differ in n: their rows do not compare models\n"
+    assert Path("curve.png").exists()
+
+
+@pytest.mark.parametrize("text", ["a,b", "0.5,", "-1", "nan", "inf"])
+def test_radii_that_mean_nothing_are_wrong_usage(text: str) -> None:
+    bundle("a")
+    result = run("a", "--radii", text)
+    assert (result.exit_code, result.stdout) == (2, "")
+    words = " ".join(result.stderr.replace("│", " ").split())
+    expected = f"Invalid value for --radii: expected numbers >= 0 such as 0.25,0.5, got {text!r}"
+    assert expected in words
+
+
+def test_what_cannot_be_reported_prints_no_table() -> None:
+    bundle("a")
+    missing = run("a", "absent.tsv")
+    assert isinstance(missing.exception, DataError)
+    assert str(missing.exception) == "cannot read the log 'absent.tsv': No such file or directory"
+    with CertificationLog.open("own.tsv", {}, resume=False) as log:
+        given = certificate_from_votes(1, 99, n0=9, n=100, alpha=0.1, sigma=1.0)
+        log.append(0, NO_LABEL, given, 0.1, "photo.png")
+    own = run("a", "own.tsv")
+    assert str(own.exception) == (
+        "own.tsv: expected rows with true labels, got only inputs of your own (label -1): "
+        "without the true class, accuracy and ACR are not defined"
+    )
+    assert missing.stdout == own.stdout == ""
+
+
+def test_names_are_not_taken_for_markup() -> None:
+    bundle("[red]a")
+    assert "[red]a" in printed(run("[red]a"))

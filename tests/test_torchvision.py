@@ -4,6 +4,7 @@ import gc
 import importlib
 import subprocess
 import sys
+from collections.abc import Iterator
 from types import ModuleType
 
 import pytest
@@ -39,13 +40,14 @@ class FakeImport:
 
 
 @pytest.fixture
-def imports(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+def imports(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     """Protect the real torchvision modules and operators from what a test does to them."""
     for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setattr(_torchvision, "_declared", [])
     monkeypatch.setattr(_torchvision, "_OPERATORS", ("rszoo_test_only",))
-    return monkeypatch
+    yield monkeypatch
+    sys.modules.pop("torchvision.half_imported", None)
 
 
 def test_works_in_a_fresh_process_with_warnings_as_errors() -> None:

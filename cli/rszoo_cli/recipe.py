@@ -18,7 +18,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print only JSON.")]
 def list_recipes(as_json: Json = False) -> None:
     """List the recipes that come with rszoo.
 
-    Example: rszoo recipe ls
+    Example:
+
+        rszoo recipe ls
     """
     from rszoo.training.recipe_files import OTHER, load_recipe, recipe_names
 
@@ -49,7 +51,7 @@ def _print_table(rows: list[dict[str, object]]) -> None:
 
     from rszoo_cli.console import out
 
-    table = Table("recipe", "paper", "data sets", "sigmas", "profiles")
+    table = Table("method", "paper", "data sets", "sigmas", "profiles")
     for row in rows:
         cells = [row[key] for key in ("name", "paper", "datasets", "sigmas", "profiles")]
         table.add_row(*(" ".join(map(str, c)) if isinstance(c, list) else str(c) for c in cells))
@@ -74,7 +76,9 @@ def show_recipe(
 ) -> None:
     """Show what a recipe comes to: every value of each run, and its digest.
 
-    Example: rszoo recipe show cat_rs --dataset mnist --sigma 0.5 train.epochs=20
+    Example:
+
+        rszoo recipe show cat_rs --dataset mnist --sigma 0.5 train.epochs=20
     """
     from rszoo.training.recipe_files import load_recipe
 
@@ -103,7 +107,9 @@ def copy_recipe(
 ) -> None:
     """Copy a recipe, to edit it.
 
-    Example: rszoo recipe cp cat_rs my_cat_rs.yaml
+    Example:
+
+        rszoo recipe cp cat_rs my_cat_rs.yaml
     """
     from rszoo.training.recipe_files import copy_recipe as copy
 
@@ -116,7 +122,9 @@ def validate_recipes(
 ) -> None:
     """Check recipes: every data set, sigma and profile, all problems at once.
 
-    Example: rszoo recipe validate my_cat_rs.yaml
+    Example:
+
+        rszoo recipe validate my_cat_rs.yaml
     """
     from rszoo.errors import RecipeError
     from rszoo.training.recipe_files import load_recipe

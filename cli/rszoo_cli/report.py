@@ -113,7 +113,7 @@ def _warnings(tables: Sequence["LogTable"]) -> Iterator[str]:
             yield f"{table.path} ends in an unfinished row, which was left out"
     differing = differences(tables)
     if differing:
-        yield f"the logs differ in {' and '.join(differing)}: their rows do not compare models"
+        yield f"the logs differ in {', '.join(differing)}: their rows do not compare models"
 
 
 def _totals(summaries: Sequence["Summary"]) -> Table:

@@ -1,9 +1,9 @@
 """The exceptions of rszoo: one root, few children, each carrying its data as attributes.
 
-    RszooError
-    ├── RecipeError     a recipe or an override that cannot be used (.problems)
-    ├── DataError       a data set or an input that cannot be read
-    └── IntegrityError  a bundle whose content is not what its manifest says (.path)
+RszooError
+├── RecipeError     a recipe or an override that cannot be used (.problems)
+├── DataError       a data set or an input that cannot be read
+└── IntegrityError  a bundle whose content is not what its manifest says (.path)
 """
 
 import difflib

@@ -83,10 +83,11 @@ def read_arrays(path: Path) -> dict[str, Array]:
         DataError: the file is damaged or holds pickled objects.
     """
     try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return {"": loaded}
-        with loaded:
+        # numpy.load leaves a file open when it opens it itself and then finds it damaged
+        with path.open("rb") as file:
+            loaded = np.load(file, allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
+                return {"": loaded}
             return {key: loaded[key] for key in loaded.files}
     except (OSError, ValueError, EOFError, BadZipFile) as error:
         raise DataError(

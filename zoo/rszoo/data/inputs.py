@@ -46,14 +46,17 @@ def read_images(
 def _files(paths: Iterable[str | Path]) -> Iterator[Path]:
     for path in map(Path, paths):
         if not path.exists():
-            raise DataError(f"{path}: expected an image, an array file or a folder, found nothing")
+            raise DataError(
+                f"{path}: expected an image, an array file or a folder, found nothing; "
+                "check the path"
+            )
         if not path.is_dir():
             yield path
             continue
         found = files_below(path, EXTENSIONS | _ARRAYS)
         if not found:
             raise DataError(
-                f"{path}: expected images in this folder, found none; "
+                f"{path}: expected images or arrays in this folder, found none; "
                 f"known are {', '.join(sorted(EXTENSIONS | _ARRAYS))}"
             )
         yield from found

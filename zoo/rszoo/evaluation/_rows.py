@@ -127,9 +127,7 @@ def _read_row(path: Path, number: int, columns: tuple[str, ...], content: bytes)
     texts = _split(path, number, content)
     if len(texts) != len(columns):
         raise _broken(path, number, f"{len(columns)} columns", len(texts))
-    values = [
-        _value(path, number, name, text) for name, text in zip(columns, texts, strict=True)
-    ]
+    values = [_value(path, number, name, text) for name, text in zip(columns, texts, strict=True)]
     _, label, predict, _, correct, *_ = values
     if correct != is_correct(label, predict):
         expected = f"correct={is_correct(label, predict):d} for {label=}, {predict=}"

@@ -117,17 +117,17 @@ def differences(logs: Sequence[LogTable]) -> list[str]:
 
     A log that does not say its n or alpha differs from one that does.
     """
-    data = {json.dumps(log.protocol.get("data")) for log in logs if log.protocol is not None}
-    inputs = {_inputs(log) for log in logs}
+    sources = {json.dumps(log.protocol.get("inputs")) for log in logs if log.protocol is not None}
+    listed = {_listed(log) for log in logs}
     found = {
-        "inputs": len(data) > 1 or len(inputs) > 1,
+        "inputs": len(sources) > 1 or len(listed) > 1,
         "n": len({_common(log.n) for log in logs}) > 1,
         "alpha": len({_common(log.alpha) for log in logs}) > 1,
     }
     return [name for name, differ in found.items() if differ]
 
 
-def _inputs(log: LogTable) -> frozenset[tuple[int, int]]:
+def _listed(log: LogTable) -> frozenset[tuple[int, int]]:
     """Return which inputs a log lists, with their true classes."""
     return frozenset(zip(log.idx.tolist(), log.label.tolist(), strict=True))
 
@@ -140,7 +140,9 @@ def _common(column: NDArray[Any] | None) -> Any:  # noqa: ANN401
 
 def _check_labelled(log: LogTable) -> None:
     if len(log) == 0:
-        raise DataError(f"{log.path}: expected at least one row, got none; certify something first")
+        raise DataError(
+            f"{log.path}: expected at least one row, got none; certify something first"
+        )
     if (log.label == NO_LABEL).all():
         raise DataError(
             f"{log.path}: expected rows with true labels, got only inputs of your own (label "

@@ -1,11 +1,11 @@
 """Bundles on disk: written whole or not at all, checked before anything in them is used.
 
-    config.json         what the model is
-    model.safetensors   its weights; no pickle is ever read
-    recipe.yaml         the resolved recipe that made it
-    certificates.tsv    evidence: one row per certified input (once certified)
-    certificates.json   the protocol of the evidence
-    manifest.json       sha256 and size of every other file, and the bundle's origin
+config.json         what the model is
+model.safetensors   its weights; no pickle is ever read
+recipe.yaml         the resolved recipe that made it
+certificates.tsv    evidence: one row per certified input (once certified)
+certificates.json   the protocol of the evidence
+manifest.json       sha256 and size of every other file, and the bundle's origin
 """
 
 import os

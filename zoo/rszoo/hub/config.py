@@ -46,7 +46,7 @@ class BundleConfig(BaseModel):
     trained_precision: Literal["float32", "bfloat16"]
 
     @classmethod
-    def of(cls, images: ImageSet, **values: Any) -> "BundleConfig":  # noqa: ANN401
+    def of(cls, images: ImageSet, **values: Any) -> "BundleConfig":
         """Return the config of a model trained on `images`; `values` are the other fields."""
         return cls(
             input_shape=images.shape,

@@ -1,4 +1,4 @@
-"""`manifest.json`: the sha256 and size of every file of a bundle, and where the bundle comes from."""
+"""`manifest.json`: sha256 and size of every file of a bundle, and where the bundle comes from."""
 
 import hashlib
 import json

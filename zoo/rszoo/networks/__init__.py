@@ -9,7 +9,7 @@ the network's name, and each file defines one function `build(*, input_shape, nu
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from rszoo.errors import RszooError, unknown_name
@@ -53,7 +53,7 @@ def build(
     input_shape: tuple[int, int, int],
     num_classes: int,
     normalization: ChannelStatistics | None = None,
-    **network_options: Any,  # noqa: ANN401  # forwarded to a signature that rejects unknown keys
+    **network_options: Any,  # forwarded to a signature that rejects unknown keys
 ) -> "nn.Sequential":
     """Return `Sequential(normalisation, network)` with fresh weights.
 
@@ -87,7 +87,7 @@ def build(
     return nn.Sequential(first, network)
 
 
-def _architecture(name: str) -> Any:  # noqa: ANN401
+def _architecture(name: str) -> "Callable[..., nn.Module]":
     if name not in names():
         raise unknown_name("network", name, names())
     return importlib.import_module(f"{architectures.__name__}.{name}").build

@@ -12,7 +12,14 @@ from torch import nn
 
 from rszoo.errors import RszooError
 
-__all__ = ["PRECISIONS", "autocast", "evaluation_mode", "resolve_device", "resolve_precision"]
+__all__ = [
+    "PRECISIONS",
+    "autocast",
+    "evaluation_mode",
+    "place",
+    "resolve_device",
+    "resolve_precision",
+]
 
 PRECISIONS = ("auto", "bfloat16", "float32")
 
@@ -60,6 +67,11 @@ def _multiplies_bfloat16(device: torch.device) -> bool:
         capabilities = getattr(torch.cpu, "get_capabilities", dict)()  # since torch 2.9
         return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
     return False
+
+
+def place(network: nn.Module, device: torch.device) -> nn.Module:
+    """Move a network to a device, its weights in the memory order that convolutions want."""
+    return network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:

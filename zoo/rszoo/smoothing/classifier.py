@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from rszoo.errors import DataError
-from rszoo.networks.execution import resolve_device, resolve_precision
+from rszoo.networks.execution import place, resolve_device, resolve_precision
 from rszoo.smoothing.certificate import (
     ABSTAIN,
     Certificate,
@@ -66,7 +66,7 @@ class SmoothedClassifier:
             raise ValueError(f"expected num_classes >= 2, got {num_classes=}")
         self.device = resolve_device(device)
         self.precision = resolve_precision(precision, self.device)
-        self.network = network.to(self.device, memory_format=torch.channels_last)
+        self.network = place(network, self.device)
         self.sigma = sigma
         self.num_classes = num_classes
         self.input_shape = input_shape

@@ -33,7 +33,7 @@ def input_seed(x: Tensor, seed: int) -> int:
     """Return 32 bits that depend on the pixels and shape of one input, and on `seed`."""
     pixels = x.detach().to("cpu", torch.float32).contiguous()
     digest = hashlib.sha256(f"{seed}:{tuple(x.shape)}:".encode())
-    digest.update(memoryview(pixels.numpy()).cast("B"))
+    digest.update(pixels.numpy().tobytes())
     return int.from_bytes(digest.digest()[:4], "little")
 
 

@@ -14,7 +14,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-__all__ = ["Processes", "processes"]
+__all__ = ["ALONE", "Processes", "processes"]
 
 _TIMEOUT = timedelta(minutes=30)
 
@@ -60,11 +60,15 @@ class Processes:
             dist.barrier()
 
 
+#: A single process.
+ALONE = Processes()
+
+
 @contextmanager
 def processes(device: torch.device) -> Iterator[Processes]:
     """Join the processes that torchrun started; alone if it did not."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        yield Processes()
+        yield ALONE
         return
     backend = "nccl" if device.type == "cuda" else "gloo"
     dist.init_process_group(backend, timeout=_TIMEOUT)

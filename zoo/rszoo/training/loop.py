@@ -19,7 +19,7 @@ from rszoo.errors import RszooError
 from rszoo.networks.execution import autocast, evaluation_mode
 from rszoo.smoothing.noise import gaussian_copies
 from rszoo.training.checkpoint import TrainingState
-from rszoo.training.distributed import Processes
+from rszoo.training.distributed import ALONE, Processes
 from rszoo.training.recipe import TrainSpec
 from rszoo.training.schedule import learning_rate
 
@@ -64,15 +64,6 @@ def _seed(*parts: int | str) -> int:
     return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:8], "little") >> 1
 
 
-def _order(size: int, batch_size: int, *, seed: int, processes: Processes) -> Tensor:
-    """Return this process's share of a shuffled epoch: whole batches, each dealt out evenly."""
-    generator = torch.Generator().manual_seed(seed)
-    order = torch.randperm(size, generator=generator)
-    steps = max(1, size // batch_size)
-    batches = order[: steps * batch_size].view(steps, -1)
-    return batches[:, processes.rank :: processes.world].flatten()
-
-
 def fit(
     state: TrainingState,
     loss: Callable[..., Tensor],
@@ -83,7 +74,7 @@ def fit(
     seed: int,
     precision: str,
     per_example: Sequence[Tensor] = (),
-    processes: Processes = Processes(),  # noqa: B008  (frozen)
+    processes: Processes = ALONE,
     on_step: Callable[[], None] = lambda: None,
 ) -> Iterator[Epoch]:
     """Train from `state.epoch` to the last epoch; yield after each one.
@@ -114,52 +105,70 @@ def fit(
     state.network.train()
     for epoch in range(state.epoch, train.epochs):
         started = time.perf_counter()
-        order = _order(
-            len(images), batch_size, seed=_seed(seed, epoch, "order"), processes=processes
-        )
-        torch.manual_seed(_seed(seed, epoch, "noise", processes.rank))
-        augmentation = torch.Generator().manual_seed(
-            _seed(seed, epoch, "augment", processes.rank)
-        )
-        batches = images.batches(
-            order, batch_size // processes.world, augment=train.augment, generator=augmentation
-        )
         total = torch.zeros((), dtype=torch.float64, device=device)
         lr = train.lr
-        for step, (indices, x, y) in enumerate(batches):
-            progress = (epoch * steps + step + 1) / (train.epochs * steps)
+        batches = _epoch_batches(
+            images, batch_size, epoch=epoch, augment=train.augment, seed=seed, processes=processes
+        )
+        for step, (indices, x, y) in enumerate(batches, start=1):
+            done = epoch * steps + step
+            progress = done / (train.epochs * steps)
             lr = learning_rate(train, epoch=epoch, progress=progress)
-            for group in state.optimizer.param_groups:
-                group["lr"] = lr
+            extra = [values[indices] for values in per_example]
             with autocast(device, precision):
-                value = loss(
-                    state.network,
-                    x.contiguous(memory_format=torch.channels_last),
-                    y,
-                    *(values[indices] for values in per_example),
-                    sigma=sigma,
-                    progress=progress,
-                )
+                value = loss(state.network, x, y, *extra, sigma=sigma, progress=progress)
             state.optimizer.zero_grad(set_to_none=True)
             value.backward()
-            processes.average_gradients(state.network)
-            if train.clip_norm is not None:
-                nn.utils.clip_grad_norm_(state.network.parameters(), train.clip_norm)
             total += value.detach()
-            last = step == steps - 1
-            if device.type == "cpu" or last or step % _STEPS_BETWEEN_CHECKS == 0:
-                _check_finite(total, step=epoch * steps + step + 1, epoch=epoch + 1)
-            state.optimizer.step()
+            if device.type == "cpu" or step == steps or step % _STEPS_BETWEEN_CHECKS == 0:
+                _check_finite(total, step=done, epoch=epoch + 1)
+            _update(state, lr=lr, clip_norm=train.clip_norm, processes=processes)
             on_step()
         state.epoch = epoch + 1
-        mean = processes.sum(total / (steps * processes.world)).item()
-        seconds = time.perf_counter() - started
         yield Epoch(
-            number=epoch + 1,
-            loss=mean,
+            number=state.epoch,
+            loss=processes.sum(total / (steps * processes.world)).item(),
             lr=lr,
-            images_per_second=steps * batch_size / seconds,
+            images_per_second=steps * batch_size / (time.perf_counter() - started),
         )
+
+
+def _epoch_batches(
+    images: ImageSet,
+    batch_size: int,
+    *,
+    epoch: int,
+    augment: str,
+    seed: int,
+    processes: Processes,
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Seed the noise of an epoch, and yield this process's share of its batches.
+
+    The shuffled order is cut into whole batches, of which every process takes an equal share.
+    """
+    shuffle = torch.Generator().manual_seed(_seed(seed, epoch, "order"))
+    order = torch.randperm(len(images), generator=shuffle)
+    steps = len(images) // batch_size
+    shares = order[: steps * batch_size].view(steps, batch_size)
+    mine = shares[:, processes.rank :: processes.world].flatten()
+    torch.manual_seed(_seed(seed, epoch, "noise", processes.rank))
+    generator = torch.Generator().manual_seed(_seed(seed, epoch, "augment", processes.rank))
+    for indices, x, y in images.batches(
+        mine, batch_size // processes.world, augment=augment, generator=generator
+    ):
+        yield indices, x.contiguous(memory_format=torch.channels_last), y
+
+
+def _update(
+    state: TrainingState, *, lr: float, clip_norm: float | None, processes: Processes
+) -> None:
+    """Take one step of the optimiser along the gradients of all processes."""
+    processes.average_gradients(state.network)
+    if clip_norm is not None:
+        nn.utils.clip_grad_norm_(state.network.parameters(), clip_norm)
+    for group in state.optimizer.param_groups:
+        group["lr"] = lr
+    state.optimizer.step()
 
 
 def _check_finite(total: Tensor, *, step: int, epoch: int) -> None:

@@ -7,6 +7,7 @@ come from (files, profiles, overrides) is the matter of `rszoo.training.recipe_f
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -237,6 +238,7 @@ def _name_of(network: object) -> object:
     return network.get("name") if isinstance(network, dict) else None
 
 
+@cache
 def _network_model(name: str) -> type[BaseModel]:
     """Return a model of one architecture's section: its name and its options."""
     from rszoo import networks

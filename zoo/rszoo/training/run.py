@@ -15,12 +15,12 @@ import signal
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from rszoo import data, methods, networks
 from rszoo._files import write_json_atomically
@@ -28,7 +28,7 @@ from rszoo.data import ImageSet
 from rszoo.errors import RszooError
 from rszoo.hub.bundle import Bundle, open_bundle, write_bundle
 from rszoo.hub.config import BundleConfig
-from rszoo.networks.execution import resolve_device, resolve_precision
+from rszoo.networks.execution import place, resolve_device, resolve_precision
 from rszoo.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from rszoo.training.distributed import Processes, processes
 from rszoo.training.loop import build_optimizer, fit, noisy_accuracy
@@ -94,15 +94,12 @@ def train(
             tracking=open_tracking(out) if together.is_main else None,
             observer=(observer or Observer()) if together.is_main else Observer(),
         )
-        todo = [
-            trainer.existing(recipe, resume=resume, overwrite=overwrite) for recipe in recipes
-        ]
+        todo = [trainer.existing(recipe, resume=resume, overwrite=overwrite) for recipe in recipes]
         together.wait()  # nobody writes before everybody has looked
         if None in todo:
             stack.enter_context(trainer.parent_run(first, fresh=not resume))
         return [
-            bundle or trainer.train(recipe)
-            for recipe, bundle in zip(recipes, todo, strict=True)
+            bundle or trainer.train(recipe) for recipe, bundle in zip(recipes, todo, strict=True)
         ]
 
 
@@ -148,9 +145,7 @@ class _Trainer:
 
     def train(self, recipe: Recipe) -> Bundle:
         """Train one model, from its checkpoint if there is one, and return its bundle."""
-        per_example = [
-            _PER_EXAMPLE[need](self, recipe) for need in methods.needs(recipe.method)
-        ]
+        per_example = [_PER_EXAMPLE[need](self, recipe) for need in methods.needs(recipe.method)]
         facts, checkpoint = self._facts(recipe), self._state(recipe) / CHECKPOINT
         state = self._initial_state(recipe)
         if checkpoint.exists():
@@ -225,12 +220,15 @@ class _Trainer:
         for epoch in epochs:
             latest = accuracy()
             if self.processes.is_main:
-                save_checkpoint(
-                    self._state(recipe) / CHECKPOINT, state, facts=self._facts(recipe)
-                )
+                save_checkpoint(self._state(recipe) / CHECKPOINT, state, facts=self._facts(recipe))
             if run is not None:
-                metrics = asdict(epoch) | {"noisy_accuracy": latest}
-                run.log_epoch(metrics.pop("number"), metrics)
+                metrics = {
+                    "loss": epoch.loss,
+                    "lr": epoch.lr,
+                    "images_per_second": epoch.images_per_second,
+                    "noisy_accuracy": latest,
+                }
+                run.log_epoch(epoch.number, metrics)
             self.observer.finished_epoch(epoch, noisy_accuracy=latest)
         self.observer.ended()
         return accuracy() if latest is None else latest
@@ -251,7 +249,7 @@ class _Trainer:
         )
         shares = cached_soft_targets(
             self.out / STATE / "soft_targets",
-            base.network().to(self.device, memory_format=torch.channels_last),
+            place(base.network(), self.device),
             self.images,
             weights_digest=base.weights_digest,
             sigma=recipe.targets.sigma,
@@ -294,13 +292,14 @@ class _Trainer:
 
     def _initial_state(self, recipe: Recipe) -> TrainingState:
         torch.manual_seed(recipe.seed)
-        network: nn.Module = networks.build(
+        network = networks.build(
             recipe.network.name,
             input_shape=self.images.shape,
             num_classes=self.images.num_classes,
             normalization=self.images.normalization,
             **recipe.network.options,
-        ).to(self.device, memory_format=torch.channels_last)
+        )
+        network = place(network, self.device)
         return TrainingState(network, build_optimizer(network, recipe.train))
 
     def _state(self, recipe: Recipe) -> Path:

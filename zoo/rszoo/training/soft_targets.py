@@ -17,7 +17,7 @@ from rszoo._files import write_bytes_atomically
 from rszoo.data import ImageSet
 from rszoo.networks.execution import autocast, evaluation_mode
 from rszoo.smoothing.noise import gaussian_copies
-from rszoo.training.distributed import Processes
+from rszoo.training.distributed import ALONE, Processes
 
 __all__ = ["cached_soft_targets", "vote_shares"]
 
@@ -78,7 +78,7 @@ def vote_shares(
     draws: int,
     seed: int,
     precision: str,
-    processes: Processes = Processes(),  # noqa: B008  (frozen)
+    processes: Processes = ALONE,
     on_progress: Callable[[int], None] = lambda images: None,
 ) -> Tensor:
     """Return how the network votes on noisy copies of every image, `[N, classes]`, rows sum to 1.

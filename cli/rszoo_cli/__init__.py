@@ -1,0 +1,64 @@
+"""The `rszoo` command: each sub-command parses, makes one library call, and prints.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+"""
+
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from rszoo.errors import RecipeError, RszooError
+from rszoo_cli import recipe
+from rszoo_cli.bundles import ls, show
+from rszoo_cli.certify import certify
+from rszoo_cli.console import err
+from rszoo_cli.predict import predict
+from rszoo_cli.report import report
+from rszoo_cli.train import train
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="rszoo",
+    help="The model zoo for certified robustness by randomized smoothing.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    epilog="Example: `rszoo train recipes/cat_rs.yaml`, "
+    "then `rszoo certify --model runs/digits-cat_rs-0.50`.",
+)
+app.command()(train)
+app.command()(certify)
+app.command()(predict)
+app.command()(report)
+app.command()(ls)
+app.command()(show)
+app.add_typer(recipe.app, name="recipe")
+
+
+def _version(value: bool) -> None:
+    if value:
+        import rszoo
+
+        typer.echo(f"rszoo {rszoo.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Print the version."
+    ),
+) -> None:
+    pass
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with its code."""
+    try:
+        app(args=arguments, standalone_mode=True)
+    except RszooError as error:
+        err.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        sys.exit(2 if isinstance(error, RecipeError) else 1)

@@ -1,0 +1,145 @@
+"""`rszoo ls` and `rszoo show`: which bundles there are, and what is in one."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rszoo_cli.console import out
+from rszoo_cli.options import Json
+
+if TYPE_CHECKING:
+    from rszoo.hub.bundle import Bundle
+
+__all__ = ["ls", "show"]
+
+
+def ls(
+    runs: Annotated[Path, typer.Option(help="Folder of bundles.")] = Path("runs"),
+    json: Json = False,
+) -> None:
+    """List the bundles in the runs folder, and those that come with rszoo.
+
+    Example:
+
+        rszoo ls --runs runs
+    """
+    from rszoo.errors import RszooError
+    from rszoo.hub.catalog import builtin_names, bundles_in, find
+
+    rows = []
+    found = [(str(path), bundle) for path, bundle in bundles_in(runs)]
+    found += [(name, find(name)) for name in builtin_names()]
+    for name, bundle in found:
+        if isinstance(bundle, RszooError):
+            rows.append({"id": name, "problem": str(bundle)})
+        else:
+            rows.append({"id": name, **_facts(bundle)})
+    if json:
+        out.print_json(data=rows)
+        return
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("id", "data set", "method", "network", box=None)
+    for heading in ("sigma", "images", "ACR"):
+        table.add_column(heading, justify="right")
+    for row in rows:
+        if "problem" in row:
+            table.add_row(Text(row["id"]), Text(row["problem"], style="red"))
+            continue
+        acr = row["certified"]["acr"] if row["certified"] else None
+        table.add_row(
+            Text(row["id"]),
+            Text(row["dataset"]),
+            row["method"],
+            row["network"],
+            f"{row['sigma']:g}",
+            str(row["certified"]["images"]) if row["certified"] else "-",
+            _rounded(acr),
+        )
+    out.print(table if rows else f"no bundles in {runs}; make one with: rszoo train cat_rs")
+
+
+def show(
+    model: Annotated[str, typer.Argument(metavar="ID", help="A bundle's path, or builtin/NAME.")],
+    json: Json = False,
+) -> None:
+    """Show a bundle: what the model is, how it was made, what is certified.
+
+    Its files are checked against its manifest first.
+
+    Example:
+
+        rszoo show runs/digits-cat_rs-0.50
+    """
+    from rszoo.hub.catalog import find
+
+    bundle = find(model)
+    facts = {
+        "id": model,
+        **_facts(bundle),
+        "input_shape": list(bundle.config.input_shape),
+        "classes": list(bundle.config.class_names),
+        "weights_sha256": bundle.weights_digest,
+        "origin": bundle.manifest.origin,
+    }
+    if json:
+        out.print_json(data=facts)
+        return
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, show_header=False)
+    table.add_column(style="bold")
+    for key, value in _flat(facts):
+        table.add_row(key, Text(value))
+    out.print(table)
+    if bundle.evidence is not None:
+        from rszoo.evaluation.log import read_log
+        from rszoo.evaluation.metrics import summary
+        from rszoo_cli.report import print_summaries
+
+        out.print()
+        print_summaries([summary(read_log(bundle.path))])
+
+
+def _facts(bundle: "Bundle") -> dict[str, Any]:
+    config = bundle.config
+    certified = None
+    if bundle.evidence is not None:
+        from rszoo.evaluation.log import read_log
+        from rszoo.evaluation.metrics import summary
+
+        entry = summary(read_log(bundle.path))
+        certified = {
+            "images": entry.images,
+            "n": entry.n,
+            "alpha": entry.alpha,
+            "acr": entry.acr,
+        }
+    return {
+        "dataset": config.dataset,
+        "method": config.method,
+        "network": config.architecture["name"],
+        "sigma": config.sigma,
+        "certified": certified,
+    }
+
+
+def _rounded(acr: float | None) -> str:
+    from rszoo.theory.radii import floor_digits
+
+    return "-" if acr is None else floor_digits(acr, 3)
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    rows = []
+    for key, value in values.items():
+        if isinstance(value, dict):
+            rows += _flat(value, f"{prefix}{key}.")
+        elif isinstance(value, list):
+            rows.append((f"{prefix}{key}", ", ".join(map(str, value)) or "-"))
+        else:
+            rows.append((f"{prefix}{key}", "-" if value is None else str(value)))
+    return rows

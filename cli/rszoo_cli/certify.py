@@ -1,0 +1,211 @@
+"""`rszoo certify`: a data set's test images, or the user's own inputs."""
+
+import hashlib
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rszoo_cli.console import err, out
+from rszoo_cli.options import (
+    DataRoot,
+    Device,
+    Download,
+    Json,
+    Model,
+    Precision,
+    Resize,
+    Seed,
+)
+
+if TYPE_CHECKING:
+    from rszoo.evaluation.certify import Input
+    from rszoo.hub.bundle import Bundle
+    from rszoo.smoothing.certificate import Certificate
+    from rszoo.smoothing.classifier import SmoothedClassifier
+
+__all__ = ["certify"]
+
+
+def certify(
+    model: Model,
+    inputs: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[IMAGE|FOLDER|ARRAY]...",
+            help="Own inputs; without any, the test images of the model's data set.",
+        ),
+    ] = None,
+    n: Annotated[int, typer.Option(min=1, help="Draws for the certificate.")] = 100_000,
+    n0: Annotated[int, typer.Option(min=1, help="Draws for selecting the class.")] = 100,
+    alpha: Annotated[
+        float, typer.Option(min=1e-300, max=1 - 1e-16, help="Failure probability per input.")
+    ] = 0.001,
+    skip: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Take every skip-th test image.", show_default="so that about 500 are done"
+        ),
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Certify at most so many.")] = None,
+    seed: Seed = 0,
+    log_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            help="The log; its protocol is written beside it.",
+            show_default="certificates/NAME.tsv for a data set, none for own inputs",
+        ),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the log.")] = False,
+    attach: Annotated[
+        bool, typer.Option("--attach", help="Put the finished log into the bundle.")
+    ] = False,
+    resize: Resize = False,
+    data_root: DataRoot = None,
+    download: Download = False,
+    device: Device = None,
+    precision: Precision = "auto",
+    json: Json = False,
+) -> None:
+    """Certify inputs: label and L2 radius within which no perturbation changes it.
+
+    Each certificate holds with probability 1 - alpha. An abstention certifies nothing.
+
+    Example:
+
+        rszoo certify --model runs/digits-cat_rs-0.50 --n 10000
+
+        rszoo certify --model runs/cifar10-cat_rs-0.50 photo.png folder/ --resize
+    """
+    if inputs and (attach or skip):
+        raise typer.BadParameter("--attach and --skip are for the model's own data set")
+    if inputs and resume and log_file is None:
+        raise typer.BadParameter("expected --out with --resume, got none")
+    from rszoo.evaluation.certify import certify_inputs, protocol
+    from rszoo.evaluation.log import CertificationLog, protocol_path
+    from rszoo.hub.bundle import add_evidence
+    from rszoo.hub.catalog import find
+    from rszoo_cli.progress import Meter
+
+    bundle = find(model)
+    classifier = bundle.classifier(device=device, precision=precision)
+    if inputs:
+        todo, source = _own(inputs, classifier, limit=limit, resize=resize)
+    else:
+        todo, source = _test_images(
+            bundle, skip=skip, limit=limit, root=data_root, download=download
+        )
+        log_file = log_file or Path("certificates") / f"{bundle.config.name}.tsv"
+    settings: dict[str, Any] = {"n0": n0, "n": n, "alpha": alpha, "seed": seed}
+    facts = protocol(
+        classifier,
+        model={"name": bundle.config.name, "weights_sha256": bundle.weights_digest},
+        inputs=source,
+        versions=_versions(),
+        **settings,
+    )
+    log = CertificationLog.open(log_file, facts, resume=resume) if log_file else None
+    with log or nullcontext():
+        done = len(log.done) if log else 0
+        draws = (n0 + n) * max(1, len(todo) - done)
+        with Meter(err, f"certify {bundle.config.name}", total=draws, unit="draws") as meter:
+            certified = []
+            for one, certificate in certify_inputs(
+                classifier, todo, log=log, on_draws=meter.advance, **settings
+            ):
+                certified.append((one, certificate))
+                meter.status(f"{done + len(certified)} of {len(todo)} inputs")
+    if inputs:
+        _print_own(certified, bundle.config.class_names, json=json)
+    elif log_file is not None:
+        _print_summary(log_file, json=json)
+    if log_file is not None:
+        err.print(f"log: {log_file}", highlight=False, soft_wrap=True)
+    if attach and log_file is not None:
+        add_evidence(bundle, log=log_file, protocol=protocol_path(log_file))
+        err.print(f"the log is now in {bundle.path}", highlight=False, soft_wrap=True)
+
+
+def _own(
+    paths: Sequence[Path], classifier: "SmoothedClassifier", *, limit: int | None, resize: bool
+) -> tuple[list["Input"], dict[str, str]]:
+    from rszoo.data import read_images
+    from rszoo.evaluation.certify import own_inputs
+
+    assert classifier.input_shape is not None and len(classifier.input_shape) == 3
+    named = read_images(paths, shape=classifier.input_shape, resize=resize)[:limit]
+    digest = hashlib.sha256()
+    for name, image in named:
+        digest.update(name.encode(errors="surrogateescape") + image.numpy().tobytes())
+    return own_inputs(named), {"own": str(len(named)), "digest": digest.hexdigest()}
+
+
+def _test_images(
+    bundle: "Bundle", *, skip: int | None, limit: int | None, root: Path | None, download: bool
+) -> tuple[list["Input"], dict[str, str]]:
+    from rszoo.data import load
+    from rszoo.evaluation.certify import evaluation_inputs
+
+    images = load(bundle.config.dataset, "test", root=root, download=download)
+    todo = evaluation_inputs(images, skip=skip, limit=limit)
+    return todo, {"name": images.name, "split": images.split, "digest": images.digest}
+
+
+def _versions() -> dict[str, str]:
+    import torch
+
+    import rszoo
+
+    return {"rszoo": rszoo.__version__, "torch": torch.__version__}
+
+
+def _print_own(
+    certified: Sequence[tuple["Input", "Certificate"]], classes: Sequence[str], *, json: bool
+) -> None:
+    from dataclasses import asdict
+
+    from rich.table import Table
+    from rich.text import Text
+
+    from rszoo.smoothing.certificate import ABSTAIN
+    from rszoo.theory.radii import floor_digits
+
+    def name(label: int) -> str | None:
+        return None if label == ABSTAIN else classes[label]
+
+    if json:
+        out.print_json(
+            data=[
+                {"input": one.name, "class": name(certificate.label), **asdict(certificate)}
+                for one, certificate in certified
+            ]
+        )
+        return
+    table = Table("input", "label", box=None)
+    table.add_column("radius", justify="right")
+    table.add_column("confidence", justify="right")
+    for one, certificate in certified:
+        table.add_row(
+            Text(str(one.name)),
+            Text(name(certificate.label) or "abstains"),
+            floor_digits(certificate.radius, 4),
+            f"{1 - certificate.alpha:g}",
+        )
+    out.print(table)
+
+
+def _print_summary(log: Path, *, json: bool) -> None:
+    from dataclasses import asdict
+
+    from rszoo.evaluation.log import read_log
+    from rszoo.evaluation.metrics import summary
+    from rszoo_cli.report import print_summaries
+
+    entry = summary(read_log(log))
+    if json:
+        out.print_json(data=asdict(entry))
+    else:
+        print_summaries([entry])

@@ -1,0 +1,38 @@
+"""Options that several commands take, said once."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = [
+    "DataRoot",
+    "Device",
+    "Download",
+    "Json",
+    "Model",
+    "Precision",
+    "Resize",
+    "Seed",
+]
+
+Model = Annotated[
+    str,
+    typer.Option("--model", "-m", metavar="ID", help="A bundle: its path, or builtin/NAME."),
+]
+DataRoot = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder that holds the data sets.", envvar="RSZOO_DATA", show_default="a cache folder"
+    ),
+]
+Download = Annotated[bool, typer.Option("--download", help="Fetch a missing data set.")]
+Device = Annotated[
+    str | None, typer.Option(help="cpu, cuda, cuda:1, ...", show_default="a GPU if there is one")
+]
+Precision = Annotated[
+    str, typer.Option(help="auto, float32 or bfloat16. auto: bfloat16 where it is fast.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, to stdout.")]
+Resize = Annotated[bool, typer.Option("--resize", help="Scale images to the model's size.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of the noise.")]

@@ -1,0 +1,69 @@
+"""`rszoo predict`: the smoothed classifier's answers, without radii."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rszoo_cli.console import err, out
+from rszoo_cli.options import Device, Json, Model, Precision, Resize, Seed
+
+__all__ = ["predict"]
+
+
+def predict(
+    model: Model,
+    inputs: Annotated[
+        list[Path], typer.Argument(metavar="IMAGE|FOLDER|ARRAY...", help="Own inputs.")
+    ],
+    n: Annotated[int, typer.Option(min=1, help="Draws.")] = 1000,
+    alpha: Annotated[
+        float, typer.Option(min=1e-300, max=1 - 1e-16, help="Failure probability per input.")
+    ] = 0.001,
+    seed: Seed = 0,
+    resize: Resize = False,
+    device: Device = None,
+    precision: Precision = "auto",
+    json: Json = False,
+) -> None:
+    """Predict the class of inputs; much cheaper than a certificate, and without a radius.
+
+    Each answer is the smoothed classifier's with probability 1 - alpha, or an abstention.
+
+    Example:
+
+        rszoo predict --model runs/cifar10-cat_rs-0.50 photo.png
+    """
+    from dataclasses import asdict
+
+    from rich.table import Table
+    from rich.text import Text
+
+    from rszoo.data import read_images
+    from rszoo.hub.catalog import find
+    from rszoo.smoothing.certificate import ABSTAIN, Prediction
+    from rszoo_cli.progress import Meter
+
+    bundle = find(model)
+    classifier = bundle.classifier(device=device, precision=precision)
+    named = read_images(inputs, shape=bundle.config.input_shape, resize=resize)
+    rows: list[tuple[str, str | None, Prediction]] = []
+    total = n * len(named)
+    with Meter(err, f"predict {bundle.config.name}", total=total, unit="draws") as meter:
+        for name, image in named:
+            answer = classifier.predict(
+                image, n=n, alpha=alpha, seed=seed, on_progress=meter.advance
+            )
+            assert isinstance(answer, Prediction)  # one image gives one prediction
+            known = answer.label != ABSTAIN
+            rows.append((name, bundle.config.class_names[answer.label] if known else None, answer))
+    if json:
+        out.print_json(
+            data=[{"input": name, "class": label, **asdict(row)} for name, label, row in rows]
+        )
+        return
+    table = Table("input", "label", box=None)
+    table.add_column("share of votes", justify="right")
+    for name, label, row in rows:
+        table.add_row(Text(name), Text(label or "abstains"), f"{row.votes / row.n:.1%}")
+    out.print(table)

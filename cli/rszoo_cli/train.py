@@ -1,0 +1,120 @@
+"""`rszoo train`: from recipe to bundles."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rszoo_cli.console import err, out
+from rszoo_cli.options import DataRoot, Device, Download, Json, Precision, Seed
+
+if TYPE_CHECKING:
+    from rszoo.training.observer import Observer
+
+__all__ = ["train"]
+
+
+def train(
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe's file or name.")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]...", help="Values that differ, as train.epochs=5."),
+    ] = None,
+    dataset: Annotated[
+        str, typer.Option(help="A data set's name, a folder of class folders, or an .npz file.")
+    ] = "digits",
+    sigma: Annotated[
+        list[float] | None,
+        typer.Option(help="Noise level; may be repeated.", show_default="all of the recipe"),
+    ] = None,
+    profile: Annotated[
+        str | None, typer.Option(help="One of the recipe's schedules.", show_default="the first")
+    ] = None,
+    out_folder: Annotated[
+        Path, typer.Option("--out", help="Folder for the bundles and the MLflow store.")
+    ] = Path("runs"),
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Keep what is finished, continue what is not.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Train again what is there.")
+    ] = False,
+    seed: Seed = 0,
+    data_root: DataRoot = None,
+    download: Download = False,
+    device: Device = None,
+    precision: Precision = "auto",
+    json: Json = False,
+) -> None:
+    """Train a recipe: one tracked run and one bundle per noise level.
+
+    Example:
+
+        rszoo train recipes/cat_rs.yaml --dataset mnist --sigma 0.5 --profile short
+    """
+    if resume and overwrite:
+        raise typer.BadParameter("expected one of --resume and --overwrite, got both")
+    from rszoo.training.recipe_files import load_recipe
+
+    file = load_recipe(recipe)
+    recipes = [
+        file.resolve(
+            dataset=dataset, sigma=level, profile=profile, overrides=overrides or (), seed=seed
+        )
+        for level in sigma or file.sigmas(dataset)
+    ]
+    from rszoo.training.run import train as train_recipes
+
+    bundles = train_recipes(
+        recipes,
+        out=out_folder,
+        data_root=data_root,
+        download=download,
+        device=device,
+        precision=precision,
+        resume=resume,
+        overwrite=overwrite,
+        observer=_observer(),
+    )
+    if json:
+        out.print_json(data=[str(bundle.path) for bundle in bundles])
+        return
+    for bundle in bundles:
+        out.print(str(bundle.path), highlight=False, soft_wrap=True)
+    err.print(
+        f"certify with: rszoo certify --model {bundles[-1].path}", highlight=False, soft_wrap=True
+    )
+
+
+def _observer() -> "Observer":
+    from rszoo.training.loop import Epoch
+    from rszoo.training.observer import Observer
+    from rszoo_cli.progress import Meter
+
+    class Shown(Observer):
+        """Draws progress on stderr."""
+
+        meter: Meter | None = None
+
+        def note(self, text: str) -> None:
+            err.print(text, highlight=False, markup=False, soft_wrap=True)
+
+        def started(self, task: str, *, total: int, done: int, unit: str) -> None:
+            self.meter = Meter(err, task, total=total, done=done, unit=unit).__enter__()
+
+        def advanced(self, amount: int = 1) -> None:
+            if self.meter is not None:
+                self.meter.advance(amount)
+
+        def finished_epoch(self, epoch: Epoch, *, noisy_accuracy: float) -> None:
+            if self.meter is not None:
+                self.meter.status(
+                    f"epoch {epoch.number}, loss {epoch.loss:.4f}, "
+                    f"accuracy under noise {noisy_accuracy:.1%}"
+                )
+
+        def ended(self) -> None:
+            if self.meter is not None:
+                self.meter.__exit__(None, None, None)
+
+    return Shown()

@@ -1,0 +1,140 @@
+"""Certify many inputs into a log that survives being killed."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rszoo.data import ImageSet
+from rszoo.evaluation.log import NO_LABEL, CertificationLog
+from rszoo.smoothing.certificate import Certificate
+from rszoo.smoothing.classifier import SmoothedClassifier
+from rszoo.smoothing.noise import SCHEME
+
+__all__ = ["Input", "certify_inputs", "evaluation_inputs", "own_inputs", "protocol"]
+
+#: How many inputs of a data set are certified when nothing else is asked for.
+USUAL_INPUTS = 500
+
+
+@dataclass(frozen=True)
+class Input:
+    """One input to certify.
+
+    Attributes:
+        idx: its index in the data set or list that it comes from.
+        label: true class, or `NO_LABEL`.
+        image: gives the image, `[C, H, W]` in [0, 1].
+        name: for an input of the user's own.
+    """
+
+    idx: int
+    label: int
+    image: Callable[[], Tensor]
+    name: str | None = None
+
+
+def evaluation_inputs(
+    images: ImageSet, *, skip: int | None = None, limit: int | None = None
+) -> list[Input]:
+    """Return every `skip`-th image of a data set, at most `limit` of them.
+
+    Args:
+        images: a labelled data set.
+        skip: take indices divisible by it; None takes about `USUAL_INPUTS` images.
+        limit: how many at most; None for all.
+    """
+    step = skip or max(1, len(images) // USUAL_INPUTS)
+
+    def image(index: int) -> Callable[[], Tensor]:
+        return lambda: images.images(torch.tensor([index]))[0]
+
+    indices = list(range(0, len(images), step))[:limit]
+    return [Input(index, int(images.labels[index]), image(index)) for index in indices]
+
+
+def own_inputs(named: Sequence[tuple[str, Tensor]]) -> list[Input]:
+    """Return inputs without labels, such as `rszoo.data.read_images` gives."""
+
+    def given(image: Tensor) -> Callable[[], Tensor]:
+        return lambda: image
+
+    return [
+        Input(index, NO_LABEL, given(image), name) for index, (name, image) in enumerate(named)
+    ]
+
+
+def protocol(
+    classifier: SmoothedClassifier,
+    *,
+    model: dict[str, str],
+    inputs: dict[str, str],
+    n0: int,
+    n: int,
+    alpha: float,
+    seed: int,
+    versions: dict[str, str],
+) -> dict[str, object]:
+    """Return what a log must say so that anybody can repeat it.
+
+    Args:
+        classifier: what is certified.
+        model: id and sha256 of the weights.
+        inputs: name, split and digest of the data set, or a digest of the user's own inputs.
+        n0, n, alpha, seed: as in `SmoothedClassifier.certify`.
+        versions: of the software.
+    """
+    return {
+        "model": model,
+        "inputs": inputs,
+        "sigma": classifier.sigma,
+        "n0": n0,
+        "n": n,
+        "alpha": alpha,
+        "seed": seed,
+        "precision": classifier.precision,
+        "device": classifier.device.type,
+        "noise": SCHEME,
+        "versions": versions,
+    }
+
+
+def certify_inputs(
+    classifier: SmoothedClassifier,
+    inputs: Sequence[Input],
+    *,
+    n0: int,
+    n: int,
+    alpha: float,
+    seed: int,
+    log: CertificationLog | None = None,
+    on_draws: Callable[[int], None] | None = None,
+) -> Iterator[tuple[Input, Certificate]]:
+    """Certify inputs one by one; yield each when its row is in the log.
+
+    Guarantee:
+        Each certificate is that of `SmoothedClassifier.certify`: it fails with probability at
+        most alpha, input by input (not for all inputs at once). Inputs that the log holds are
+        not certified again, so that no answer is ever chosen among several.
+
+    Args:
+        classifier: the smoothed classifier.
+        inputs: what to certify.
+        n0, n, alpha, seed: as in `SmoothedClassifier.certify`.
+        log: where rows go, if anywhere.
+        on_draws: called with the number of draws as they are done.
+    """
+    for one in inputs:
+        if log is not None and one.idx in log.done:
+            continue
+        started = time.perf_counter()
+        certificate = classifier.certify(
+            one.image(), n0=n0, n=n, alpha=alpha, seed=seed, on_progress=on_draws
+        )
+        assert isinstance(certificate, Certificate)  # one image gives one certificate
+        if log is not None:
+            seconds = time.perf_counter() - started
+            log.append(one.idx, one.label, certificate, seconds, input=one.name)
+        yield one, certificate

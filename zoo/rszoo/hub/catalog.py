@@ -1,0 +1,80 @@
+"""Bundles by id: a path, or `builtin/NAME` for one that comes with rszoo."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import rszoo
+from rszoo.errors import RszooError, unknown_name
+from rszoo.hub.bundle import Bundle, open_bundle
+from rszoo.hub.manifest import MANIFEST
+
+if TYPE_CHECKING:
+    from rszoo.smoothing.classifier import SmoothedClassifier
+
+__all__ = ["builtin_names", "bundles_in", "find", "load"]
+
+_BUILTIN = "builtin/"
+
+
+def builtin_names() -> list[str]:
+    """Return the ids of the bundles that come with rszoo."""
+    return [f"{_BUILTIN}{folder.name}" for folder in _bundle_folders(_builtin_folder())]
+
+
+def find(model: str | Path) -> Bundle:
+    """Return the checked bundle with an id.
+
+    Args:
+        model: the path of a bundle, or `builtin/NAME`. A path that exists wins.
+
+    Raises:
+        RszooError: there is no such bundle.
+        IntegrityError: its files are not what its manifest says.
+    """
+    name = str(model)
+    if Path(model).is_dir() or not name.startswith(_BUILTIN):
+        return open_bundle(model)
+    if name not in builtin_names():
+        raise unknown_name("builtin bundle", name, builtin_names())
+    return open_bundle(_builtin_folder() / name.removeprefix(_BUILTIN))
+
+
+def load(
+    model: str | Path, *, device: str | None = None, precision: str = "auto"
+) -> "SmoothedClassifier":
+    """Return a ready smoothed classifier; the bare network is its attribute `network`.
+
+    Args:
+        model: the path of a bundle, or `builtin/NAME`.
+        device: where to run; None takes a GPU if there is one.
+        precision: "auto", "float32" or "bfloat16".
+
+    Raises:
+        RszooError: no such bundle, unknown device or precision.
+        IntegrityError: a file of the bundle is corrupt, truncated, extra or missing.
+    """
+    return find(model).classifier(device=device, precision=precision)
+
+
+def bundles_in(folder: Path) -> Iterator[tuple[Path, Bundle | RszooError]]:
+    """Yield the bundles directly in a folder: path, and the bundle or what is wrong with it."""
+    for path in _bundle_folders(folder):
+        try:
+            yield path, open_bundle(path)
+        except RszooError as error:
+            yield path, error
+
+
+def _builtin_folder() -> Path:
+    return Path(rszoo.__file__).parent / "builtin"
+
+
+def _bundle_folders(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if not path.name.startswith(".") and (path / MANIFEST).is_file()
+    )
