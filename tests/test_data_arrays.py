@@ -15,7 +15,9 @@ LABELS = np.array([0, 1] * 6)
 
 
 def test_from_arrays() -> None:
-    loaded = data.from_arrays(IMAGES, LABELS, name="a/b c", split="train")
+    source = IMAGES.copy()
+    loaded = data.from_arrays(source, LABELS, name="a/b c", split="train")
+    source[:] = 0  # the set has its own copy
     assert (loaded.name, loaded.split, loaded.shape) == ("a_b_c", "train", (2, 3, 4))
     assert (len(loaded), loaded.class_names) == (12, ("0", "1"))
     assert loaded.labels.dtype == torch.int64

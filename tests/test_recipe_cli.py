@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 from rszoo.errors import RecipeError, RszooError
 from rszoo.training.recipe import Recipe
 from rszoo.training.recipe_files import load_recipe, recipe_names, recipe_path
-from rszoo_cli import console
+from rszoo_cli import console, main
 from rszoo_cli.recipe import app
 
 
@@ -129,6 +129,18 @@ def test_show_reports_problems_as_a_recipe_error() -> None:
     error = failure("show", "cat_rs", "train.epocs=3", "--sigma", "0.5")
     assert isinstance(error, RecipeError)
     assert str(error) == "cat_rs: train.epocs: unknown key; nearest valid key: train.epochs"
+
+
+def test_problems_end_the_command_with_code_2_on_stderr(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["recipe", "show", "cat_rs", "train.epocs=3", "--sigma", "0.5", "--json"])
+    assert caught.value.code == 2
+    assert capsys.readouterr() == (
+        "",
+        "error: cat_rs: train.epocs: unknown key; nearest valid key: train.epochs\n",
+    )
 
 
 def test_cp_copies_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from rszoo.evaluation.certify import Input
     from rszoo.hub.bundle import Bundle
     from rszoo.smoothing.certificate import Certificate
-    from rszoo.smoothing.classifier import SmoothedClassifier
 
 __all__ = ["certify"]
 
@@ -93,7 +92,7 @@ def certify(
     bundle = find(model)
     classifier = bundle.classifier(device=device, precision=precision)
     if inputs:
-        todo, source = _own(inputs, classifier, limit=limit, resize=resize)
+        todo, source = _own(inputs, shape=bundle.config.input_shape, limit=limit, resize=resize)
     else:
         todo, source = _test_images(
             bundle, skip=skip, limit=limit, root=data_root, download=download
@@ -130,13 +129,12 @@ def certify(
 
 
 def _own(
-    paths: Sequence[Path], classifier: "SmoothedClassifier", *, limit: int | None, resize: bool
+    paths: Sequence[Path], *, shape: tuple[int, int, int], limit: int | None, resize: bool
 ) -> tuple[list["Input"], dict[str, str]]:
     from rszoo.data import read_images
     from rszoo.evaluation.certify import own_inputs
 
-    assert classifier.input_shape is not None and len(classifier.input_shape) == 3
-    named = read_images(paths, shape=classifier.input_shape, resize=resize)[:limit]
+    named = read_images(paths, shape=shape, resize=resize)[:limit]
     digest = hashlib.sha256()
     for name, image in named:
         digest.update(name.encode(errors="surrogateescape") + image.numpy().tobytes())

@@ -31,8 +31,9 @@ class RecipeError(RszooError):
         self.problems = list(problems)
         self.source = source
         head = f"{source}: " if source else ""
-        lines = self.problems if len(self.problems) == 1 else ["", *self.problems]
-        super().__init__(head + "\n  ".join(lines))
+        if len(self.problems) > 1:
+            head = f"{head.rstrip()}\n  "
+        super().__init__(head + "\n  ".join(self.problems))
 
 
 class IntegrityError(RszooError):

@@ -1,49 +1,29 @@
-"""A training from recipe to bundle: data, network, loop, checkpoints, tracking.
+"""A training from recipe to bundle: the one entry point.
 
-An output folder holds
-
-    <name>/               a finished bundle, such as digits-cat_rs-0.50
-    .state/<name>/        checkpoint and MLflow run of a training that is not finished
-    .state/soft_targets/  CAT-RS's soft targets, by digest
-    mlflow.db             the MLflow store, unless MLFLOW_TRACKING_URI names another
+An output folder holds a bundle per noise level (`digits-cat_rs-0.50/`), the state of unfinished
+trainings (`.state/`), and the MLflow store, unless MLFLOW_TRACKING_URI names another.
 """
 
-import json
 import os
-import shutil
 import signal
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
 import torch
-from torch import Tensor
 
-from rszoo import data, methods, networks
-from rszoo._files import write_json_atomically
-from rszoo.data import ImageSet
-from rszoo.errors import RszooError
-from rszoo.hub.bundle import Bundle, open_bundle, write_bundle
-from rszoo.hub.config import BundleConfig
-from rszoo.networks.execution import place, resolve_device, resolve_precision
-from rszoo.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
-from rszoo.training.distributed import Processes, processes
-from rszoo.training.loop import build_optimizer, fit, noisy_accuracy
+from rszoo import data
+from rszoo.hub.bundle import Bundle
+from rszoo.networks.execution import resolve_device, resolve_precision
+from rszoo.training.distributed import processes
 from rszoo.training.observer import Observer
-from rszoo.training.provenance import environment
 from rszoo.training.recipe import Recipe
-from rszoo.training.recipe_files import load_recipe
-from rszoo.training.soft_targets import cached_soft_targets
-from rszoo.training.tracking import TrackedRun, Tracking, open_tracking
+from rszoo.training.tracking import open_tracking
+from rszoo.training.trainer import Trainer
 
 __all__ = ["train"]
-
-STATE = ".state"
-CHECKPOINT = "checkpoint.pt"
-RUN = "run.json"
 
 
 def train(
@@ -84,7 +64,7 @@ def train(
             data.load(first.dataset, split, root=data_root, download=download).to(chosen)
             for split in ("train", "test")
         ]
-        trainer = _Trainer(
+        trainer = Trainer(
             out=out,
             images=sets[0],
             test_images=sets[1],
@@ -101,223 +81,6 @@ def train(
         return [
             bundle or trainer.train(recipe) for recipe, bundle in zip(recipes, todo, strict=True)
         ]
-
-
-@dataclass(frozen=True)
-class _Trainer:
-    """What the trainings of one call share."""
-
-    out: Path
-    images: ImageSet
-    test_images: ImageSet
-    device: torch.device
-    precision: str
-    processes: Processes
-    tracking: Tracking | None
-    observer: Observer
-
-    def existing(self, recipe: Recipe, *, resume: bool, overwrite: bool) -> Bundle | None:
-        """Return the finished bundle to keep, or None when there is something to train."""
-        folder, state = self.out / recipe.name, self._state(recipe)
-        if overwrite:
-            if self.processes.is_main:
-                shutil.rmtree(state, ignore_errors=True)
-            return None
-        if folder.exists():
-            bundle = open_bundle(folder)
-            if bundle.manifest.origin.get("facts") != self._facts(recipe):
-                raise RszooError(
-                    f"{folder} was made by another recipe or from other data; "
-                    "choose another --out, or --overwrite"
-                )
-            if not resume:
-                raise RszooError(
-                    f"{folder} exists; --resume keeps it, --overwrite trains it again"
-                )
-            self.observer.note(f"{folder} is finished: kept")
-            return bundle
-        if state.exists() and not resume:
-            raise RszooError(
-                f"{folder} is begun and not finished; --resume continues it, "
-                "--overwrite starts it again"
-            )
-        return None
-
-    def train(self, recipe: Recipe) -> Bundle:
-        """Train one model, from its checkpoint if there is one, and return its bundle."""
-        per_example = [_PER_EXAMPLE[need](self, recipe) for need in methods.needs(recipe.method)]
-        facts, checkpoint = self._facts(recipe), self._state(recipe) / CHECKPOINT
-        state = self._initial_state(recipe)
-        if checkpoint.exists():
-            load_checkpoint(checkpoint, state, facts=facts)
-            self.observer.note(f"{recipe.name}: continues after epoch {state.epoch}")
-        with self._tracked(recipe) as run:
-            accuracy = self._epochs(recipe, state, per_example, run)
-            if self.processes.is_main:
-                origin = {"facts": facts, "seed": recipe.seed, **environment()}
-                origin |= {"device": self.device.type, "parents": [], "mlflow_run": None}
-                if run is not None:
-                    origin["mlflow_run"] = run.run_id
-                bundle = write_bundle(
-                    self.out / recipe.name,
-                    config=BundleConfig.of(
-                        self.images,
-                        name=recipe.name,
-                        method=recipe.method,
-                        dataset=recipe.dataset,
-                        architecture=recipe.network.model_dump(),
-                        sigma=recipe.sigma,
-                        trained_precision=self.precision,
-                    ),
-                    network=state.network,
-                    recipe=recipe.to_yaml(),
-                    origin=origin,
-                    replace=True,
-                )
-                if run is not None:
-                    run.log_bundle(bundle, {"noisy_accuracy": accuracy})
-                shutil.rmtree(self._state(recipe))
-                self.observer.note(f"{bundle.path} is finished")
-        self.processes.wait()
-        return open_bundle(self.out / recipe.name)
-
-    def _epochs(
-        self,
-        recipe: Recipe,
-        state: TrainingState,
-        per_example: Sequence[Tensor],
-        run: TrackedRun | None,
-    ) -> float:
-        """Run the remaining epochs; return the last noisy accuracy on the test images."""
-        train = recipe.train
-        steps = max(1, len(self.images) // train.batch_size)
-        self.observer.started(
-            recipe.name, total=train.epochs * steps, done=state.epoch * steps, unit="steps"
-        )
-
-        def accuracy() -> float:
-            return noisy_accuracy(
-                state.network,
-                self.test_images,
-                sigma=recipe.sigma,
-                seed=recipe.seed,
-                precision=self.precision,
-            )
-
-        epochs = fit(
-            state,
-            methods.load(recipe.method, **recipe.weights),
-            self.images,
-            train=train,
-            sigma=recipe.sigma,
-            seed=recipe.seed,
-            precision=self.precision,
-            per_example=per_example,
-            processes=self.processes,
-            on_step=self.observer.advanced,
-        )
-        latest = None
-        for epoch in epochs:
-            latest = accuracy()
-            if self.processes.is_main:
-                save_checkpoint(self._state(recipe) / CHECKPOINT, state, facts=self._facts(recipe))
-            if run is not None:
-                metrics = {
-                    "loss": epoch.loss,
-                    "lr": epoch.lr,
-                    "images_per_second": epoch.images_per_second,
-                    "noisy_accuracy": latest,
-                }
-                run.log_epoch(epoch.number, metrics)
-            self.observer.finished_epoch(epoch, noisy_accuracy=latest)
-        self.observer.ended()
-        return accuracy() if latest is None else latest
-
-    def soft_targets(self, recipe: Recipe) -> Tensor:
-        """Return CAT-RS's soft targets, training the network that they come from if need be."""
-        assert recipe.targets is not None  # the recipe has checked it
-        base_recipe = load_recipe("gaussian").resolve(
-            dataset=recipe.dataset,
-            sigma=recipe.targets.sigma,
-            profile=recipe.profile,
-            seed=recipe.seed,
-        )
-        base = self.existing(base_recipe, resume=True, overwrite=False)
-        base = base or self.train(base_recipe)
-        self.observer.started(
-            f"soft targets from {base.config.name}", total=len(self.images), done=0, unit="images"
-        )
-        shares = cached_soft_targets(
-            self.out / STATE / "soft_targets",
-            place(base.network(), self.device),
-            self.images,
-            weights_digest=base.weights_digest,
-            sigma=recipe.targets.sigma,
-            draws=recipe.targets.draws,
-            seed=recipe.seed,
-            precision=self.precision,
-            processes=self.processes,
-            on_progress=self.observer.advanced,
-        )
-        self.observer.ended()
-        return shares
-
-    @contextmanager
-    def parent_run(self, recipe: Recipe, *, fresh: bool) -> Iterator[None]:
-        """Open the run above the runs of a recipe's noise levels; resuming continues it."""
-        if self.tracking is None:
-            yield
-            return
-        name = recipe.name.rpartition("-")[0]
-        memory = self.out / STATE / f"{name}.json"
-        earlier = None if fresh else _read_run(memory)
-        with self.tracking.parent(name, run_id=earlier) as run_id:
-            memory.parent.mkdir(parents=True, exist_ok=True)
-            write_json_atomically(memory, {"run_id": run_id})
-            yield
-
-    @contextmanager
-    def _tracked(self, recipe: Recipe) -> Iterator[TrackedRun | None]:
-        if self.tracking is None:
-            yield None
-            return
-        folder = self._state(recipe)
-        folder.mkdir(parents=True, exist_ok=True)
-        tags = environment() | {"device": str(self.device), "precision": self.precision}
-        with self.tracking.child(
-            recipe, self.images, run_id=_read_run(folder / RUN), tags=tags
-        ) as run:
-            write_json_atomically(folder / RUN, {"run_id": run.run_id})
-            yield run
-
-    def _initial_state(self, recipe: Recipe) -> TrainingState:
-        torch.manual_seed(recipe.seed)
-        network = networks.build(
-            recipe.network.name,
-            input_shape=self.images.shape,
-            num_classes=self.images.num_classes,
-            normalization=self.images.normalization,
-            **recipe.network.options,
-        )
-        network = place(network, self.device)
-        return TrainingState(network, build_optimizer(network, recipe.train))
-
-    def _state(self, recipe: Recipe) -> Path:
-        return self.out / STATE / recipe.name
-
-    def _facts(self, recipe: Recipe) -> dict[str, str]:
-        return {"recipe": recipe.digest, "data": self.images.digest}
-
-
-# What methods may ask for besides images and labels: `[N, ...]` tensors, one row per image.
-_PER_EXAMPLE = {"soft_targets": _Trainer.soft_targets}
-
-
-def _read_run(path: Path) -> str | None:
-    try:
-        return json.loads(path.read_text())["run_id"]
-    except (OSError, ValueError, KeyError):
-        return None
 
 
 def _local_device(device: str | None) -> torch.device:
