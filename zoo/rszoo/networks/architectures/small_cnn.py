@@ -1,7 +1,7 @@
 """A small network for small images: a few microseconds per 8x8 digit on one CPU core.
 
-The first convolution has stride 2 in place of a pooling step: on 8x8 digits under noise that gives
-the same average certified radius and is three times as fast. No batch normalisation.
+The first convolution has stride 2 in place of a pooling step: on 8x8 digits under noise that
+certifies no worse and is 1.4 (channels_last) to 4 times as fast. No batch normalisation.
 """
 
 import torch.nn.functional as F
