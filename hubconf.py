@@ -16,8 +16,9 @@ if importlib.util.find_spec("rszoo") is None:  # a checkout that is not installe
     sys.path.insert(0, str(Path(__file__).parent / "zoo"))
 
 if TYPE_CHECKING:
-    from rszoo import SmoothedClassifier
     from torch import nn
+
+    from rszoo import SmoothedClassifier
 
 
 def gaussian(

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 import typer
+from typer.core import TyperGroup
 
 from rszoo.errors import RecipeError, RszooError
 from rszoo_cli import recipe
@@ -19,7 +20,21 @@ from rszoo_cli.train import train
 
 __all__ = ["app", "main"]
 
+
+class _Commands(TyperGroup):
+    """The sub-commands; one that is interrupted says how to go on."""
+
+    def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            resumable = ctx.invoked_subcommand in ("train", "certify")
+            err.print("interrupted; continue with --resume" if resumable else "interrupted")
+            raise typer.Exit(130) from None
+
+
 app = typer.Typer(
+    cls=_Commands,
     name="rszoo",
     help="The model zoo for certified robustness by randomized smoothing.",
     no_args_is_help=True,

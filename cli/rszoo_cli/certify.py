@@ -10,6 +10,7 @@ import typer
 
 from rszoo_cli.console import err, out
 from rszoo_cli.options import (
+    Alpha,
     DataRoot,
     Device,
     Download,
@@ -39,9 +40,7 @@ def certify(
     ] = None,
     n: Annotated[int, typer.Option(min=1, help="Draws for the certificate.")] = 100_000,
     n0: Annotated[int, typer.Option(min=1, help="Draws for selecting the class.")] = 100,
-    alpha: Annotated[
-        float, typer.Option(min=1e-300, max=1 - 1e-16, help="Failure probability per input.")
-    ] = 0.001,
+    alpha: Alpha = 0.001,
     skip: Annotated[
         int | None,
         typer.Option(
@@ -108,15 +107,15 @@ def certify(
     )
     log = CertificationLog.open(log_file, facts, resume=resume) if log_file else None
     with log or nullcontext():
-        done = len(log.done) if log else 0
-        draws = (n0 + n) * max(1, len(todo) - done)
-        with Meter(err, f"certify {bundle.config.name}", total=draws, unit="draws") as meter:
-            certified = []
+        certified = _logged(log_file, todo) if log and log_file else []
+        done, draws = len(certified) * (n0 + n), len(todo) * (n0 + n)
+        title = f"certify {bundle.config.name}"
+        with Meter(err, title, total=draws, done=done, unit="draws") as meter:
             for one, certificate in certify_inputs(
                 classifier, todo, log=log, on_draws=meter.advance, **settings
             ):
                 certified.append((one, certificate))
-                meter.status(f"{done + len(certified)} of {len(todo)} inputs")
+                meter.status(f"{len(certified)} of {len(todo)} inputs")
     if inputs:
         _print_own(certified, bundle.config.class_names, json=json)
     elif log_file is not None:
@@ -150,6 +149,29 @@ def _test_images(
     images = load(bundle.config.dataset, "test", root=root, download=download)
     todo = evaluation_inputs(images, skip=skip, limit=limit)
     return todo, {"name": images.name, "split": images.split, "digest": images.digest}
+
+
+def _logged(path: Path, inputs: Sequence["Input"]) -> list[tuple["Input", "Certificate"]]:
+    """Return what the log holds already, so that a resumed run shows all of its inputs."""
+    from dataclasses import fields
+
+    from rszoo.evaluation.log import read_log
+    from rszoo.smoothing.certificate import Certificate
+
+    table = read_log(path)
+    wanted = {one.idx: one for one in inputs}
+    names = [field.name for field in fields(Certificate) if field.name != "label"]
+    return [
+        (
+            wanted[idx],
+            Certificate(
+                label=int(table.predict[row]),
+                **{name: getattr(table, name)[row].item() for name in names},
+            ),
+        )
+        for row, idx in enumerate(table.idx.tolist())
+        if idx in wanted
+    ]
 
 
 def _versions() -> dict[str, str]:

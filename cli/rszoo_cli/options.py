@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 __all__ = [
+    "Alpha",
     "DataRoot",
     "Device",
     "Download",
@@ -16,6 +17,16 @@ __all__ = [
     "Seed",
 ]
 
+
+def _probability(value: float) -> float:
+    if not 0.0 < value < 1.0:
+        raise typer.BadParameter(f"expected 0 < alpha < 1, got {value}")
+    return value
+
+
+Alpha = Annotated[
+    float, typer.Option(callback=_probability, help="Failure probability per input.")
+]
 Model = Annotated[
     str,
     typer.Option("--model", "-m", metavar="ID", help="A bundle: its path, or builtin/NAME."),
@@ -35,4 +46,4 @@ Precision = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, to stdout.")]
 Resize = Annotated[bool, typer.Option("--resize", help="Scale images to the model's size.")]
-Seed = Annotated[int, typer.Option(min=0, help="Seed of the noise.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of the noise.")]

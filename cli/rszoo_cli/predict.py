@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from rszoo_cli.console import err, out
-from rszoo_cli.options import Device, Json, Model, Precision, Resize, Seed
+from rszoo_cli.options import Alpha, Device, Json, Model, Precision, Resize, Seed
 
 __all__ = ["predict"]
 
@@ -17,9 +17,7 @@ def predict(
         list[Path], typer.Argument(metavar="IMAGE|FOLDER|ARRAY...", help="Own inputs.")
     ],
     n: Annotated[int, typer.Option(min=1, help="Draws.")] = 1000,
-    alpha: Annotated[
-        float, typer.Option(min=1e-300, max=1 - 1e-16, help="Failure probability per input.")
-    ] = 0.001,
+    alpha: Alpha = 0.001,
     seed: Seed = 0,
     resize: Resize = False,
     device: Device = None,

@@ -8,6 +8,7 @@ certificates.json   the protocol of the evidence
 manifest.json       sha256 and size of every other file, and the bundle's origin
 """
 
+import json
 import os
 import secrets
 import shutil
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from rszoo.errors import IntegrityError, RszooError
 from rszoo.hub.config import BundleConfig
-from rszoo.hub.manifest import MANIFEST, Manifest
+from rszoo.hub.manifest import DAMAGED, MANIFEST, Manifest
 
 if TYPE_CHECKING:
     from torch import nn
@@ -68,7 +69,8 @@ class Bundle:
         """Return the base network with its weights, in eval mode, on the CPU.
 
         Raises:
-            RszooError: the weights do not fit the architecture.
+            RszooError: the config names a network that rszoo does not know.
+            IntegrityError: the weights are not those of the architecture.
         """
         from safetensors import SafetensorError
         from safetensors.torch import load_file
@@ -77,9 +79,12 @@ class Bundle:
         try:
             network.load_state_dict(load_file(self.path / WEIGHTS), strict=True)
         except (RuntimeError, SafetensorError) as error:
-            raise RszooError(
-                f"{self.path / WEIGHTS}: expected the weights of {self.config.architecture}, got "
-                f"others: {error}"
+            unreadable = isinstance(error, SafetensorError)
+            raise IntegrityError(
+                WEIGHTS,
+                expected=f"the weights of {self.config.architecture}",
+                actual="other content" if unreadable else "other names or shapes",
+                hint=DAMAGED,
             ) from error
         return network.eval()
 
@@ -133,7 +138,7 @@ def open_bundle(folder: str | Path) -> Bundle:
     for name in (CONFIG, WEIGHTS, RECIPE):
         if name not in manifest.files:
             raise IntegrityError(
-                name, expected="a file of the bundle", actual="none", hint="make the bundle again"
+                name, expected="a file of the manifest", actual="none", hint=DAMAGED
             )
     return Bundle(folder, BundleConfig.read(folder / CONFIG), manifest)
 
@@ -160,15 +165,16 @@ def write_bundle(
     Raises:
         RszooError: the folder exists and `replace` is false.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     folder = Path(folder)
     if folder.exists() and not replace:
         raise RszooError(f"expected a new folder, got {str(folder)!r}, which exists")
     with _replacing(folder) as draft:
         # No metadata: with two keys or more the bytes of a safetensors file are not reproducible.
+        # Not `save_file`, which makes files that only their owner may read.
         weights = {key: value.contiguous().cpu() for key, value in network.state_dict().items()}
-        save_file(weights, draft / WEIGHTS)
+        (draft / WEIGHTS).write_bytes(save(weights))
         (draft / CONFIG).write_text(config.to_json(), encoding="utf-8")
         (draft / RECIPE).write_text(recipe, encoding="utf-8")
         _write_manifest(draft, dict(origin))
@@ -179,8 +185,16 @@ def add_evidence(bundle: Bundle, *, log: Path, protocol: Path) -> Bundle:
     """Put a finished certification log into its bundle, replacing an older one.
 
     Raises:
-        RszooError: the bundle's folder cannot be written.
+        RszooError: the log is of other weights, or the bundle's folder cannot be written.
+        IntegrityError: the bundle is not what it was.
     """
+    bundle = open_bundle(bundle.path)  # it may have been trained again since it was opened
+    certified = json.loads(protocol.read_bytes()).get("model", {}).get("weights_sha256")
+    if certified != bundle.weights_digest:
+        raise RszooError(
+            f"{log}: expected certificates of the weights {bundle.weights_digest}, got those of "
+            f"{certified}; certify the bundle again"
+        )
     with _replacing(bundle.path) as draft:
         for name in bundle.manifest.files:
             shutil.copyfile(bundle.path / name, draft / name)

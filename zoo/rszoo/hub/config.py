@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from rszoo.data import ImageSet, Normalization
 from rszoo.errors import RszooError
@@ -44,6 +44,13 @@ class BundleConfig(BaseModel):
     class_names: Annotated[tuple[str, ...], Field(min_length=2)]
     sigma: Annotated[float, Field(gt=0, le=100)]
     trained_precision: Literal["float32", "bfloat16"]
+
+    @field_validator("architecture")
+    @classmethod
+    def _has_name(cls, value: dict[str, Any]) -> dict[str, Any]:
+        if not isinstance(value.get("name"), str):
+            raise ValueError("expected the name of a network")
+        return value
 
     @classmethod
     def of(cls, images: ImageSet, **values: Any) -> "BundleConfig":

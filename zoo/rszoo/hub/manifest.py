@@ -4,18 +4,20 @@ import hashlib
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from rszoo.errors import IntegrityError
 
-__all__ = ["MANIFEST", "Manifest", "file_digest"]
+__all__ = ["DAMAGED", "MANIFEST", "Manifest", "file_digest"]
 
 MANIFEST = "manifest.json"
 
+#: What to do about a bundle that fails its checks.
+DAMAGED = "the bundle is damaged or was changed by hand; fetch or make it again"
+
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
-_HINT = "the bundle is damaged or was changed by hand; fetch or make it again"
 
 
 class FileEntry(BaseModel):
@@ -38,7 +40,7 @@ class Manifest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    format: int = 1
+    format: Literal[1] = 1
     files: dict[str, FileEntry]
     origin: dict[str, Any]
 
@@ -65,17 +67,17 @@ class Manifest(BaseModel):
         """
         path = folder / MANIFEST
         if not path.is_file():
-            raise IntegrityError(MANIFEST, expected="a file", actual="none", hint=_HINT)
+            raise IntegrityError(MANIFEST, expected="a file", actual="none", hint=DAMAGED)
         try:
             manifest = cls.model_validate_json(path.read_bytes())
         except ValidationError as error:
             raise IntegrityError(
-                MANIFEST, expected="a manifest of format 1", actual="other content", hint=_HINT
+                MANIFEST, expected="a manifest of format 1", actual="other content", hint=DAMAGED
             ) from error
         for name in manifest.files:
             if not _PLAIN_NAME.fullmatch(name) or name == MANIFEST:
                 raise IntegrityError(
-                    MANIFEST, expected="plain file names", actual=repr(name), hint=_HINT
+                    MANIFEST, expected="plain file names", actual=repr(name), hint=DAMAGED
                 )
         return manifest
 
@@ -87,21 +89,21 @@ class Manifest(BaseModel):
         """
         found = {path.name for path in folder.iterdir()} - {MANIFEST}
         for name in sorted(found - self.files.keys()):
-            raise IntegrityError(name, expected="no such file", actual="a file", hint=_HINT)
+            raise IntegrityError(name, expected="no such file", actual="a file", hint=DAMAGED)
         for name, entry in self.files.items():
             path = folder / name
             if not path.is_file() or path.is_symlink():
                 actual = "a link" if path.is_symlink() else "none"
-                raise IntegrityError(name, expected="a file", actual=actual, hint=_HINT)
+                raise IntegrityError(name, expected="a file", actual=actual, hint=DAMAGED)
             size = path.stat().st_size
             if size != entry.size:
                 raise IntegrityError(
-                    name, expected=f"{entry.size} bytes", actual=f"{size} bytes", hint=_HINT
+                    name, expected=f"{entry.size} bytes", actual=f"{size} bytes", hint=DAMAGED
                 )
             digest = file_digest(path)
             if digest != entry.sha256:
                 raise IntegrityError(
-                    name, expected=f"sha256 {entry.sha256}", actual=digest, hint=_HINT
+                    name, expected=f"sha256 {entry.sha256}", actual=digest, hint=DAMAGED
                 )
 
 

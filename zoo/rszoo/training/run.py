@@ -71,7 +71,7 @@ def train(
             device=chosen,
             precision=resolve_precision(precision, chosen),
             processes=together,
-            tracking=open_tracking(out) if together.is_main else None,
+            tracking=stack.enter_context(open_tracking(out)) if together.is_main else None,
             observer=(observer or Observer()) if together.is_main else Observer(),
         )
         todo = [trainer.existing(recipe, resume=resume, overwrite=overwrite) for recipe in recipes]

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rszoo.data import ImageSet
+from rszoo.errors import RszooError
 from rszoo.hub.bundle import Bundle
 from rszoo.training.recipe import Recipe
 
@@ -27,30 +28,44 @@ class TrackedRun:
 
     Attributes:
         run_id: its id.
+        experiment_id: the experiment that it is in.
+        logged_epochs: epochs whose metrics it has.
     """
 
     run_id: str
+    experiment_id: str
+    logged_epochs: int = 0
 
     def log_epoch(self, number: int, metrics: Mapping[str, float]) -> None:
-        """Log the metrics of one finished epoch."""
+        """Log the metrics of one finished epoch, unless the run has them."""
         import mlflow
 
-        mlflow.log_metrics(dict(metrics), step=number)
+        if number > self.logged_epochs:
+            mlflow.log_metrics(dict(metrics), step=number)
 
     def log_bundle(self, bundle: Bundle, metrics: Mapping[str, float]) -> None:
-        """Log a finished bundle, file by file and without pickle, as an MLflow model."""
+        """Log a finished bundle, file by file and without pickle, as the run's one model."""
         import mlflow
 
         config = bundle.config
-        model = mlflow.initialize_logged_model(
+        begun = mlflow.search_logged_models(
+            experiment_ids=[self.experiment_id],
+            filter_string=f"source_run_id = '{self.run_id}'",
+            output_format="list",
+        )
+        model = next(iter(begun), None) or mlflow.initialize_logged_model(
             config.name.replace(".", "_"),  # MLflow refuses dots in the names of models
+            source_run_id=self.run_id,
+            experiment_id=self.experiment_id,
             params={"sigma": str(config.sigma), "method": config.method},
             tags={"rszoo.bundle": config.name, "rszoo.weights_sha256": bundle.weights_digest},
             model_type="smoothed-classifier",
         )
+        if model.status == "READY":
+            return
         mlflow.MlflowClient().log_model_artifacts(model.model_id, str(bundle.path))
-        mlflow.finalize_logged_model(model.model_id, "READY")
         mlflow.log_metrics(dict(metrics), model_id=model.model_id)
+        mlflow.finalize_logged_model(model.model_id, "READY")
 
 
 @dataclass(frozen=True)
@@ -59,9 +74,11 @@ class Tracking:
 
     Attributes:
         uri: where it is.
+        experiment_id: the experiment of rszoo's runs.
     """
 
     uri: str
+    experiment_id: str
 
     @contextmanager
     def parent(self, name: str, *, run_id: str | None) -> Iterator[str]:
@@ -71,7 +88,7 @@ class Tracking:
             name: of a new run.
             run_id: an earlier run to continue, if this store has it.
         """
-        with _run(name, run_id=self._known(run_id), nested=False) as started:
+        with self._run(name, run_id=self._known(run_id), nested=False) as started:
             yield started
 
     @contextmanager
@@ -87,13 +104,37 @@ class Tracking:
         import mlflow
 
         known = self._known(run_id)
-        with _run(recipe.name, run_id=known, nested=True) as started:
+        with self._run(recipe.name, run_id=known, nested=True) as started:
             if known is None:
                 mlflow.set_tags(dict(tags))
                 mlflow.log_params(_flat(recipe.model_dump()) | {"recipe_digest": recipe.digest})
                 mlflow.log_text(recipe.to_yaml(), "recipe.yaml")
                 _log_data(train)
-            yield TrackedRun(started)
+            logged = mlflow.MlflowClient().get_metric_history(started, "loss")
+            yield TrackedRun(
+                started, self.experiment_id, max((metric.step for metric in logged), default=0)
+            )
+
+    @contextmanager
+    def _run(self, name: str, *, run_id: str | None, nested: bool) -> Iterator[str]:
+        import mlflow
+
+        run = mlflow.start_run(
+            run_id=run_id,
+            experiment_id=self.experiment_id,
+            run_name=name,
+            nested=nested,
+            log_system_metrics=nested,
+        )
+        status = "FAILED"
+        try:
+            yield run.info.run_id
+            status = "FINISHED"
+        except (KeyboardInterrupt, SystemExit):
+            status = "KILLED"
+            raise
+        finally:
+            mlflow.end_run(status)
 
     def _known(self, run_id: str | None) -> str | None:
         import mlflow
@@ -107,48 +148,54 @@ class Tracking:
         return run_id
 
 
-def open_tracking(folder: Path) -> Tracking:
-    """Open the MLflow store, and make it on first use.
+@contextmanager
+def open_tracking(folder: Path) -> Iterator[Tracking]:
+    """Open the MLflow store, made on first use, for the length of a block.
 
     Args:
         folder: where the default store (`mlflow.db`, `mlartifacts/`) lies.
+
+    Raises:
+        RszooError: the store cannot be opened.
     """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
     import logging
 
     import mlflow
-    from filelock import FileLock
 
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     given = os.environ.get("MLFLOW_TRACKING_URI")
     uri = given or f"sqlite:///{folder / 'mlflow.db'}"
-    # Several processes that create one SQLite store at once break it.
-    with FileLock(folder / ".mlflow.lock"):
-        mlflow.set_tracking_uri(uri)
-        if mlflow.get_experiment_by_name(_EXPERIMENT) is None:
-            artifacts = None if given else (folder / "mlartifacts").as_uri()
-            mlflow.create_experiment(_EXPERIMENT, artifact_location=artifacts)
-        mlflow.set_experiment(_EXPERIMENT)
-    return Tracking(uri)
-
-
-@contextmanager
-def _run(name: str, *, run_id: str | None, nested: bool) -> Iterator[str]:
-    import mlflow
-
-    run = mlflow.start_run(run_id=run_id, run_name=name, nested=nested, log_system_metrics=nested)
-    status = "FAILED"
     try:
-        yield run.info.run_id
-        status = "FINISHED"
-    except (KeyboardInterrupt, SystemExit):
-        status = "KILLED"
-        raise
+        mlflow.set_tracking_uri(uri)
+        artifacts = None if given else (folder / "mlartifacts").as_uri()
+        store = Path(uri.removeprefix("sqlite:///")).parent if "sqlite:///" in uri else folder
+        yield Tracking(uri, _experiment(store / ".mlflow.lock", artifacts))
     finally:
-        mlflow.end_run(status)
+        # MLflow puts the URI into the environment, where the next call would take it for given.
+        mlflow.set_tracking_uri(given)
+
+
+def _experiment(lock: Path, artifacts: str | None) -> str:
+    """Return the id of rszoo's experiment, made on first use."""
+    import mlflow
+    from filelock import FileLock
+
+    # Several processes that create one SQLite store at once break it.
+    with FileLock(lock):
+        try:
+            known = mlflow.get_experiment_by_name(_EXPERIMENT)
+            if known is not None:
+                return known.experiment_id
+            return mlflow.create_experiment(_EXPERIMENT, artifact_location=artifacts)
+        except mlflow.MlflowException as error:
+            raise RszooError(
+                f"expected an MLflow store at {mlflow.get_tracking_uri()!r}, got an error: "
+                f"{error}; see MLFLOW_TRACKING_URI"
+            ) from error
 
 
 def _log_data(images: ImageSet) -> None:

@@ -26,7 +26,7 @@ from rszoo.hub.config import BundleConfig
 from rszoo.networks.execution import place
 from rszoo.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from rszoo.training.distributed import Processes
-from rszoo.training.loop import build_optimizer, fit, noisy_accuracy
+from rszoo.training.loop import Epoch, build_optimizer, fit, noisy_accuracy
 from rszoo.training.observer import Observer
 from rszoo.training.provenance import environment
 from rszoo.training.recipe import Recipe
@@ -70,6 +70,13 @@ class Trainer:
             if self.processes.is_main:
                 shutil.rmtree(state, ignore_errors=True)
             return None
+        if state.exists():  # whatever bundle there is, it is about to be replaced
+            if resume:
+                return None
+            raise RszooError(
+                f"{folder} is begun and not finished; --resume continues it, "
+                "--overwrite starts it again"
+            )
         if folder.exists():
             bundle = open_bundle(folder)
             if bundle.manifest.origin.get("facts") != self._facts(recipe):
@@ -83,11 +90,6 @@ class Trainer:
                 )
             self.observer.note(f"{folder} is finished: kept")
             return bundle
-        if state.exists() and not resume:
-            raise RszooError(
-                f"{folder} is begun and not finished; --resume continues it, "
-                "--overwrite starts it again"
-            )
         return None
 
     def train(self, recipe: Recipe) -> Bundle:
@@ -98,14 +100,16 @@ class Trainer:
         if checkpoint.exists():
             load_checkpoint(checkpoint, state, facts=self._facts(recipe))
             self.observer.note(f"{recipe.name}: continues after epoch {state.epoch}")
+        self.processes.wait()  # the main process removes the checkpoint when it is done with it
         with self._tracked(recipe) as run:
             accuracy = self._epochs(recipe, state, per_example, run)
             if self.processes.is_main:
                 bundle = self._publish(recipe, state, run)
                 if run is not None:
                     run.log_bundle(bundle, {"noisy_accuracy": accuracy})
-                shutil.rmtree(self._state(recipe))
-                self.observer.note(f"{bundle.path} is finished")
+        if self.processes.is_main:
+            shutil.rmtree(self._state(recipe))
+            self.observer.note(f"{self.out / recipe.name} is finished")
         self.processes.wait()
         return open_bundle(self.out / recipe.name)
 
@@ -145,11 +149,9 @@ class Trainer:
         run: TrackedRun | None,
     ) -> float:
         """Run the remaining epochs; return the last noisy accuracy on the test images."""
-        train = recipe.train
+        train, checkpoint = recipe.train, self._state(recipe) / CHECKPOINT
         steps = max(1, len(self.images) // train.batch_size)
-        self.observer.started(
-            recipe.name, total=train.epochs * steps, done=state.epoch * steps, unit="steps"
-        )
+        done, total = state.epoch * steps, train.epochs * steps
 
         def accuracy() -> float:
             return noisy_accuracy(
@@ -173,20 +175,16 @@ class Trainer:
             on_step=self.observer.advanced,
         )
         latest = None
-        for epoch in epochs:
-            latest = accuracy()
-            if self.processes.is_main:
-                save_checkpoint(self._state(recipe) / CHECKPOINT, state, facts=self._facts(recipe))
-            if run is not None:
-                metrics = {
-                    "loss": epoch.loss,
-                    "lr": epoch.lr,
-                    "images_per_second": epoch.images_per_second,
-                    "noisy_accuracy": latest,
-                }
-                run.log_epoch(epoch.number, metrics)
-            self.observer.finished_epoch(epoch, noisy_accuracy=latest)
-        self.observer.ended()
+        with self._shown(recipe.name, total=total, done=done, unit="steps"):
+            for epoch in epochs:
+                latest = accuracy()
+                # The metrics first: a run that is killed in between repeats the epoch, and the
+                # tracked run knows that it has it.
+                if run is not None:
+                    run.log_epoch(epoch.number, _metrics(epoch) | {"noisy_accuracy": latest})
+                if self.processes.is_main:
+                    save_checkpoint(checkpoint, state, facts=self._facts(recipe))
+                self.observer.finished_epoch(epoch, noisy_accuracy=latest)
         return accuracy() if latest is None else latest
 
     def soft_targets(self, recipe: Recipe) -> Tensor:
@@ -199,24 +197,32 @@ class Trainer:
             seed=recipe.seed,
         )
         base = self.existing(base_recipe, resume=True, overwrite=False)
+        self.processes.wait()  # nobody writes before everybody has looked
         base = base or self.train(base_recipe)
-        self.observer.started(
-            f"soft targets from {base.config.name}", total=len(self.images), done=0, unit="images"
-        )
-        shares = cached_soft_targets(
-            self.out / STATE / "soft_targets",
-            place(base.network(), self.device),
-            self.images,
-            weights_digest=base.weights_digest,
-            sigma=recipe.targets.sigma,
-            draws=recipe.targets.draws,
-            seed=recipe.seed,
-            precision=self.precision,
-            processes=self.processes,
-            on_progress=self.observer.advanced,
-        )
-        self.observer.ended()
-        return shares
+        with self._shown(
+            f"soft targets from {base.config.name}", total=len(self.images), unit="images"
+        ):
+            return cached_soft_targets(
+                self.out / STATE / "soft_targets",
+                place(base.network(), self.device),
+                self.images,
+                weights_digest=base.weights_digest,
+                sigma=recipe.targets.sigma,
+                draws=recipe.targets.draws,
+                seed=recipe.seed,
+                precision=self.precision,
+                processes=self.processes,
+                on_progress=self.observer.advanced,
+            )
+
+    @contextmanager
+    def _shown(self, task: str, *, total: int, done: int = 0, unit: str) -> Iterator[None]:
+        """Show the progress of a task, until it ends or fails."""
+        self.observer.started(task, total=total, done=done, unit=unit)
+        try:
+            yield
+        finally:
+            self.observer.ended()
 
     @contextmanager
     def parent_run(self, recipe: Recipe, *, fresh: bool) -> Iterator[None]:
@@ -226,10 +232,10 @@ class Trainer:
             return
         name = recipe.name.rpartition("-")[0]
         memory = self.out / STATE / f"{name}.json"
-        earlier = None if fresh else _read_run(memory)
+        earlier = None if fresh else _read_run(memory, {})
         with self.tracking.parent(name, run_id=earlier) as run_id:
             memory.parent.mkdir(parents=True, exist_ok=True)
-            write_json_atomically(memory, {"run_id": run_id})
+            write_json_atomically(memory, {"run_id": run_id, "facts": {}})
             yield
 
     @contextmanager
@@ -240,10 +246,11 @@ class Trainer:
         folder = self._state(recipe)
         folder.mkdir(parents=True, exist_ok=True)
         tags = environment() | {"device": str(self.device), "precision": self.precision}
+        facts = self._facts(recipe)
         with self.tracking.child(
-            recipe, self.images, run_id=_read_run(folder / RUN), tags=tags
+            recipe, self.images, run_id=_read_run(folder / RUN, facts), tags=tags
         ) as run:
-            write_json_atomically(folder / RUN, {"run_id": run.run_id})
+            write_json_atomically(folder / RUN, {"run_id": run.run_id, "facts": facts})
             yield run
 
     def _initial_state(self, recipe: Recipe) -> TrainingState:
@@ -269,8 +276,18 @@ class Trainer:
 _PER_EXAMPLE = {"soft_targets": Trainer.soft_targets}
 
 
-def _read_run(path: Path) -> str | None:
+def _metrics(epoch: Epoch) -> dict[str, float]:
+    return {
+        "loss": epoch.loss,
+        "lr": epoch.lr,
+        "images_per_second": epoch.images_per_second,
+    }
+
+
+def _read_run(path: Path, facts: dict[str, str]) -> str | None:
+    """Return the MLflow run that a file remembers, if it is one of the same training."""
     try:
-        return json.loads(path.read_text())["run_id"]
+        content = json.loads(path.read_text())
+        return content["run_id"] if content["facts"] == facts else None
     except (OSError, ValueError, KeyError):
         return None
