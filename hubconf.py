@@ -6,14 +6,14 @@ gives a `rszoo.SmoothedClassifier`, ready to certify; with `pretrained=False`, t
 """
 
 import importlib.util
+import pathlib
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 dependencies = ["torch", "numpy", "scipy", "pydantic", "safetensors", "yaml"]
 
 if importlib.util.find_spec("rszoo") is None:  # a checkout that is not installed
-    sys.path.insert(0, str(Path(__file__).parent / "zoo"))
+    sys.path.insert(0, str(pathlib.Path(__file__).parent / "zoo"))
 
 if TYPE_CHECKING:
     from torch import nn

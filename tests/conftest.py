@@ -1,9 +1,12 @@
 """What every test runs under: its own seeded random state, and one thread."""
 
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -17,3 +20,52 @@ def seeded() -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         yield
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder `runs` of one short training by the command line. Not to be changed."""
+    from rszoo_cli import app
+
+    runs = tmp_path_factory.mktemp("trained") / "runs"
+    arguments = ["train", "gaussian", "--sigma", "0.25", "train.epochs=2", "--out", str(runs)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        result = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return runs
+
+
+@pytest.fixture
+def bundle_folder(trained: Path, tmp_path: Path) -> Path:
+    """A copy of the trained bundle, to do with as one likes."""
+    name = "digits-gaussian-0.25"
+    return Path(shutil.copytree(trained / name, tmp_path / "runs" / name))
+
+
+@pytest.fixture
+def constant_bundle(tmp_path: Path) -> Path:
+    """A bundle whose network answers 3 to everything: its certificates are known exactly."""
+    from rszoo import data, networks
+    from rszoo.hub.bundle import write_bundle
+    from rszoo.hub.config import BundleConfig
+
+    images = data.load("digits", "test")
+    network = networks.build("small_cnn", input_shape=images.shape, num_classes=10)
+    *_, bias = network.parameters()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.zero_()
+        bias[3] = 1.0
+    config = BundleConfig.of(
+        images,
+        name="digits-gaussian-0.25",
+        method="gaussian",
+        dataset="digits",
+        architecture={"name": "small_cnn"},
+        sigma=0.25,
+        trained_precision="float32",
+    )
+    folder = tmp_path / "runs" / config.name
+    origin = {"seed": 0, "parents": []}
+    return write_bundle(folder, config=config, network=network, recipe="", origin=origin).path

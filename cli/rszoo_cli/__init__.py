@@ -50,7 +50,7 @@ app.command()(predict)
 app.command()(report)
 app.command()(ls)
 app.command()(show)
-app.add_typer(recipe.app, name="recipe")
+app.add_typer(recipe.app, name="recipe", epilog="Example: `rszoo recipe show cat_rs`.")
 
 
 def _version(value: bool) -> None:

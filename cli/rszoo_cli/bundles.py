@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rszoo_cli.console import out
+from rszoo_cli.console import err, out
 from rszoo_cli.options import Json
 
 if TYPE_CHECKING:
@@ -41,12 +41,14 @@ def ls(
     from rich.table import Table
     from rich.text import Text
 
-    table = Table("id", "data set", "method", "network", box=None)
+    table = Table(box=None, pad_edge=False)
+    table.add_column("id", overflow="fold")
+    for heading in ("data", "method", "network"):
+        table.add_column(heading)
     for heading in ("sigma", "images", "ACR"):
         table.add_column(heading, justify="right")
     for row in rows:
         if "problem" in row:
-            table.add_row(Text(row["id"]), Text(row["problem"], style="red"))
             continue
         acr = row["certified"]["acr"] if row["certified"] else None
         table.add_row(
@@ -59,6 +61,9 @@ def ls(
             _rounded(acr),
         )
     out.print(table if rows else f"no bundles in {runs}; make one with: rszoo train cat_rs")
+    for row in rows:
+        if "problem" in row:
+            err.print(f"{row['id']}: {row['problem']}", style="red", markup=False, soft_wrap=True)
 
 
 def show(
@@ -92,6 +97,7 @@ def show(
 
     table = Table(box=None, show_header=False)
     table.add_column(style="bold")
+    table.add_column(overflow="fold")  # a digest that is cut short is of no use
     for key, value in _flat(facts):
         table.add_row(key, Text(value))
     out.print(table)

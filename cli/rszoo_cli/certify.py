@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from contextlib import nullcontext
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -212,7 +213,7 @@ def _print_own(
             Text(str(one.name)),
             Text(name(certificate.label) or "abstains"),
             floor_digits(certificate.radius, 4),
-            f"{1 - certificate.alpha:g}",
+            str(1 - Decimal(repr(certificate.alpha))),  # never rounded up, to 1 least of all
         )
     out.print(table)
 

@@ -63,6 +63,7 @@ def train(
         )
         for level in sigma or file.sigmas(dataset)
     ]
+    from rszoo.training.distributed import is_main_process
     from rszoo.training.run import train as train_recipes
 
     bundles = train_recipes(
@@ -76,6 +77,8 @@ def train(
         overwrite=overwrite,
         observer=_observer(),
     )
+    if not is_main_process():
+        return
     if json:
         out.print_json(data=[str(bundle.path) for bundle in bundles])
         return

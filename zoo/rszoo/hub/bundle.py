@@ -223,7 +223,11 @@ def _replacing(folder: Path) -> Iterator[Path]:
         if folder.exists():
             old = folder.with_name(f".{folder.name}.{token}.old")
             os.replace(folder, old)
-            os.replace(draft, folder)
+            try:
+                os.replace(draft, folder)
+            except OSError:
+                os.replace(old, folder)
+                raise
             shutil.rmtree(old)
         else:
             os.replace(draft, folder)

@@ -35,8 +35,9 @@ def ascend_noise(
     """Return the noise moved to raise an objective, as CAT-RS does (Jeong et al., 2023).
 
     Each copy takes `steps` normalised gradient steps of length 2 rho / steps, each followed by a
-    projection to the L2 ball of radius rho around the original noise, and by a rescaling to the
-    original's mean and root mean square, so that it still looks like a Gaussian sample.
+    projection to the L2 ball of radius rho around the original noise, and by a rescaling that
+    keeps its mean, and nearly keeps its root mean square (the authors divide by the uncentred
+    one), so that it still looks like a Gaussian sample.
 
     Args:
         objective: maps noise to a scalar, summed (not averaged) over images.

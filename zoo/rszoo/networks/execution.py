@@ -83,10 +83,11 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
 
 @contextmanager
 def evaluation_mode(network: nn.Module) -> Iterator[None]:
-    """Put a network into eval mode, and back into the mode it was in."""
-    was_training = network.training
+    """Put a network into eval mode, and each of its modules back into the mode it was in."""
+    training = [module for module in network.modules() if module.training]
     network.eval()
     try:
         yield
     finally:
-        network.train(was_training)
+        for module in training:
+            module.training = True

@@ -60,8 +60,8 @@ class SmoothedClassifier:
             RszooError: unknown device or precision.
             ValueError: sigma or num_classes out of range.
         """
-        if not 0.0 < sigma < float("inf"):
-            raise ValueError(f"expected a positive finite sigma, got {sigma=}")
+        if not (sigma > 0.0 and 0.0 < _in_float32(sigma) < float("inf")):
+            raise ValueError(f"expected a positive sigma that float32 can hold, got {sigma=}")
         if num_classes < 2:
             raise ValueError(f"expected num_classes >= 2, got {num_classes=}")
         self.device = resolve_device(device)
@@ -163,7 +163,7 @@ class SmoothedClassifier:
     @property
     def _applied_sigma(self) -> float:
         # The noise is scaled in float32: 0.12 becomes 0.1199999973, and so does the radius.
-        return min(self.sigma, float(torch.tensor(self.sigma, dtype=torch.float32)))
+        return min(self.sigma, _in_float32(self.sigma))
 
     def _votes(
         self,
@@ -207,6 +207,10 @@ class SmoothedClassifier:
         if not bool(torch.isfinite(x).all()):
             raise DataError("expected finite pixels, got NaN or infinity")
         return x.detach().to(self.device, torch.float32)
+
+
+def _in_float32(value: float) -> float:
+    return float(torch.tensor(value, dtype=torch.float64).to(torch.float32))
 
 
 def _check_draws(*, n: int, alpha: float, n0: int = 1) -> None:

@@ -11,7 +11,15 @@ from enum import IntEnum
 import torch
 from torch import Tensor
 
-__all__ = ["CHUNK", "SCHEME", "Stream", "gaussian_copies", "input_seed", "standard_normal_chunk"]
+__all__ = [
+    "CHUNK",
+    "SCHEME",
+    "STREAM_CHUNKS",
+    "Stream",
+    "gaussian_copies",
+    "input_seed",
+    "standard_normal_chunk",
+]
 
 #: Draws per chunk: the unit in which noise is seeded, and in which work can be divided.
 CHUNK = 1000
@@ -20,13 +28,16 @@ CHUNK = 1000
 SCHEME = f"sha256-fmix32-{CHUNK}"
 
 
+#: Chunks of one stream: a little over 10^9 draws.
+STREAM_CHUNKS = 1 << 20
+
+
 class Stream(IntEnum):
-    """The first chunk of each use of noise: uses never share a draw (10^9 draws apart)."""
+    """The first chunk of each use of noise: uses never share a draw."""
 
     SELECTION = 0
-    ESTIMATION = 1 << 20
-    PREDICTION = 2 << 20
-    TARGETS = 3 << 20
+    ESTIMATION = STREAM_CHUNKS
+    PREDICTION = 2 * STREAM_CHUNKS
 
 
 def input_seed(x: Tensor, seed: int) -> int:

@@ -9,8 +9,15 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from rszoo.errors import RszooError
 from rszoo.networks.execution import autocast, evaluation_mode
-from rszoo.smoothing.noise import CHUNK, Stream, input_seed, standard_normal_chunk
+from rszoo.smoothing.noise import (
+    CHUNK,
+    STREAM_CHUNKS,
+    Stream,
+    input_seed,
+    standard_normal_chunk,
+)
 
 __all__ = ["count_votes", "default_batch_size"]
 
@@ -44,7 +51,7 @@ def count_votes(
 
     Guarantee:
         The draws are independent N(x, sigma^2 I) as far as the generator's streams are; draws of
-        different `stream`s are never shared. The counts for fewer draws are those of a prefix.
+        different `stream`s are never shared. Fewer draws are a prefix of more draws.
 
     Args:
         network: maps `[B, *shape]` to logits `[B, num_classes]`; run in eval mode.
@@ -59,11 +66,18 @@ def count_votes(
 
     Returns:
         `num_classes` counts that add up to `draws`.
+
+    Raises:
+        RszooError: the network gives another number of logits, or gives NaN.
+        ValueError: more draws than a stream holds.
     """
+    if draws > STREAM_CHUNKS * CHUNK:
+        raise ValueError(f"expected draws <= {STREAM_CHUNKS * CHUNK}, got {draws=}")
     device = x.device
     batch_size = batch_size or default_batch_size(x.shape, device)
     base = input_seed(x, seed)
     counts = torch.zeros(num_classes, dtype=torch.int64, device=device)
+    undefined = torch.zeros((), dtype=torch.int64, device=device)
     with evaluation_mode(network), autocast(device, precision):
         for index in range(-(-draws // CHUNK)):
             noise = standard_normal_chunk(
@@ -72,9 +86,25 @@ def count_votes(
             size = min(CHUNK, draws - index * CHUNK)
             noisy = noise[:size].mul_(sigma).add_(x)
             for batch in noisy.split(batch_size):
-                answers = network(batch).argmax(1)
+                largest, answers = _logits(network, batch, num_classes).max(1)
+                undefined += largest.isnan().sum()
                 # Unlike bincount, this does not make a GPU wait for the host.
                 counts.scatter_add_(0, answers, torch.ones_like(answers))
             if on_progress is not None:
                 on_progress(size)
+    if undefined:
+        raise RszooError(
+            f"expected logits that are numbers, got NaN for {int(undefined)} of {draws} draws; "
+            "the network's weights are broken"
+        )
     return counts.tolist()
+
+
+def _logits(network: nn.Module, batch: Tensor, num_classes: int) -> Tensor:
+    logits = network(batch)
+    if logits.shape != (len(batch), num_classes):
+        raise RszooError(
+            f"expected logits of shape {(len(batch), num_classes)} from the network, got "
+            f"{tuple(logits.shape)}; check num_classes"
+        )
+    return logits

@@ -70,4 +70,4 @@ def floor_digits(value: float, digits: int) -> str:
     """
     # Decimal(float) is exact: 0.3 is a little less than 3/10, so one decimal of it is 0.2.
     step = Decimal(1).scaleb(-digits)
-    return str(Decimal(value).quantize(step, rounding=ROUND_FLOOR))
+    return f"{Decimal(value).quantize(step, rounding=ROUND_FLOOR):f}"

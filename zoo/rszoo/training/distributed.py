@@ -14,7 +14,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-__all__ = ["ALONE", "Processes", "processes"]
+__all__ = ["ALONE", "Processes", "is_main_process", "processes"]
 
 _TIMEOUT = timedelta(minutes=30)
 
@@ -62,6 +62,11 @@ class Processes:
 
 #: A single process.
 ALONE = Processes()
+
+
+def is_main_process() -> bool:
+    """Return whether this process is the first of those that torchrun started, or alone."""
+    return os.environ.get("WORLD_SIZE", "1") == "1" or os.environ.get("RANK") == "0"
 
 
 @contextmanager

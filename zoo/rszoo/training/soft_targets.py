@@ -115,4 +115,6 @@ def _read(path: Path, shape: tuple[int, int]) -> Tensor | None:
         shares = load_file(path)[_KEY]
     except (OSError, SafetensorError, KeyError):
         return None
-    return shares if tuple(shares.shape) == shape else None
+    if tuple(shares.shape) != shape or not torch.allclose(shares.sum(1), torch.ones(shape[0])):
+        return None
+    return shares

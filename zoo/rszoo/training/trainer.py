@@ -63,7 +63,9 @@ class Trainer:
     tracking: Tracking | None
     observer: Observer
 
-    def existing(self, recipe: Recipe, *, resume: bool, overwrite: bool) -> Bundle | None:
+    def existing(
+        self, recipe: Recipe, *, resume: bool, overwrite: bool, remedy: str = "--overwrite"
+    ) -> Bundle | None:
         """Return the finished bundle to keep, or None when there is something to train."""
         folder, state = self.out / recipe.name, self._state(recipe)
         if overwrite:
@@ -82,7 +84,7 @@ class Trainer:
             if bundle.manifest.origin.get("facts") != self._facts(recipe):
                 raise RszooError(
                     f"{folder} was made by another recipe or from other data; "
-                    "choose another --out, or --overwrite"
+                    f"choose another --out, or {remedy}"
                 )
             if not resume:
                 raise RszooError(
@@ -106,7 +108,7 @@ class Trainer:
             if self.processes.is_main:
                 bundle = self._publish(recipe, state, run)
                 if run is not None:
-                    run.log_bundle(bundle, {"noisy_accuracy": accuracy})
+                    run.log_bundle(bundle, {"final_noisy_accuracy": accuracy})
         if self.processes.is_main:
             shutil.rmtree(self._state(recipe))
             self.observer.note(f"{self.out / recipe.name} is finished")
@@ -196,7 +198,9 @@ class Trainer:
             profile=recipe.profile,
             seed=recipe.seed,
         )
-        base = self.existing(base_recipe, resume=True, overwrite=False)
+        base = self.existing(
+            base_recipe, resume=True, overwrite=False, remedy=f"move {base_recipe.name} away"
+        )
         self.processes.wait()  # nobody writes before everybody has looked
         base = base or self.train(base_recipe)
         with self._shown(

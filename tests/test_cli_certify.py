@@ -1,0 +1,296 @@
+"""`rszoo certify` and `rszoo predict`, by their whole output."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rszoo import data
+from rszoo.evaluation.log import read_log
+from rszoo.hub.bundle import open_bundle
+from rszoo_cli import console, main
+
+MODEL = "runs/digits-gaussian-0.25"
+LOG = "certificates/digits-gaussian-0.25.tsv"
+
+
+class Done(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+Command = Callable[..., Done]
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, constant_bundle: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    for stream in (console.out, console.err):
+        monkeypatch.setattr(stream, "width", 80)
+    pixels = np.arange(64, dtype=np.uint8).reshape(8, 8)
+    for name in ("a.png", "folder/b.png", "folder/deep/c.png"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(name)
+    Image.fromarray(np.zeros((10, 12), np.uint8)).save("big.png")
+    np.save("two.npy", np.zeros((2, 1, 8, 8), np.float32))
+
+
+@pytest.fixture
+def rszoo(capsys: pytest.CaptureFixture[str]) -> Command:
+    """Run a command in this process; trailing spaces are of no interest."""
+
+    def run(command: str, *arguments: str) -> Done:
+        with pytest.raises(SystemExit) as caught:
+            main([command, "--model", MODEL, *arguments])
+        captured = capsys.readouterr()
+        plain = ["\n".join(line.rstrip() for line in text.splitlines()) for text in captured]
+        return Done(int(caught.value.code or 0), *plain)
+
+    return run
+
+
+def usage_error(done: Done) -> str:
+    """Return the sentence in the frame that typer draws around a usage error."""
+    assert done.code == 2
+    assert done.out == ""
+    framed = [line.strip("│ ") for line in done.err.splitlines() if line.startswith("│")]
+    return " ".join(framed)
+
+
+SUMMARY = """\
+log                   sigma      n  alpha  images            ACR  abstain %
+───────────────────────────────────────────────────────────────────────────
+digits-gaussian-0.25   0.25  1,000  0.001      12  0.102 ± 0.069        0.0
+
+radius  certified accuracy %  95 % interval
+───────────────────────────────────────────
+0.00                    16.7       2.1-48.4
+0.25                    16.7       2.1-48.4
+0.50                    16.7       2.1-48.4"""
+
+SMALL = ("--n", "1000", "--limit", "12", "--skip", "3")
+
+
+def test_the_test_images_of_the_models_data_set(rszoo: Command) -> None:
+    images = data.load("digits", "test")
+    taken = list(range(0, 36, 3))
+    threes = [int(images.labels[index]) == 3 for index in taken]
+    assert sum(threes) == 2  # 16.7 %, of radius 0.6158: the average is 0.1026
+
+    assert rszoo("certify", *SMALL) == Done(0, SUMMARY, f"log: {LOG}")
+    log = read_log(LOG)
+    assert log.idx.tolist() == taken
+    assert log.label.tolist() == images.labels[taken].tolist()
+    assert log.correct.tolist() == threes
+    assert set(log.radius.tolist()) == {0.6158156536828822}
+    assert log.protocol is not None
+    assert log.protocol["inputs"] == {
+        "name": "digits",
+        "split": "test",
+        "digest": images.digest,
+    }
+    assert log.protocol["model"] == {
+        "name": "digits-gaussian-0.25",
+        "weights_sha256": open_bundle(MODEL).weights_digest,
+    }
+    assert (log.protocol["n0"], log.protocol["n"]) == (100, 1000)
+
+
+def test_about_500_images_are_the_default(rszoo: Command) -> None:
+    done = rszoo("certify", "--n", "1", "--n0", "1", "--json")
+    assert json.loads(done.out)["images"] == len(data.load("digits", "test")) == 360
+
+
+def test_a_second_run_is_refused_and_continued_with_resume(rszoo: Command) -> None:
+    assert rszoo("certify", *SMALL[:3], "5", "--skip", "3").code == 0
+    before = Path(LOG).read_bytes()
+    assert rszoo("certify", *SMALL) == Done(
+        1,
+        "",
+        f"error: expected a new file, got {LOG}, which exists; continue it with --resume, or "
+        "name another one with --out",
+    )
+    assert rszoo("certify", *SMALL, "--resume", "--n0", "50") == Done(
+        1,
+        "",
+        f"error: {LOG} was made under another protocol:\n"
+        "  n0: 100 in the log, 50 now\n"
+        "continue it with the values of the log, or name another log with --out",
+    )
+    assert Path(LOG).read_bytes() == before
+    assert rszoo("certify", *SMALL, "--resume") == Done(0, SUMMARY, f"log: {LOG}")
+    assert Path(LOG).read_bytes().startswith(before)
+    whole = Path(LOG).read_bytes()
+    assert rszoo("certify", *SMALL, "--resume").out == SUMMARY
+    assert Path(LOG).read_bytes() == whole
+
+
+def test_json_and_nothing_else(rszoo: Command) -> None:
+    done = rszoo("certify", *SMALL, "--json", "--out", "here.tsv")
+    assert (done.code, done.err) == (0, "log: here.tsv")
+    entry = json.loads(done.out)
+    assert entry["name"] == "here"
+    assert (entry["images"], entry["n"], entry["clean"]) == (12, 1000, 2 / 12)
+    assert entry["acr"] == pytest.approx(0.6158156536828822 / 6)
+
+
+def test_attach_puts_the_evidence_into_the_bundle(rszoo: Command) -> None:
+    done = rszoo("certify", *SMALL, "--attach")
+    assert done == Done(0, SUMMARY, f"log: {LOG}\nthe log is now in {MODEL}")
+    bundle = open_bundle(MODEL)
+    assert bundle.evidence is not None
+    assert bundle.evidence.read_bytes() == Path(LOG).read_bytes()
+    assert read_log(MODEL).protocol == read_log(LOG).protocol
+
+
+OWN = """\
+ input              label  radius  confidence
+ a.png              3      0.6158       0.999
+ folder/b.png       3      0.6158       0.999
+ folder/deep/c.png  3      0.6158       0.999
+ two.npy[0]         3      0.6158       0.999
+ two.npy[1]         3      0.6158       0.999"""
+
+
+def test_own_images_folders_and_arrays(rszoo: Command) -> None:
+    given = ("a.png", "folder", "two.npy")
+    assert rszoo("certify", "--n", "1000", *given) == Done(0, OWN, "")
+    assert not Path("certificates").exists()
+
+
+def test_own_inputs_with_a_log_that_is_resumed(rszoo: Command) -> None:
+    given = ("--n", "1000", "--out", "own.tsv", "a.png", "folder", "two.npy")
+    assert rszoo("certify", *given) == Done(0, OWN, "log: own.tsv")
+    whole = Path("own.tsv").read_text().splitlines(keepends=True)
+    Path("own.tsv").write_text("".join(whole[:3]))
+    assert rszoo("certify", *given, "--resume") == Done(0, OWN, "log: own.tsv")
+    log = read_log("own.tsv")
+    assert log.input == ("a.png", "folder/b.png", "folder/deep/c.png", "two.npy[0]", "two.npy[1]")
+    assert log.label.tolist() == [-1] * 5
+
+
+def test_own_inputs_as_json(rszoo: Command) -> None:
+    done = rszoo("certify", "--n", "1000", "--json", "a.png")
+    assert (done.code, done.err) == (0, "")
+    assert json.loads(done.out) == [
+        {
+            "input": "a.png",
+            "class": "3",
+            "label": 3,
+            "radius": 0.6158156536828822,
+            "p_lower": 0.9931160484200305,
+            "candidate": 3,
+            "votes": 1000,
+            "n0": 100,
+            "n": 1000,
+            "alpha": 0.001,
+            "sigma": 0.25,
+        }
+    ]
+
+
+def test_an_abstention_is_said_plainly(rszoo: Command) -> None:
+    assert rszoo("certify", "--n", "5", "a.png").out == (
+        " input  label     radius  confidence\n a.png  abstains  0.0000       0.999"
+    )
+    (entry,) = json.loads(rszoo("certify", "--n", "5", "--json", "a.png").out)
+    assert (entry["class"], entry["label"], entry["radius"]) == (None, -1, 0.0)
+
+
+def test_confidence_is_not_rounded_up(rszoo: Command) -> None:
+    done = rszoo("certify", "--n", "1000", "--alpha", "1e-9", "a.png")
+    assert done.out.split()[-1] == "0.999999999"
+
+
+def test_another_shape(rszoo: Command) -> None:
+    assert rszoo("certify", "--n", "1000", "big.png") == Done(
+        1,
+        "",
+        "error: big.png: expected an image of shape 1x8x8 (channels x height x width), got "
+        "1x10x12; pass --resize to scale it",
+    )
+    assert rszoo("certify", "--n", "1000", "--resize", "big.png").out == (
+        " input    label  radius  confidence\n big.png  3      0.6158       0.999"
+    )
+
+
+def test_wrong_usage(rszoo: Command) -> None:
+    for alpha in ("0", "1", "1.5", "-0.1", "nan"):
+        message = f"expected 0 < alpha < 1, got {float(alpha)}"
+        for command in ("certify", "predict"):
+            done = rszoo(command, "--alpha", alpha, "a.png")
+            assert usage_error(done) == f"Invalid value for '--alpha': {message}"
+    assert usage_error(rszoo("certify", "--attach", "a.png")) == (
+        "Invalid value: --attach and --skip are for the model's own data set"
+    )
+    assert usage_error(rszoo("certify", "--resume", "a.png")) == (
+        "Invalid value: expected --out with --resume, got none"
+    )
+    for option in ("--n", "--n0", "--skip", "--limit"):
+        assert usage_error(rszoo("certify", option, "0")).startswith(
+            f"Invalid value for '{option}': "
+        )
+    assert usage_error(rszoo("predict")) == "Missing argument 'IMAGE|FOLDER|ARRAY...'."
+    assert not Path("certificates").exists()
+
+
+def test_what_does_not_exist(rszoo: Command) -> None:
+    assert rszoo("certify", "none.png") == Done(
+        1,
+        "",
+        "error: none.png: expected an image, an array file or a folder, found nothing; check the "
+        "path",
+    )
+    assert rszoo("certify", "--model", "runs/none") == Done(
+        1, "", "error: expected a bundle folder, got 'runs/none': no such folder"
+    )
+    assert rszoo("certify", "--precision", "half", "a.png") == Done(
+        1, "", "error: expected a precision of ['auto', 'bfloat16', 'float32'], got 'half'"
+    )
+
+
+def test_a_damaged_bundle(rszoo: Command) -> None:
+    Path(MODEL, "recipe.yaml").write_text("x")
+    for command in ("certify", "predict"):
+        assert rszoo(command, "a.png") == Done(
+            1,
+            "",
+            "error: recipe.yaml: expected 0 bytes, got 1 bytes; the bundle is damaged or was "
+            "changed by hand; fetch or make it again",
+        )
+
+
+def test_predict(rszoo: Command) -> None:
+    assert rszoo("predict", "--n", "100", "a.png", "folder") == Done(
+        0,
+        " input              label  share of votes\n"
+        " a.png              3              100.0%\n"
+        " folder/b.png       3              100.0%\n"
+        " folder/deep/c.png  3              100.0%",
+        "",
+    )
+    assert rszoo("predict", "--n", "5", "two.npy").out == (
+        " input       label     share of votes\n"
+        " two.npy[0]  abstains          100.0%\n"
+        " two.npy[1]  abstains          100.0%"
+    )
+    done = rszoo("predict", "--n", "100", "--json", "a.png")
+    assert (done.code, done.err) == (0, "")
+    (entry,) = json.loads(done.out)
+    assert entry.pop("p_value") == pytest.approx(2 * 0.5**100)
+    assert entry == {
+        "input": "a.png",
+        "class": "3",
+        "label": 3,
+        "votes": 100,
+        "runner_up_votes": 0,
+        "n": 100,
+        "alpha": 0.001,
+        "sigma": 0.25,
+    }

@@ -1,0 +1,184 @@
+"""`rszoo train`: its output, its errors and their exit codes."""
+
+import json
+import os
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from rszoo.training.trainer import Trainer
+from rszoo_cli import console, main
+
+NAME = "digits-gaussian-0.25"
+
+
+class Done(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+Command = Callable[..., Done]
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    for stream in (console.out, console.err):
+        monkeypatch.setattr(stream, "width", 80)
+
+
+@pytest.fixture
+def rszoo(capsys: pytest.CaptureFixture[str]) -> Command:
+    """Run a training of two epochs in this process."""
+
+    def run(*arguments: str, recipe: str = "gaussian", usual: bool = True) -> Done:
+        options = ("--sigma", "0.25", "train.epochs=2") if usual else ()
+        with pytest.raises(SystemExit) as caught:
+            main(["train", recipe, *options, *arguments])
+        captured = capsys.readouterr()
+        plain = ["\n".join(line.rstrip() for line in text.splitlines()) for text in captured]
+        return Done(int(caught.value.code or 0), *plain)
+
+    return run
+
+
+@pytest.fixture
+def finished(trained: Path) -> Path:
+    return Path(shutil.copytree(trained, "runs"))
+
+
+@pytest.fixture
+def empty(finished: Path) -> None:
+    """Leave nothing but the MLflow store, which takes seconds to make."""
+    shutil.rmtree(finished / NAME)
+    shutil.rmtree(finished / ".state")
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_training(rszoo: Command, empty: None, trained: Path) -> None:
+    assert rszoo() == Done(
+        0,
+        f"runs/{NAME}",
+        f"runs/{NAME} is finished\ncertify with: rszoo certify --model runs/{NAME}",
+    )
+    made, expected = content(Path("runs", NAME)), content(trained / NAME)
+    assert made.keys() == expected.keys()
+    assert made["model.safetensors"] == expected["model.safetensors"]
+
+
+def test_several_noise_levels_as_json(rszoo: Command, empty: None) -> None:
+    done = rszoo("--sigma", "0.5", "train.epochs=1", "--json")
+    assert done.code == 0
+    assert json.loads(done.out) == [f"runs/{NAME}", "runs/digits-gaussian-0.50"]
+
+
+def test_what_is_there_is_kept(rszoo: Command, finished: Path) -> None:
+    before = content(finished / NAME)
+    assert rszoo() == Done(
+        1, "", f"error: runs/{NAME} exists; --resume keeps it, --overwrite trains it again"
+    )
+    for _ in range(2):
+        assert rszoo("--resume") == Done(
+            0,
+            f"runs/{NAME}",
+            f"runs/{NAME} is finished: kept\ncertify with: rszoo certify --model runs/{NAME}",
+        )
+    assert content(finished / NAME) == before
+
+
+def test_a_training_that_is_interrupted(
+    rszoo: Command, empty: None, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C in the second epoch: exit code 130, a word on how to go on, and going on works."""
+    epochs = Trainer._epochs
+
+    def interrupting(self: Trainer, *arguments: object) -> float:
+        observer, advanced, steps = self.observer, self.observer.advanced, []
+
+        def counting(amount: int = 1) -> None:
+            advanced(amount)
+            steps.append(amount)
+            if sum(steps) == 30:
+                os.kill(os.getpid(), signal.SIGINT)
+
+        observer.advanced = counting  # type: ignore[method-assign]
+        return epochs(self, *arguments)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_epochs", interrupting)
+        assert rszoo() == Done(130, "", "interrupted; continue with --resume")
+    assert rszoo() == Done(
+        1,
+        "",
+        f"error: runs/{NAME} is begun and not finished; --resume continues it, --overwrite "
+        "starts it again",
+    )
+    assert rszoo("--resume") == Done(
+        0,
+        f"runs/{NAME}",
+        f"{NAME}: continues after epoch 1\nruns/{NAME} is finished\n"
+        f"certify with: rszoo certify --model runs/{NAME}",
+    )
+    expected = content(trained / NAME)["model.safetensors"]
+    assert content(Path("runs", NAME))["model.safetensors"] == expected
+
+
+def test_a_training_that_fails(rszoo: Command, empty: None) -> None:
+    assert rszoo("train.lr=1e30") == Done(
+        1,
+        "",
+        "error: expected a finite loss, got nan by step 2 (epoch 1); the last checkpoint is "
+        "intact: lower train.lr, or set train.clip_norm, and train again",
+    )
+
+
+def test_wrong_usage(rszoo: Command) -> None:
+    done = rszoo("--resume", "--overwrite")
+    assert done.code == 2
+    assert "Invalid value: expected one of --resume and --overwrite, got both" in done.err
+    assert rszoo("train.epocs=1", "train.lr=fast") == Done(
+        2,
+        "",
+        "error: gaussian:\n"
+        "  train.lr: expected a number > 0, got 'fast'\n"
+        "  train.epocs: unknown key; nearest valid key: train.epochs",
+    )
+    assert rszoo(recipe="gausian") == Done(
+        2,
+        "",
+        "error: gausian: no such file; the recipes that come with rszoo are ['cat_rs', "
+        "'consistency', 'gaussian']",
+    )
+    assert rszoo("--sigma", "0.3", usual=False) == Done(
+        2,
+        "",
+        "error: gaussian: sigma: 0.3 is not in the recipe's list [0.25, 0.5, 1.0] for 'digits'; "
+        "to add it, edit a copy (rszoo recipe cp gaussian)",
+    )
+    assert not os.listdir()
+
+
+def test_an_unknown_data_set(rszoo: Command) -> None:
+    assert rszoo("--dataset", "digit") == Done(
+        1,
+        "",
+        "error: unknown data set 'digit' (did you mean 'digits'?); expected one of ['cifar10', "
+        "'cifar100', 'digits', 'fashion_mnist', 'imagenet', 'mnist']",
+    )
+    assert not os.listdir()
+
+
+def test_an_unknown_precision(rszoo: Command) -> None:
+    assert rszoo("--precision", "half") == Done(
+        1, "", "error: expected a precision of ['auto', 'bfloat16', 'float32'], got 'half'"
+    )

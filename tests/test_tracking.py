@@ -1,0 +1,262 @@
+"""What MLflow knows of a training, and that its store survives interruption and company."""
+
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import mlflow
+import pytest
+from mlflow.entities import Run
+
+from rszoo.errors import RszooError
+from rszoo.training.loop import Epoch
+from rszoo.training.observer import Observer
+from rszoo.training.recipe import Recipe
+from rszoo.training.recipe_files import load_recipe
+from rszoo.training.run import train
+from rszoo.training.tracking import open_tracking
+
+NAME = "digits-gaussian-0.25"
+
+
+@pytest.fixture(autouse=True)
+def _own_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+
+@pytest.fixture
+def empty(trained: Path, tmp_path: Path) -> Path:
+    """An output folder with nothing but an MLflow store, which takes seconds to make."""
+    runs = tmp_path / "runs"
+    runs.mkdir()
+    shutil.copy(trained / "mlflow.db", runs)
+    with closing(sqlite3.connect(runs / "mlflow.db")) as store, store:
+        store.execute(
+            "UPDATE experiments SET artifact_location = ?", [(runs / "mlartifacts").as_uri()]
+        )
+        store.execute("UPDATE runs SET lifecycle_stage = 'deleted'")
+    return runs
+
+
+def recipe(*overrides: str) -> Recipe:
+    return load_recipe("gaussian").resolve(sigma=0.25, overrides=["train.epochs=2", *overrides])
+
+
+def client(out: Path) -> mlflow.MlflowClient:
+    return mlflow.MlflowClient(f"sqlite:///{out / 'mlflow.db'}")
+
+
+def parent_and_child(out: Path) -> tuple[Run, Run]:
+    """Return the two runs of the one training in a store."""
+    store = client(out)
+    experiment = store.get_experiment_by_name("rszoo")
+    assert experiment is not None
+    child, parent = sorted(
+        store.search_runs([experiment.experiment_id]),
+        key=lambda run: "mlflow.parentRunId" not in run.data.tags,
+    )
+    assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
+    return parent, child
+
+
+def steps(out: Path, run: Run, metric: str = "loss") -> list[int]:
+    return [entry.step for entry in client(out).get_metric_history(run.info.run_id, metric)]
+
+
+class Signalled(Observer):
+    """Sends this process a signal in the second of two epochs."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.epochs = 0
+
+    def finished_epoch(self, epoch: Epoch, *, noisy_accuracy: float) -> None:
+        self.epochs = epoch.number
+
+    def advanced(self, amount: int = 1) -> None:
+        if self.epochs == 1:
+            os.kill(os.getpid(), self.number)
+
+
+def test_one_parent_per_recipe_and_one_child_per_sigma(trained: Path) -> None:
+    parent, child = parent_and_child(trained)
+    assert parent.info.run_name == "digits-gaussian"
+    assert child.info.run_name == NAME
+    assert parent.info.status == child.info.status == "FINISHED"
+    params = child.data.params
+    expected = {
+        "method": "gaussian",
+        "dataset": "digits",
+        "sigma": "0.25",
+        "seed": "0",
+        "network.name": "small_cnn",
+        "train.epochs": "2",
+        "train.optimizer": "adamw",
+        "certify.alpha": "0.001",
+        "recipe_digest": recipe().digest,
+    }
+    assert {key: params[key] for key in expected} == expected
+    assert {"rszoo", "torch", "python", "git_commit", "device", "precision"} <= set(
+        child.data.tags
+    )
+    assert child.data.tags["device"] == "cpu"
+
+
+def test_each_epoch_is_logged_once(trained: Path) -> None:
+    _, child = parent_and_child(trained)
+    for metric in ("loss", "lr", "images_per_second", "noisy_accuracy"):
+        assert steps(trained, child, metric) == [1, 2]
+    history = client(trained).get_metric_history(child.info.run_id, "noisy_accuracy")
+    assert 0.2 < history[-1].value <= 1.0
+
+
+def test_the_data_set_and_the_recipe_are_recorded(trained: Path) -> None:
+    from rszoo import data
+
+    _, child = parent_and_child(trained)
+    (entry,) = child.inputs.dataset_inputs
+    assert entry.dataset.name == "digits"
+    assert entry.dataset.digest == data.load("digits", "train").digest[:36]
+    assert [tag.value for tag in entry.tags] == ["train"]
+    folder = Path(child.info.artifact_uri.removeprefix("file://"))
+    assert (folder / "recipe.yaml").read_text() == recipe().to_yaml()
+    assert [path.name for path in folder.iterdir()] == ["recipe.yaml"]
+
+
+def test_the_bundle_is_a_logged_model_byte_for_byte(trained: Path) -> None:
+    _, child = parent_and_child(trained)
+    (model,) = client(trained).search_logged_models([child.info.experiment_id])
+    assert model.status == "READY"
+    assert model.source_run_id == child.info.run_id
+    assert model.params == {"sigma": "0.25", "method": "gaussian"}
+    assert model.tags["rszoo.bundle"] == NAME
+    (accuracy,) = [metric.value for metric in model.metrics or ()]
+    assert accuracy == child.data.metrics["noisy_accuracy"]
+    folder = Path(model.artifact_location.removeprefix("file://"))
+    logged = {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    bundle = {path.name: path.read_bytes() for path in (trained / NAME).iterdir()}
+    assert logged == bundle
+    for name, content in logged.items():
+        assert not name.endswith((".pkl", ".pt", ".pth", ".bin")), name
+        # A pickle begins with its protocol, a torch file with the header of a zip archive.
+        assert not content.startswith((b"\x80", b"PK")), name
+
+
+def test_the_given_store_is_used(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = tmp_path / "given.db"
+    shutil.copy(trained / "mlflow.db", given)
+    uri = f"sqlite:///{given}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    (bundle,) = train([recipe("train.epochs=1")], out=tmp_path / "runs")
+    run = mlflow.MlflowClient(uri).get_run(bundle.manifest.origin["mlflow_run"])
+    assert run.info.run_name == NAME
+    assert not (tmp_path / "runs" / "mlflow.db").exists()
+    assert os.environ["MLFLOW_TRACKING_URI"] == uri
+
+
+def test_a_training_does_not_decide_where_the_next_one_is_tracked(
+    empty: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(empty, tmp_path / "other")
+    train([recipe("train.epochs=1")], out=empty)
+    assert "MLFLOW_TRACKING_URI" not in os.environ
+    train([recipe("train.epochs=1")], out=tmp_path / "other")
+    for out in (empty, tmp_path / "other"):
+        assert parent_and_child(out)[1].info.status == "FINISHED"
+
+
+def test_a_store_that_cannot_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    uri = (tmp_path / "mlruns").as_uri()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    with pytest.raises(RszooError) as caught, open_tracking(tmp_path):
+        pass
+    message = str(caught.value)
+    assert message.startswith(f"expected an MLflow store at {uri!r}, got an error: "), message
+    assert message.endswith("; see MLFLOW_TRACKING_URI"), message
+
+
+@pytest.mark.parametrize(
+    ("number", "raised"), [(signal.SIGTERM, SystemExit), (signal.SIGINT, KeyboardInterrupt)]
+)
+def test_a_signal_ends_the_run_as_killed_and_resuming_continues_it(
+    empty: Path, number: int, raised: type[BaseException]
+) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(raised) as caught:
+        train([recipe()], out=empty, observer=Signalled(number))
+    if raised is SystemExit:
+        assert caught.value.args == (143,)
+    assert signal.getsignal(signal.SIGTERM) is before
+    parent, child = parent_and_child(empty)
+    assert parent.info.status == child.info.status == "KILLED"
+    assert steps(empty, child) == [1]
+
+    train([recipe()], out=empty, resume=True)
+    again = parent_and_child(empty)
+    assert [run.info.run_id for run in again] == [parent.info.run_id, child.info.run_id]
+    assert [run.info.status for run in again] == ["FINISHED", "FINISHED"]
+    assert steps(empty, child) == [1, 2]
+
+
+def test_a_training_that_fails_is_marked_so(empty: Path) -> None:
+    with pytest.raises(RszooError, match="expected a finite loss"):
+        train([recipe("train.lr=1e30")], out=empty)
+    assert [run.info.status for run in parent_and_child(empty)] == ["FAILED", "FAILED"]
+
+
+def test_another_recipe_is_another_run(empty: Path) -> None:
+    with pytest.raises(RszooError, match="expected a finite loss"):
+        train([recipe("train.lr=1e30")], out=empty)
+    (bundle,) = train([recipe("train.epochs=1")], out=empty, resume=True)
+    run = client(empty).get_run(bundle.manifest.origin["mlflow_run"])
+    assert run.data.params["train.lr"] == "0.003"
+
+
+def test_a_run_that_the_store_does_not_know_is_begun_anew(empty: Path, tmp_path: Path) -> None:
+    shutil.copy(empty / "mlflow.db", tmp_path)
+    with pytest.raises(SystemExit):
+        train([recipe()], out=empty, observer=Signalled(signal.SIGTERM))
+    shutil.copy(tmp_path / "mlflow.db", empty)
+    train([recipe()], out=empty, resume=True)
+    _, child = parent_and_child(empty)
+    assert child.info.status == "FINISHED"
+    assert steps(empty, child) == [2]
+
+
+STARTS = """
+import sys
+from pathlib import Path
+from rszoo.training.tracking import open_tracking
+print("ready", flush=True)
+sys.stdin.readline()
+with open_tracking(Path(sys.argv[1])) as tracking, tracking.parent("one", run_id=None) as run:
+    print(run)
+"""
+
+
+def test_three_processes_may_make_the_store_at_once(tmp_path: Path) -> None:
+    command = [sys.executable, "-W", "ignore", "-c", STARTS, str(tmp_path / "runs")]
+    pipe = subprocess.PIPE
+    started = [
+        subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+        for _ in range(3)
+    ]
+    try:
+        for process in started:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+        ends = [process.communicate("go\n", timeout=300) for process in started]
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+    for process, (out, err) in zip(started, ends, strict=True):
+        assert process.returncode == 0, err
+        assert client(tmp_path / "runs").get_run(out.strip()).info.status == "FINISHED"

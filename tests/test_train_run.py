@@ -1,0 +1,350 @@
+"""A training from recipe to bundle: what is kept, refused, continued, and left after a failure."""
+
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from rszoo.errors import RszooError
+from rszoo.hub.bundle import Bundle, open_bundle
+from rszoo.training import trainer
+from rszoo.training.loop import Epoch
+from rszoo.training.observer import Observer
+from rszoo.training.recipe import Recipe
+from rszoo.training.recipe_files import load_recipe
+from rszoo.training.run import train
+
+NAME = "digits-gaussian-0.25"
+
+
+@pytest.fixture(autouse=True)
+def _own_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+
+@pytest.fixture
+def runs(trained: Path, tmp_path: Path) -> Path:
+    """An output folder with a finished training; making its MLflow store takes seconds."""
+    runs = Path(shutil.copytree(trained, tmp_path / "runs"))
+    with closing(sqlite3.connect(runs / "mlflow.db")) as store, store:
+        store.execute(
+            "UPDATE experiments SET artifact_location = ?", [(runs / "mlartifacts").as_uri()]
+        )
+    return runs
+
+
+@pytest.fixture
+def empty(runs: Path) -> Path:
+    shutil.rmtree(runs / NAME)
+    shutil.rmtree(runs / ".state")
+    return runs
+
+
+def recipe(*overrides: str, method: str = "gaussian", seed: int = 0) -> Recipe:
+    return load_recipe(method).resolve(
+        sigma=0.25, overrides=["train.epochs=2", *overrides], seed=seed
+    )
+
+
+def weights(bundle: Bundle) -> bytes:
+    return (bundle.path / "model.safetensors").read_bytes()
+
+
+def refused(*recipes: Recipe, out: Path, **options: Any) -> str:
+    with pytest.raises(RszooError) as caught:
+        train(recipes, out=out, **options)
+    return str(caught.value)
+
+
+class Watcher(Observer):
+    """Remembers what it is told, and interferes after an epoch if asked to."""
+
+    def __init__(self, after_epoch: Callable[[int], None] = lambda number: None) -> None:
+        self.after_epoch = after_epoch
+        self.told: list[object] = []
+        self.steps = 0
+
+    def note(self, text: str) -> None:
+        self.told.append(text)
+
+    def started(self, task: str, *, total: int, done: int, unit: str) -> None:
+        self.told.append((task, done, total, unit))
+
+    def advanced(self, amount: int = 1) -> None:
+        self.steps += amount
+
+    def finished_epoch(self, epoch: Epoch, *, noisy_accuracy: float) -> None:
+        self.told.append(epoch.number)
+        self.after_epoch(epoch.number)
+
+    def ended(self) -> None:
+        self.told.append("ended")
+
+
+class PulledPlug(BaseException):
+    """Ends a training at one exact place; nothing but the files counts afterwards."""
+
+
+def pull(*_: object, **__: object) -> None:
+    raise PulledPlug
+
+
+def test_a_finished_training(trained: Path) -> None:
+    assert sorted(path.name for path in trained.iterdir()) == [
+        ".mlflow.lock",
+        ".state",
+        NAME,
+        "mlartifacts",
+        "mlflow.db",
+    ]
+    assert [path.name for path in (trained / ".state").iterdir()] == ["digits-gaussian.json"]
+    bundle = open_bundle(trained / NAME)
+    origin = bundle.manifest.origin
+    assert origin["facts"]["recipe"] == recipe().digest
+    assert origin["seed"] == 0
+    assert origin["device"] == "cpu"
+    assert len(origin["mlflow_run"]) == 32
+    assert Recipe.from_yaml(bundle.recipe.read_text()) == recipe()
+    assert bundle.config.sigma == 0.25
+    assert bundle.config.architecture == {"name": "small_cnn"}
+    assert oct((bundle.path / "model.safetensors").stat().st_mode) == oct(
+        (bundle.path / "config.json").stat().st_mode
+    )
+
+
+def test_the_same_recipe_gives_the_same_bytes(trained: Path, empty: Path) -> None:
+    watcher = Watcher()
+    (bundle,) = train([recipe()], out=empty, observer=watcher)
+    assert weights(bundle) == weights(open_bundle(trained / NAME))
+    steps = 1437 // 64
+    assert watcher.told == [
+        (NAME, 0, 2 * steps, "steps"),
+        1,
+        2,
+        "ended",
+        f"{empty / NAME} is finished",
+    ]
+    assert watcher.steps == 2 * steps
+
+
+def test_another_seed_gives_other_weights(trained: Path, empty: Path) -> None:
+    (bundle,) = train([recipe(seed=1)], out=empty)
+    assert weights(bundle) != weights(open_bundle(trained / NAME))
+
+
+def test_what_is_there_is_not_trained_again_unasked(runs: Path) -> None:
+    before = weights(open_bundle(runs / NAME))
+    assert refused(recipe(), out=runs) == (
+        f"{runs / NAME} exists; --resume keeps it, --overwrite trains it again"
+    )
+    assert refused(recipe("train.lr=0.001"), out=runs, resume=True) == (
+        f"{runs / NAME} was made by another recipe or from other data; "
+        "choose another --out, or --overwrite"
+    )
+    watcher = Watcher()
+    train([recipe()], out=runs, resume=True, observer=watcher)
+    assert watcher.told == [f"{runs / NAME} is finished: kept"]
+    assert weights(open_bundle(runs / NAME)) == before
+
+
+def test_overwrite_trains_again(runs: Path) -> None:
+    before = weights(open_bundle(runs / NAME))
+    (bundle,) = train([recipe("train.lr=0.001")], out=runs, overwrite=True)
+    assert weights(bundle) != before
+    assert Recipe.from_yaml(bundle.recipe.read_text()).train.lr == 0.001
+
+
+def test_a_loss_that_is_not_finite(empty: Path) -> None:
+    hopeless = recipe("train.lr=1e30", "train.optimizer=sgd", "train.warmup=0")
+    assert refused(hopeless, out=empty) == (
+        "expected a finite loss, got nan by step 2 (epoch 1); the last checkpoint is intact: "
+        "lower train.lr, or set train.clip_norm, and train again"
+    )
+    assert not (empty / NAME).exists()
+
+
+def test_a_loss_that_stops_being_finite_leaves_the_last_checkpoint(
+    empty: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rate = trainer.fit.__globals__["learning_rate"]
+
+    def exploding(train: object, *, epoch: int, progress: float) -> float:
+        return 1e30 if epoch == 1 else rate(train, epoch=epoch, progress=progress)
+
+    with monkeypatch.context() as patch:
+        patch.setitem(trainer.fit.__globals__, "learning_rate", exploding)
+        assert refused(recipe(), out=empty) == (
+            "expected a finite loss, got nan by step 24 (epoch 2); the last checkpoint is intact: "
+            "lower train.lr, or set train.clip_norm, and train again"
+        )
+    checkpoint = empty / ".state" / NAME / "checkpoint.pt"
+    content = torch.load(checkpoint, weights_only=True)
+    assert content["epoch"] == 1
+    assert all(bool(value.isfinite().all()) for value in content["network"].values())
+
+
+def interrupted(out: Path, *, after: int) -> None:
+    def stop(number: int) -> None:
+        if number == after:
+            raise PulledPlug
+
+    with pytest.raises(PulledPlug):
+        train([recipe()], out=out, observer=Watcher(stop))
+
+
+def test_what_is_begun_is_continued_only_when_asked(trained: Path, empty: Path) -> None:
+    interrupted(empty, after=1)
+    assert not (empty / NAME).exists()
+    assert refused(recipe(), out=empty) == (
+        f"{empty / NAME} is begun and not finished; --resume continues it, "
+        "--overwrite starts it again"
+    )
+    assert refused(recipe("train.lr=0.001"), out=empty, resume=True) == (
+        f"{empty / '.state' / NAME / 'checkpoint.pt'}: expected a checkpoint of this training, "
+        "got one with another recipe; use another --out, or --overwrite"
+    )
+    watcher = Watcher()
+    (bundle,) = train([recipe()], out=empty, resume=True, observer=watcher)
+    assert watcher.told == [
+        f"{NAME}: continues after epoch 1",
+        (NAME, 22, 44, "steps"),
+        2,
+        "ended",
+        f"{empty / NAME} is finished",
+    ]
+    assert weights(bundle) == weights(open_bundle(trained / NAME))
+
+
+def test_overwrite_starts_what_is_begun_again(trained: Path, empty: Path) -> None:
+    interrupted(empty, after=1)
+    watcher = Watcher()
+    (bundle,) = train([recipe()], out=empty, overwrite=True, observer=watcher)
+    assert watcher.told[0] == (NAME, 0, 44, "steps")
+    assert weights(bundle) == weights(open_bundle(trained / NAME))
+
+
+@pytest.mark.parametrize(
+    "place", ["save_checkpoint", "write_bundle", "open_bundle", "TrackedRun.log_bundle", "shutil"]
+)
+def test_a_plug_that_is_pulled_anywhere(
+    place: str, trained: Path, empty: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        target = {"shutil": "shutil.rmtree"}.get(place, place)
+        patch.setattr(f"rszoo.training.trainer.{target}", pull)
+        with pytest.raises(PulledPlug):
+            train([recipe()], out=empty)
+    (bundle,) = train([recipe()], out=empty, resume=True)
+    assert weights(bundle) == weights(open_bundle(trained / NAME))
+    assert not (empty / ".state" / NAME).exists()
+    assert_logged_once(empty, bundle.manifest.origin["mlflow_run"])
+
+
+def assert_logged_once(out: Path, run_id: str) -> None:
+    import mlflow
+
+    client = mlflow.MlflowClient(f"sqlite:///{out / 'mlflow.db'}")
+    assert [metric.step for metric in client.get_metric_history(run_id, "loss")] == [1, 2]
+    assert client.get_run(run_id).info.status == "FINISHED"
+    models = client.search_logged_models(
+        [client.get_run(run_id).info.experiment_id], f"source_run_id = '{run_id}'"
+    )
+    assert [model.status for model in models] == ["READY"]
+
+
+def test_a_replacement_that_is_interrupted_keeps_the_old_bundle_until_it_is_done(
+    runs: Path,
+) -> None:
+    before = weights(open_bundle(runs / NAME))
+    changed = recipe("train.lr=0.001")
+
+    with pytest.raises(PulledPlug):
+        train([changed], out=runs, overwrite=True, observer=Watcher(pull))
+    assert weights(open_bundle(runs / NAME)) == before
+    (bundle,) = train([changed], out=runs, resume=True)
+    assert Recipe.from_yaml(bundle.recipe.read_text()) == changed
+    assert weights(bundle) != before
+
+
+def test_progress_ends_when_a_training_fails(empty: Path) -> None:
+    watcher = Watcher()
+    with pytest.raises(RszooError):
+        train([recipe("train.lr=1e30")], out=empty, observer=watcher)
+    assert watcher.told[-1] == "ended"
+
+
+def test_several_noise_levels_in_one_call(empty: Path) -> None:
+    recipes = [
+        load_recipe("consistency").resolve(sigma=sigma, overrides=["train.epochs=1"])
+        for sigma in (0.25, 0.5)
+    ]
+    bundles = train(recipes, out=empty)
+    assert [bundle.path.name for bundle in bundles] == [
+        "digits-consistency-0.25",
+        "digits-consistency-0.50",
+    ]
+    assert [bundle.config.sigma for bundle in bundles] == [0.25, 0.5]
+
+
+@pytest.fixture
+def quick_base(monkeypatch: pytest.MonkeyPatch) -> Recipe:
+    """The network that gives the soft targets is trained for one epoch only."""
+    base = recipe("train.epochs=1")
+
+    class Quick:
+        def resolve(self, **_: object) -> Recipe:
+            return base
+
+    monkeypatch.setattr(trainer, "load_recipe", lambda name: Quick())
+    return base
+
+
+def test_soft_targets_come_from_a_gaussian_bundle_made_on_the_way(
+    empty: Path, quick_base: Recipe
+) -> None:
+    wanted = load_recipe("cat_rs").resolve(
+        sigma=0.5, overrides=["train.epochs=1", "targets.draws=20"]
+    )
+    watcher = Watcher()
+    train([wanted], out=empty, observer=watcher)
+    cat_rs = "digits-cat_rs-0.50"
+    assert watcher.told == [
+        (NAME, 0, 22, "steps"),
+        1,
+        "ended",
+        f"{empty / NAME} is finished",
+        (f"soft targets from {NAME}", 0, 1437, "images"),
+        "ended",
+        (cat_rs, 0, 22, "steps"),
+        1,
+        "ended",
+        f"{empty / cat_rs} is finished",
+    ]
+    assert Recipe.from_yaml(open_bundle(empty / NAME).recipe.read_text()) == quick_base
+    first = weights(open_bundle(empty / cat_rs))
+
+    again = Watcher()
+    (bundle,) = train([wanted], out=empty, overwrite=True, observer=again)
+    assert again.told[0] == f"{empty / NAME} is finished: kept"
+    assert again.steps == 22  # neither the base network nor the soft targets were made again
+    assert weights(bundle) == first
+
+
+def test_a_base_network_of_another_recipe_is_not_used(runs: Path, quick_base: Recipe) -> None:
+    wanted = load_recipe("cat_rs").resolve(sigma=0.5, overrides=["train.epochs=1"])
+    assert refused(wanted, out=runs, overwrite=True) == (
+        f"{runs / NAME} was made by another recipe or from other data; "
+        f"choose another --out, or move {NAME} away"
+    )
+
+
+def test_an_unknown_data_set(tmp_path: Path) -> None:
+    unknown = load_recipe("gaussian").resolve(dataset="digit", sigma=0.25)
+    message = refused(unknown, out=tmp_path / "runs")
+    assert message.startswith("unknown data set 'digit' (did you mean 'digits'?)"), message
+    assert not (tmp_path / "runs").exists()
