@@ -37,7 +37,7 @@ def started(*arguments: str) -> "subprocess.Popen[bytes]":
         [sys.executable, "-m", "rszoo_cli", *arguments],
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
     )
 
 
@@ -47,14 +47,14 @@ def end_when(condition: Callable[[], bool], *arguments: str, number: int = signa
     try:
         deadline = time.monotonic() + DEADLINE
         while not condition():
-            assert process.poll() is None, "it ended before it could be killed"
+            assert process.poll() is None, process.communicate()[1].decode()
             assert time.monotonic() < deadline
             time.sleep(0.002)
         process.send_signal(number)
         return process.wait(timeout=DEADLINE)
     finally:
         process.kill()
-        process.wait()
+        process.communicate()
 
 
 def test_training(trained: Path) -> None:

@@ -32,7 +32,7 @@ def parameters(network: nn.Module) -> int:
 @pytest.mark.parametrize(
     ("name", "classes", "options", "expected"),
     [
-        ("small_cnn", 10, {}, 38_394),
+        ("small_cnn", 10, {}, 38_826),
         ("lenet", 10, {}, 431_080),
         ("cifar_resnet", 10, {"depth": 20}, 272_474),
         ("cifar_resnet", 10, {}, 1_730_714),
@@ -192,7 +192,7 @@ def test_unknown_option() -> None:
         (
             "small_cnn",
             (1, 1, 8),
-            "network 'small_cnn' expects images of at least 2x2 pixels, got 1x8; "
+            "network 'small_cnn' expects images of at least 4x4 pixels, got 1x8; "
             "use larger images",
         ),
     ],

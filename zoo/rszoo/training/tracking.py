@@ -176,7 +176,7 @@ def open_tracking(folder: Path) -> Iterator[Tracking]:
         yield Tracking(uri, _experiment(store / ".mlflow.lock", artifacts))
     finally:
         # MLflow puts the URI into the environment, where the next call would take it for given.
-        mlflow.set_tracking_uri(given)
+        mlflow.set_tracking_uri(given)  # type: ignore[arg-type]  # None is allowed
 
 
 def _experiment(lock: Path, artifacts: str | None) -> str:
