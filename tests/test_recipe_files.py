@@ -284,7 +284,7 @@ def test_broken_structure_is_named(read: Read, old: str, new: str, lines: list[s
     with pytest.raises(RecipeError) as caught:
         read(TEXT.replace(old, new, 1))
     assert caught.value.problems == lines
-    assert str(caught.value).startswith("own.yaml: ")
+    assert str(caught.value).startswith("own.yaml:")
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import torch
 
 from rszoo.errors import RszooError
 from rszoo.hub.bundle import Bundle, open_bundle
-from rszoo.training import trainer
+from rszoo.training import loop, per_example
 from rszoo.training.loop import Epoch
 from rszoo.training.observer import Observer
 from rszoo.training.recipe import Recipe
@@ -181,13 +181,13 @@ def test_a_loss_that_is_not_finite(empty: Path) -> None:
 def test_a_loss_that_stops_being_finite_leaves_the_last_checkpoint(
     empty: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rate = trainer.fit.__globals__["learning_rate"]
+    rate = loop.learning_rate
 
     def exploding(train: object, *, epoch: int, progress: float) -> float:
         return 1e30 if epoch == 1 else rate(train, epoch=epoch, progress=progress)
 
     with monkeypatch.context() as patch:
-        patch.setitem(trainer.fit.__globals__, "learning_rate", exploding)
+        patch.setattr(loop, "learning_rate", exploding)
         assert re.fullmatch(NOT_FINITE.format(epoch=2), refused(recipe(), out=empty))
     checkpoint = empty / ".state" / NAME / "checkpoint.pt"
     content = torch.load(checkpoint, weights_only=True)
@@ -314,7 +314,7 @@ def quick_base(monkeypatch: pytest.MonkeyPatch) -> Recipe:
         def resolve(self, **_: object) -> Recipe:
             return base
 
-    monkeypatch.setattr(trainer, "load_recipe", lambda name: Quick())
+    monkeypatch.setattr(per_example, "load_recipe", lambda name: Quick())
     return base
 
 
@@ -341,6 +341,11 @@ def test_soft_targets_come_from_a_gaussian_bundle_made_on_the_way(
     ]
     assert Recipe.from_yaml(open_bundle(empty / NAME).recipe.read_text()) == quick_base
     first = weights(open_bundle(empty / cat_rs))
+    base = open_bundle(empty / NAME)
+    assert base.manifest.origin["parents"] == []
+    assert open_bundle(empty / cat_rs).manifest.origin["parents"] == [
+        {"name": NAME, "weights_sha256": base.weights_digest}
+    ]
 
     again = Watcher()
     (bundle,) = train([wanted], out=empty, overwrite=True, observer=again)

@@ -16,7 +16,9 @@ from rich.text import Text
 
 __all__ = ["Meter"]
 
-_SECONDS_BETWEEN_LINES = 30.0
+# Seconds between lines: half a minute, later a twentieth of the time that has passed.
+_SECONDS = 30.0
+_SHARE = 0.05
 
 
 class Meter:
@@ -33,7 +35,8 @@ class Meter:
         self._unit = unit
         self._total = total
         self._start = self._done = done
-        self._began = self._last_line = time.monotonic()
+        self._began = time.monotonic()
+        self._next_line = self._began + _SECONDS
         self._status = ""
         self._bar = Progress(
             TextColumn("{task.description}"),
@@ -52,8 +55,11 @@ class Meter:
         """Count `amount` more units."""
         self._done += amount
         self._bar.advance(self._task, amount)
-        if time.monotonic() - self._last_line >= _SECONDS_BETWEEN_LINES:
-            self._line()
+        now = time.monotonic()
+        if now >= self._next_line:
+            elapsed = now - self._began
+            self._next_line = now + max(_SECONDS, _SHARE * elapsed)
+            self._line(elapsed)
 
     def status(self, text: str) -> None:
         """Show a few words beside the bar."""
@@ -72,11 +78,10 @@ class Meter:
     ) -> None:
         self._bar.stop()
 
-    def _line(self) -> None:
-        self._last_line = time.monotonic()
+    def _line(self, elapsed: float) -> None:
         if self._console.is_terminal:
             return
-        rate = (self._done - self._start) / (self._last_line - self._began)
+        rate = (self._done - self._start) / elapsed
         left = (self._total - self._done) / rate if rate else float("inf")
         share = self._done / self._total
         self._console.print(

@@ -4,7 +4,7 @@ State of an unfinished training, and what several trainings share, lies in `.sta
 output folder:
 
     .state/<name>/        checkpoint and MLflow run of a training that is not finished
-    .state/soft_targets/  CAT-RS's soft targets, by digest
+    .state/soft_targets/  CAT-RS's soft targets, by digest (see per_example.py)
 """
 
 import json
@@ -28,10 +28,9 @@ from rszoo.training.checkpoint import TrainingState, load_checkpoint, save_check
 from rszoo.training.distributed import Processes
 from rszoo.training.loop import Epoch, build_optimizer, fit, noisy_accuracy
 from rszoo.training.observer import Observer
+from rszoo.training.per_example import PER_EXAMPLE
 from rszoo.training.provenance import environment
 from rszoo.training.recipe import Recipe
-from rszoo.training.recipe_files import load_recipe
-from rszoo.training.soft_targets import cached_soft_targets
 from rszoo.training.tracking import TrackedRun, Tracking
 
 __all__ = ["Trainer"]
@@ -96,7 +95,8 @@ class Trainer:
 
     def train(self, recipe: Recipe) -> Bundle:
         """Train one model, from its checkpoint if there is one, and return its bundle."""
-        per_example = [_PER_EXAMPLE[need](self, recipe) for need in methods.needs(recipe.method)]
+        given = [PER_EXAMPLE[need](self, recipe) for need in methods.needs(recipe.method)]
+        parents = [entry.parent for entry in given]
         checkpoint = self._state(recipe) / CHECKPOINT
         state = self._initial_state(recipe)
         if checkpoint.exists():
@@ -104,9 +104,9 @@ class Trainer:
             self.observer.note(f"{recipe.name}: continues after epoch {state.epoch}")
         self.processes.wait()  # the main process removes the checkpoint when it is done with it
         with self._tracked(recipe) as run:
-            accuracy = self._epochs(recipe, state, per_example, run)
+            accuracy = self._epochs(recipe, state, [entry.values for entry in given], run)
             if self.processes.is_main:
-                bundle = self._publish(recipe, state, run)
+                bundle = self._publish(recipe, state, run, parents)
                 if run is not None:
                     run.log_bundle(bundle, {"final_noisy_accuracy": accuracy})
         if self.processes.is_main:
@@ -115,7 +115,13 @@ class Trainer:
         self.processes.wait()
         return open_bundle(self.out / recipe.name)
 
-    def _publish(self, recipe: Recipe, state: TrainingState, run: TrackedRun | None) -> Bundle:
+    def _publish(
+        self,
+        recipe: Recipe,
+        state: TrainingState,
+        run: TrackedRun | None,
+        parents: list[dict[str, str]],
+    ) -> Bundle:
         """Write the bundle of a finished training."""
         config = BundleConfig.of(
             self.images,
@@ -131,7 +137,7 @@ class Trainer:
             "seed": recipe.seed,
             **environment(),
             "device": self.device.type,
-            "parents": [],
+            "parents": parents,
             "mlflow_run": run.run_id if run else None,
         }
         return write_bundle(
@@ -177,7 +183,7 @@ class Trainer:
             on_step=self.observer.advanced,
         )
         latest = None
-        with self._shown(recipe.name, total=total, done=done, unit="steps"):
+        with self.shown(recipe.name, total=total, done=done, unit="steps"):
             for epoch in epochs:
                 latest = accuracy()
                 # The metrics first: a run that is killed in between repeats the epoch, and the
@@ -189,38 +195,8 @@ class Trainer:
                 self.observer.finished_epoch(epoch, noisy_accuracy=latest)
         return accuracy() if latest is None else latest
 
-    def soft_targets(self, recipe: Recipe) -> Tensor:
-        """Return CAT-RS's soft targets, training the network that they come from if need be."""
-        assert recipe.targets is not None  # the recipe has checked it
-        base_recipe = load_recipe("gaussian").resolve(
-            dataset=recipe.dataset,
-            sigma=recipe.targets.sigma,
-            profile=recipe.profile,
-            seed=recipe.seed,
-        )
-        base = self.existing(
-            base_recipe, resume=True, overwrite=False, remedy=f"move {base_recipe.name} away"
-        )
-        self.processes.wait()  # nobody writes before everybody has looked
-        base = base or self.train(base_recipe)
-        with self._shown(
-            f"soft targets from {base.config.name}", total=len(self.images), unit="images"
-        ):
-            return cached_soft_targets(
-                self.out / STATE / "soft_targets",
-                place(base.network(), self.device),
-                self.images,
-                weights_digest=base.weights_digest,
-                sigma=recipe.targets.sigma,
-                draws=recipe.targets.draws,
-                seed=recipe.seed,
-                precision=self.precision,
-                processes=self.processes,
-                on_progress=self.observer.advanced,
-            )
-
     @contextmanager
-    def _shown(self, task: str, *, total: int, done: int = 0, unit: str) -> Iterator[None]:
+    def shown(self, task: str, *, total: int, done: int = 0, unit: str) -> Iterator[None]:
         """Show the progress of a task, until it ends or fails."""
         self.observer.started(task, total=total, done=done, unit=unit)
         try:
@@ -235,7 +211,7 @@ class Trainer:
             yield
             return
         name = recipe.name.rpartition("-")[0]
-        memory = self.out / STATE / f"{name}.json"
+        memory = self.state / f"{name}.json"
         earlier = None if fresh else _read_run(memory, {})
         with self.tracking.parent(name, run_id=earlier) as run_id:
             memory.parent.mkdir(parents=True, exist_ok=True)
@@ -269,15 +245,16 @@ class Trainer:
         network = place(network, self.device)
         return TrainingState(network, build_optimizer(network, recipe.train))
 
+    @property
+    def state(self) -> Path:
+        """What is neither a bundle nor tracking: checkpoints, caches."""
+        return self.out / STATE
+
     def _state(self, recipe: Recipe) -> Path:
-        return self.out / STATE / recipe.name
+        return self.state / recipe.name
 
     def _facts(self, recipe: Recipe) -> dict[str, str]:
         return {"recipe": recipe.digest, "data": self.images.digest}
-
-
-# What methods may ask for besides images and labels: `[N, ...]` tensors, one row per image.
-_PER_EXAMPLE = {"soft_targets": Trainer.soft_targets}
 
 
 def _metrics(epoch: Epoch) -> dict[str, float]:

@@ -1,0 +1,69 @@
+"""What methods ask for besides images and labels, by the name that their loss gives it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from rszoo.networks.execution import place
+from rszoo.training.recipe import Recipe
+from rszoo.training.recipe_files import load_recipe
+from rszoo.training.soft_targets import cached_soft_targets
+
+if TYPE_CHECKING:
+    from rszoo.training.trainer import Trainer
+
+__all__ = ["PER_EXAMPLE", "PerExample"]
+
+
+@dataclass(frozen=True)
+class PerExample:
+    """What a method asks for besides images and labels.
+
+    Attributes:
+        values: `[N, ...]`, one row per training image.
+        parent: name and weights of the model that they come from.
+    """
+
+    values: Tensor
+    parent: dict[str, str]
+
+
+def _soft_targets(trainer: "Trainer", recipe: Recipe) -> PerExample:
+    """Return CAT-RS's soft targets, training the network that they come from if need be."""
+    assert recipe.targets is not None  # the recipe has checked it
+    base_recipe = load_recipe("gaussian").resolve(
+        dataset=recipe.dataset,
+        sigma=recipe.targets.sigma,
+        profile=recipe.profile,
+        seed=recipe.seed,
+    )
+    base = trainer.existing(
+        base_recipe, resume=True, overwrite=False, remedy=f"move {base_recipe.name} away"
+    )
+    trainer.processes.wait()  # nobody writes before everybody has looked
+    base = base or trainer.train(base_recipe)
+    with trainer.shown(
+        f"soft targets from {base.config.name}", total=len(trainer.images), unit="images"
+    ):
+        shares = cached_soft_targets(
+            trainer.state / "soft_targets",
+            place(base.network(), trainer.device),
+            trainer.images,
+            weights_digest=base.weights_digest,
+            sigma=recipe.targets.sigma,
+            draws=recipe.targets.draws,
+            seed=recipe.seed,
+            precision=trainer.precision,
+            processes=trainer.processes,
+            on_progress=trainer.observer.advanced,
+        )
+    parent = {"name": base.config.name, "weights_sha256": base.weights_digest}
+    return PerExample(shares, parent)
+
+
+#: Name of a positional parameter of a method's loss -> how its values are made.
+PER_EXAMPLE: dict[str, Callable[["Trainer", Recipe], PerExample]] = {
+    "soft_targets": _soft_targets,
+}
