@@ -274,7 +274,10 @@ def test_nothing_is_used_before_it_is_checked(
 
 def test_no_such_folder(tmp_path: Path) -> None:
     path = tmp_path / "none"
-    assert refused(path) == f"expected a bundle folder, got {str(path)!r}: no such folder"
+    assert (
+        refused(path) == f"expected a bundle folder, got {str(path)!r}: no such folder; "
+        "rszoo ls lists the bundles there are"
+    )
 
 
 def test_an_existing_folder_is_replaced_only_when_asked(

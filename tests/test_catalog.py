@@ -57,7 +57,10 @@ def test_an_unknown_builtin_bundle(builtin: Path) -> None:
 
 
 def test_an_unknown_path() -> None:
-    assert refused("runs/none") == "expected a bundle folder, got 'runs/none': no such folder"
+    assert (
+        refused("runs/none") == "expected a bundle folder, got 'runs/none': no such folder; "
+        "rszoo ls lists the bundles there are"
+    )
 
 
 def test_a_folder_that_is_no_bundle(tmp_path: Path) -> None:

@@ -248,7 +248,10 @@ def test_what_does_not_exist(rszoo: Command) -> None:
         "path",
     )
     assert rszoo("certify", "--model", "runs/none") == Done(
-        1, "", "error: expected a bundle folder, got 'runs/none': no such folder"
+        1,
+        "",
+        "error: expected a bundle folder, got 'runs/none': no such folder; "
+        "rszoo ls lists the bundles there are",
     )
     assert rszoo("certify", "--precision", "half", "a.png") == Done(
         1, "", "error: expected a precision of ['auto', 'bfloat16', 'float32'], got 'half'"

@@ -26,42 +26,51 @@ if TYPE_CHECKING:
     from rszoo.evaluation.certify import Input
     from rszoo.hub.bundle import Bundle
     from rszoo.smoothing.certificate import Certificate
+    from rszoo.smoothing.classifier import SmoothedClassifier
 
 __all__ = ["certify"]
 
 
+_Inputs = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        metavar="[IMAGE|FOLDER|ARRAY]...",
+        help="Own inputs; without any, the test images of the model's data set.",
+    ),
+]
+_Estimation = Annotated[int, typer.Option("--n", min=1, help="Draws for the certificate.")]
+_Selection = Annotated[int, typer.Option("--n0", min=1, help="Draws for selecting the class.")]
+_Skip = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="Take every skip-th test image.", show_default="so that about 500 are done"
+    ),
+]
+_Limit = Annotated[int | None, typer.Option(min=1, help="Certify at most so many.")]
+_LogFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        help="The log; its protocol is written beside it.",
+        show_default="certificates/NAME.tsv for a data set, none for own inputs",
+    ),
+]
+_Resume = Annotated[bool, typer.Option("--resume", help="Continue the log.")]
+_Attach = Annotated[bool, typer.Option("--attach", help="Put the finished log into the bundle.")]
+
+
 def certify(
     model: Model,
-    inputs: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            metavar="[IMAGE|FOLDER|ARRAY]...",
-            help="Own inputs; without any, the test images of the model's data set.",
-        ),
-    ] = None,
-    n: Annotated[int, typer.Option(min=1, help="Draws for the certificate.")] = 100_000,
-    n0: Annotated[int, typer.Option(min=1, help="Draws for selecting the class.")] = 100,
+    inputs: _Inputs = None,
+    n: _Estimation = 100_000,
+    n0: _Selection = 100,
     alpha: Alpha = 0.001,
-    skip: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="Take every skip-th test image.", show_default="so that about 500 are done"
-        ),
-    ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Certify at most so many.")] = None,
+    skip: _Skip = None,
+    limit: _Limit = None,
     seed: Seed = 0,
-    log_file: Annotated[
-        Path | None,
-        typer.Option(
-            "--out",
-            help="The log; its protocol is written beside it.",
-            show_default="certificates/NAME.tsv for a data set, none for own inputs",
-        ),
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue the log.")] = False,
-    attach: Annotated[
-        bool, typer.Option("--attach", help="Put the finished log into the bundle.")
-    ] = False,
+    log_file: _LogFile = None,
+    resume: _Resume = False,
+    attach: _Attach = False,
     resize: Resize = False,
     data_root: DataRoot = None,
     download: Download = False,
@@ -83,14 +92,9 @@ def certify(
         raise typer.BadParameter("--attach and --skip are for the model's own data set")
     if inputs and resume and log_file is None:
         raise typer.BadParameter("expected --out with --resume, got none")
-    from rszoo.evaluation.certify import certify_inputs, protocol
-    from rszoo.evaluation.log import CertificationLog, protocol_path
-    from rszoo.hub.bundle import add_evidence
     from rszoo.hub.catalog import find
-    from rszoo_cli.progress import Meter
 
     bundle = find(model)
-    classifier = bundle.classifier(device=device, precision=precision)
     if inputs:
         todo, source = _own(inputs, shape=bundle.config.input_shape, limit=limit, resize=resize)
     else:
@@ -98,7 +102,38 @@ def certify(
             bundle, skip=skip, limit=limit, root=data_root, download=download
         )
         log_file = log_file or Path("certificates") / f"{bundle.config.name}.tsv"
-    settings: dict[str, Any] = {"n0": n0, "n": n, "alpha": alpha, "seed": seed}
+    certified = _run(
+        bundle,
+        bundle.classifier(device=device, precision=precision),
+        todo,
+        source=source,
+        log_file=log_file,
+        resume=resume,
+        settings={"n0": n0, "n": n, "alpha": alpha, "seed": seed},
+    )
+    if inputs:
+        _print_own(certified, bundle.config.class_names, json=json)
+    elif log_file is not None:
+        _print_summary(log_file, json=json)
+    if log_file is not None:
+        _finish_log(bundle, log_file, attach=attach)
+
+
+def _run(
+    bundle: "Bundle",
+    classifier: "SmoothedClassifier",
+    todo: Sequence["Input"],
+    *,
+    source: dict[str, str],
+    log_file: Path | None,
+    resume: bool,
+    settings: dict[str, Any],
+) -> list[tuple["Input", "Certificate"]]:
+    """Certify what the log does not hold yet, with a progress bar; return all."""
+    from rszoo.evaluation.certify import certify_inputs, protocol
+    from rszoo.evaluation.log import CertificationLog
+    from rszoo_cli.progress import Meter
+
     facts = protocol(
         classifier,
         model={"name": bundle.config.name, "weights_sha256": bundle.weights_digest},
@@ -109,21 +144,24 @@ def certify(
     log = CertificationLog.open(log_file, facts, resume=resume) if log_file else None
     with log or nullcontext():
         certified = _logged(log_file, todo) if log and log_file else []
-        done, draws = len(certified) * (n0 + n), len(todo) * (n0 + n)
+        draws = settings["n0"] + settings["n"]
+        total, done = len(todo) * draws, len(certified) * draws
         title = f"certify {bundle.config.name}"
-        with Meter(err, title, total=draws, done=done, unit="draws") as meter:
+        with Meter(err, title, total=total, done=done, unit="draws") as meter:
             for one, certificate in certify_inputs(
                 classifier, todo, log=log, on_draws=meter.advance, **settings
             ):
                 certified.append((one, certificate))
                 meter.status(f"{len(certified)} of {len(todo)} inputs")
-    if inputs:
-        _print_own(certified, bundle.config.class_names, json=json)
-    elif log_file is not None:
-        _print_summary(log_file, json=json)
-    if log_file is not None:
-        err.print(f"log: {log_file}", highlight=False, soft_wrap=True)
-    if attach and log_file is not None:
+    return certified
+
+
+def _finish_log(bundle: "Bundle", log_file: Path, *, attach: bool) -> None:
+    from rszoo.evaluation.log import protocol_path
+    from rszoo.hub.bundle import add_evidence
+
+    err.print(f"log: {log_file}", highlight=False, soft_wrap=True)
+    if attach:
         add_evidence(bundle, log=log_file, protocol=protocol_path(log_file))
         err.print(f"the log is now in {bundle.path}", highlight=False, soft_wrap=True)
 

@@ -132,7 +132,10 @@ def open_bundle(folder: str | Path) -> Bundle:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise RszooError(f"expected a bundle folder, got {str(folder)!r}: no such folder")
+        raise RszooError(
+            f"expected a bundle folder, got {str(folder)!r}: no such folder; "
+            "rszoo ls lists the bundles there are"
+        )
     manifest = Manifest.read(folder)
     manifest.check(folder)
     for name in (CONFIG, WEIGHTS, RECIPE):
