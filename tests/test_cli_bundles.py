@@ -41,8 +41,8 @@ def certify() -> None:
 
 def test_ls() -> None:
     assert printed("ls") == (
-        "id                         data    method    network    sigma  images  ACR\n"
-        "runs/digits-gaussian-0.25  digits  gaussian  small_cnn   0.25       -    -"
+        "id                         method    network    sigma  images  ACR\n"
+        "runs/digits-gaussian-0.25  gaussian  small_cnn   0.25       -    -"
     )
     certify()
     shutil.copytree(MODEL, "builtin/digits-gaussian-0.25")
@@ -50,9 +50,9 @@ def test_ls() -> None:
     (broken / "recipe.yaml").unlink()
     result = run("ls")
     assert result.stdout == (  # 0.1026: never rounded up
-        "id                            data    method    network    sigma  images    ACR\n"
-        "runs/digits-gaussian-0.25     digits  gaussian  small_cnn   0.25      12  0.102\n"
-        "builtin/digits-gaussian-0.25  digits  gaussian  small_cnn   0.25      12  0.102\n"
+        "id                            method    network    sigma  images    ACR\n"
+        "runs/digits-gaussian-0.25     gaussian  small_cnn   0.25      12  0.102\n"
+        "builtin/digits-gaussian-0.25  gaussian  small_cnn   0.25      12  0.102\n"
     )
     assert result.stderr == (
         "runs/digits-zebra-0.25: recipe.yaml: expected a file, got none; the bundle is damaged or "

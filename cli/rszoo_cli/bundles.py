@@ -43,7 +43,7 @@ def ls(
 
     table = Table(box=None, pad_edge=False)
     table.add_column("id", overflow="fold")
-    for heading in ("data", "method", "network"):
+    for heading in ("method", "network"):
         table.add_column(heading)
     for heading in ("sigma", "images", "ACR"):
         table.add_column(heading, justify="right")
@@ -53,7 +53,6 @@ def ls(
         acr = row["certified"]["acr"] if row["certified"] else None
         table.add_row(
             Text(row["id"]),
-            Text(row["dataset"]),
             row["method"],
             row["network"],
             f"{row['sigma']:g}",
