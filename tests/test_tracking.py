@@ -260,3 +260,10 @@ def test_three_processes_may_make_the_store_at_once(tmp_path: Path) -> None:
     for process, (out, err) in zip(started, ends, strict=True):
         assert process.returncode == 0, err
         assert client(tmp_path / "runs").get_run(out.strip()).info.status == "FINISHED"
+
+
+def test_a_file_in_the_way_of_the_output_folder(tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("in the way")
+    with pytest.raises(RszooError) as caught, open_tracking(tmp_path / "runs"):
+        pass
+    assert str(caught.value) == f"cannot write '{tmp_path}/runs': File exists"

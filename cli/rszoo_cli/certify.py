@@ -92,9 +92,11 @@ def certify(
         raise typer.BadParameter("--attach and --skip are for the model's own data set")
     if inputs and resume and log_file is None:
         raise typer.BadParameter("expected --out with --resume, got none")
-    from rszoo.hub.catalog import find
+    from rszoo.hub.catalog import find, is_builtin
 
     bundle = find(model)
+    if attach and is_builtin(bundle):
+        raise typer.BadParameter("--attach is not for bundles that come with rszoo")
     if inputs:
         todo, source = _own(inputs, shape=bundle.config.input_shape, limit=limit, resize=resize)
     else:

@@ -166,7 +166,10 @@ def open_tracking(folder: Path) -> Iterator[Tracking]:
 
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     folder = folder.resolve()
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RszooError(f"cannot write {str(folder)!r}: {error.strerror}") from error
     given = os.environ.get("MLFLOW_TRACKING_URI")
     uri = given or f"sqlite:///{folder / 'mlflow.db'}"
     try:
