@@ -14,7 +14,7 @@ import torch
 
 from rszoo.errors import RszooError
 from rszoo.hub.bundle import Bundle, open_bundle
-from rszoo.training import loop, per_example
+from rszoo.training import loop, per_example, provenance
 from rszoo.training.loop import Epoch
 from rszoo.training.observer import Observer
 from rszoo.training.recipe import Recipe
@@ -369,3 +369,13 @@ def test_an_unknown_data_set(tmp_path: Path) -> None:
     message = refused(unknown, out=tmp_path / "runs")
     assert message.startswith("unknown data set 'digit' (did you mean 'digits'?)"), message
     assert not (tmp_path / "runs").exists()
+
+
+def test_the_commit_is_that_of_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    commits = iter(["first", "second"])
+    monkeypatch.setattr(provenance, "_git_commit", lambda: next(commits))
+    provenance.environment.cache_clear()
+    try:
+        assert [provenance.environment()["git_commit"] for _ in range(2)] == ["first", "first"]
+    finally:
+        provenance.environment.cache_clear()

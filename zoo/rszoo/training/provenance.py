@@ -2,6 +2,7 @@
 
 import platform
 import subprocess
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -11,8 +12,13 @@ import rszoo
 __all__ = ["environment"]
 
 
+@cache
 def environment() -> dict[str, str]:
-    """Return the versions that a result depends on, and the git commit of a checkout."""
+    """Return the versions that a result depends on, and the git commit of a checkout.
+
+    Looked up once, when the first training of a process starts: the code that runs is that of the
+    start, wherever the checkout moves meanwhile.
+    """
     return {
         "rszoo": rszoo.__version__,
         "torch": torch.__version__,
