@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from rszoo import data, networks
 from rszoo.errors import IntegrityError, RszooError
+from rszoo.evaluation.log import COLUMNS
 from rszoo.hub import bundle as bundle_module
 from rszoo.hub.bundle import Bundle, add_evidence, open_bundle, write_bundle
 from rszoo.hub.config import BundleConfig
@@ -353,7 +354,7 @@ def test_a_replacement_that_fails_half_way_is_taken_back(
 
 def evidence(bundle: Bundle, *, weights: str) -> dict[str, Path]:
     log, protocol = bundle.path.parent / "log.tsv", bundle.path.parent / "log.json"
-    log.write_text("idx\n")
+    log.write_text(" ".join(COLUMNS).replace(" ", "\t") + "\n")
     protocol.write_text(json.dumps({"model": {"weights_sha256": weights}}))
     return {"log": log, "protocol": protocol}
 
@@ -371,7 +372,7 @@ def test_evidence_is_added_and_everything_else_kept(
         assert after[name] == before[name]
     assert certified.manifest.origin == bundle.manifest.origin
     assert certified.evidence == bundle.path / "certificates.tsv"
-    assert after["certificates.tsv"] == b"idx\n"
+    assert after["certificates.tsv"].startswith(b"idx\t")
     assert add_evidence(
         certified, **evidence(bundle, weights=bundle.weights_digest)
     ) == open_bundle(bundle.path)

@@ -7,11 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from rszoo import data
 from rszoo.evaluation.log import read_log
-from rszoo.hub.bundle import open_bundle
+from rszoo.hub.bundle import open_bundle, write_bundle
 from rszoo_cli import console, main
 
 MODEL = "runs/digits-gaussian-0.25"
@@ -146,7 +147,58 @@ def test_attach_puts_the_evidence_into_the_bundle(rszoo: Command) -> None:
     bundle = open_bundle(MODEL)
     assert bundle.evidence is not None
     assert bundle.evidence.read_bytes() == Path(LOG).read_bytes()
-    assert read_log(MODEL).protocol == read_log(LOG).protocol
+    assert read_log(bundle.evidence).protocol == read_log(LOG).protocol
+
+
+def test_attach_keeps_evidence_of_more_inputs(rszoo: Command) -> None:
+    assert rszoo("certify", *SMALL, "--attach").code == 0
+    whole = Path(LOG).read_bytes()
+    fewer = ("--n", "1000", "--limit", "2", "--attach", "--out", "b.tsv")
+    done = rszoo("certify", *fewer)
+    assert done.code == 1
+    assert done.err == (
+        "log: b.tsv\nerror: b.tsv: expected every input of the log in the bundle, 11 of 12 are "
+        "missing; certify them as well (--resume), or replace that log with --overwrite"
+    )
+    evidence = Path(MODEL, "certificates.tsv")
+    assert evidence.read_bytes() == whole
+    assert rszoo("certify", *fewer, "--resume", "--overwrite").code == 0
+    assert evidence.read_bytes() == Path("b.tsv").read_bytes() != whole
+
+
+def test_the_test_images_of_another_data_set(rszoo: Command) -> None:
+    images = data.load("digits", "test")
+    pixels = (images.images(torch.arange(10)) * 255).byte().numpy()
+    labels = np.full(10, 3)
+    arrays = {"train_images": pixels, "test_images": pixels}
+    arrays |= {"train_labels": labels, "test_labels": labels}
+    np.savez("threes.npz", **arrays, class_names=np.array(list("0123456789")))
+    done = rszoo("certify", "--n", "1000", "--dataset", "threes.npz", "--json")
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["clean"] == 1.0
+    np.savez("two.npz", **{**arrays, "train_labels": labels % 2, "test_labels": labels % 2})
+    assert rszoo("certify", "--dataset", "two.npz", "--out", "b.tsv").err == (
+        "error: two: expected images of shape 1x8x8 and the model's 10 classes, got 1x8x8 and "
+        "2 classes; take another --dataset"
+    )
+
+
+def test_a_data_set_that_has_moved(rszoo: Command, constant_bundle: Path) -> None:
+    bundle = open_bundle(constant_bundle)
+    moved = bundle.config.model_copy(update={"dataset": "gone/faces"})
+    write_bundle(
+        bundle.path,
+        config=moved,
+        network=bundle.network(),
+        recipe="",
+        origin=bundle.manifest.origin,
+        replace=True,
+    )
+    assert rszoo("certify").err == (
+        "error: gone/faces: expected a folder of class folders or an .npz file, found nothing; "
+        "check the path, or say with --dataset where the data set lies now"
+    )
+    assert rszoo("certify", *SMALL, "--dataset", "digits").out == SUMMARY
 
 
 OWN = """\
@@ -203,6 +255,12 @@ def test_an_abstention_is_said_plainly(rszoo: Command) -> None:
     assert (entry["class"], entry["label"], entry["radius"]) == (None, -1, 0.0)
 
 
+def test_too_few_draws_are_warned_of(rszoo: Command) -> None:
+    warning = "warning: 9 draws certify nothing at alpha 0.001: at least 10 are needed"
+    assert rszoo("certify", "--n", "9", "a.png").err == warning
+    assert rszoo("certify", "--n", "10", "a.png").err == ""
+
+
 def test_confidence_is_not_rounded_up(rszoo: Command) -> None:
     done = rszoo("certify", "--n", "1000", "--alpha", "1e-9", "a.png")
     assert done.out.split()[-1] == "0.999999999"
@@ -226,8 +284,12 @@ def test_wrong_usage(rszoo: Command) -> None:
         for command in ("certify", "predict"):
             done = rszoo(command, "--alpha", alpha, "a.png")
             assert usage_error(done) == f"Invalid value for '--alpha': {message}"
-    assert usage_error(rszoo("certify", "--attach", "a.png")) == (
-        "Invalid value: --attach and --skip are for the model's own data set"
+    for option in (["--attach"], ["--skip", "2"], ["--dataset", "digits"]):
+        assert usage_error(rszoo("certify", *option, "a.png")) == (
+            "Invalid value: --attach, --skip and --dataset are not for inputs of your own"
+        )
+    assert usage_error(rszoo("certify", "--overwrite")) == (
+        "Invalid value: expected --attach with --overwrite, got none"
     )
     assert usage_error(rszoo("certify", "--resume", "a.png")) == (
         "Invalid value: expected --out with --resume, got none"

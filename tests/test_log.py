@@ -239,10 +239,9 @@ def test_a_log_that_cannot_be_written_says_why(tmp_path: Path) -> None:
     )
 
 
-def test_a_bundle_folder_is_read_by_its_name(tmp_path: Path) -> None:
+def test_the_log_of_a_bundle_has_its_name(tmp_path: Path) -> None:
     bundle = tmp_path / "mnist-cat_rs-0.50"
     write(bundle / "certificates.tsv")
-    assert read_log(bundle).name == "mnist-cat_rs-0.50"
     assert read_log(bundle / "certificates.tsv").name == "mnist-cat_rs-0.50"
     assert (bundle / "certificates.json").exists()
 

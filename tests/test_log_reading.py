@@ -7,6 +7,7 @@ import pytest
 from rszoo.errors import DataError
 from rszoo.evaluation.log import COLUMNS, CertificationLog, read_log
 from rszoo.smoothing.certificate import certificate_from_votes
+from rszoo.theory.bounds import clopper_pearson_lower
 
 HEADER = "idx\tlabel\tpredict\tradius\tcorrect\ttime\n"
 REMEDY = "restore the file, or certify again into a new one"
@@ -92,6 +93,38 @@ def test_broken_evidence_is_named(tmp_path: Path, column: str, value: str, expec
     )
     with pytest.raises(DataError):
         CertificationLog.open(path, {}, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "problem"),
+    [
+        ("votes", "1001", "at most n=1000 votes, got 1001"),
+        ("votes", "999", "p_lower={p_lower!r} for votes=999, n=1000, got {was!r}"),
+        ("radius", "1.9", "radius={radius!r} for votes=1000, n=1000, got 1.9"),
+        ("sigma", "0.5", "radius={double!r} for votes=1000, n=1000, got {radius!r}"),
+        ("predict", "-1", "predict=1 for votes=1000, n=1000, got -1"),
+    ],
+)
+def test_a_row_that_claims_more_than_its_votes_give(
+    tmp_path: Path, column: str, value: str, problem: str
+) -> None:
+    path = tmp_path / "a.tsv"
+    given = certificate_from_votes(1, 1000, n0=9, n=1000, alpha=0.001, sigma=0.25)
+    with CertificationLog.open(path, {}, resume=False) as log:
+        log.append(0, 0, given, 0.1)
+    header, row = path.read_text().splitlines()
+    fields = row.split("\t")
+    fields[COLUMNS.index(column)] = value
+    path.write_text("\n".join([header, "\t".join(fields), ""]))
+    with pytest.raises(DataError) as error:
+        read_log(path)
+    expected = problem.format(
+        p_lower=clopper_pearson_lower(999, 1000, 0.001),
+        was=given.p_lower,
+        radius=given.radius,
+        double=2 * given.radius,
+    )
+    assert str(error.value) == f"{path}, line 2: expected {expected}; {REMEDY}"
 
 
 def test_an_input_listed_twice_is_an_error(tmp_path: Path) -> None:

@@ -93,12 +93,14 @@ def test_a_budget_that_changes_within_a_log_is_not_named(tmp_path: Path) -> None
     assert (result.n, result.alpha, result.sigma) == (None, 0.1, 1.0)
 
 
-def test_the_default_radii_end_where_no_certificate_can_reach(tmp_path: Path) -> None:
-    # 2.4633 sigma with n = 1000 and alpha = 0.001.
+def test_the_default_radii_end_at_the_largest_radius_of_a_right_answer(tmp_path: Path) -> None:
+    # All votes: 2.4633 sigma with n = 1000 and alpha = 0.001.
     assert default_radii(certified(tmp_path / "a.tsv")) == (0.0, 0.25, 0.5, 0.75, 1.0)
     unanimous = original(tmp_path / "b.tsv", [(1, 1, 0.75)])
     assert default_radii(unanimous) == (0.0, 0.25, 0.5, 0.75)
-    assert default_radii(original(tmp_path / "c.tsv", [(1, -1, 0.0)])) == (0.0,)
+    wrong = original(tmp_path / "c.tsv", [(1, 1, 0.3), (1, 2, 0.75)])
+    assert default_radii(wrong) == (0.0, 0.25)
+    assert default_radii(original(tmp_path / "d.tsv", [(1, -1, 0.0)])) == (0.0,)
 
 
 def test_one_image_has_no_standard_error(tmp_path: Path) -> None:

@@ -7,8 +7,9 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from rszoo.errors import DataError
+from rszoo.errors import DataError, IntegrityError
 from rszoo.evaluation.log import NO_LABEL, CertificationLog
+from rszoo.hub.bundle import add_evidence, open_bundle
 from rszoo.smoothing.certificate import certificate_from_votes
 from rszoo_cli import console
 from rszoo_cli.report import report
@@ -30,13 +31,12 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(app, list(arguments))
 
 
-def bundle(name: str, *, sigma: float = 0.25, n: int = 1000) -> None:
-    path = Path(name, "certificates.tsv")
-    with CertificationLog.open(path, {"inputs": "digits"}, resume=False) as log:
+def log(name: str, *, sigma: float = 0.25, n: int = 1000) -> None:
+    with CertificationLog.open(f"{name}.tsv", {"inputs": "digits"}, resume=False) as opened:
         for idx, share in enumerate(SHARES):
             votes = round(share * n)
             given = certificate_from_votes(1, votes, n0=9, n=n, alpha=0.001, sigma=sigma)
-            log.append(idx, 1, given, 0.1)
+            opened.append(idx, 1, given, 0.1)
 
 
 def printed(result: Result) -> str:
@@ -99,40 +99,41 @@ wrote curve.png"""
 
 
 def test_one_log() -> None:
-    bundle("digits-cat_rs-0.25")
-    assert printed(run("digits-cat_rs-0.25")) == ONE
-    assert printed(run("digits-cat_rs-0.25/certificates.tsv")) == ONE
+    log("digits-cat_rs-0.25")
+    assert printed(run("digits-cat_rs-0.25.tsv")) == ONE
 
 
 def test_several_logs_are_compared() -> None:
-    bundle("digits-cat_rs-0.25")
-    bundle("digits-cat_rs-1.00", sigma=1.0)
-    assert printed(run("digits-cat_rs-0.25", "digits-cat_rs-1.00")) == SEVERAL
+    log("digits-cat_rs-0.25")
+    log("digits-cat_rs-1.00", sigma=1.0)
+    assert printed(run("digits-cat_rs-0.25.tsv", "digits-cat_rs-1.00.tsv")) == SEVERAL
 
 
 def test_original_logs_differences_and_a_picture() -> None:
-    bundle("digits-cat_rs-0.25")
+    log("digits-cat_rs-0.25")
     # Its radius is a little above 0.529 in binary; 0.5290000000000000368 is printed 0.529.
     Path("cohen.tsv").write_text(HEADER + "0\t1\t1\t0.529\t1\tt\n1\t1\t1\t0.")
-    result = run("digits-cat_rs-0.25", "cohen.tsv", "--radii", "0.125,0.5", "--plot", "curve.png")
+    result = run(
+        "digits-cat_rs-0.25.tsv", "cohen.tsv", "--radii", "0.125,0.5", "--plot", "curve.png"
+    )
     assert printed(result) == FOREIGN
     assert Path("curve.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_logs_of_one_name_are_told_apart_by_their_paths() -> None:
-    bundle("a/digits-cat_rs-0.25")
-    bundle("b/digits-cat_rs-0.25")
-    result = run("a/digits-cat_rs-0.25", "b/digits-cat_rs-0.25", "--json")
+    log("a/digits-cat_rs-0.25")
+    log("b/digits-cat_rs-0.25")
+    result = run("a/digits-cat_rs-0.25.tsv", "b/digits-cat_rs-0.25.tsv", "--json")
     assert [entry["name"] for entry in json.loads(result.stdout)] == [
-        "a/digits-cat_rs-0.25/certificates.tsv",
-        "b/digits-cat_rs-0.25/certificates.tsv",
+        "a/digits-cat_rs-0.25.tsv",
+        "b/digits-cat_rs-0.25.tsv",
     ]
 
 
 def test_json_is_all_that_is_printed() -> None:
-    bundle("digits-cat_rs-0.25")
-    bundle("other", n=2000)
-    arguments = ("digits-cat_rs-0.25", "other", "--json", "--radii", "0,0.5")
+    log("digits-cat_rs-0.25")
+    log("other", n=2000)
+    arguments = ("digits-cat_rs-0.25.tsv", "other.tsv", "--json", "--radii", "0,0.5")
     result = run(*arguments, "--plot", "curve.png")
     assert result.exit_code == 0
     first, second = json.loads(result.stdout)
@@ -160,8 +161,8 @@ def test_json_is_all_that_is_printed() -> None:
 
 @pytest.mark.parametrize("text", ["a,b", "0.5,", "-1", "nan", "inf"])
 def test_radii_that_mean_nothing_are_wrong_usage(text: str) -> None:
-    bundle("a")
-    result = run("a", "--radii", text)
+    log("a")
+    result = run("a.tsv", "--radii", text)
     assert (result.exit_code, result.stdout) == (2, "")
     words = " ".join(result.stderr.replace("│", " ").split())
     expected = f"Invalid value for --radii: expected numbers >= 0 such as 0.25,0.5, got {text!r}"
@@ -169,14 +170,14 @@ def test_radii_that_mean_nothing_are_wrong_usage(text: str) -> None:
 
 
 def test_what_cannot_be_reported_prints_no_table() -> None:
-    bundle("a")
-    missing = run("a", "absent.tsv")
+    log("a")
+    missing = run("a.tsv", "absent.tsv")
     assert isinstance(missing.exception, DataError)
     assert str(missing.exception) == "cannot read the log 'absent.tsv': No such file or directory"
-    with CertificationLog.open("own.tsv", {}, resume=False) as log:
+    with CertificationLog.open("own.tsv", {}, resume=False) as own_log:
         given = certificate_from_votes(1, 99, n0=9, n=100, alpha=0.1, sigma=1.0)
-        log.append(0, NO_LABEL, given, 0.1, "photo.png")
-    own = run("a", "own.tsv")
+        own_log.append(0, NO_LABEL, given, 0.1, "photo.png")
+    own = run("a.tsv", "own.tsv")
     assert str(own.exception) == (
         "own.tsv: expected rows with true labels, got only inputs of your own (label -1): "
         "without the true class, accuracy and ACR are not defined"
@@ -185,5 +186,29 @@ def test_what_cannot_be_reported_prints_no_table() -> None:
 
 
 def test_names_are_not_taken_for_markup() -> None:
-    bundle("[red]a")
-    assert "[red]a" in printed(run("[red]a"))
+    log("[red]a")
+    assert "[red]a" in printed(run("[red]a.tsv"))
+
+
+def test_a_bundle_is_checked_before_its_log_is_read(constant_bundle: Path) -> None:
+    name = str(constant_bundle)
+    bare = run(name)
+    assert str(bare.exception) == (
+        f"{name} is not certified; rszoo certify --model {name} --attach does it"
+    )
+    bundle = open_bundle(constant_bundle)
+    log("a")
+    Path("a.json").write_text(json.dumps({"model": {"weights_sha256": bundle.weights_digest}}))
+    add_evidence(bundle, log=Path("a.tsv"), protocol=Path("a.json"))
+    (entry,) = json.loads(run(name, "--json").stdout)
+    assert (entry["name"], entry["images"]) == ("digits-gaussian-0.25", 5)
+    evidence = constant_bundle / "certificates.tsv"
+    evidence.write_text(evidence.read_text().replace("\t990\t", "\t999\t"))
+    forged = run(name)
+    assert isinstance(forged.exception, IntegrityError)
+    assert forged.stdout == ""
+
+
+def test_a_builtin_bundle() -> None:
+    (entry,) = json.loads(run("builtin/digits-gaussian-0.25", "--json").stdout)
+    assert (entry["name"], entry["images"], entry["n"]) == ("digits-gaussian-0.25", 360, 10000)

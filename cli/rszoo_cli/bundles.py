@@ -106,7 +106,7 @@ def show(
         from rszoo_cli.report import print_summaries
 
         out.print()
-        print_summaries([summary(read_log(bundle.path))])
+        print_summaries([summary(read_log(bundle.evidence))])
 
 
 def _facts(bundle: "Bundle") -> dict[str, Any]:
@@ -116,7 +116,7 @@ def _facts(bundle: "Bundle") -> dict[str, Any]:
         from rszoo.evaluation.log import read_log
         from rszoo.evaluation.metrics import summary
 
-        entry = summary(read_log(bundle.path))
+        entry = summary(read_log(bundle.evidence))
         certified = {
             "images": entry.images,
             "n": entry.n,

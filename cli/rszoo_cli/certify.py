@@ -1,6 +1,6 @@
 """`rszoo certify`: a data set's test images, or the user's own inputs."""
 
-import hashlib
+import math
 from collections.abc import Sequence
 from contextlib import nullcontext
 from decimal import Decimal
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rszoo_cli.console import err, out
+from rszoo_cli.inputs import own, test_images
 from rszoo_cli.options import (
     Alpha,
     DataRoot,
@@ -57,6 +58,16 @@ _LogFile = Annotated[
 ]
 _Resume = Annotated[bool, typer.Option("--resume", help="Continue the log.")]
 _Attach = Annotated[bool, typer.Option("--attach", help="Put the finished log into the bundle.")]
+_Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="With --attach: even over a log of more inputs.")
+]
+_Dataset = Annotated[
+    str | None,
+    typer.Option(
+        help="Take the test images of this data set, a name or a path.",
+        show_default="the one the model was trained on",
+    ),
+]
 
 
 def certify(
@@ -71,6 +82,8 @@ def certify(
     log_file: _LogFile = None,
     resume: _Resume = False,
     attach: _Attach = False,
+    overwrite: _Overwrite = False,
+    dataset: _Dataset = None,
     resize: Resize = False,
     data_root: DataRoot = None,
     download: Download = False,
@@ -88,8 +101,10 @@ def certify(
 
         rszoo certify --model runs/cifar10-cat_rs-0.50 photo.png folder/ --resize
     """
-    if inputs and (attach or skip):
-        raise typer.BadParameter("--attach and --skip are for the model's own data set")
+    if inputs and (attach or skip or dataset):
+        raise typer.BadParameter("--attach, --skip and --dataset are not for inputs of your own")
+    if overwrite and not attach:
+        raise typer.BadParameter("expected --attach with --overwrite, got none")
     if inputs and resume and log_file is None:
         raise typer.BadParameter("expected --out with --resume, got none")
     from rszoo.hub.catalog import find, is_builtin
@@ -98,12 +113,13 @@ def certify(
     if attach and is_builtin(bundle):
         raise typer.BadParameter("--attach is not for bundles that come with rszoo")
     if inputs:
-        todo, source = _own(inputs, shape=bundle.config.input_shape, limit=limit, resize=resize)
+        todo, source = own(inputs, shape=bundle.config.input_shape, limit=limit, resize=resize)
     else:
-        todo, source = _test_images(
-            bundle, skip=skip, limit=limit, root=data_root, download=download
+        todo, source = test_images(
+            bundle, dataset, skip=skip, limit=limit, root=data_root, download=download
         )
         log_file = log_file or Path("certificates") / f"{bundle.config.name}.tsv"
+    _warn_if_in_vain(n, alpha)
     certified = _run(
         bundle,
         bundle.classifier(device=device, precision=precision),
@@ -118,7 +134,19 @@ def certify(
     elif log_file is not None:
         _print_summary(log_file, json=json)
     if log_file is not None:
-        _finish_log(bundle, log_file, attach=attach)
+        _finish_log(bundle, log_file, attach=attach, overwrite=overwrite)
+
+
+def _warn_if_in_vain(n: int, alpha: float) -> None:
+    from rszoo.theory.radii import largest_radius
+
+    if largest_radius(n, alpha, sigma=1.0) == 0.0:
+        needed = math.floor(math.log2(1.0 / alpha)) + 1
+        err.print(
+            f"warning: {n} draws certify nothing at alpha {alpha:g}: at least {needed} are needed",
+            style="yellow",
+            soft_wrap=True,
+        )
 
 
 def _run(
@@ -158,38 +186,15 @@ def _run(
     return certified
 
 
-def _finish_log(bundle: "Bundle", log_file: Path, *, attach: bool) -> None:
+def _finish_log(bundle: "Bundle", log_file: Path, *, attach: bool, overwrite: bool) -> None:
     from rszoo.evaluation.log import protocol_path
     from rszoo.hub.bundle import add_evidence
 
     err.print(f"log: {log_file}", highlight=False, soft_wrap=True)
     if attach:
-        add_evidence(bundle, log=log_file, protocol=protocol_path(log_file))
+        protocol = protocol_path(log_file)
+        add_evidence(bundle, log=log_file, protocol=protocol, overwrite=overwrite)
         err.print(f"the log is now in {bundle.path}", highlight=False, soft_wrap=True)
-
-
-def _own(
-    paths: Sequence[Path], *, shape: tuple[int, int, int], limit: int | None, resize: bool
-) -> tuple[list["Input"], dict[str, str]]:
-    from rszoo.data import read_images
-    from rszoo.evaluation.certify import own_inputs
-
-    named = read_images(paths, shape=shape, resize=resize)[:limit]
-    digest = hashlib.sha256()
-    for name, image in named:
-        digest.update(name.encode(errors="surrogateescape") + image.numpy().tobytes())
-    return own_inputs(named), {"own": str(len(named)), "digest": digest.hexdigest()}
-
-
-def _test_images(
-    bundle: "Bundle", *, skip: int | None, limit: int | None, root: Path | None, download: bool
-) -> tuple[list["Input"], dict[str, str]]:
-    from rszoo.data import load
-    from rszoo.evaluation.certify import evaluation_inputs
-
-    images = load(bundle.config.dataset, "test", root=root, download=download)
-    todo = evaluation_inputs(images, skip=skip, limit=limit)
-    return todo, {"name": images.name, "split": images.split, "digest": images.digest}
 
 
 def _logged(path: Path, inputs: Sequence["Input"]) -> list[tuple["Input", "Certificate"]]:

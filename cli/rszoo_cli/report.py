@@ -11,6 +11,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from rszoo.errors import RszooError
 from rszoo_cli.console import err, out
 
 if TYPE_CHECKING:
@@ -25,8 +26,8 @@ _PADDING = 2
 
 def report(
     logs: Annotated[
-        list[Path],
-        typer.Argument(metavar="LOG...", help="Certification logs, or bundles' folders."),
+        list[str],
+        typer.Argument(metavar="LOG|ID...", help="Certification logs, or certified bundles."),
     ],
     radii: Annotated[
         str | None,
@@ -50,11 +51,10 @@ def report(
 
         rszoo report runs/mnist-*-0.50 --plot curve.png
     """
-    from rszoo.evaluation.log import read_log
     from rszoo.evaluation.metrics import default_radii, summary
 
     at = None if radii is None else _parse_radii(radii)
-    tables = _with_distinct_names([read_log(path) for path in logs])
+    tables = _with_distinct_names([_read(log) for log in logs])
     if at is None:
         at = max((default_radii(table) for table in tables), key=len)
     summaries = [summary(table, at) for table in tables]
@@ -70,6 +70,19 @@ def report(
         curve(tables, plot)
         if not json:
             out.print(Text(f"wrote {plot}"), soft_wrap=True)
+
+
+def _read(log: str) -> "LogTable":
+    """Read a log, or the log of a bundle, whose files are checked first."""
+    from rszoo.evaluation.log import read_log
+    from rszoo.hub.catalog import find, is_id
+
+    if not is_id(log):
+        return read_log(log)
+    evidence = find(log).evidence
+    if evidence is None:
+        raise RszooError(f"{log} is not certified; rszoo certify --model {log} --attach does it")
+    return read_log(evidence)
 
 
 def print_summaries(summaries: Sequence["Summary"]) -> None:

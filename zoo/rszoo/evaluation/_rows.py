@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rszoo.errors import DataError
-from rszoo.smoothing.certificate import ABSTAIN
+from rszoo.smoothing.certificate import ABSTAIN, certificate_from_votes
 
 __all__ = ["COLUMNS", "ORIGINAL_COLUMNS", "Content", "is_correct", "line", "parse", "printable"]
 
@@ -20,6 +20,9 @@ ORIGINAL_COLUMNS = ("idx", "label", "predict", "radius", "correct", "time")
 COLUMNS = (*ORIGINAL_COLUMNS, "candidate", "votes", "n0", "n", "alpha", "sigma", "p_lower")
 
 _HEADERS = (ORIGINAL_COLUMNS, COLUMNS, (*COLUMNS, "input"))
+
+# Versions of scipy may differ in the last digits of a quantile.
+_ARITHMETIC = 1e-9
 
 _REMEDY = "restore the file, or certify again into a new one"
 
@@ -132,7 +135,26 @@ def _read_row(path: Path, number: int, columns: tuple[str, ...], content: bytes)
     if correct != is_correct(label, predict):
         expected = f"correct={is_correct(label, predict):d} for {label=}, {predict=}"
         raise _broken(path, number, expected, correct)
+    if columns != ORIGINAL_COLUMNS:
+        _check_certificate(path, number, dict(zip(columns, values, strict=True)))
     return values
+
+
+def _check_certificate(path: Path, number: int, row: dict[str, Any]) -> None:
+    """Refuse a row that claims another certificate than its votes give."""
+    votes, n = row["votes"], row["n"]
+    if votes > n:
+        raise _broken(path, number, f"at most {n=} votes", votes)
+    counts = {name: row[name] for name in ("n0", "n", "alpha", "sigma")}
+    certificate = certificate_from_votes(row["candidate"], votes, **counts)
+    if row["predict"] != certificate.label:
+        raise _broken(
+            path, number, f"predict={certificate.label} for {votes=}, {n=}", row["predict"]
+        )
+    for name in ("p_lower", "radius"):
+        right = getattr(certificate, name)
+        if not math.isclose(row[name], right, rel_tol=_ARITHMETIC):
+            raise _broken(path, number, f"{name}={right!r} for {votes=}, {n=}", row[name])
 
 
 def _value(path: Path, number: int, name: str, text: str) -> Any:  # noqa: ANN401

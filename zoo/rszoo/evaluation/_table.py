@@ -61,14 +61,12 @@ def read_log(path: str | Path) -> LogTable:
     """Read a log of rszoo or of the original research code (six columns).
 
     Args:
-        path: the log, or a bundle's folder, which holds its log as certificates.tsv.
+        path: the log; of a bundle's, `Bundle.evidence` gives the checked file.
 
     Raises:
         DataError: the file cannot be read, or a row is broken; names the file and the line.
     """
     path = Path(path)
-    if path.is_dir():
-        path = path / _LOG_OF_BUNDLE
     try:
         data = path.read_bytes()
     except OSError as error:

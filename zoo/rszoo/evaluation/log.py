@@ -1,9 +1,9 @@
 """Certification logs: one tab-separated row per input, written as soon as it is certified.
 
 The first six columns are those of the original research code (Cohen et al., 2019,
-https://github.com/locuslab/smoothing); the others hold the counts, so that every radius can be
-recomputed. `radius` and `p_lower` are stored in full, never rounded. Beside the log lies its
-protocol, a JSON file that says what was certified, and how.
+https://github.com/locuslab/smoothing); the others hold the counts, from which every radius is
+recomputed when a log is read. `radius` and `p_lower` are stored in full, never rounded. Beside
+the log lies its protocol, a JSON file that says what was certified, and how.
 
 A row counts as written once its line break is in the file. A run that is killed therefore leaves
 at most one unfinished row, the last, which reading leaves out and resuming cuts off.

@@ -22,7 +22,6 @@ from rszoo.errors import DataError
 from rszoo.evaluation.log import NO_LABEL, LogTable
 from rszoo.smoothing.certificate import ABSTAIN
 from rszoo.theory.bounds import clopper_pearson_interval
-from rszoo.theory.radii import largest_radius
 
 __all__ = ["Summary", "default_radii", "differences", "summary"]
 
@@ -100,15 +99,8 @@ def summary(log: LogTable, radii: Sequence[float] | None = None) -> Summary:
 
 
 def default_radii(log: LogTable) -> tuple[float, ...]:
-    """Return 0, 0.25, 0.5, ... up to the largest radius that can occur in a log.
-
-    That is what n unanimous draws certify; a log that does not hold n, alpha and sigma goes as
-    far as its own largest radius.
-    """
-    largest = float(log.radius.max(initial=0.0))
-    if log.n is not None and log.alpha is not None and log.sigma is not None:
-        budgets = set(zip(log.n.tolist(), log.alpha.tolist(), log.sigma.tolist(), strict=True))
-        largest = max(largest_radius(*budget) for budget in budgets)
+    """Return 0, 0.25, 0.5, ... up to the largest radius of a right answer in a log."""
+    largest = float((log.radius * log.correct).max(initial=0.0))
     return tuple(_STEP * i for i in range(math.floor(largest / _STEP) + 1))
 
 

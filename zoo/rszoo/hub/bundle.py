@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rszoo.errors import IntegrityError, RszooError
+from rszoo.evaluation.log import LogTable, read_log
 from rszoo.hub.config import BundleConfig
 from rszoo.hub.manifest import DAMAGED, MANIFEST, Manifest
 
@@ -184,11 +185,17 @@ def write_bundle(
     return open_bundle(folder)
 
 
-def add_evidence(bundle: Bundle, *, log: Path, protocol: Path) -> Bundle:
+def add_evidence(bundle: Bundle, *, log: Path, protocol: Path, overwrite: bool = False) -> Bundle:
     """Put a finished certification log into its bundle, replacing an older one.
 
+    Args:
+        bundle: what was certified.
+        log, protocol: the two files of the log.
+        overwrite: replace a log that holds inputs which the new one lacks.
+
     Raises:
-        RszooError: the log is of other weights, or the bundle's folder cannot be written.
+        RszooError: the log is of other weights, or lacks inputs of the older one, or the bundle's
+            folder cannot be written.
         IntegrityError: the bundle is not what it was.
     """
     bundle = open_bundle(bundle.path)  # it may have been trained again since it was opened
@@ -198,6 +205,8 @@ def add_evidence(bundle: Bundle, *, log: Path, protocol: Path) -> Bundle:
             f"{log}: expected certificates of the weights {bundle.weights_digest}, got those of "
             f"{certified}; certify the bundle again"
         )
+    if bundle.evidence is not None and not overwrite:
+        _check_not_less(read_log(log), read_log(bundle.evidence))
     with _replacing(bundle.path) as draft:
         for name in bundle.manifest.files:
             shutil.copyfile(bundle.path / name, draft / name)
@@ -205,6 +214,15 @@ def add_evidence(bundle: Bundle, *, log: Path, protocol: Path) -> Bundle:
         shutil.copyfile(protocol, draft / PROTOCOL)
         _write_manifest(draft, bundle.manifest.origin)
     return open_bundle(bundle.path)
+
+
+def _check_not_less(new: LogTable, old: LogTable) -> None:
+    lost = len(set(old.idx.tolist()) - set(new.idx.tolist()))
+    if lost:
+        raise RszooError(
+            f"{new.path}: expected every input of the log in the bundle, {lost} of {len(old)} are "
+            "missing; certify them as well (--resume), or replace that log with --overwrite"
+        )
 
 
 def _write_manifest(draft: Path, origin: dict[str, Any]) -> None:

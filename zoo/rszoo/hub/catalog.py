@@ -12,7 +12,7 @@ from rszoo.hub.manifest import MANIFEST
 if TYPE_CHECKING:
     from rszoo.smoothing.classifier import SmoothedClassifier
 
-__all__ = ["builtin_names", "bundles_in", "find", "is_builtin", "load"]
+__all__ = ["builtin_names", "bundles_in", "find", "is_builtin", "is_id", "load"]
 
 _BUILTIN = "builtin/"
 
@@ -38,6 +38,11 @@ def find(model: str | Path) -> Bundle:
     if name not in builtin_names():
         raise unknown_name("builtin bundle", name, builtin_names())
     return open_bundle(_builtin_folder() / name.removeprefix(_BUILTIN))
+
+
+def is_id(name: str) -> bool:
+    """Return whether a name can only be meant as a bundle's: a folder, or `builtin/NAME`."""
+    return Path(name).is_dir() or (name.startswith(_BUILTIN) and not Path(name).exists())
 
 
 def is_builtin(bundle: Bundle) -> bool:
