@@ -57,5 +57,6 @@ def _model(
     from rszoo.hub.bundle import untrained_network
     from rszoo.hub.catalog import find
 
-    bundle = find(f"builtin/{dataset}-{method}-{sigma:.2f}")
+    text = f"{float(sigma):.2f}"
+    bundle = find(f"builtin/{dataset}-{method}-{text if float(text) == float(sigma) else sigma}")
     return bundle.classifier() if pretrained else untrained_network(bundle.config)

@@ -352,6 +352,13 @@ def test_a_replacement_that_fails_half_way_is_taken_back(
     assert open_bundle(bundle.path) == bundle
 
 
+def test_a_bundle_that_a_kill_left_aside_is_found(made: tuple[Bundle, torch.nn.Module]) -> None:
+    bundle, _ = made
+    os.replace(bundle.path, bundle.path.with_name(f".{bundle.path.name}.0a1b2c3d.old"))
+    assert open_bundle(bundle.path) == bundle
+    assert os.listdir(bundle.path.parent) == [bundle.path.name]
+
+
 def evidence(bundle: Bundle, *, weights: str) -> dict[str, Path]:
     log, protocol = bundle.path.parent / "log.tsv", bundle.path.parent / "log.json"
     log.write_text(" ".join(COLUMNS).replace(" ", "\t") + "\n")

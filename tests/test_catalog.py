@@ -56,6 +56,12 @@ def test_an_unknown_builtin_bundle(builtin: Path) -> None:
     )
 
 
+def test_the_name_of_a_builtin_bundle_is_suggested(builtin: Path) -> None:
+    assert refused("digits-gaussian-0.25") == (
+        "no such folder: 'digits-gaussian-0.25'; did you mean 'builtin/digits-gaussian-0.25'?"
+    )
+
+
 def test_an_unknown_path() -> None:
     assert (
         refused("runs/none") == "expected a bundle folder, got 'runs/none': no such folder; "

@@ -1,6 +1,7 @@
 """What the smoothed classifier refuses, before any network runs."""
 
 import re
+import warnings
 from typing import Any
 
 import numpy as np
@@ -90,11 +91,30 @@ def test_bad_inputs(ask: str, x: Tensor, shape: tuple[int, ...] | None, message:
     assert not network.batches
 
 
+def test_images_outside_the_unit_box_are_warned_of() -> None:
+    classifier = smoothed(Recorder(), input_shape=SHAPE)
+    with pytest.warns(UserWarning, match="pixels") as caught:
+        classifier.predict(torch.full(SHAPE, 255.0), n=1)
+    assert str(caught[0].message) == (
+        "expected pixels in [0, 1], got 255 to 255: the radius is in their units, and the network "
+        "may not know such images"
+    )
+    assert caught[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        classifier.predict(torch.rand(SHAPE), n=1)
+
+
 @pytest.mark.parametrize(
     ("ask", "changed", "message"),
     [
-        ("certify", {"n0": 0}, "expected n0 >= 1 and n >= 1, got n0=0, n=100000"),
-        ("certify", {"n": -1}, "expected n0 >= 1 and n >= 1, got n0=100, n=-1"),
+        ("certify", {"n0": 0}, "expected integers n0 >= 1 and n >= 1, got n0=0, n=100000"),
+        ("certify", {"n": -1}, "expected integers n0 >= 1 and n >= 1, got n0=100, n=-1"),
+        (
+            "certify",
+            {"n": 1e3},
+            "expected integers n0 >= 1 and n >= 1, got n0=100, n=1000.0",
+        ),
         ("certify", {"alpha": 0.0}, "expected 0 < alpha < 1, got alpha=0.0"),
         ("certify", {"alpha": 1.0}, "expected 0 < alpha < 1, got alpha=1.0"),
         ("predict", {"alpha": 2.0}, "expected 0 < alpha < 1, got alpha=2.0"),

@@ -88,21 +88,17 @@ def test_ls_of_nothing() -> None:
 
 
 SHOWN = """\
- id                runs/digits-gaussian-0.25
- dataset           digits
- method            gaussian
- network           small_cnn
- sigma             0.25
- certified.images  12
- certified.n       1000
- certified.alpha   0.001
- certified.acr     0.10263594228048036
- input_shape       1, 8, 8
- classes           0, 1, 2, 3, 4, 5, 6, 7, 8, 9
- weights_sha256    {0}
-                   {1}
- origin.seed       0
- origin.parents    -
+ id              runs/digits-gaussian-0.25
+ dataset         digits
+ method          gaussian
+ network         small_cnn
+ sigma           0.25
+ input_shape     1, 8, 8
+ classes         0, 1, 2, 3, 4, 5, 6, 7, 8, 9
+ weights_sha256  {0}
+                 {1}
+ origin.seed     0
+ origin.parents  -
 
 log                   sigma      n  alpha  images            ACR  abstain %
 ───────────────────────────────────────────────────────────────────────────

@@ -249,7 +249,7 @@ def test_own_inputs_as_json(rszoo: Command) -> None:
 
 def test_an_abstention_is_said_plainly(rszoo: Command) -> None:
     assert rszoo("certify", "--n", "5", "a.png").out == (
-        " input  label     radius  confidence\n a.png  abstains  0.0000       0.999"
+        " input  label     radius  confidence\n a.png  abstains  0.0000           -"
     )
     (entry,) = json.loads(rszoo("certify", "--n", "5", "--json", "a.png").out)
     assert (entry["class"], entry["label"], entry["radius"]) == (None, -1, 0.0)

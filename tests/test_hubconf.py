@@ -54,6 +54,12 @@ def test_a_model_that_does_not_come_with_rszoo() -> None:
     assert str(caught.value).startswith("unknown builtin bundle 'builtin/digits-gaussian-7.00'")
 
 
+def test_a_noise_level_between_two_models_is_not_rounded() -> None:
+    with pytest.raises(RszooError) as caught:
+        hub("gaussian", dataset="digits", sigma=0.251)
+    assert str(caught.value).startswith("unknown builtin bundle 'builtin/digits-gaussian-0.251'")
+
+
 def test_the_entry_points_are_the_methods() -> None:
     spec = importlib.util.spec_from_file_location("hubconf_to_list", ROOT / "hubconf.py")
     assert spec is not None

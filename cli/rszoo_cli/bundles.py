@@ -97,6 +97,7 @@ def show(
     table = Table(box=None, show_header=False)
     table.add_column(style="bold")
     table.add_column(overflow="fold")  # a digest that is cut short is of no use
+    del facts["certified"]  # the table below says more
     for key, value in _flat(facts):
         table.add_row(key, Text(value))
     out.print(table)
@@ -143,6 +144,8 @@ def _flat(values: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
     for key, value in values.items():
         if isinstance(value, dict):
             rows += _flat(value, f"{prefix}{key}.")
+        elif isinstance(value, list) and any(isinstance(entry, dict) for entry in value):
+            rows += _flat({str(i): entry for i, entry in enumerate(value)}, f"{prefix}{key}.")
         elif isinstance(value, list):
             rows.append((f"{prefix}{key}", ", ".join(map(str, value)) or "-"))
         else:

@@ -258,9 +258,13 @@ def _print_own(
             Text(str(one.name)),
             Text(name(certificate.label) or "abstains"),
             floor_digits(certificate.radius, 4),
-            str(1 - Decimal(repr(certificate.alpha))),  # never rounded up, to 1 least of all
+            "-" if certificate.label == ABSTAIN else _confidence(certificate.alpha),
         )
     out.print(table)
+
+
+def _confidence(alpha: float) -> str:
+    return str(1 - Decimal(repr(alpha)))  # never rounded up, to 1 least of all
 
 
 def _print_summary(log: Path, *, json: bool) -> None:

@@ -58,18 +58,18 @@ def report(
     if at is None:
         at = max((default_radii(table) for table in tables), key=len)
     summaries = [summary(table, at) for table in tables]
+    if plot is not None:
+        from rszoo.evaluation.plot import curve
+
+        curve(tables, plot)
     if json:
         out.print_json(data=[asdict(entry) for entry in summaries])
     else:
         print_summaries(summaries)
     for warning in _warnings(tables):
         (err if json else out).print(Text(f"warning: {warning}", style="yellow"), soft_wrap=True)
-    if plot is not None:
-        from rszoo.evaluation.plot import curve
-
-        curve(tables, plot)
-        if not json:
-            out.print(Text(f"wrote {plot}"), soft_wrap=True)
+    if plot is not None and not json:
+        out.print(Text(f"wrote {plot}"), soft_wrap=True)
 
 
 def _read(log: str) -> "LogTable":

@@ -84,9 +84,10 @@ def train(
         return
     for bundle in bundles:
         out.print(str(bundle.path), highlight=False, soft_wrap=True)
-    err.print(
-        f"certify with: rszoo certify --model {bundles[-1].path}", highlight=False, soft_wrap=True
-    )
+    for bundle in bundles:
+        err.print(
+            f"certify with: rszoo certify --model {bundle.path}", highlight=False, soft_wrap=True
+        )
 
 
 def _observer() -> "Observer":

@@ -15,6 +15,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -132,7 +133,7 @@ def open_bundle(folder: str | Path) -> Bundle:
         IntegrityError: a file is corrupt, truncated, extra or missing.
     """
     folder = Path(folder)
-    if not folder.is_dir():
+    if not folder.is_dir() and not _recover(folder):
         raise RszooError(
             f"expected a bundle folder, got {str(folder)!r}: no such folder; "
             "rszoo ls lists the bundles there are"
@@ -256,6 +257,14 @@ def _replacing(folder: Path) -> Iterator[Path]:
         raise RszooError(f"cannot write {str(folder)!r}: {error.strerror}") from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def _recover(folder: Path) -> bool:
+    """Put back the bundle that `_replacing` had moved aside when it was killed, if it was."""
+    for old in folder.parent.glob(f".{escape(folder.name)}.*.old"):
+        os.replace(old, folder)
+        return True
+    return False
 
 
 def _sync(path: Path) -> None:

@@ -33,6 +33,8 @@ def find(model: str | Path) -> Bundle:
         IntegrityError: its files are not what its manifest says.
     """
     name = str(model)
+    if not Path(model).is_dir() and f"{_BUILTIN}{name}" in builtin_names():
+        raise RszooError(f"no such folder: {name!r}; did you mean {_BUILTIN + name!r}?")
     if Path(model).is_dir() or not name.startswith(_BUILTIN):
         return open_bundle(model)
     if name not in builtin_names():

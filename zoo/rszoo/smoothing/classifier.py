@@ -4,6 +4,7 @@ PREDICT and CERTIFY of Cohen, Rosenfeld and Kolter (2019), Certified Adversarial
 Randomized Smoothing, https://arxiv.org/abs/1902.02918, section 3.2.
 """
 
+import warnings
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -112,6 +113,9 @@ class SmoothedClassifier:
         Raises:
             DataError: x has the wrong type or shape, or is not finite.
             ValueError: n0, n or alpha out of range.
+
+        Warns:
+            UserWarning: with `input_shape`, for pixels outside [0, 1].
         """
         _check_draws(n0=n0, n=n, alpha=alpha)
 
@@ -206,6 +210,12 @@ class SmoothedClassifier:
             raise DataError(f"expected an input [C, H, W] or a batch of such, got {shape}")
         if not bool(torch.isfinite(x).all()):
             raise DataError("expected finite pixels, got NaN or infinity")
+        if self.input_shape and bool(((x < 0.0) | (x > 1.0)).any()):
+            warnings.warn(
+                f"expected pixels in [0, 1], got {x.min():g} to {x.max():g}: the radius is in "
+                "their units, and the network may not know such images",
+                stacklevel=4,
+            )
         return x.detach().to(self.device, torch.float32)
 
 
@@ -214,7 +224,7 @@ def _in_float32(value: float) -> float:
 
 
 def _check_draws(*, n: int, alpha: float, n0: int = 1) -> None:
-    if n0 < 1 or n < 1:
-        raise ValueError(f"expected n0 >= 1 and n >= 1, got {n0=}, {n=}")
+    if not (isinstance(n0, int) and isinstance(n, int) and n0 >= 1 and n >= 1):
+        raise ValueError(f"expected integers n0 >= 1 and n >= 1, got {n0=}, {n=}")
     if not 0.0 < alpha < 1.0:
         raise ValueError(f"expected 0 < alpha < 1, got {alpha=}")
