@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 @pytest.fixture(autouse=True)
 def builtin(constant_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Pretend that one bundle comes with rszoo, under the name of each method."""
-    for method in ("gaussian", "consistency", "cat_rs"):
+    for method in methods.names():
         shutil.copytree(constant_bundle, tmp_path / "builtin" / f"digits-{method}-0.25")
     monkeypatch.setattr(catalog, "_builtin_folder", lambda: tmp_path / "builtin")
     monkeypatch.setattr(sys, "path", list(sys.path))
@@ -29,7 +29,7 @@ def hub(method: str, **options: object) -> object:
     return torch.hub.load(str(ROOT), method, source="local", **options)
 
 
-@pytest.mark.parametrize("method", ["gaussian", "consistency", "cat_rs"])
+@pytest.mark.parametrize("method", methods.names())
 def test_a_classifier_that_is_ready(method: str) -> None:
     model = hub(method, dataset="digits", sigma=0.25)
     assert isinstance(model, SmoothedClassifier)

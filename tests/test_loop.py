@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from rszoo import data, methods, networks
 from rszoo.data import ImageSet
 from rszoo.errors import RszooError
+from rszoo.methods import Method
 from rszoo.networks.execution import place
 from rszoo.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from rszoo.training.distributed import ALONE, Processes
@@ -94,7 +95,7 @@ def record(
     epochs = list(
         fit(
             state,
-            recorder,
+            Method(name="recorder", loss=recorder, takes=tuple(options.get("per_example", ()))),
             numbered(count),
             train=train,
             sigma=0.25,
@@ -119,7 +120,7 @@ def test_an_epoch_visits_whole_batches_without_repetition() -> None:
 
 def test_labels_and_per_example_values_belong_to_the_images() -> None:
     squares = torch.arange(10.0).square()
-    recorder, _, _ = record(spec(), per_example=[squares])
+    recorder, _, _ = record(spec(), per_example={"squares": squares})
     for step, labels, extra in zip(recorder.steps, recorder.labels, recorder.extra, strict=True):
         assert labels == [index % 3 for index in step]
         assert extra.tolist() == [index**2 for index in step]
@@ -171,7 +172,7 @@ def test_progress_and_rate_of_each_step() -> None:
     epochs = list(
         fit(
             state,
-            recorder,
+            Method(name="recorder", loss=recorder),
             numbered(10),
             train=train,
             sigma=0.25,
@@ -193,7 +194,7 @@ def test_the_loss_of_an_epoch_is_the_mean_of_its_steps() -> None:
     train = spec(epochs=2, batch_size=4)
     epochs = fit(
         begin(linear(), train),
-        loss,
+        Method(name="loss", loss=loss),
         numbered(10),
         train=train,
         sigma=0.25,
@@ -216,7 +217,7 @@ def test_precision_is_that_of_the_network() -> None:
         list(
             fit(
                 state,
-                loss,
+                Method(name="loss", loss=loss),
                 numbered(10),
                 train=train,
                 sigma=0.25,
@@ -242,7 +243,7 @@ def test_clip_norm_limits_the_whole_gradient(clip_norm: float | None, moved: flo
     list(
         fit(
             begin(network, train),
-            loss,
+            Method(name="loss", loss=loss),
             numbered(10),
             train=train,
             sigma=0.25,
@@ -275,7 +276,15 @@ def test_a_loss_that_is_not_finite_stops_before_it_does_harm() -> None:
 
     train = spec(epochs=3, batch_size=4)
     state = begin(linear(), train)
-    epochs = fit(state, loss, numbered(10), train=train, sigma=0.25, seed=0, precision="float32")
+    epochs = fit(
+        state,
+        Method(name="loss", loss=loss),
+        numbered(10),
+        train=train,
+        sigma=0.25,
+        seed=0,
+        precision="float32",
+    )
     next(epochs)
     with pytest.raises(RszooError) as caught:
         next(epochs)
@@ -315,7 +324,7 @@ def training(
         sigma=0.25,
         seed=seed,
         precision="float32",
-        per_example=[targets for _ in methods.needs(method)],
+        per_example={"soft_targets": targets},
     )
 
 

@@ -13,6 +13,18 @@ from torch import Tensor, nn
 from rszoo import methods
 from rszoo.errors import RszooError
 
+NAMES = [
+    "cat_rs",
+    "consistency",
+    "gaussian",
+    "hard_dropping",
+    "insta_rs",
+    "macer",
+    "smoothadv",
+    "smoothadv_consistency",
+    "smoothmix",
+    "stability",
+]
 CLASSES = 3
 BATCH = 6
 
@@ -32,17 +44,21 @@ def call(name: str, model: nn.Module, *, seed: int = 0, **weights: Any) -> Tenso
     batch = torch.Generator().manual_seed(5)
     x = torch.rand((BATCH, 2, 4, 4), generator=batch)
     y = torch.arange(BATCH) % CLASSES
-    given = {"soft_targets": torch.rand((BATCH, CLASSES), generator=batch).softmax(-1)}
-    extra = [given[need] for need in methods.needs(name)]
+    given = {
+        "soft_targets": torch.rand((BATCH, CLASSES), generator=batch).softmax(-1),
+        "sigmas": torch.full((BATCH,), 0.25),
+    }
     torch.manual_seed(seed)
     before = x.clone()
-    loss = methods.load(name, **weights)(model, x, y, *extra, sigma=0.25, progress=0.5)
+    method = methods.load(name, **weights)
+    extra = [given[taken] for taken in method.takes]
+    loss = method.loss(model, x, y, *extra, sigma=0.25, progress=0.5)
     assert torch.equal(x, before)
     return loss
 
 
 def test_the_registry_is_the_folder() -> None:
-    assert methods.names() == ["cat_rs", "consistency", "gaussian"]
+    assert methods.names() == NAMES
 
 
 every_method = pytest.mark.parametrize("name", methods.names())
@@ -101,7 +117,8 @@ def test_a_loss_asks_for_noise_of_the_given_sigma(
     monkeypatch.setattr(module, "gaussian_copies", recording)
     copies = methods.weights(name)().model_dump().get("m", 1)
     call(name, network())
-    assert asked == [((BATCH, 2, 4, 4), copies, 0.25)]
+    # insta_rs scales the noise itself: each image has a level of its own.
+    assert asked == [((BATCH, 2, 4, 4), copies, 1.0 if name == "insta_rs" else 0.25)]
 
 
 @every_method
@@ -139,7 +156,14 @@ def test_defaults_are_the_papers(name: str, defaults: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "expected"), [("gaussian", ()), ("consistency", ()), ("cat_rs", ("soft_targets",))]
+    ("name", "expected"),
+    [
+        ("gaussian", ()),
+        ("consistency", ()),
+        ("cat_rs", ("soft_targets",)),
+        ("insta_rs", ("sigmas",)),
+        ("hard_dropping", ("sampling_weights",)),
+    ],
 )
 def test_needs(name: str, expected: tuple[str, ...]) -> None:
     assert methods.needs(name) == expected
@@ -205,16 +229,15 @@ def test_a_weight_out_of_range_is_refused(
     [
         (
             "cat-rs",
-            "unknown method 'cat-rs' (did you mean 'cat_rs'?); "
-            "expected one of ['cat_rs', 'consistency', 'gaussian']",
+            f"unknown method 'cat-rs' (did you mean 'cat_rs'?); expected one of {NAMES}",
         ),
         (
             "quux",
-            "unknown method 'quux'; expected one of ['cat_rs', 'consistency', 'gaussian']",
+            f"unknown method 'quux'; expected one of {NAMES}",
         ),
         (
             "_attacks",
-            "unknown method '_attacks'; expected one of ['cat_rs', 'consistency', 'gaussian']",
+            "unknown method '_attacks'; expected one of " + str(NAMES),
         ),
     ],
 )

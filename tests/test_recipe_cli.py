@@ -35,16 +35,19 @@ def failure(*arguments: str) -> RszooError:
 def test_ls_has_one_row_per_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(console, "out", Console(width=120))
     lines = output("ls").splitlines()
-    cells = [cell.strip() for cell in lines[1].strip("┃").split("┃")]
-    assert cells == ["method", "paper", "data sets", "sigmas", "profiles"]
-    row = next(line for line in lines if line.startswith("│ gaussian "))
-    assert [cell.strip() for cell in row.strip("│").split("│")] == [
+    assert lines[0].split() == ["method", "paper", "data", "sets", "sigmas", "profiles"]
+    row = next(line for line in lines if line.startswith("gaussian "))
+    assert [cell.strip() for cell in row.split("  ") if cell] == [
         "gaussian",
-        "Cohen, Rosenfeld, Kolter (2019)",
-        "digits mnist fashion_mnist",
+        "Cohen et al. (2019)",
+        "all",
         "0.12 0.25 0.5 1.0",
         "published short",
     ]
+    assert lines[-1] == (
+        "all data sets: cifar10 cifar100 digits fashion_mnist imagenet mnist; any other name or "
+        "path as well"
+    )
 
 
 def test_ls_json() -> None:

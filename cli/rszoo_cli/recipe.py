@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -46,16 +46,33 @@ def list_recipes(as_json: Json = False) -> None:
         _print_table(rows)
 
 
-def _print_table(rows: list[dict[str, object]]) -> None:
+def _cited(paper: str) -> str:
+    """Return "Zhai et al. (2020)" for "Zhai, Dan, He (2020)".
+
+    >>> _cited("Jeong, Shin (2020)")
+    'Jeong and Shin (2020)'
+    """
+    authors, _, year = paper.rpartition(" ")
+    names = authors.split(", ")
+    return f"{' and '.join(names) if len(names) < 3 else f'{names[0]} et al.'} {year}"
+
+
+def _print_table(rows: list[dict[str, Any]]) -> None:
     from rich.table import Table
 
+    from rszoo.data import names
     from rszoo_cli.console import out
 
-    table = Table("method", "paper", "data sets", "sigmas", "profiles")
+    table = Table(box=None, pad_edge=False)
+    for heading in ("method", "paper", "data sets", "sigmas", "profiles"):
+        table.add_column(heading, overflow="fold", no_wrap=heading == "method")
     for row in rows:
-        cells = [row[key] for key in ("name", "paper", "datasets", "sigmas", "profiles")]
+        datasets = row["datasets"]
+        given = "all" if set(names()) <= set(datasets) else datasets
+        cells = [row["name"], _cited(row["paper"]), given, row["sigmas"], row["profiles"]]
         table.add_row(*(" ".join(map(str, c)) if isinstance(c, list) else str(c) for c in cells))
     out.print(table)
+    out.print(f"\nall data sets: {' '.join(names())}; any other name or path as well")
 
 
 @app.command("show")

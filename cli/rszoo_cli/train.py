@@ -110,6 +110,10 @@ def _observer() -> "Observer":
             if self.meter is not None:
                 self.meter.advance(amount)
 
+        def refreshing(self, share: float) -> None:
+            if self.meter is not None:
+                self.meter.status(f"looks at every training image again: {share:.0%}")
+
         def finished_epoch(self, epoch: Epoch, *, noisy_accuracy: float) -> None:
             if self.meter is not None:
                 self.meter.status(

@@ -4,21 +4,31 @@
 
 - `model` maps images to logits, `x` is `[B, C, H, W]` in [0, 1], `y` is `[B]`;
 - positional parameters after `y` name the per-example data that the method needs; the training
-  loop supplies them (`needs`);
+  loop supplies them;
 - `sigma` is the noise level, `progress` in (0, 1] the share of training that is done after this
   step, for warm-ups;
 - the remaining keyword-only parameters are the method's weights, annotated with their range and
   defaulting to the paper's value. A recipe sets them.
 
-A loss draws its own noise from the global generator, like dropout; the loop seeds it. It knows
+A method whose per-example data change while the network learns has a second function,
+
+    refresh(model, x, y, <what it renews>, *, sigma, progress, <weights>) -> its new values
+
+which the loop calls on all training images, `refreshes` times at equal distances, the first after
+the share `start` of the training; both are weights of the method.
+
+Both draw their noise from the global generator, like dropout; the loop seeds it. They know
 nothing of optimisers, epochs or logging.
 """
 
 import inspect
+import math
 import pkgutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache, partial
 from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, create_model
@@ -26,9 +36,37 @@ from torch import Tensor
 
 from rszoo.errors import unknown_name
 
-__all__ = ["load", "names", "needs", "weights"]
+__all__ = ["Method", "load", "names", "needs", "weights"]
 
 _GIVEN_BY_LOOP = ("sigma", "progress")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """A method with its weights bound.
+
+    Attributes:
+        name: of the method.
+        loss: as above.
+        takes: the per-example data that `loss` takes, in its order.
+        refresh: as above; None when nothing is renewed.
+        renews: the per-example data that `refresh` takes and gives; None without it.
+        start, refreshes: when it is called.
+    """
+
+    name: str
+    loss: Callable[..., Tensor]
+    takes: tuple[str, ...] = ()
+    refresh: Callable[..., Tensor] | None = None
+    renews: str | None = None
+    start: float = 0.0
+    refreshes: int = 0
+
+    def refreshes_before(self, epoch: int, epochs: int) -> bool:
+        """Return whether per-example data are renewed before an epoch, counted from 0."""
+        first = self.start * epochs
+        distance = (epochs - first) / max(self.refreshes, 1)
+        return epoch in {math.ceil(first + i * distance - 1e-9) for i in range(self.refreshes)}
 
 
 def names() -> list[str]:
@@ -38,17 +76,14 @@ def names() -> list[str]:
     )
 
 
-def _loss(name: str) -> Callable[..., Tensor]:
-    if name not in names():
-        raise unknown_name("method", name, names())
-    return import_module(f"{__name__}.{name}").loss
-
-
 def needs(name: str) -> tuple[str, ...]:
-    """Return the names of the per-example data that a method takes after `x` and `y`."""
-    parameters = inspect.signature(_loss(name)).parameters.values()
-    positional = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
-    return tuple(positional[3:])
+    """Return the names of the per-example data that a method takes or renews.
+
+    Raises:
+        RszooError: no such method.
+    """
+    found = [data for function in _functions(name).values() for data in _per_example(function)]
+    return tuple(dict.fromkeys(found))
 
 
 @cache
@@ -58,17 +93,15 @@ def weights(name: str) -> type[BaseModel]:
     Raises:
         RszooError: no such method.
     """
-    fields: dict[str, Any] = {
-        p.name: (p.annotation, p.default)
-        for p in inspect.signature(_loss(name)).parameters.values()
-        if p.kind is p.KEYWORD_ONLY and p.name not in _GIVEN_BY_LOOP
-    }
+    fields: dict[str, Any] = {}
+    for function in _functions(name).values():
+        fields |= {p.name: (p.annotation, p.default) for p in _weight_parameters(function)}
     config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     return create_model(f"{name}_weights", __config__=config, **fields)
 
 
-def load(name: str, **values: Any) -> Callable[..., Tensor]:
-    """Return a method's loss with its weights bound.
+def load(name: str, **values: Any) -> Method:
+    """Return a method with its weights bound.
 
     Args:
         name: one of `names()`.
@@ -78,4 +111,40 @@ def load(name: str, **values: Any) -> Callable[..., Tensor]:
         RszooError: no such method.
         pydantic.ValidationError: a weight is unknown, of the wrong type or out of range.
     """
-    return partial(_loss(name), **weights(name)(**values).model_dump())
+    given = weights(name)(**values).model_dump()
+    bound = {
+        kind: partial(function, **{p.name: given[p.name] for p in _weight_parameters(function)})
+        for kind, function in _functions(name).items()
+    }
+    takes = _per_example(bound["loss"])
+    if "refresh" not in bound:
+        return Method(name=name, loss=bound["loss"], takes=takes)
+    (renews,) = _per_example(bound["refresh"])
+    timing = {key: given[key] for key in ("start", "refreshes")}
+    return Method(
+        name=name,
+        takes=takes,
+        loss=bound["loss"],
+        refresh=bound["refresh"],
+        renews=renews,
+        **timing,
+    )
+
+
+def _functions(name: str) -> dict[str, Callable[..., Tensor]]:
+    """Return `loss`, and `refresh` where there is one."""
+    if name not in names():
+        raise unknown_name("method", name, names())
+    module: ModuleType = import_module(f"{__name__}.{name}")
+    return {kind: getattr(module, kind) for kind in ("loss", "refresh") if hasattr(module, kind)}
+
+
+def _per_example(function: Callable[..., Tensor]) -> tuple[str, ...]:
+    """Return the names of the positional parameters after `model`, `x` and `y`."""
+    parameters = inspect.signature(function).parameters.values()
+    return tuple(p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD)[3:]
+
+
+def _weight_parameters(function: Callable[..., Tensor]) -> list[inspect.Parameter]:
+    parameters = inspect.signature(function).parameters.values()
+    return [p for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in _GIVEN_BY_LOOP]

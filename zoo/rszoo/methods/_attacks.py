@@ -1,5 +1,11 @@
-"""Adversarial search inside a training step, and the state a network is in meanwhile."""
+"""Adversarial search inside a training step, and the state a network is in meanwhile.
 
+An objective maps points to a scalar, summed (not averaged) over images, so that the batch size
+does not enter a gradient's length. Every search takes steps of a fixed length along it; where the
+gradient is exactly zero, nothing moves.
+"""
+
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -8,7 +14,16 @@ from torch import Tensor, nn
 
 from rszoo.networks.execution import evaluation_mode
 
-__all__ = ["ascend_noise", "frozen"]
+__all__ = [
+    "ascend_images",
+    "ascend_noise",
+    "ascend_noise_on_sphere",
+    "descend_to_boundary",
+    "frozen",
+    "project",
+]
+
+_TINY = 1e-30
 
 
 @contextmanager
@@ -29,6 +44,39 @@ def frozen(model: nn.Module) -> Iterator[None]:
                 parameter.requires_grad_(True)
 
 
+def project(shift: Tensor, radius: float, *, batch_dims: int = 1) -> Tensor:
+    """Return each shift, shortened to the L2 ball of a radius if it is longer."""
+    return shift * (radius / _norm(shift, batch_dims).clamp(min=_TINY)).clamp(max=1.0)
+
+
+def ascend_images(
+    objective: Callable[[Tensor], Tensor],
+    x: Tensor,
+    *,
+    steps: int,
+    step_size: float,
+    radius: float = math.inf,
+) -> Tensor:
+    """Return images moved to raise an objective (SmoothAdv-PGD, Salman et al., 2019, section 2.2).
+
+    Each step is followed by clipping to [0, 1] and then by projection to the ball. Projecting
+    last is safe: shrinking a shift towards x, which is in [0, 1], cannot leave [0, 1].
+
+    Args:
+        objective: of images `[B, C, H, W]`.
+        x: `[B, C, H, W]` in [0, 1].
+        steps: gradient steps; 0 returns the images unchanged.
+        step_size: L2 length of a step, in pixel units.
+        radius: of the L2 ball around x, in pixel units.
+    """
+
+    def constrain(point: Tensor) -> Tensor:
+        point = point.clamp(0.0, 1.0)
+        return point if math.isinf(radius) else x + project(point - x, radius)
+
+    return _ascend(objective, x, steps=steps, step_size=step_size, constrain=constrain)
+
+
 def ascend_noise(
     objective: Callable[[Tensor], Tensor], noise: Tensor, *, steps: int, rho: float
 ) -> Tensor:
@@ -40,28 +88,117 @@ def ascend_noise(
     one), so that it still looks like a Gaussian sample.
 
     Args:
-        objective: maps noise to a scalar, summed (not averaged) over images.
+        objective: of noise `[m, B, C, H, W]`.
         noise: `[m, B, C, H, W]`.
         steps: gradient steps; 0 returns the noise unchanged.
         rho: radius of the ball, in pixel units.
     """
     dims = tuple(range(2, noise.ndim))
+    mean, size = noise.mean(dims, keepdim=True), _norm(noise, 2)
 
-    def norm(t: Tensor) -> Tensor:
-        return t.square().sum(dims, keepdim=True).sqrt()
+    def constrain(point: Tensor) -> Tensor:
+        point = noise + project(point - noise, rho, batch_dims=2)
+        return mean + size * (point - point.mean(dims, keepdim=True)) / _norm(point, 2)
 
-    def rms(t: Tensor) -> Tensor:
-        return t.square().mean(dims, keepdim=True).sqrt()
+    step_size = 2 * rho / max(steps, 1)
+    return _ascend(
+        objective, noise, steps=steps, step_size=step_size, constrain=constrain, batch_dims=2
+    )
 
-    mean, scale = noise.mean(dims, keepdim=True), rms(noise)
-    moved = noise
-    for _ in range(steps):
-        moved = moved.detach().requires_grad_()
-        (gradient,) = torch.autograd.grad(objective(moved), moved)
+
+def ascend_noise_on_sphere(
+    objective: Callable[[Tensor], Tensor], noise: Tensor, *, steps: int, step_size: float
+) -> Tensor:
+    """Return the noise moved to raise an objective, each copy as long as before.
+
+    After Sun et al. (2025), https://github.com/eth-sri/acr-weakness. A copy whose part of the
+    objective is flat stays where it is.
+
+    Args:
+        objective: of noise `[m, B, C, H, W]`.
+        noise: `[m, B, C, H, W]`.
+        steps: gradient steps; 0 returns the noise unchanged.
+        step_size: L2 length of a step, in pixel units.
+    """
+    size = _norm(noise, 2)
+
+    def constrain(point: Tensor) -> Tensor:
+        return point * (size / _norm(point, 2).clamp(min=_TINY))
+
+    return _ascend(
+        objective, noise, steps=steps, step_size=step_size, constrain=constrain, batch_dims=2
+    )
+
+
+def descend_to_boundary(
+    objective: Callable[[Tensor], tuple[Tensor, Tensor]],
+    x: Tensor,
+    *,
+    steps: int,
+    radius: float,
+) -> Tensor:
+    """Return the nearest misclassified images that were found, within the ball around x.
+
+    DDN, decoupled direction and norm (Rony et al., 2019, https://arxiv.org/abs/1811.09600), as
+    Salman et al. (2019) use it: the norm of the shift grows by 5 % while an image is classified
+    right and shrinks by 5 % once it is not. Shifts are rounded to 256 grey levels; the smallest
+    adversarial one is kept, and projected to the ball. An image without any stays as it is.
+
+    Args:
+        objective: maps images `[B, C, H, W]` to a scalar to be raised, and to which images are
+            misclassified, bool `[B]`.
+        x: `[B, C, H, W]` in [0, 1].
+        steps: gradient steps; 0 returns the images unchanged.
+        radius: of the L2 ball around x, and the first norm, in pixel units.
+    """
+    shift, best = torch.zeros_like(x), torch.zeros_like(x)
+    farthest = _norm(torch.maximum(x, 1.0 - x), 1)
+    smallest = farthest.clone()
+    length = torch.full_like(farthest, radius)
+    for step in range(1, steps + 1):
+        shift = shift.detach().requires_grad_()
+        value, wrong = objective(x + shift)
+        (gradient,) = torch.autograd.grad(value, shift)
         with torch.no_grad():
-            step = moved + (2 * rho / steps) * gradient / (norm(gradient) + 1e-8)
-            shift = step - noise
-            shift = shift * (rho / norm(shift).clamp(min=1e-12)).clamp(max=1.0)
-            step = noise + shift
-            moved = mean + scale * (step - step.mean(dims, keepdim=True)) / rms(step)
-    return moved.detach()
+            wrong = wrong.view(-1, *[1] * (x.ndim - 1))
+            nearer = wrong & (_norm(shift, 1) < smallest)
+            best = torch.where(nearer, shift, best)
+            smallest = torch.where(nearer, _norm(shift, 1), smallest)
+            step_size = 0.01 + 0.99 * (1 + math.cos(math.pi * step / steps)) / 2
+            shift = shift + step_size * _unit(gradient, 1)
+            length = torch.minimum(torch.where(wrong, 0.95, 1.05) * length, farthest)
+            shift = _rounded(x, _unit(shift, 1) * length)
+    return x + _rounded(x, project(best, radius))
+
+
+def _rounded(x: Tensor, shift: Tensor) -> Tensor:
+    """Return the shift that leads to the nearest of 256 grey levels in [0, 1]."""
+    return ((x + shift) * 255).round().div(255).clamp(0.0, 1.0) - x
+
+
+def _ascend(
+    objective: Callable[[Tensor], Tensor],
+    start: Tensor,
+    *,
+    steps: int,
+    step_size: float,
+    constrain: Callable[[Tensor], Tensor],
+    batch_dims: int = 1,
+) -> Tensor:
+    point = start
+    for _ in range(steps):
+        point = point.detach().requires_grad_()
+        (gradient,) = torch.autograd.grad(objective(point), point)
+        with torch.no_grad():
+            point = constrain(point + step_size * _unit(gradient, batch_dims))
+    return point.detach()
+
+
+def _norm(points: Tensor, batch_dims: int) -> Tensor:
+    """Return the L2 norm over all but the first dimensions, which are kept as they are."""
+    dims = tuple(range(batch_dims, points.ndim))
+    return torch.linalg.vector_norm(points, dim=dims, keepdim=True)
+
+
+def _unit(points: Tensor, batch_dims: int) -> Tensor:
+    return points / _norm(points, batch_dims).clamp(min=_TINY)

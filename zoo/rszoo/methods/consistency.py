@@ -6,17 +6,12 @@ Classifiers, https://arxiv.org/abs/2006.04062, equations 6 and 7.
     (1/m) sum_i CE(F_i, y) + lambda (1/m) sum_i KL(Fbar || F_i) + eta H(Fbar)
     F_i = F(x + e_i),   Fbar = (1/m) sum_i F_i
 
-Fbar is not detached. It is computed in the log domain, log Fbar = logsumexp_i log F_i - log m:
-with log(F.clamp(...)) the gradient is wrong, with log(F) it is not finite, as soon as an entry of
-the softmax underflows.
+Fbar is not detached.
 """
 
-import math
-
-import torch
 from torch import Tensor, nn
 
-from rszoo.methods._copies import cross_entropy, noisy_log_probs
+from rszoo.methods._copies import cross_entropy, log_mean, noisy_log_probs
 from rszoo.methods._weights import Copies, NonNegative
 from rszoo.smoothing.noise import gaussian_copies
 
@@ -41,9 +36,22 @@ def loss(
     """
     del progress
     log_probs = noisy_log_probs(model, x, gaussian_copies(x, m, sigma))
-    log_mean = torch.logsumexp(log_probs, dim=0) - math.log(m)
-    mean = log_mean.exp()
-    divergence = (mean * (log_mean - log_probs)).sum(-1).mean(0)
-    entropy = -(mean * log_mean).sum(-1)
+    return regularised_cross_entropy(log_probs, y, lambda_=lambda_, eta=eta)
+
+
+def regularised_cross_entropy(
+    log_probs: Tensor, y: Tensor, *, lambda_: float, eta: float
+) -> Tensor:
+    """Return the formula above, averaged over the batch.
+
+    Args:
+        log_probs: log F_i, `[m, B, classes]`.
+        y: labels `[B]`.
+        lambda_, eta: as in `loss`.
+    """
+    log_fbar = log_mean(log_probs)
+    fbar = log_fbar.exp()
+    divergence = (fbar * (log_fbar - log_probs)).sum(-1).mean(0)
+    entropy = -(fbar * log_fbar).sum(-1)
     classification = cross_entropy(log_probs, y).mean(0)
     return (classification + lambda_ * divergence + eta * entropy).mean()

@@ -1,12 +1,12 @@
 """The state of an unfinished training on disk: written whole or not at all, after every epoch."""
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from rszoo._files import write_bytes_atomically
@@ -23,11 +23,13 @@ class TrainingState:
         network: the network that is trained.
         optimizer: its optimiser.
         epoch: completed epochs.
+        renewed: per-example data that the method has renewed, by name, each `[N, ...]`.
     """
 
     network: nn.Module
     optimizer: Optimizer
     epoch: int = 0
+    renewed: dict[str, Tensor] = field(default_factory=dict)
 
 
 def save_checkpoint(path: Path, state: TrainingState, *, facts: dict[str, str]) -> None:
@@ -44,6 +46,7 @@ def save_checkpoint(path: Path, state: TrainingState, *, facts: dict[str, str]) 
         "epoch": state.epoch,
         "network": state.network.state_dict(),
         "optimizer": state.optimizer.state_dict(),
+        "renewed": state.renewed,
     }
     torch.save(content, buffer)
     write_bytes_atomically(path, buffer.getvalue())
@@ -57,7 +60,7 @@ def load_checkpoint(path: Path, state: TrainingState, *, facts: dict[str, str]) 
     """
     try:
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        found = content["facts"]
+        found, renewed = content["facts"], content["renewed"]
     except Exception as error:
         raise RszooError(
             f"{path}: expected a training checkpoint, got an unreadable file; "
@@ -72,3 +75,5 @@ def load_checkpoint(path: Path, state: TrainingState, *, facts: dict[str, str]) 
     state.network.load_state_dict(content["network"])
     state.optimizer.load_state_dict(content["optimizer"])
     state.epoch = content["epoch"]
+    device = next(state.network.parameters()).device
+    state.renewed = {name: values.to(device) for name, values in renewed.items()}

@@ -4,11 +4,11 @@ Every random choice of an epoch (order, augmentation, noise) follows from (seed,
 that training resumed after any epoch is the uninterrupted training.
 """
 
-import hashlib
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
@@ -16,12 +16,15 @@ from torch.optim import SGD, AdamW, Optimizer
 
 from rszoo.data import ImageSet
 from rszoo.errors import RszooError
+from rszoo.methods import Method
 from rszoo.networks.execution import autocast, evaluation_mode
 from rszoo.smoothing.noise import gaussian_copies
 from rszoo.training.checkpoint import TrainingState
 from rszoo.training.distributed import ALONE, Processes
 from rszoo.training.recipe import TrainSpec
+from rszoo.training.refresh import refreshed
 from rszoo.training.schedule import learning_rate
+from rszoo.training.seeds import derived_seed
 
 __all__ = ["Epoch", "build_optimizer", "fit", "noisy_accuracy"]
 
@@ -60,36 +63,35 @@ def build_optimizer(network: nn.Module, train: TrainSpec) -> Optimizer:
     return AdamW(network.parameters(), lr=train.lr, weight_decay=train.weight_decay, fused=True)
 
 
-def _seed(*parts: int | str) -> int:
-    return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:8], "little") >> 1
-
-
 def fit(
     state: TrainingState,
-    loss: Callable[..., Tensor],
+    method: Method,
     images: ImageSet,
     *,
     train: TrainSpec,
     sigma: float,
     seed: int,
     precision: str,
-    per_example: Sequence[Tensor] = (),
+    per_example: Mapping[str, Tensor] = MappingProxyType({}),
     processes: Processes = ALONE,
     on_step: Callable[[], None] = lambda: None,
+    on_refresh: Callable[[float], None] = lambda share: None,
 ) -> Iterator[Epoch]:
     """Train from `state.epoch` to the last epoch; yield after each one.
 
     Args:
         state: network (on its device) and optimiser; advanced in place.
-        loss: a method's loss with its weights bound (`rszoo.methods.load`).
+        method: with its weights bound (`rszoo.methods.load`).
         images: the training set, on the network's device.
         train: the recipe's `train` block.
         sigma: noise level.
         seed: run seed.
         precision: "float32" or "bfloat16", for the network; noise and losses are float32.
-        per_example: what the method needs beyond images and labels, each `[N, ...]`.
+        per_example: what the method needs beyond images and labels, by name, each `[N, ...]`;
+            `sampling_weights` decide how often an image is drawn.
         processes: who trains together; `train.batch_size` is the total of all.
         on_step: called after every step.
+        on_refresh: called with the share that is done while per-example data are renewed.
 
     Raises:
         RszooError: the batch cannot be dealt out evenly, or the loss is not finite.
@@ -107,16 +109,36 @@ def fit(
         started = time.perf_counter()
         total = torch.zeros((), dtype=torch.float64, device=device)
         lr = train.lr
+        values = {**per_example, **state.renewed}
+        if method.renews and method.refreshes_before(epoch, train.epochs):
+            values[method.renews] = state.renewed[method.renews] = refreshed(
+                method,
+                state.network,
+                images,
+                values[method.renews],
+                sigma=sigma,
+                progress=epoch / train.epochs,
+                seed=derived_seed(seed, epoch, "refresh"),
+                precision=precision,
+                processes=processes,
+                on_progress=on_refresh,
+            )
         batches = _epoch_batches(
-            images, batch_size, epoch=epoch, augment=train.augment, seed=seed, processes=processes
+            images,
+            batch_size,
+            epoch=epoch,
+            weights=values.get("sampling_weights"),
+            augment=train.augment,
+            seed=seed,
+            processes=processes,
         )
         for step, (indices, x, y) in enumerate(batches, start=1):
             done = epoch * steps + step
             progress = done / (train.epochs * steps)
             lr = learning_rate(train, epoch=epoch, progress=progress)
-            extra = [values[indices] for values in per_example]
+            extra = [values[name][indices] for name in method.takes]
             with autocast(device, precision):
-                value = loss(state.network, x, y, *extra, sigma=sigma, progress=progress)
+                value = method.loss(state.network, x, y, *extra, sigma=sigma, progress=progress)
             state.optimizer.zero_grad(set_to_none=True)
             value.backward()
             total += value.detach()
@@ -138,21 +160,31 @@ def _epoch_batches(
     batch_size: int,
     *,
     epoch: int,
+    weights: Tensor | None,
     augment: str,
     seed: int,
     processes: Processes,
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Seed the noise of an epoch, and yield this process's share of its batches.
 
-    The shuffled order is cut into whole batches, of which every process takes an equal share.
+    The order, shuffled or drawn by weights, is cut into whole batches, of which every process
+    takes an equal share.
     """
-    shuffle = torch.Generator().manual_seed(_seed(seed, epoch, "order"))
-    order = torch.randperm(len(images), generator=shuffle)
+    shuffle = torch.Generator().manual_seed(derived_seed(seed, epoch, "order"))
+    if weights is None:
+        order = torch.randperm(len(images), generator=shuffle)
+    elif weights.any():
+        order = torch.multinomial(weights.cpu(), len(images), replacement=True, generator=shuffle)
+    else:
+        raise RszooError(
+            f"epoch {epoch + 1}: expected training images with a sampling weight above 0, got "
+            "none: the method gave all of them up; make it less strict"
+        )
     steps = len(images) // batch_size
     shares = order[: steps * batch_size].view(steps, batch_size)
     mine = shares[:, processes.rank :: processes.world].flatten()
-    torch.manual_seed(_seed(seed, epoch, "noise", processes.rank))
-    generator = torch.Generator().manual_seed(_seed(seed, epoch, "augment", processes.rank))
+    torch.manual_seed(derived_seed(seed, epoch, "noise", processes.rank))
+    generator = torch.Generator().manual_seed(derived_seed(seed, epoch, "augment", processes.rank))
     for indices, x, y in images.batches(
         mine, batch_size // processes.world, augment=augment, generator=generator
     ):
@@ -188,7 +220,7 @@ def noisy_accuracy(
     right = torch.zeros((), dtype=torch.int64, device=device)
     cuda = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(cuda), evaluation_mode(network), autocast(device, precision):
-        torch.manual_seed(_seed(seed, "accuracy"))
+        torch.manual_seed(derived_seed(seed, "accuracy"))
         for _, x, y in images.batches(torch.arange(len(images)), 250):
             noisy = x + gaussian_copies(x, 1, sigma)[0]
             right += (network(noisy).argmax(1) == y).sum()

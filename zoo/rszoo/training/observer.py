@@ -17,6 +17,9 @@ class Observer:
     def advanced(self, amount: int = 1) -> None:
         """So many more units of the current task are done."""
 
+    def refreshing(self, share: float) -> None:
+        """So much of what the method knows about each training image has been renewed."""
+
     def finished_epoch(self, epoch: Epoch, *, noisy_accuracy: float) -> None:
         """An epoch ended."""
 

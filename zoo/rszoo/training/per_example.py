@@ -1,9 +1,10 @@
-"""What methods ask for besides images and labels, by the name that their loss gives it."""
+"""What methods ask for besides images and labels, by the name that they give it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 
 from rszoo.networks.execution import place
@@ -23,11 +24,11 @@ class PerExample:
 
     Attributes:
         values: `[N, ...]`, one row per training image.
-        parent: name and weights of the model that they come from.
+        parent: name and weights of the model that they come from, if they come from one.
     """
 
     values: Tensor
-    parent: dict[str, str]
+    parent: dict[str, str] | None = None
 
 
 def _soft_targets(trainer: "Trainer", recipe: Recipe) -> PerExample:
@@ -63,7 +64,23 @@ def _soft_targets(trainer: "Trainer", recipe: Recipe) -> PerExample:
     return PerExample(shares, parent)
 
 
-#: Name of a positional parameter of a method's loss -> how its values are made.
+def _sigmas(trainer: "Trainer", recipe: Recipe) -> PerExample:
+    """Return the recipe's noise level for every image."""
+    return PerExample(_full(trainer, recipe.sigma))
+
+
+def _sampling_weights(trainer: "Trainer", recipe: Recipe) -> PerExample:
+    """Return equal weights."""
+    return PerExample(_full(trainer, 1.0))
+
+
+def _full(trainer: "Trainer", value: float) -> Tensor:
+    return torch.full((len(trainer.images),), value, device=trainer.device)
+
+
+#: Name of what a method takes or renews -> how its first values are made.
 PER_EXAMPLE: dict[str, Callable[["Trainer", Recipe], PerExample]] = {
+    "sampling_weights": _sampling_weights,
+    "sigmas": _sigmas,
     "soft_targets": _soft_targets,
 }

@@ -9,7 +9,7 @@ output folder:
 
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,8 +95,9 @@ class Trainer:
 
     def train(self, recipe: Recipe) -> Bundle:
         """Train one model, from its checkpoint if there is one, and return its bundle."""
-        given = [PER_EXAMPLE[need](self, recipe) for need in methods.needs(recipe.method)]
-        parents = [entry.parent for entry in given]
+        given = {need: PER_EXAMPLE[need](self, recipe) for need in methods.needs(recipe.method)}
+        parents = [entry.parent for entry in given.values() if entry.parent]
+        per_example = {need: entry.values for need, entry in given.items()}
         checkpoint = self._state(recipe) / CHECKPOINT
         state = self._initial_state(recipe)
         if checkpoint.exists():
@@ -104,7 +105,7 @@ class Trainer:
             self.observer.note(f"{recipe.name}: continues after epoch {state.epoch}")
         self.processes.wait()  # the main process removes the checkpoint when it is done with it
         with self._tracked(recipe) as run:
-            accuracy = self._epochs(recipe, state, [entry.values for entry in given], run)
+            accuracy = self._epochs(recipe, state, per_example, run)
             if self.processes.is_main:
                 bundle = self._publish(recipe, state, run, parents)
                 if run is not None:
@@ -153,7 +154,7 @@ class Trainer:
         self,
         recipe: Recipe,
         state: TrainingState,
-        per_example: Sequence[Tensor],
+        per_example: Mapping[str, Tensor],
         run: TrackedRun | None,
     ) -> float:
         """Run the remaining epochs; return the last noisy accuracy on the test images."""
@@ -181,6 +182,7 @@ class Trainer:
             per_example=per_example,
             processes=self.processes,
             on_step=self.observer.advanced,
+            on_refresh=self.observer.refreshing,
         )
         latest = None
         with self.shown(recipe.name, total=total, done=done, unit="steps"):
