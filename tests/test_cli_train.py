@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import pytest
 
+from rszoo.training.recipe_files import recipe_names
 from rszoo_cli import console, main
 from rszoo_cli.progress import Meter
 
@@ -152,8 +153,8 @@ def test_wrong_usage(rszoo: Command) -> None:
     assert rszoo(recipe="gausian") == Done(
         2,
         "",
-        "error: gausian: no such file; the recipes that come with rszoo are ['cat_rs', "
-        "'consistency', 'gaussian']",
+        "error: gausian: no such file (did you mean 'gaussian'?); the recipes that come with "
+        f"rszoo are {recipe_names()}",
     )
     assert rszoo("--sigma", "0.3", usual=False) == Done(
         2,

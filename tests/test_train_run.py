@@ -14,11 +14,13 @@ import torch
 
 from rszoo.errors import RszooError
 from rszoo.hub.bundle import Bundle, open_bundle
+from rszoo.methods import load
+from rszoo.smoothing.certificate import Certificate
 from rszoo.training import loop, per_example, provenance
 from rszoo.training.loop import Epoch
 from rszoo.training.observer import Observer
 from rszoo.training.recipe import Recipe
-from rszoo.training.recipe_files import load_recipe
+from rszoo.training.recipe_files import load_recipe, recipe_names
 from rszoo.training.run import train
 
 NAME = "digits-gaussian-0.25"
@@ -303,6 +305,19 @@ def test_several_noise_levels_in_one_call(empty: Path) -> None:
         "digits-consistency-0.50",
     ]
     assert [bundle.config.sigma for bundle in bundles] == [0.25, 0.5]
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_recipe_trains_on_digits(name: str, empty: Path, quick_base: Recipe) -> None:
+    renewing = load(name).renews is not None
+    overrides = ["train.epochs=2", *(["weights.refreshes=1"] if renewing else [])]
+    overrides += ["targets.draws=2"] if name == "cat_rs" else []
+    (bundle,) = train(
+        [load_recipe(name).resolve(sigma=0.5, overrides=overrides)], out=empty, precision="float32"
+    )
+    assert bundle.config.method == name
+    certificate = bundle.classifier().certify(torch.zeros(1, 8, 8), n0=10, n=10)
+    assert isinstance(certificate, Certificate)
 
 
 @pytest.fixture

@@ -9,7 +9,14 @@ RszooError
 import difflib
 from collections.abc import Iterable, Sequence
 
-__all__ = ["DataError", "IntegrityError", "RecipeError", "RszooError", "unknown_name"]
+__all__ = [
+    "DataError",
+    "IntegrityError",
+    "RecipeError",
+    "RszooError",
+    "did_you_mean",
+    "unknown_name",
+]
 
 
 class RszooError(Exception):
@@ -55,6 +62,16 @@ class IntegrityError(RszooError):
 def unknown_name(kind: str, name: object, known: Iterable[str]) -> RszooError:
     """Return the error for a name that no registry knows, with the nearest one suggested."""
     known = sorted(known)
-    near = difflib.get_close_matches(str(name), known, n=1)
-    hint = f" (did you mean {near[0]!r}?)" if near else ""
-    return RszooError(f"unknown {kind} {name!r}{hint}; expected one of {known}")
+    return RszooError(
+        f"unknown {kind} {name!r}{did_you_mean(name, known)}; expected one of {known}"
+    )
+
+
+def did_you_mean(name: object, known: Iterable[str]) -> str:
+    """Return a question after the nearest of the known names; nothing when none is near.
+
+    >>> did_you_mean("gausian", ["gaussian", "macer"])
+    " (did you mean 'gaussian'?)"
+    """
+    near = difflib.get_close_matches(str(name), sorted(known), n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""

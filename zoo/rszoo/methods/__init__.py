@@ -12,10 +12,11 @@
 
 A method whose per-example data change while the network learns has a second function,
 
-    refresh(model, x, y, <what it renews>, *, sigma, progress, <weights>) -> its new values
+    refresh(model, x, y, <what it renews>, *, sigma, first, <weights>) -> its new values
 
 which the loop calls on all training images, `refreshes` times at equal distances, the first after
-the share `start` of the training; both are weights of the method.
+the share `start` of the training; both are weights of the method. `first` says that it is the
+first time.
 
 Both draw their noise from the global generator, like dropout; the loop seeds it. They know
 nothing of optimisers, epochs or logging.
@@ -38,7 +39,7 @@ from rszoo.errors import unknown_name
 
 __all__ = ["Method", "load", "names", "needs", "weights"]
 
-_GIVEN_BY_LOOP = ("sigma", "progress")
+_GIVEN_BY_LOOP = ("sigma", "progress", "first")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -168,7 +168,8 @@ def descend_to_boundary(
             shift = shift + step_size * _unit(gradient, 1)
             length = torch.minimum(torch.where(wrong, 0.95, 1.05) * length, farthest)
             shift = _rounded(x, _unit(shift, 1) * length)
-    return x + _rounded(x, project(best, radius))
+    found = _norm(best, 1) > 0
+    return torch.where(found, x + _rounded(x, project(best, radius)), x)
 
 
 def _rounded(x: Tensor, shift: Tensor) -> Tensor:

@@ -13,6 +13,8 @@ here for the same purpose: a high ACR from it says little about hard images.
                     Phi^-1(lower bound of pA) from `draws` votes, pA clipped to [0.75, 1]
 """
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -68,7 +70,7 @@ def refresh(
     sampling_weights: Tensor,
     *,
     sigma: float,
-    progress: float,
+    first: bool,
     start: Share = 0.4,
     refreshes: Copies = 9,
     threshold: Probability = 0.4,
@@ -82,25 +84,25 @@ def refresh(
         refreshes: how many times the weights are renewed.
         threshold: images whose class gets a smaller share of the votes are dropped.
         drop_draws: votes per image for dropping.
-        draws: votes per image for the weights.
+        draws: votes per image for the weights; fewer than 12 give some images no weight.
     """
+    del start, refreshes
     kept = sampling_weights > 0
-    if progress < start + (1 - start) / refreshes:  # the first time
-        kept &= _share_of_votes(model, x, y, sigma, drop_draws) >= threshold
-    share = _share_of_votes(model, x, y, sigma, draws).clamp(min=_SURE_ENOUGH)
+    if first:
+        kept &= _right_votes(model, x, y, sigma, drop_draws) / drop_draws >= threshold
+    right = _right_votes(model, x, y, sigma, draws).clamp(min=math.floor(_SURE_ENOUGH * draws))
     table = [
         certified_radius(clopper_pearson_lower(votes, draws, _LEVEL), 1.0)
         for votes in range(draws + 1)
     ]
-    weights = x.new_tensor(table)[(draws * share).floor().long()]
-    return torch.where(kept, weights, 0.0)
+    return torch.where(kept, x.new_tensor(table)[right], 0.0)
 
 
 @torch.no_grad()
-def _share_of_votes(model: nn.Module, x: Tensor, y: Tensor, sigma: float, draws: int) -> Tensor:
-    """Return the share of noisy copies that are classified right, `[B]`."""
-    votes = torch.zeros(len(x), device=x.device)
+def _right_votes(model: nn.Module, x: Tensor, y: Tensor, sigma: float, draws: int) -> Tensor:
+    """Return how many of so many noisy copies are classified right, int64 `[B]`."""
+    votes = torch.zeros_like(y)
     with frozen(model):
         for _ in range(draws):
             votes += noisy_logits(model, x, gaussian_copies(x, 1, sigma))[0].argmax(-1) == y
-    return votes / draws
+    return votes

@@ -68,7 +68,7 @@ def refresh(
     sigmas: Tensor,
     *,
     sigma: float,
-    progress: float,
+    first: bool,
     start: Share = 0.4,
     refreshes: Copies = 9,
     spread: Ratio = 2.0,
@@ -87,7 +87,7 @@ def refresh(
         search_steps: gradient steps from each start.
         search_copies: noise copies per image in the search.
     """
-    del progress, start, refreshes
+    del first, start, refreshes
     low, high = math.log(sigma / spread), math.log(sigma * spread)
     step_size = (high - low) / max(levels - 1, 1) / (2 * max(search_steps, 1))
     noise = gaussian_copies(x, search_copies, 1.0)

@@ -68,8 +68,9 @@ def adversarial_images(
     index = y.unsqueeze(1)
 
     def mistake(points: Tensor) -> tuple[Tensor, Tensor]:
-        log_fbar = log_mean(noisy_log_probs(model, points, noise))
-        return -log_fbar.gather(1, index).sum(), log_fbar.detach().argmax(1) != y
+        log_probs = noisy_log_probs(model, points, noise)
+        majority = log_probs.detach().argmax(-1).mode(0).values
+        return -log_mean(log_probs).gather(1, index).sum(), majority != y
 
     with frozen(model):
         if attack == "ddn":

@@ -2,8 +2,8 @@
 
 Jeong and Shin (2020), https://arxiv.org/abs/2006.04062, section 4: the images are moved by
 SmoothAdv first, then the loss of `consistency` is taken on noisy copies of them, with the noise
-of the attack. The authors average the attack's objective over the batch and add 1e-8 to its
-gradient's norm; we sum, and normalise exactly.
+of the attack. The authors average the attack's objective over the batch, add 1e-8 to its
+gradient's norm, and project before they clip; we attack exactly as `smoothadv` does.
 """
 
 from torch import Tensor, nn

@@ -117,7 +117,7 @@ def fit(
                 images,
                 values[method.renews],
                 sigma=sigma,
-                progress=epoch / train.epochs,
+                first=method.renews not in state.renewed,
                 seed=derived_seed(seed, epoch, "refresh"),
                 precision=precision,
                 processes=processes,

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 import rszoo
 from rszoo._files import write_bytes_atomically
-from rszoo.errors import RecipeError, RszooError
+from rszoo.errors import RecipeError, RszooError, did_you_mean
 from rszoo.training.recipe import Recipe, make_recipe
 from rszoo.training.recipe_layers import (
     Content,
@@ -205,8 +205,10 @@ def _locate(path_or_name: str | Path) -> Path:
         return path
     if source in recipe_names():
         return recipe_path(source)
+    hint = did_you_mean(source, recipe_names())
     raise RecipeError(
-        [f"no such file; the recipes that come with rszoo are {recipe_names()}"], source=source
+        [f"no such file{hint}; the recipes that come with rszoo are {recipe_names()}"],
+        source=source,
     )
 
 

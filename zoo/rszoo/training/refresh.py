@@ -23,7 +23,7 @@ def refreshed(
     values: Tensor,
     *,
     sigma: float,
-    progress: float,
+    first: bool,
     seed: int,
     precision: str,
     processes: Processes = ALONE,
@@ -37,7 +37,7 @@ def refreshed(
         images: the training set, on the network's device; taken un-augmented.
         values: the values of before.
         sigma: noise level.
-        progress: share of the training that is done.
+        first: nothing has been renewed before.
         seed: the noise of a batch depends on (seed, batch) alone.
         precision: "float32" or "bfloat16".
         processes: batches are dealt out to them.
@@ -54,8 +54,6 @@ def refreshed(
             indices = batches[number].to(device)
             x = images.images(indices).to(device).contiguous(memory_format=torch.channels_last)
             y = images.labels[indices]
-            new[indices] = method.refresh(
-                network, x, y, values[indices], sigma=sigma, progress=progress
-            )
+            new[indices] = method.refresh(network, x, y, values[indices], sigma=sigma, first=first)
             on_progress((number + 1) / len(batches))
     return processes.sum(new)

@@ -1,0 +1,145 @@
+"""Seconds per training step: rszoo against plain readings of the original code.
+
+    python bench/training_speed.py [METHOD...] [--network lenet] [--threads 2] [--json]
+
+A step is forward, backward and update for 256 noisy images (MACER: as many images, 16 copies of
+each of 16), with the published weights for sigma 0.5, after all warm-ups. Both sides do the same
+number of (image, copy, attack step) evaluations from the same random numbers, and their losses are
+compared. They take turns, so that a machine whose speed drifts treats them alike; the median of
+the turns' ratios is given.
+"""
+
+import argparse
+import inspect
+import json
+import statistics
+import time
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from originals import LOSSES
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor, nn
+
+from rszoo import methods, networks
+from rszoo.networks.execution import autocast, place, resolve_device, resolve_precision
+from rszoo.training.loop import build_optimizer
+from rszoo.training.recipe_files import load_recipe
+
+NETWORKS = {
+    "lenet": ("lenet", "mnist", {}),
+    "cifar_resnet20": ("cifar_resnet", "cifar10", {"depth": 20}),
+}
+SIGMA = 0.5
+NOISY_IMAGES = 256
+Step = Callable[[], float]
+
+
+def weights_of(method: str, dataset: str) -> dict[str, object]:
+    """Return the published weights, with everything that is deferred or warmed up in force."""
+    return dict(load_recipe(method).resolve(dataset=dataset, sigma=SIGMA).weights)
+
+
+def steps(method: str, network: str, precision: str) -> dict[str, Step]:
+    """Return one step of training for each side, which gives its loss."""
+    name, dataset, options = NETWORKS[network]
+    shape = (1, 28, 28) if dataset == "mnist" else (3, 32, 32)
+    weights = weights_of(method, dataset)
+    images = NOISY_IMAGES // int(str(weights.get("m", 1)))
+    x, y = torch.rand(images, *shape), torch.randint(10, (images,))
+    extra = {
+        "soft_targets": torch.rand(images, 10).softmax(1),
+        "sigmas": torch.full((images,), SIGMA),
+    }
+    train = load_recipe("gaussian").resolve(dataset=dataset, sigma=SIGMA).train
+    bound = methods.load(method, **weights)
+    original = LOSSES[method]
+    known = inspect.signature(original).parameters
+    plain = partial(original, **{k: v for k, v in weights.items() if k in known})
+    values = [extra[taken] for taken in bound.takes]
+
+    def side(loss: Callable[..., Tensor], model: nn.Module, batch: Tensor, kind: str) -> Step:
+        optimizer = build_optimizer(model, train)
+
+        def step() -> float:
+            torch.manual_seed(1)
+            with autocast(torch.device("cpu"), kind):
+                value = loss(model, batch, y, *values, sigma=SIGMA)
+            optimizer.zero_grad(set_to_none=True)
+            value.backward()
+            optimizer.step()
+            return value.item()
+
+        return step
+
+    torch.manual_seed(0)
+    ours = networks.build(name, input_shape=shape, num_classes=10, **options)
+    theirs = networks.build(name, input_shape=shape, num_classes=10, **options)
+    theirs.load_state_dict(ours.state_dict())
+    last = x.contiguous(memory_format=torch.channels_last)
+    return {
+        "rszoo": side(
+            partial(bound.loss, progress=1.0), place(ours, torch.device("cpu")), last, precision
+        ),
+        "original": side(plain, theirs, x, "float32"),
+    }
+
+
+def seconds_per_step(step: Step, seconds: float) -> float:
+    count, started = 0, time.perf_counter()
+    while time.perf_counter() - started < seconds:
+        step()
+        count += 1
+    return (time.perf_counter() - started) / count
+
+
+def compare(method: str, network: str, *, seconds: float, precision: str) -> dict[str, object]:
+    sides = steps(method, network, precision)
+    first = {name: step() for name, step in sides.items()}
+    turns = [
+        {name: seconds_per_step(step, seconds) for name, step in sides.items()} for _ in range(3)
+    ]
+    return {
+        "method": method,
+        "network": network,
+        "rszoo_ms": 1e3 * statistics.median(turn["rszoo"] for turn in turns),
+        "original_ms": 1e3 * statistics.median(turn["original"] for turn in turns),
+        "ratio": statistics.median(turn["original"] / turn["rszoo"] for turn in turns),
+        "loss_difference": abs(first["rszoo"] - first["original"]) / abs(first["original"]),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("methods", nargs="*", default=methods.names())
+    parser.add_argument("--network", choices=NETWORKS, default="lenet")
+    parser.add_argument("--seconds", type=float, default=3.0, help="per side and turn")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--precision", default="auto")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    precision = resolve_precision(options.precision, resolve_device("cpu"))
+    rows = [
+        compare(method, options.network, seconds=options.seconds, precision=precision)
+        for method in options.methods
+    ]
+    if options.json:
+        print(json.dumps(rows, indent=2))
+        return
+    table = Table("method", "rszoo ms", "original ms", "times faster", "loss differs by")
+    for row in rows:
+        table.add_row(
+            str(row["method"]),
+            f"{row['rszoo_ms']:.1f}",
+            f"{row['original_ms']:.1f}",
+            f"{row['ratio']:.2f}",
+            f"{row['loss_difference']:.1e}",
+        )
+    Console().print(f"{options.network}, {precision}, {options.threads} threads", table)
+
+
+if __name__ == "__main__":
+    main()
