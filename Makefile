@@ -55,7 +55,7 @@ test: lint
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
 
 bench: $(READY)
-	@set -- bench/*.py; \
+	@set -- bench/[!_]*.py; \
 	if [ ! -e "$$1" ]; then echo 'no scripts in bench/'; exit 0; fi; \
 	for script; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
 

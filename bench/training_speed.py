@@ -18,7 +18,7 @@ from collections.abc import Callable
 from functools import partial
 
 import torch
-from originals import LOSSES
+from _originals import LOSSES
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
