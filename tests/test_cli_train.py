@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import pytest
 
-from rszoo.training.recipe_files import recipe_names
+from rszoo.training.recipe_files import recipe_names, recipe_path
 from rszoo_cli import console, main
 from rszoo_cli.progress import Meter
 
@@ -178,4 +178,42 @@ def test_an_unknown_data_set(rszoo: Command) -> None:
 def test_an_unknown_precision(rszoo: Command) -> None:
     assert rszoo("--precision", "half") == Done(
         1, "", "error: expected a precision of ['auto', 'bfloat16', 'float32'], got 'half'"
+    )
+
+
+@pytest.mark.parametrize(
+    ("recipe", "override", "expected"),
+    [
+        ("stability", "lambda_=-1", "a number >= 0, got -1"),
+        ("smoothadv", "m=0", "an integer >= 1, got 0"),
+        ("smoothadv", "epsilon=0", "a number > 0, got 0"),
+        ("smoothadv", "attack=fgsm", "one of ['pgd', 'ddn'], got 'fgsm'"),
+        ("smoothadv", "attack_steps=-1", "an integer >= 0, got -1"),
+        ("smoothadv", "warmup=1", "0 <= warmup < 1, got 1"),
+        ("smoothadv_consistency", "eta=-0.5", "a number >= 0, got -0.5"),
+        ("macer", "gamma=0", "a number > 0, got 0"),
+        ("macer", "deferred=1.5", "0 <= deferred < 1, got 1.5"),
+        ("smoothmix", "mix_step=2", "one of [0, 1], got 2"),
+        ("hard_dropping", "threshold=1.5", "0 <= threshold <= 1, got 1.5"),
+        ("hard_dropping", "refreshes=0", "an integer >= 1, got 0"),
+        ("insta_rs", "spread=0.5", "a number >= 1, got 0.5"),
+        ("insta_rs", "levels=0", "an integer >= 1, got 0"),
+    ],
+)
+def test_a_bad_weight_is_refused_before_any_data_are_loaded(
+    rszoo: Command, recipe: str, override: str, expected: str
+) -> None:
+    options = ("--sigma", "0.5", "--dataset", "no/where", f"weights.{override}")
+    key = override.partition("=")[0]
+    assert rszoo(*options, recipe=recipe, usual=False) == Done(
+        2, "", f"error: {recipe}: weights.{key}: expected {expected}"
+    )
+    assert not os.listdir()
+
+
+def test_an_empty_list_of_sigmas_is_refused(rszoo: Command, tmp_path: Path) -> None:
+    text = recipe_path("smoothadv").read_text().replace("sigmas: [0.25, 0.5, 1.0]", "sigmas: []")
+    Path("mine.yaml").write_text(text)
+    assert rszoo(recipe="mine.yaml", usual=False) == Done(
+        2, "", "error: mine.yaml: sigmas: expected at least 1 entry, got []"
     )
