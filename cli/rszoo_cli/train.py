@@ -1,5 +1,6 @@
 """`rszoo train`: from recipe to bundles."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,31 +15,39 @@ if TYPE_CHECKING:
 __all__ = ["train"]
 
 
+_Recipe = Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe's file or name.")]
+_Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[KEY=VALUE]...", help="Values that differ, as train.epochs=5."),
+]
+_Dataset = Annotated[
+    str, typer.Option(help="A data set's name, a folder of class folders, or an .npz file.")
+]
+_Sigmas = Annotated[
+    list[float] | None,
+    typer.Option(
+        "--sigma", help="Noise level; may be repeated.", show_default="all of the recipe"
+    ),
+]
+_Profile = Annotated[
+    str | None, typer.Option(help="One of the recipe's schedules.", show_default="the first")
+]
+_Out = Annotated[Path, typer.Option("--out", help="Folder for the bundles and the MLflow store.")]
+_Resume = Annotated[
+    bool, typer.Option("--resume", help="Keep what is finished, continue what is not.")
+]
+_Overwrite = Annotated[bool, typer.Option("--overwrite", help="Train again what is there.")]
+
+
 def train(
-    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe's file or name.")],
-    overrides: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[KEY=VALUE]...", help="Values that differ, as train.epochs=5."),
-    ] = None,
-    dataset: Annotated[
-        str, typer.Option(help="A data set's name, a folder of class folders, or an .npz file.")
-    ] = "digits",
-    sigma: Annotated[
-        list[float] | None,
-        typer.Option(help="Noise level; may be repeated.", show_default="all of the recipe"),
-    ] = None,
-    profile: Annotated[
-        str | None, typer.Option(help="One of the recipe's schedules.", show_default="the first")
-    ] = None,
-    out_folder: Annotated[
-        Path, typer.Option("--out", help="Folder for the bundles and the MLflow store.")
-    ] = Path("runs"),
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Keep what is finished, continue what is not.")
-    ] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Train again what is there.")
-    ] = False,
+    recipe: _Recipe,
+    overrides: _Overrides = None,
+    dataset: _Dataset = "digits",
+    sigmas: _Sigmas = None,
+    profile: _Profile = None,
+    out_folder: _Out = Path("runs"),
+    resume: _Resume = False,
+    overwrite: _Overwrite = False,
     seed: Seed = 0,
     data_root: DataRoot = None,
     download: Download = False,
@@ -61,7 +70,7 @@ def train(
         file.resolve(
             dataset=dataset, sigma=level, profile=profile, overrides=overrides or (), seed=seed
         )
-        for level in sigma or file.sigmas(dataset)
+        for level in sigmas or file.sigmas(dataset)
     ]
     from rszoo.training.distributed import is_main_process
     from rszoo.training.run import train as train_recipes
@@ -77,17 +86,18 @@ def train(
         overwrite=overwrite,
         observer=_observer(),
     )
-    if not is_main_process():
-        return
+    if is_main_process():
+        _print_bundles([str(bundle.path) for bundle in bundles], json=json)
+
+
+def _print_bundles(paths: Sequence[str], *, json: bool) -> None:
     if json:
-        out.print_json(data=[str(bundle.path) for bundle in bundles])
+        out.print_json(data=paths)
         return
-    for bundle in bundles:
-        out.print(str(bundle.path), highlight=False, soft_wrap=True)
-    for bundle in bundles:
-        err.print(
-            f"certify with: rszoo certify --model {bundle.path}", highlight=False, soft_wrap=True
-        )
+    for path in paths:
+        out.print(path, highlight=False, soft_wrap=True)
+    for path in paths:
+        err.print(f"certify with: rszoo certify --model {path}", highlight=False, soft_wrap=True)
 
 
 def _observer() -> "Observer":
