@@ -1,6 +1,7 @@
 """What every test runs under: its own seeded random state, and one thread."""
 
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,12 @@ from typer.testing import CliRunner
 def one_thread() -> None:
     # Tests run side by side; sums over threads could also differ in their last bits.
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interruptible() -> None:
+    # A shell starts its background jobs with SIGINT ignored, and Python then leaves it so.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
