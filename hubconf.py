@@ -1,4 +1,4 @@
-"""torch.hub entry points: one per training method.
+"""torch.hub entry points: one per training method whose models come with rszoo.
 
     torch.hub.load("owner/rszoo", "cat_rs", dataset="digits", sigma=0.5)
 
@@ -44,60 +44,11 @@ def consistency(
     return _model("consistency", dataset, sigma, pretrained)
 
 
-def stability(
-    dataset: str = "digits", sigma: float = 0.5, pretrained: bool = True
-) -> "SmoothedClassifier | nn.Module":
-    """Stability training (Li et al., 2019); arguments as for `gaussian`."""
-    return _model("stability", dataset, sigma, pretrained)
-
-
-def smoothadv(
-    dataset: str = "digits", sigma: float = 0.5, pretrained: bool = True
-) -> "SmoothedClassifier | nn.Module":
-    """SmoothAdv (Salman et al., 2019); arguments as for `gaussian`."""
-    return _model("smoothadv", dataset, sigma, pretrained)
-
-
-def smoothadv_consistency(
-    dataset: str = "digits", sigma: float = 0.5, pretrained: bool = True
-) -> "SmoothedClassifier | nn.Module":
-    """SmoothAdv + Consistency (Jeong and Shin, 2020); arguments as for `gaussian`."""
-    return _model("smoothadv_consistency", dataset, sigma, pretrained)
-
-
-def macer(
-    dataset: str = "digits", sigma: float = 0.5, pretrained: bool = True
-) -> "SmoothedClassifier | nn.Module":
-    """MACER (Zhai et al., 2020); arguments as for `gaussian`."""
-    return _model("macer", dataset, sigma, pretrained)
-
-
-def smoothmix(
-    dataset: str = "digits", sigma: float = 0.5, pretrained: bool = True
-) -> "SmoothedClassifier | nn.Module":
-    """SmoothMix (Jeong et al., 2021); arguments as for `gaussian`."""
-    return _model("smoothmix", dataset, sigma, pretrained)
-
-
 def cat_rs(
     dataset: str = "digits", sigma: float = 0.5, pretrained: bool = True
 ) -> "SmoothedClassifier | nn.Module":
     """CAT-RS, confidence-aware training (Jeong et al., 2023); arguments as for `gaussian`."""
     return _model("cat_rs", dataset, sigma, pretrained)
-
-
-def hard_dropping(
-    dataset: str = "digits", sigma: float = 0.5, pretrained: bool = True
-) -> "SmoothedClassifier | nn.Module":
-    """Hard-sample dropping (Sun et al., 2025); arguments as for `gaussian`."""
-    return _model("hard_dropping", dataset, sigma, pretrained)
-
-
-def insta_rs(
-    dataset: str = "digits", sigma: float = 0.5, pretrained: bool = True
-) -> "SmoothedClassifier | nn.Module":
-    """Insta-RS Train, reconstructed (Chen et al., 2021); arguments as for `gaussian`."""
-    return _model("insta_rs", dataset, sigma, pretrained)
 
 
 def _model(

@@ -8,17 +8,20 @@ from pathlib import Path
 import pytest
 import torch
 
-from rszoo import RszooError, SmoothedClassifier, methods
+from rszoo import RszooError, SmoothedClassifier
 from rszoo.hub import catalog
 from rszoo.hub.bundle import open_bundle
 
 ROOT = Path(__file__).parents[1]
 
+#: Those of the bundles that come with rszoo.
+METHODS = sorted({name.split("-")[1] for name in catalog.builtin_names()})
+
 
 @pytest.fixture(autouse=True)
 def builtin(constant_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Pretend that one bundle comes with rszoo, under the name of each method."""
-    for method in methods.names():
+    for method in METHODS:
         shutil.copytree(constant_bundle, tmp_path / "builtin" / f"digits-{method}-0.25")
     monkeypatch.setattr(catalog, "_builtin_folder", lambda: tmp_path / "builtin")
     monkeypatch.setattr(sys, "path", list(sys.path))
@@ -29,7 +32,7 @@ def hub(method: str, **options: object) -> object:
     return torch.hub.load(str(ROOT), method, source="local", **options)
 
 
-@pytest.mark.parametrize("method", methods.names())
+@pytest.mark.parametrize("method", METHODS)
 def test_a_classifier_that_is_ready(method: str) -> None:
     model = hub(method, dataset="digits", sigma=0.25)
     assert isinstance(model, SmoothedClassifier)
@@ -68,5 +71,5 @@ def test_the_entry_points_are_the_methods() -> None:
     spec.loader.exec_module(module)
     # As torch.hub.list does it.
     found = [name for name, value in vars(module).items() if callable(value) and name[0] != "_"]
-    assert sorted(found) == methods.names()
+    assert sorted(found) == METHODS
     assert all(getattr(module, name).__doc__ for name in found)

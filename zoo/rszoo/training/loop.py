@@ -96,12 +96,7 @@ def fit(
     Raises:
         RszooError: the batch cannot be dealt out evenly, or the loss is not finite.
     """
-    batch_size = min(train.batch_size, len(images))
-    if batch_size % processes.world:
-        raise RszooError(
-            f"expected a batch size that {processes.world} processes can share evenly, "
-            f"got {batch_size}; change train.batch_size"
-        )
+    batch_size = _shared_batch_size(train, images, processes)
     steps = len(images) // batch_size
     device = next(state.network.parameters()).device
     state.network.train()
@@ -109,13 +104,12 @@ def fit(
         started = time.perf_counter()
         total = torch.zeros((), dtype=torch.float64, device=device)
         lr = train.lr
-        values = {**per_example, **state.renewed}
         if method.renews and method.refreshes_before(epoch, train.epochs):
-            values[method.renews] = state.renewed[method.renews] = refreshed(
+            state.renewed[method.renews] = refreshed(
                 method,
                 state.network,
                 images,
-                values[method.renews],
+                {**per_example, **state.renewed}[method.renews],
                 sigma=sigma,
                 first=method.renews not in state.renewed,
                 seed=derived_seed(seed, epoch, "refresh"),
@@ -123,6 +117,7 @@ def fit(
                 processes=processes,
                 on_progress=on_refresh,
             )
+        values = {**per_example, **state.renewed}
         batches = _epoch_batches(
             images,
             batch_size,
@@ -153,6 +148,16 @@ def fit(
             lr=lr,
             images_per_second=steps * batch_size / (time.perf_counter() - started),
         )
+
+
+def _shared_batch_size(train: TrainSpec, images: ImageSet, processes: Processes) -> int:
+    batch_size = min(train.batch_size, len(images))
+    if batch_size % processes.world:
+        raise RszooError(
+            f"expected a batch size that {processes.world} processes can share evenly, "
+            f"got {batch_size}; change train.batch_size"
+        )
+    return batch_size
 
 
 def _epoch_batches(
