@@ -12,7 +12,21 @@ from torch.distributions import Normal
 
 from rszoo.smoothing.noise import gaussian_copies
 
-__all__ = ["LOSSES"]
+__all__ = ["LOSSES", "LeNet"]
+
+
+class LeNet(nn.Module):
+    """The layers of `rszoo`'s LeNet in the order in which the authors apply them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1, self.conv2 = nn.Conv2d(1, 20, 5), nn.Conv2d(20, 50, 5)
+        self.fc1, self.fc2 = nn.Linear(800, 500), nn.Linear(500, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.max_pool2d(F.relu(self.conv1(x)), 2)
+        x = F.max_pool2d(F.relu(self.conv2(x)), 2)
+        return self.fc2(F.relu(self.fc1(x.flatten(1))))
 
 
 def copies_of(x: Tensor, m: int, sigma: float) -> list[Tensor]:

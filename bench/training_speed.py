@@ -18,7 +18,7 @@ from collections.abc import Callable
 from functools import partial
 
 import torch
-from _originals import LOSSES
+from _originals import LOSSES, LeNet
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
@@ -77,6 +77,8 @@ def steps(method: str, network: str, precision: str) -> dict[str, Step]:
     torch.manual_seed(0)
     ours = networks.build(name, input_shape=shape, num_classes=10, **options)
     theirs = networks.build(name, input_shape=shape, num_classes=10, **options)
+    if name == "lenet":
+        theirs[1] = LeNet()
     theirs.load_state_dict(ours.state_dict())
     last = x.contiguous(memory_format=torch.channels_last)
     return {

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rszoo.errors import RszooError
+from rszoo.networks.one_channel import convolve
 
 
 class LeNet(nn.Module):
@@ -24,7 +25,7 @@ class LeNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         # ReLU is monotone, so it commutes with max-pooling exactly; pooling first leaves it a
         # quarter of the elements.
-        x = F.relu(_halve(self.conv1(x)))
+        x = F.relu(_halve(convolve(self.conv1, x)))
         x = F.relu(_halve(self.conv2(x)))
         x = F.relu(self.fc1(x.flatten(1)))
         return self.fc2(x)
