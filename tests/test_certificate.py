@@ -28,6 +28,8 @@ def test_a_majority_is_certified_with_its_evidence() -> None:
         n=1000,
         alpha=0.001,
         sigma=0.25,
+        draws=1000,
+        spent=1000,
     )
     assert certificate(990).radius == pytest.approx(0.25 * 1.97801, abs=1e-5)
 

@@ -97,6 +97,8 @@ def test_certify_selects_on_n0_draws_and_estimates_on_n_others() -> None:
             n=1200,
             alpha=0.01,
             sigma=0.5,
+            draws=1200,
+            spent=1200,
         )
 
 

@@ -210,6 +210,66 @@ OWN = """\
  two.npy[1]         3      0.6158       0.999"""
 
 
+def test_radii_are_decided_with_few_draws(rszoo: Command) -> None:
+    radii = ("--radii", "0.5,0.1", "--limit", "12", "--skip", "3")
+    done = rszoo("certify", *radii)
+    # The constant network is certain of its answer: 0.5 is decided at the same look every time.
+    assert (
+        done.out
+        == """\
+log                   sigma        n  alpha  images               ACR  abstain %
+────────────────────────────────────────────────────────────────────────────────
+digits-gaussian-0.25   0.25  100,000  0.001      12  >= 0.083 ± 0.056        0.0
+digits-gaussian-0.25: 444 of 100,000 draws per image; 0.0 % undecided
+
+radius  certified accuracy %  95 % interval
+───────────────────────────────────────────
+0.10                    16.7       2.1-48.4
+0.50                    16.7       2.1-48.4"""
+    )
+    log = read_log(LOG)
+    assert log.tested == (0.1, 0.5)
+    assert set(log.radius.tolist()) == {0.5}
+    assert log.certificate(0).votes == log.certificate(0).draws == 444
+    Path(LOG).write_text("".join(Path(LOG).read_text().splitlines(keepends=True)[:5]))
+    assert rszoo("certify", *radii, "--resume") == done
+    assert read_log(LOG).certificate(7) == log.certificate(7)
+
+
+def test_adaptive_gives_up_no_more_than_the_tolerance(rszoo: Command) -> None:
+    few = ("--limit", "2", "--n", "5000", "--json")
+    full = json.loads(rszoo("certify", *few, "--out", "full.tsv").out)
+    done = rszoo("certify", *few, "--adaptive", "--radius-tol", "0.1", "--out", "early.tsv")
+    early = json.loads(done.out)
+    assert early["draws"] < 5000 == full["draws"]
+    assert (early["undecided"], full["undecided"]) == (0.0, None)
+    (wide,), (near,) = set(read_log("full.tsv").radius), set(read_log("early.tsv").radius)
+    assert wide - 0.1 <= near <= wide
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["--radii", "0.25,3"],
+            "expected radii from 0 to 0.9528, the most that n=100000 draws certify at alpha=0.001",
+        ),
+        (["--radii", "1,x"], "expected --radii as numbers with commas between them, got '1,x'"),
+        (["--radii", ""], "expected --radii as numbers with commas between them, got ''"),
+        (["--radii", "0.1", "--adaptive"], "expected --radii or --adaptive, got both"),
+        (["--radius-tol", "0.1"], "expected --adaptive with --radius-tol, got none"),
+        (
+            ["--adaptive", "--radius-tol", "0"],
+            "expected --radius-tol between 0.0025 and 2.5 for sigma 0.25, got 0",
+        ),
+    ],
+)
+def test_stopping_early_by_wrong_options(
+    rszoo: Command, arguments: list[str], message: str
+) -> None:
+    assert message in usage_error(rszoo("certify", *arguments))
+
+
 def test_own_images_folders_and_arrays(rszoo: Command) -> None:
     given = ("a.png", "folder", "two.npy")
     assert rszoo("certify", "--n", "1000", *given) == Done(0, OWN, "")
@@ -243,6 +303,8 @@ def test_own_inputs_as_json(rszoo: Command) -> None:
             "n": 1000,
             "alpha": 0.001,
             "sigma": 0.25,
+            "draws": 1000,
+            "spent": 1000,
         }
     ]
 

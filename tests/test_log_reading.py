@@ -7,6 +7,7 @@ import pytest
 from rszoo.errors import DataError
 from rszoo.evaluation.log import COLUMNS, CertificationLog, read_log
 from rszoo.smoothing.certificate import certificate_from_votes
+from rszoo.smoothing.decisions import RadiusTests
 from rszoo.theory.bounds import clopper_pearson_lower
 
 HEADER = "idx\tlabel\tpredict\tradius\tcorrect\ttime\n"
@@ -98,7 +99,7 @@ def test_broken_evidence_is_named(tmp_path: Path, column: str, value: str, expec
 @pytest.mark.parametrize(
     ("column", "value", "problem"),
     [
-        ("votes", "1001", "at most n=1000 votes, got 1001"),
+        ("votes", "1001", "votes <= n, got '1001 1000'"),
         ("votes", "999", "p_lower={p_lower!r} for votes=999, n=1000, got {was!r}"),
         ("radius", "1.9", "radius={radius!r} for votes=1000, n=1000, got 1.9"),
         ("sigma", "0.5", "radius={double!r} for votes=1000, n=1000, got {radius!r}"),
@@ -124,6 +125,39 @@ def test_a_row_that_claims_more_than_its_votes_give(
         radius=given.radius,
         double=2 * given.radius,
     )
+    assert str(error.value) == f"{path}, line 2: expected {expected}; {REMEDY}"
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "problem"),
+    [
+        ("radius", "1.0", "predict=-1 for votes=50, draws=50, n=1000, got 1"),
+        ("radius", "9.0", "predict=-1 for votes=50, draws=50, n=1000, got 1"),
+        ("votes", "40", "predict=-1 for votes=40, draws=50, n=1000, got 1"),
+        ("draws", "51", "votes <= draws <= spent <= n, got '50 51 50 1000'"),
+        ("predict", "-1", "p_lower=0.0 for votes=50, draws=50, n=1000, got {p_lower!r}"),
+        ("p_lower", "0.99", "p_lower={p_lower!r} for votes=50, draws=50, n=1000, got 0.99"),
+        ("draws", "49", "votes <= draws <= spent <= n, got '50 49 50 1000'"),
+        ("spent", "1001", "votes <= draws <= spent <= n, got '50 50 1001 1000'"),
+    ],
+)
+def test_an_early_row_that_claims_more_than_its_votes_give(
+    tmp_path: Path, column: str, value: str, problem: str
+) -> None:
+    path = tmp_path / "a.tsv"
+    tests = RadiusTests.of([0.1, 0.25], sigma=0.25, n=1000, alpha=0.001)
+    given = tests.certificate(1, tests.looks.tolist(), n0=9)  # all votes
+    assert (given.radius, given.votes, given.draws) == (0.25, 50, 50)
+    with CertificationLog.open(path, {"radii": [0.1, 0.25]}, resume=False) as log:
+        log.append(0, 0, given, 0.1)
+    assert read_log(path).certificate(0) == given
+    header, row = path.read_text().splitlines()
+    fields = row.split("\t")
+    fields[header.split("\t").index(column)] = value
+    path.write_text("\n".join([header, "\t".join(fields), ""]))
+    with pytest.raises(DataError) as error:
+        read_log(path)
+    expected = problem.format(p_lower=given.p_lower)
     assert str(error.value) == f"{path}, line 2: expected {expected}; {REMEDY}"
 
 

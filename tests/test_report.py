@@ -147,6 +147,8 @@ def test_json_is_all_that_is_printed() -> None:
         "acr_se": pytest.approx(0.11587, abs=1e-5),
         "clean": 0.8,
         "abstained": 0.2,
+        "draws": 1000.0,
+        "undecided": None,
         "radii": [0.0, 0.5],
         "certified_accuracy": [0.8, 0.2],
         "intervals": [

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from rszoo import networks
 from rszoo.errors import RszooError
 from rszoo.smoothing.noise import CHUNK, Stream, input_seed, standard_normal_chunk
-from rszoo.smoothing.votes import count_votes, default_batch_size
+from rszoo.smoothing.votes import count_votes, default_batch_size, running_votes
 
 SHAPE = (1, 3, 3)
 CLASSES = 4
@@ -230,5 +230,34 @@ def test_another_number_of_logits_is_an_error() -> None:
 
 
 def test_more_draws_than_a_stream_holds_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"^expected draws <= 1048576000, got draws=1048576001$"):
+    with pytest.raises(ValueError, match=r"^expected at most 1048576000 draws, got 1048576001$"):
         count(nn.Flatten(), torch.rand(SHAPE), 1048576001)
+
+
+def test_running_votes_are_the_votes_of_fewer_draws() -> None:
+    torch.manual_seed(0)
+    network, x = linear(), torch.rand(SHAPE)
+    looks = [1, 7, 999, 1000, 1001, 2500]
+    running = list(
+        running_votes(
+            network, x, sigma=SIGMA, looks=looks, stream=Stream.ESTIMATION, seed=0, num_classes=4
+        )
+    )
+    assert running == [count(network, x, look) for look in looks]
+
+
+def test_running_votes_draw_nothing_that_is_not_asked_for() -> None:
+    network = Recorder(linear()).train()
+    votes = running_votes(
+        network,
+        torch.rand(SHAPE),
+        sigma=SIGMA,
+        looks=[10, 30, 5000],
+        stream=Stream.ESTIMATION,
+        seed=0,
+        num_classes=CLASSES,
+    )
+    assert [sum(next(votes)), sum(next(votes))] == [10, 30]
+    assert sum(map(len, network.seen)) == 30
+    votes.close()
+    assert network.training

@@ -3,13 +3,13 @@
 import math
 from collections.abc import Sequence
 from contextlib import nullcontext
-from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rszoo_cli.console import err, out
+from rszoo_cli.answers import print_own, print_summary
+from rszoo_cli.console import err
 from rszoo_cli.inputs import own, test_images
 from rszoo_cli.options import (
     Alpha,
@@ -22,6 +22,7 @@ from rszoo_cli.options import (
     Resize,
     Seed,
 )
+from rszoo_cli.stopping import early_stopping
 
 if TYPE_CHECKING:
     from rszoo.evaluation.certify import Input
@@ -41,6 +42,23 @@ _Inputs = Annotated[
 ]
 _Estimation = Annotated[int, typer.Option("--n", min=1, help="Draws for the certificate.")]
 _Selection = Annotated[int, typer.Option("--n0", min=1, help="Draws for selecting the class.")]
+_Radii = Annotated[
+    str | None,
+    typer.Option(
+        metavar="R,R,...", help="Certify at these radii only, with as few draws as decide them."
+    ),
+]
+_Adaptive = Annotated[
+    bool, typer.Option("--adaptive", help="Stop drawing where more would change little.")
+]
+_Tolerance = Annotated[
+    float | None,
+    typer.Option(
+        "--radius-tol",
+        help="With --adaptive: how much radius may be given up.",
+        show_default="a tenth of sigma",
+    ),
+]
 _Skip = Annotated[
     int | None,
     typer.Option(
@@ -76,6 +94,9 @@ def certify(
     n: _Estimation = 100_000,
     n0: _Selection = 100,
     alpha: Alpha = 0.001,
+    radii: _Radii = None,
+    adaptive: _Adaptive = False,
+    radius_tol: _Tolerance = None,
     skip: _Skip = None,
     limit: _Limit = None,
     seed: Seed = 0,
@@ -100,6 +121,8 @@ def certify(
         rszoo certify --model runs/digits-cat_rs-0.50 --n 10000
 
         rszoo certify --model runs/cifar10-cat_rs-0.50 photo.png folder/ --resize
+
+        rszoo certify --model builtin/digits-cat_rs-0.50 --radii 0.25,0.5,0.75
     """
     if inputs and (attach or skip or dataset):
         raise typer.BadParameter("--attach, --skip and --dataset are not for inputs of your own")
@@ -120,6 +143,10 @@ def certify(
         )
         log_file = log_file or Path("certificates") / f"{bundle.config.name}.tsv"
     _warn_if_in_vain(n, alpha)
+    settings = {"n0": n0, "n": n, "alpha": alpha, "seed": seed}
+    if radii is not None or adaptive or radius_tol is not None:
+        sigma = bundle.config.sigma
+        settings |= early_stopping(radii, adaptive, radius_tol, sigma=sigma, n=n, alpha=alpha)
     certified = _run(
         bundle,
         bundle.classifier(device=device, precision=precision),
@@ -127,12 +154,12 @@ def certify(
         source=source,
         log_file=log_file,
         resume=resume,
-        settings={"n0": n0, "n": n, "alpha": alpha, "seed": seed},
+        settings=settings,
     )
     if inputs:
-        _print_own(certified, bundle.config.class_names, json=json)
+        print_own(certified, bundle.config.class_names, json=json)
     elif log_file is not None:
-        _print_summary(log_file, json=json)
+        print_summary(log_file, json=json)
     if log_file is not None:
         _finish_log(bundle, log_file, attach=attach, overwrite=overwrite)
 
@@ -174,14 +201,18 @@ def _run(
     log = CertificationLog.open(log_file, facts, resume=resume) if log_file else None
     with log or nullcontext():
         certified = _logged(log_file, todo) if log and log_file else []
-        draws = settings["n0"] + settings["n"]
-        total, done = len(todo) * draws, len(certified) * draws
+        early = "radii" in settings  # then nobody knows the number of draws beforehand
+        unit, weight = ("inputs", 1) if early else ("draws", settings["n0"] + settings["n"])
+        total, done = len(todo) * weight, len(certified) * weight
         title = f"certify {bundle.config.name}"
-        with Meter(err, title, total=total, done=done, unit="draws") as meter:
+        with Meter(err, title, total=total, done=done, unit=unit) as meter:
+            counted = None if early else meter.advance
             for one, certificate in certify_inputs(
-                classifier, todo, log=log, on_draws=meter.advance, **settings
+                classifier, todo, log=log, on_draws=counted, **settings
             ):
                 certified.append((one, certificate))
+                if early:
+                    meter.advance()
                 meter.status(f"{len(certified)} of {len(todo)} inputs")
     return certified
 
@@ -199,22 +230,12 @@ def _finish_log(bundle: "Bundle", log_file: Path, *, attach: bool, overwrite: bo
 
 def _logged(path: Path, inputs: Sequence["Input"]) -> list[tuple["Input", "Certificate"]]:
     """Return what the log holds already, so that a resumed run shows all of its inputs."""
-    from dataclasses import fields
-
     from rszoo.evaluation.log import read_log
-    from rszoo.smoothing.certificate import Certificate
 
     table = read_log(path)
     wanted = {one.idx: one for one in inputs}
-    names = [field.name for field in fields(Certificate) if field.name != "label"]
     return [
-        (
-            wanted[idx],
-            Certificate(
-                label=int(table.predict[row]),
-                **{name: getattr(table, name)[row].item() for name in names},
-            ),
-        )
+        (wanted[idx], table.certificate(row))
         for row, idx in enumerate(table.idx.tolist())
         if idx in wanted
     ]
@@ -226,56 +247,3 @@ def _versions() -> dict[str, str]:
     import rszoo
 
     return {"rszoo": rszoo.__version__, "torch": torch.__version__}
-
-
-def _print_own(
-    certified: Sequence[tuple["Input", "Certificate"]], classes: Sequence[str], *, json: bool
-) -> None:
-    from dataclasses import asdict
-
-    from rich.table import Table
-    from rich.text import Text
-
-    from rszoo.smoothing.certificate import ABSTAIN
-    from rszoo.theory.radii import floor_digits
-
-    def name(label: int) -> str | None:
-        return None if label == ABSTAIN else classes[label]
-
-    if json:
-        out.print_json(
-            data=[
-                {"input": one.name, "class": name(certificate.label), **asdict(certificate)}
-                for one, certificate in certified
-            ]
-        )
-        return
-    table = Table("input", "label", box=None)
-    table.add_column("radius", justify="right")
-    table.add_column("confidence", justify="right")
-    for one, certificate in certified:
-        table.add_row(
-            Text(str(one.name)),
-            Text(name(certificate.label) or "abstains"),
-            floor_digits(certificate.radius, 4),
-            "-" if certificate.label == ABSTAIN else _confidence(certificate.alpha),
-        )
-    out.print(table)
-
-
-def _confidence(alpha: float) -> str:
-    return str(1 - Decimal(repr(alpha)))  # never rounded up, to 1 least of all
-
-
-def _print_summary(log: Path, *, json: bool) -> None:
-    from dataclasses import asdict
-
-    from rszoo.evaluation.log import read_log
-    from rszoo.evaluation.metrics import summary
-    from rszoo_cli.report import print_summaries
-
-    entry = summary(read_log(log))
-    if json:
-        out.print_json(data=asdict(entry))
-    else:
-        print_summaries([entry])

@@ -88,6 +88,15 @@ def _read(log: str) -> "LogTable":
 def print_summaries(summaries: Sequence["Summary"]) -> None:
     """Print what logs say: one table of their totals, one of certified accuracy per radius."""
     out.print(_totals(summaries))
+    for entry in summaries:
+        if entry.undecided is not None:
+            out.print(
+                f"{entry.name}: {entry.draws:,.0f} of {entry.n:,} draws per image; "
+                f"{_percent(entry.undecided)} % undecided",
+                highlight=False,
+                markup=False,
+                soft_wrap=True,
+            )
     out.print()
     if len(summaries) == 1:
         out.print(_accuracies(summaries[0]))
@@ -134,7 +143,8 @@ def _totals(summaries: Sequence["Summary"]) -> Table:
 
     table = _table("log", "sigma", "n", "alpha", "images", "ACR", "abstain %")
     for entry in summaries:
-        acr = floor_digits(entry.acr, 3)
+        # Tested at some radii only, a larger one may hold as well.
+        acr = ("" if entry.undecided is None else ">= ") + floor_digits(entry.acr, 3)
         table.add_row(
             Text(entry.name),
             _UNKNOWN if entry.sigma is None else f"{entry.sigma:g}",

@@ -1,6 +1,6 @@
 """Reading a certification log as columns."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from rszoo.errors import DataError
 from rszoo.evaluation._protocol import protocol_path, read_protocol
 from rszoo.evaluation._rows import ORIGINAL_COLUMNS, Content, parse
+from rszoo.smoothing.certificate import Certificate
 
 __all__ = ["LogTable", "read_log"]
 
@@ -30,8 +31,8 @@ class LogTable:
         predict: certified class, or ABSTAIN.
         radius: certified L2 radius, pixel units; of a wrong prediction too.
         correct: predict is the true class, and not ABSTAIN.
-        candidate, votes, n0, n, alpha, sigma, p_lower: see `Certificate`; None for the logs of
-            the original research code, which do not hold them.
+        candidate, votes, n0, n, alpha, sigma, p_lower, draws, spent: see `Certificate`; None for
+            the logs of the original research code, which do not hold them.
         input: name of each input; None for data sets.
     """
 
@@ -51,10 +52,31 @@ class LogTable:
     alpha: NDArray[np.float64] | None = None
     sigma: NDArray[np.float64] | None = None
     p_lower: NDArray[np.float64] | None = None
+    draws: NDArray[np.int64] | None = None
+    spent: NDArray[np.int64] | None = None
     input: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.idx)
+
+    @property
+    def tested(self) -> tuple[float, ...] | None:
+        """The only radii that could be certified; None where every radius could."""
+        radii = (self.protocol or {}).get("radii")
+        return None if radii is None else tuple(map(float, radii))
+
+    @property
+    def tolerance(self) -> float:
+        """How much radius was given up to save draws."""
+        return float((self.protocol or {}).get("tolerance", 0.0))
+
+    def certificate(self, row: int) -> Certificate:
+        """Return the certificate of one row of a log that holds the counts."""
+        columns = {field.name: getattr(self, field.name, None) for field in fields(Certificate)}
+        columns["label"] = self.predict
+        return Certificate(
+            **{name: column[row].item() for name, column in columns.items() if column is not None}
+        )
 
 
 def read_log(path: str | Path) -> LogTable:
@@ -89,12 +111,14 @@ def _arrays(content: Content) -> dict[str, Any]:
     values = {name: [row[i] for row in content.rows] for i, name in enumerate(columns)}
     del values["time"]
     names = values.pop("input", None)
-    integers = {"idx", "label", "predict", "candidate", "votes", "n0", "n"}
+    reals = {"radius", "alpha", "sigma", "p_lower"}
     arrays: dict[str, Any] = {
-        name: np.array(column, dtype=np.int64 if name in integers else np.float64)
+        name: np.array(column, dtype=np.float64 if name in reals else np.int64)
         for name, column in values.items()
     }
     arrays["correct"] = arrays["correct"].astype(bool)
+    if "n" in arrays:
+        arrays = {"draws": arrays["n"], "spent": arrays["n"]} | arrays
     return {**arrays, "input": None if names is None else tuple(names)}
 
 

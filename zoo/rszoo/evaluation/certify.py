@@ -76,6 +76,8 @@ def protocol(
     alpha: float,
     seed: int,
     versions: dict[str, str],
+    radii: Sequence[float] | None = None,
+    tolerance: float = 0.0,
 ) -> dict[str, object]:
     """Return what a log must say so that anybody can repeat it.
 
@@ -83,9 +85,10 @@ def protocol(
         classifier: what is certified.
         model: id and sha256 of the weights.
         inputs: name, split and digest of the data set, or a digest of the user's own inputs.
-        n0, n, alpha, seed: as in `SmoothedClassifier.certify`.
+        n0, n, alpha, seed, radii, tolerance: as in `SmoothedClassifier.certify`.
         versions: of the software.
     """
+    early = {} if radii is None else {"radii": list(radii), "tolerance": tolerance}
     return {
         "model": model,
         "inputs": inputs,
@@ -94,6 +97,7 @@ def protocol(
         "n": n,
         "alpha": alpha,
         "seed": seed,
+        **early,
         "precision": classifier.precision,
         "device": classifier.device.type,
         "noise": SCHEME,
@@ -109,6 +113,8 @@ def certify_inputs(
     n: int,
     alpha: float,
     seed: int,
+    radii: Sequence[float] | None = None,
+    tolerance: float = 0.0,
     log: CertificationLog | None = None,
     on_draws: Callable[[int], None] | None = None,
 ) -> Iterator[tuple[Input, Certificate]]:
@@ -122,7 +128,7 @@ def certify_inputs(
     Args:
         classifier: the smoothed classifier.
         inputs: what to certify.
-        n0, n, alpha, seed: as in `SmoothedClassifier.certify`.
+        n0, n, alpha, seed, radii, tolerance: as in `SmoothedClassifier.certify`.
         log: where rows go, if anywhere.
         on_draws: called with the number of draws as they are done.
     """
@@ -131,7 +137,14 @@ def certify_inputs(
             continue
         started = time.perf_counter()
         certificate = classifier.certify(
-            one.image(), n0=n0, n=n, alpha=alpha, seed=seed, on_progress=on_draws
+            one.image(),
+            n0=n0,
+            n=n,
+            alpha=alpha,
+            seed=seed,
+            radii=radii,
+            tolerance=tolerance,
+            on_progress=on_draws,
         )
         assert isinstance(certificate, Certificate)  # one image gives one certificate
         if log is not None:

@@ -21,7 +21,15 @@ from typing import Any
 from rszoo._files import write_json_atomically
 from rszoo.errors import RszooError
 from rszoo.evaluation._protocol import check_replaceable, check_same, protocol_path
-from rszoo.evaluation._rows import COLUMNS, Content, is_correct, line, parse, printable
+from rszoo.evaluation._rows import (
+    COLUMNS,
+    EARLY_COLUMNS,
+    Content,
+    is_correct,
+    line,
+    parse,
+    printable,
+)
 from rszoo.evaluation._table import LogTable, read_log
 from rszoo.smoothing.certificate import Certificate
 
@@ -39,8 +47,9 @@ class CertificationLog:
         done: the indices of the inputs in it.
     """
 
-    def __init__(self, file: io.FileIO, path: Path, content: Content) -> None:
+    def __init__(self, file: io.FileIO, path: Path, content: Content, *, early: bool) -> None:
         """Use `CertificationLog.open`."""
+        self._usual = EARLY_COLUMNS if early else COLUMNS
         self.path = path
         self.done: set[int] = {row[0] for row in content.rows}
         self._file = file
@@ -54,7 +63,8 @@ class CertificationLog:
 
         Args:
             path: the file; its folder is made if need be.
-            protocol: what is certified and how, as JSON values; stored beside the log.
+            protocol: what is certified and how, as JSON values; stored beside the log. With
+                "radii" in it, rows say how many draws were needed.
             resume: continue the log that is there (and start one if there is none): complete
                 rows are kept, an unfinished last row is cut off.
 
@@ -84,7 +94,7 @@ class CertificationLog:
         except BaseException:
             file.close()
             raise
-        return cls(file, path, content)
+        return cls(file, path, content, early="radii" in protocol)
 
     def append(
         self,
@@ -108,12 +118,12 @@ class CertificationLog:
             ValueError: the index is in the log, or `input` is given for some rows only.
             RszooError: the row cannot be written.
         """
-        columns = COLUMNS if input is None else (*COLUMNS, "input")
+        columns = self._usual if input is None else (*self._usual, "input")
         if idx in self.done:
             raise ValueError(f"expected an index that is not in the log, got {idx=}")
         if self._columns not in ((), columns):
             raise ValueError(f"expected rows with the columns {self._columns}, got {input=}")
-        row = _row(idx, label, certificate, seconds)
+        row = _row(idx, label, certificate, seconds)[: len(self._usual)]
         if input is not None:
             row.append(printable(input))
         self._write(line(row) if self._columns else line(columns) + line(row))
@@ -149,7 +159,7 @@ class CertificationLog:
 
 
 def _row(idx: int, label: int, certificate: Certificate, seconds: float) -> list[object]:
-    """Return the values of `COLUMNS`, as plain Python numbers: their text is then their repr."""
+    """Return the values of `EARLY_COLUMNS`, as plain Python numbers, whose text is their repr."""
     return [
         int(idx),
         int(label),
@@ -164,6 +174,8 @@ def _row(idx: int, label: int, certificate: Certificate, seconds: float) -> list
         float(certificate.alpha),
         float(certificate.sigma),
         float(certificate.p_lower),
+        int(certificate.draws),
+        int(certificate.spent),
     ]
 
 

@@ -42,6 +42,9 @@ class Summary:
         acr_se: its standard error over the images; None for a single image.
         clean: certified accuracy at radius 0: right and not abstained.
         abstained: share of abstentions.
+        draws: estimation draws per image, on average; None where the log does not say.
+        undecided: share of images that took all n draws and left something undecided; None for
+            logs that were not to stop early.
         radii: where the certified accuracy is given.
         certified_accuracy: share at each radius, in [0, 1].
         intervals: exact binomial interval of each at 95 % confidence, for the images being a
@@ -57,6 +60,8 @@ class Summary:
     acr_se: float | None
     clean: float
     abstained: float
+    draws: float | None
+    undecided: float | None
     radii: tuple[float, ...]
     certified_accuracy: tuple[float, ...]
     intervals: tuple[tuple[float, float], ...]
@@ -90,6 +95,8 @@ def summary(log: LogTable, radii: Sequence[float] | None = None) -> Summary:
         acr_se=float(gained.std(ddof=1)) / math.sqrt(images) if images > 1 else None,
         clean=float(log.correct.mean()),
         abstained=float((log.predict == ABSTAIN).mean()),
+        draws=None if log.spent is None else float(log.spent.mean()),
+        undecided=None if log.tested is None else float((log.spent == log.n).mean()),
         radii=radii,
         certified_accuracy=tuple(count / images for count in counts),
         intervals=tuple(
@@ -99,13 +106,15 @@ def summary(log: LogTable, radii: Sequence[float] | None = None) -> Summary:
 
 
 def default_radii(log: LogTable) -> tuple[float, ...]:
-    """Return 0, 0.25, 0.5, ... up to the largest radius of a right answer in a log."""
+    """Return the radii that were tested, or 0, 0.25, 0.5, ... up to the largest right answer's."""
+    if log.tested is not None and not log.tolerance:
+        return log.tested
     largest = float((log.radius * log.correct).max(initial=0.0))
     return tuple(_STEP * i for i in range(math.floor(largest / _STEP) + 1))
 
 
 def differences(logs: Sequence[LogTable]) -> list[str]:
-    """Return in which of "inputs", "n" and "alpha" logs differ: such rows do not compare models.
+    """Return in which of inputs, n, alpha and radii logs differ: such rows do not compare models.
 
     A log that does not say its n or alpha differs from one that does.
     """
@@ -115,6 +124,7 @@ def differences(logs: Sequence[LogTable]) -> list[str]:
         "inputs": len(sources) > 1 or len(listed) > 1,
         "n": len({_common(log.n) for log in logs}) > 1,
         "alpha": len({_common(log.alpha) for log in logs}) > 1,
+        "radii": len({log.tested for log in logs}) > 1,
     }
     return [name for name, differ in found.items() if differ]
 

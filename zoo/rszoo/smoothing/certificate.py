@@ -20,10 +20,12 @@ class Certificate:
         radius: certified L2 radius, in pixel units with images in [0, 1]; 0 when abstaining.
         p_lower: lower confidence bound on the probability of `candidate` under noise.
         candidate: the class selected on the first `n0` draws.
-        votes: how many of the `n` estimation draws fell on `candidate`.
-        n0, n: draws for selection, draws for estimation.
+        votes: how many of the first `draws` estimation draws fell on `candidate`.
+        n0, n: draws for selection, and how many for estimation at most.
         alpha: probability that the statement is wrong.
         sigma: standard deviation of the noise.
+        draws: how many estimation draws the statement rests on; `n` unless it was decided early.
+        spent: how many estimation draws were made before nothing was left to decide.
     """
 
     label: int
@@ -35,6 +37,8 @@ class Certificate:
     n: int
     alpha: float
     sigma: float
+    draws: int
+    spent: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,4 +93,6 @@ def certificate_from_votes(
         n=n,
         alpha=alpha,
         sigma=sigma,
+        draws=n,
+        spent=n,
     )

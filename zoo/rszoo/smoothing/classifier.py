@@ -5,7 +5,8 @@ Randomized Smoothing, https://arxiv.org/abs/1902.02918, section 3.2.
 """
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from typing import TypeVar
 
 import torch
@@ -19,8 +20,9 @@ from rszoo.smoothing.certificate import (
     Prediction,
     certificate_from_votes,
 )
+from rszoo.smoothing.decisions import RadiusTests
 from rszoo.smoothing.noise import Stream
-from rszoo.smoothing.votes import count_votes
+from rszoo.smoothing.votes import running_votes
 from rszoo.theory.bounds import majority_p_value
 
 __all__ = ["SmoothedClassifier"]
@@ -88,6 +90,8 @@ class SmoothedClassifier:
         n: int = 100_000,
         alpha: float = 0.001,
         seed: int = 0,
+        radii: Sequence[float] | None = None,
+        tolerance: float = 0.0,
         on_progress: Callable[[int], None] | None = None,
     ) -> Certificate | list[Certificate]:
         """Certify one input `[C, H, W]`, or each input of a batch `[B, C, H, W]`.
@@ -105,6 +109,10 @@ class SmoothedClassifier:
             n: fresh draws for bounding its probability, at least 1.
             alpha: failure probability per input, in (0, 1).
             seed: the noise of an input depends on (seed, input) alone.
+            radii: certify at these radii only, pixel units, with as few draws as decide them; the
+                certificate is for the largest that is reached. None: one radius from all n draws.
+            tolerance: with `radii`, stop as soon as the certified radius is so close to the
+                smallest that is out of reach; see `rszoo.smoothing.decisions.radius_grid`.
             on_progress: called with the number of new draws as they are done.
 
         Returns:
@@ -112,20 +120,30 @@ class SmoothedClassifier:
 
         Raises:
             DataError: x has the wrong type or shape, or is not finite.
-            ValueError: n0, n or alpha out of range.
+            ValueError: n0, n, alpha, radii or tolerance out of range.
 
         Warns:
             UserWarning: with `input_shape`, for pixels outside [0, 1].
         """
         _check_draws(n0=n0, n=n, alpha=alpha)
+        sigma = self._applied_sigma
+        tests = (
+            RadiusTests.of(radii, sigma=sigma, n=n, alpha=alpha, tolerance=tolerance)
+            if radii is not None
+            else None
+        )
 
         def one(image: Tensor) -> Certificate:
-            selection = self._votes(image, n0, Stream.SELECTION, seed, on_progress)
+            (selection,) = self._votes(image, [n0], Stream.SELECTION, seed, on_progress)
             candidate = selection.index(max(selection))
-            votes = self._votes(image, n, Stream.ESTIMATION, seed, on_progress)
-            return certificate_from_votes(
-                candidate, votes[candidate], n0=n0, n=n, alpha=alpha, sigma=self._applied_sigma
-            )
+            looks = [n] if tests is None else tests.looks.tolist()
+            with closing(self._votes(image, looks, Stream.ESTIMATION, seed, on_progress)) as runs:
+                votes = (counts[candidate] for counts in runs)
+                if tests is not None:
+                    return tests.certificate(candidate, votes, n0=n0)
+                return certificate_from_votes(
+                    candidate, next(votes), n0=n0, n=n, alpha=alpha, sigma=sigma
+                )
 
         return self._map(one, x)
 
@@ -149,7 +167,7 @@ class SmoothedClassifier:
         _check_draws(n=n, alpha=alpha)
 
         def one(image: Tensor) -> Prediction:
-            votes = self._votes(image, n, Stream.PREDICTION, seed, on_progress)
+            (votes,) = self._votes(image, [n], Stream.PREDICTION, seed, on_progress)
             top, runner_up = sorted(votes, reverse=True)[:2]
             p_value = majority_p_value(top, runner_up)
             return Prediction(
@@ -172,16 +190,16 @@ class SmoothedClassifier:
     def _votes(
         self,
         image: Tensor,
-        draws: int,
+        looks: Sequence[int],
         stream: Stream,
         seed: int,
         on_progress: Callable[[int], None] | None,
-    ) -> list[int]:
-        return count_votes(
+    ) -> Generator[list[int]]:
+        return running_votes(
             self.network,
             image,
             sigma=self.sigma,
-            draws=draws,
+            looks=looks,
             stream=stream,
             seed=seed,
             num_classes=self.num_classes,

@@ -1,10 +1,10 @@
 """The hot loop: draw noise, run the network, count the classes.
 
-One pass over the chunks; counts stay on the device until the end, memory does not grow with the
-number of draws, and no draw costs a Python iteration.
+One pass over the chunks of noise; counts stay on the device until somebody looks at them, memory
+does not grow with the number of draws, and no draw costs a Python iteration.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +19,7 @@ from rszoo.smoothing.noise import (
     standard_normal_chunk,
 )
 
-__all__ = ["count_votes", "default_batch_size"]
+__all__ = ["count_votes", "default_batch_size", "running_votes"]
 
 # Floats of input per forward on a CPU: larger batches fall out of the caches (LeNet is a third
 # slower at 2,000 images than at 125).
@@ -33,7 +33,6 @@ def default_batch_size(shape: torch.Size, device: torch.device) -> int:
     return max(1, min(CHUNK, _CPU_BATCH_FLOATS // shape.numel()))
 
 
-@torch.inference_mode()
 def count_votes(
     network: nn.Module,
     x: Tensor,
@@ -53,51 +52,108 @@ def count_votes(
         The draws are independent N(x, sigma^2 I) as far as the generator's streams are; draws of
         different `stream`s are never shared. Fewer draws are a prefix of more draws.
 
+    Args and errors are those of `running_votes`.
+
+    Returns:
+        `num_classes` counts that add up to `draws`.
+    """
+    (counts,) = running_votes(
+        network,
+        x,
+        sigma=sigma,
+        looks=[draws],
+        stream=stream,
+        seed=seed,
+        num_classes=num_classes,
+        precision=precision,
+        batch_size=batch_size,
+        on_progress=on_progress,
+    )
+    return counts
+
+
+@torch.inference_mode()
+def running_votes(
+    network: nn.Module,
+    x: Tensor,
+    *,
+    sigma: float,
+    looks: Sequence[int],
+    stream: Stream,
+    seed: int,
+    num_classes: int,
+    precision: str = "float32",
+    batch_size: int | None = None,
+    on_progress: Callable[[int], None] | None = None,
+) -> Generator[list[int]]:
+    """Yield the counts of each class after so many draws, for every one of `looks`.
+
+    Nothing is drawn that is not asked for: whoever stops iterating stops the draws. Close the
+    generator then; it holds the network in eval mode.
+
+    Guarantee:
+        That of `count_votes`, for the counts at every look.
+
     Args:
         network: maps `[B, *shape]` to logits `[B, num_classes]`; run in eval mode.
         x: one input, float32, without a batch axis, on the network's device.
         sigma: standard deviation of the noise.
-        draws: how many noisy copies.
+        looks: numbers of draws, increasing.
         stream: which noise to use.
         seed: run seed.
+        num_classes: number of classes.
         precision: "float32" or "bfloat16"; noise and the sum x + noise are always float32.
         batch_size: noisy inputs per forward; None chooses by shape and device.
-        on_progress: called with the number of new draws after every chunk.
-
-    Returns:
-        `num_classes` counts that add up to `draws`.
+        on_progress: called with the number of new draws, once a chunk and at every look.
 
     Raises:
         RszooError: the network gives another number of logits, or gives NaN.
         ValueError: more draws than a stream holds.
     """
-    if draws > STREAM_CHUNKS * CHUNK:
-        raise ValueError(f"expected draws <= {STREAM_CHUNKS * CHUNK}, got {draws=}")
+    if looks[-1] > STREAM_CHUNKS * CHUNK:
+        raise ValueError(f"expected at most {STREAM_CHUNKS * CHUNK} draws, got {looks[-1]}")
     device = x.device
     batch_size = batch_size or default_batch_size(x.shape, device)
-    base = input_seed(x, seed)
     counts = torch.zeros(num_classes, dtype=torch.int64, device=device)
     undefined = torch.zeros((), dtype=torch.int64, device=device)
     with evaluation_mode(network), autocast(device, precision):
-        for index in range(-(-draws // CHUNK)):
-            noise = standard_normal_chunk(
-                x.shape, input_seed=base, chunk=stream + index, device=device
-            )
-            size = min(CHUNK, draws - index * CHUNK)
-            noisy = noise[:size].mul_(sigma).add_(x)
+        for noise, look in _noise_until(looks, x, stream=stream, seed=seed):
+            noisy = noise.mul_(sigma).add_(x)
             for batch in noisy.split(batch_size):
                 largest, answers = _logits(network, batch, num_classes).max(1)
                 undefined += largest.isnan().sum()
                 # Unlike bincount, this does not make a GPU wait for the host.
                 counts.scatter_add_(0, answers, torch.ones_like(answers))
             if on_progress is not None:
-                on_progress(size)
+                on_progress(len(noise))
+            if look is not None:
+                _check_defined(undefined, look)
+                yield counts.tolist()
+
+
+def _noise_until(
+    looks: Sequence[int], x: Tensor, *, stream: Stream, seed: int
+) -> Iterator[tuple[Tensor, int | None]]:
+    """Yield the noise in pieces that end at chunks and looks, each with the look it ends at."""
+    base = input_seed(x, seed)
+    done = 0
+    for index in range(-(-looks[-1] // CHUNK)):
+        chunk = standard_normal_chunk(
+            x.shape, input_seed=base, chunk=stream + index, device=x.device
+        )
+        start, end = index * CHUNK, min((index + 1) * CHUNK, looks[-1])
+        reached = [look for look in looks if done < look <= end]
+        for stop in sorted({*reached, end}):
+            yield chunk[done - start : stop - start], stop if stop in reached else None
+            done = stop
+
+
+def _check_defined(undefined: Tensor, draws: int) -> None:
     if undefined:
         raise RszooError(
             f"expected logits that are numbers, got NaN for {int(undefined)} of {draws} draws; "
             "the network's weights are broken"
         )
-    return counts.tolist()
 
 
 def _logits(network: nn.Module, batch: Tensor, num_classes: int) -> Tensor:

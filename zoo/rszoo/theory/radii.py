@@ -7,11 +7,11 @@ g(x') = c for every x' with ||x' - x||_2 < sigma * Phi^-1(p).
 import math
 from decimal import ROUND_FLOOR, Decimal
 
-from scipy.special import ndtri
+from scipy.special import ndtr, ndtri
 
 from rszoo.theory.bounds import clopper_pearson_lower
 
-__all__ = ["certified_radius", "floor_digits", "largest_radius"]
+__all__ = ["certified_radius", "floor_digits", "largest_radius", "needed_probability"]
 
 # ndtri is right to a few units in the last place; see bounds.py.
 _ROUNDING = 2.0**-40
@@ -48,6 +48,29 @@ def certified_radius(p_lower: float, sigma: float) -> float:
     if p_lower <= 0.5:
         return 0.0
     return sigma * float(ndtri(p_lower)) * (1.0 - _ROUNDING)
+
+
+def needed_probability(radius: float, sigma: float) -> float:
+    """Return Phi(radius / sigma), rounded up: what a class needs to be certified at a radius.
+
+    Guarantee:
+        If the class's probability under N(0, sigma^2 I) noise exceeds the returned value, no
+        perturbation of L2 norm up to `radius` changes the smoothed classifier's answer.
+
+    Args:
+        radius: pixel units, finite, at least 0.
+        sigma: standard deviation of the noise, in pixel units, positive and finite.
+
+    Raises:
+        ValueError: an argument is out of range.
+
+    >>> needed_probability(0.0, 0.5) > 0.5
+    True
+    """
+    if not (0.0 <= radius < math.inf and 0.0 < sigma < math.inf):
+        raise ValueError(f"expected finite radius >= 0 and sigma > 0, got {radius=}, {sigma=}")
+    # In terms of the tail, so that the rounding stays small where the probability is near 1.
+    return 1.0 - float(ndtr(-radius / sigma)) * (1.0 - _ROUNDING)
 
 
 def largest_radius(n: int, alpha: float, sigma: float) -> float:

@@ -1,0 +1,47 @@
+"""When `rszoo certify` may stop drawing: `--radii`, `--adaptive` and `--radius-tol`."""
+
+from typing import Any
+
+import typer
+
+__all__ = ["early_stopping"]
+
+_USUAL_TOLERANCE = 0.1  # of sigma
+
+
+def early_stopping(
+    radii: str | None,
+    adaptive: bool,
+    radius_tol: float | None,
+    *,
+    sigma: float,
+    n: int,
+    alpha: float,
+) -> dict[str, Any]:
+    """Return the radii to certify at, and the tolerance, from the options."""
+    from rszoo.smoothing.decisions import RadiusTests, radius_grid
+
+    if radii is not None and (adaptive or radius_tol is not None):
+        raise typer.BadParameter("expected --radii or --adaptive, got both")
+    if not adaptive and radius_tol is not None:
+        raise typer.BadParameter("expected --adaptive with --radius-tol, got none")
+    if radii is None:
+        tolerance = _USUAL_TOLERANCE * sigma if radius_tol is None else radius_tol
+        if not 0.01 * sigma <= tolerance <= 10 * sigma:
+            raise typer.BadParameter(
+                f"expected --radius-tol between {0.01 * sigma:g} and {10 * sigma:g} for sigma "
+                f"{sigma:g}, got {tolerance:g}"
+            )
+        grid = radius_grid(sigma=sigma, n=n, alpha=alpha, tolerance=tolerance)
+        return {"radii": grid, "tolerance": tolerance}
+    try:
+        given = tuple(sorted({float(radius) for radius in radii.split(",")}))
+    except ValueError:
+        raise typer.BadParameter(
+            f"expected --radii as numbers with commas between them, got {radii!r}"
+        ) from None
+    try:
+        RadiusTests.of(given, sigma=sigma, n=n, alpha=alpha)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    return {"radii": given}

@@ -1,0 +1,110 @@
+"""Sequential tests err as rarely as they say, whenever one stops looking."""
+
+from fractions import Fraction
+from math import comb
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from rszoo.theory.sequential import Boundary, boundary, looks
+
+PROPORTIONS = [0.3, 0.5, 0.6915, 0.84, 0.9, 0.977, 0.99, 0.9987]
+
+
+def crossing(test: Boundary, p: float, *, side: str) -> float:
+    """Return the probability of ever crossing one side, by exact rational arithmetic."""
+    share, alive, time, crossed = Fraction(p), {0: Fraction(1)}, 0, Fraction(0)
+    for look, above, below in zip(
+        test.looks.tolist(), test.above.tolist(), test.below.tolist(), strict=True
+    ):
+        draws = look - time
+        more = [comb(draws, k) * share**k * (1 - share) ** (draws - k) for k in range(draws + 1)]
+        later: dict[int, Fraction] = {}
+        for count, mass in alive.items():
+            for k, chance in enumerate(more):
+                later[count + k] = later.get(count + k, Fraction(0)) + mass * chance
+        out = {c for c in later if (c >= above if side == "above" else c <= below)}
+        crossed += sum(later[c] for c in out)
+        alive = {c: mass for c, mass in later.items() if c not in out}
+        time = look
+    return float(crossed)
+
+
+def simulated(test: Boundary, p: float, runs: int) -> tuple[float, float]:
+    """Return how often simulated draws ever cross above, and below."""
+    rng = np.random.default_rng(0)
+    steps = np.diff(test.looks, prepend=0)
+    counts = rng.binomial(steps, p, size=(runs, len(steps))).cumsum(1)
+    above, below = (counts >= test.above).any(1), (counts <= test.below).any(1)
+    return float(above.mean()), float(below.mean())
+
+
+@pytest.mark.parametrize("p", [0.5, 0.9])
+@pytest.mark.parametrize("side", ["above", "below"])
+def test_the_error_is_within_alpha_and_not_far_below_exactly(p: float, side: str) -> None:
+    test = boundary(p, 120, 0.05)
+    assert len(test.looks) > 5
+    assert 0.02 < crossing(test, p, side=side) <= 0.05
+
+
+@pytest.mark.parametrize("alpha", [0.01, 0.2])
+@pytest.mark.parametrize("p", PROPORTIONS)
+def test_the_error_rate_at_the_boundary_by_simulation(p: float, alpha: float) -> None:
+    runs = 40_000
+    errors = simulated(boundary(p, 20_000, alpha), p, runs)
+    # Three standard errors: a rate of exactly alpha fails once in a thousand.
+    assert max(errors) <= alpha + 3 * np.sqrt(alpha * (1 - alpha) / runs)
+    assert min(errors) > 0.4 * alpha  # nor is it idle
+
+
+@pytest.mark.parametrize("p", PROPORTIONS)
+def test_away_from_the_boundary_errors_are_rarer(p: float) -> None:
+    test = boundary(p, 20_000, 0.05)
+    assert simulated(test, p - 0.02 * (1 - p), 4000)[0] <= 0.05
+    assert simulated(test, p + 0.02 * (1 - p), 4000)[1] <= 0.05
+
+
+def test_a_threshold_one_too_low_is_noticed() -> None:
+    test = boundary(0.9, 120, 0.05)
+    assert crossing(lowered(test, 1), 0.9, side="above") > 0.05
+
+
+def test_ignoring_the_earlier_looks_is_noticed() -> None:
+    """A fixed-n threshold at every look: the mistake that sequential tests are there to avoid."""
+    from scipy.stats import binom
+
+    times = looks(20_000)
+    naive = Boundary(
+        looks=times,
+        above=binom.isf(0.01, times, 0.9).astype(np.int64) + 1,
+        below=np.full(len(times), -1),
+    )
+    assert simulated(naive, 0.9, 4000)[0] > 0.02
+
+
+def lowered(test: Boundary, by: int) -> Boundary:
+    above: NDArray[np.int64] = test.above - by
+    return Boundary(looks=test.looks, above=above, below=test.below)
+
+
+def test_unanimous_draws_decide_as_soon_as_a_fixed_test_could_at_the_end() -> None:
+    # 0.99993^100000 < 0.001: at the last look no error has been spent on unanimous draws.
+    assert boundary(0.99993, 100_000, 0.001).above[-1] <= 100_000
+    assert boundary(0.999932, 100_000, 0.001).above[-1] == 100_001
+
+
+def test_looks_increase_and_end_with_n() -> None:
+    for n in (1, 49, 50, 51, 1000, 100_000):
+        times = looks(n)
+        assert times[-1] == n
+        assert (np.diff(times) > 0).all()
+    assert len(looks(100_000)) == 80
+
+
+@pytest.mark.parametrize(
+    ("p", "n", "alpha"), [(0.0, 10, 0.1), (1.0, 10, 0.1), (0.5, 0, 0.1), (0.5, 10, 0.0)]
+)
+def test_arguments_out_of_range(p: float, n: int, alpha: float) -> None:
+    with pytest.raises(ValueError, match=r"^expected p and alpha in \(0, 1\) and n >= 1, got p="):
+        boundary(p, n, alpha)

@@ -1,0 +1,116 @@
+"""Exact sequential tests of a binomial proportion: stop as soon as the draws have decided.
+
+Draws are counted at fixed times, the looks. Whether p exceeds a given value is tested at each; the
+number of successes that decides is the smallest for which the probability of a wrong decision at
+this look or an earlier one stays within a budget that grows from look to look (error spending,
+Lan and DeMets, 1983, Biometrika 70). Those probabilities are computed, not bounded: the
+distribution of the count over the paths that are still undecided is carried from look to look
+(Armitage, McPherson and Rowe, 1969, J. R. Statist. Soc. A 132). On the time scale t = look / n
+the budget is alpha sqrt(t): early looks are cheap, and late ones keep the greater part of it.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.signal import fftconvolve
+from scipy.stats import binom
+
+__all__ = ["Boundary", "boundary", "looks"]
+
+_FIRST_LOOK = 50
+_GROWTH = 1.1
+
+# What is left out of the distributions, and what rounding adds, stays far below this share of
+# alpha: under 100 looks, each leaving out 2e-14.
+_MARGIN = 1e-6
+_TAIL = 1e-14
+
+Counts = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Boundary:
+    """When the draws have decided whether p exceeds a value.
+
+    Attributes:
+        looks: numbers of draws, increasing.
+        above: at each look, the successes from which p is larger; look + 1 where none suffices.
+        below: at each look, the successes up to which p is smaller; -1 where none suffices.
+    """
+
+    looks: Counts
+    above: Counts
+    below: Counts
+
+
+def looks(n: int) -> Counts:
+    """Return the looks at up to n draws: 50, then each a tenth later than the last, and n.
+
+    >>> looks(100).tolist()
+    [50, 55, 61, 68, 75, 83, 92, 100]
+    """
+    times = [min(_FIRST_LOOK, n)]
+    while times[-1] < n:
+        times.append(min(n, int(np.ceil(times[-1] * _GROWTH - 1e-9))))
+    return np.array(times, dtype=np.int64)
+
+
+@lru_cache(maxsize=1024)
+def boundary(p: float, n: int, alpha: float) -> Boundary:
+    """Return the sequential test of whether a proportion exceeds p.
+
+    Guarantee:
+        If the true proportion is at most p, the probability that the successes ever reach
+        `above` at any look is at most alpha; if it is at least p, the probability that they ever
+        fall to `below` is at most alpha. This holds for any rule by which one stops looking.
+        The trials must be independent, and the looks must not be chosen by their outcome.
+
+    Args:
+        p: in (0, 1).
+        n: the last look, at least 1.
+        alpha: failure probability of either decision, in (0, 1).
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+    if not (0.0 < p < 1.0 and n >= 1 and 0.0 < alpha < 1.0):
+        raise ValueError(f"expected p and alpha in (0, 1) and n >= 1, got {p=}, {n=}, {alpha=}")
+    times = looks(n)
+    budget = alpha * (1.0 - _MARGIN) * np.sqrt(times / n)
+    misses = _fewest(1.0 - p, times, budget)
+    above = np.where(misses < 0, times + 1, times - misses)
+    return Boundary(looks=times, above=above, below=_fewest(p, times, budget))
+
+
+def _fewest(p: float, times: Counts, budget: NDArray[np.float64]) -> Counts:
+    """Return the largest counts k_1, k_2, ... that a count of events reaches rarely.
+
+    At every look i, the probability that the count was at most k_j at some look j <= i is within
+    `budget[i]`, for events of probability p; k is -1 where no count is that rare.
+    """
+    undecided, offset, time, spent = np.ones(1), 0, 0, 0.0
+    largest = np.full(len(times), -1, dtype=np.int64)
+    for i, (now, allowed) in enumerate(zip(times, budget, strict=True)):
+        undecided, offset = _after(undecided, offset, int(now) - time, p)
+        time = int(now)
+        reached = spent + np.cumsum(undecided)
+        rare = int(np.searchsorted(reached, allowed, side="right"))
+        if rare:
+            spent = float(reached[rare - 1])
+            largest[i] = offset + rare - 1
+            undecided, offset = undecided[rare:], offset + rare
+    return largest
+
+
+def _after(
+    undecided: NDArray[np.float64], offset: int, draws: int, p: float
+) -> tuple[NDArray[np.float64], int]:
+    """Return the distribution of a count (from `offset` on) after more draws, tails cut."""
+    first = int(binom.ppf(_TAIL, draws, p))
+    last = int(binom.isf(_TAIL, draws, p))
+    more = binom.pmf(np.arange(first, last + 1), draws, p)
+    later = np.maximum(fftconvolve(undecided, more), 0.0)
+    kept = np.flatnonzero(later > _TAIL / len(later))
+    return later[kept[0] : kept[-1] + 1], offset + first + int(kept[0])
