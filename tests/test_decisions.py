@@ -10,6 +10,7 @@ import rszoo.smoothing.decisions as decisions_file
 from rszoo.smoothing.certificate import ABSTAIN, Certificate
 from rszoo.smoothing.classifier import SmoothedClassifier
 from rszoo.smoothing.decisions import RadiusTests, radius_grid
+from rszoo.theory.bounds import clopper_pearson_lower
 from rszoo.theory.radii import needed_probability
 from rszoo.theory.sequential import Boundary, boundary, looks
 
@@ -72,6 +73,16 @@ def test_clear_cases_take_few_draws() -> None:
     assert np.mean([c.spent for c in certificates(0.45, 200)]) < 2500
 
 
+def test_as_much_is_certified_as_by_all_draws_at_once() -> None:
+    n, alpha, runs = 5000, 0.01, 2000
+    rng = np.random.default_rng(1)
+    for p in np.linspace(0.84, 0.87, 7):  # around Phi(1), for r = sigma
+        votes = rng.binomial(n, p, runs)
+        fixed = np.mean([clopper_pearson_lower(int(k), n, alpha) > ndtr(1.0) for k in votes])
+        early = np.mean([c.radius >= SIGMA for c in certificates(p, runs, n=n, alpha=alpha)])
+        assert early > fixed - 0.2  # 0.12 is what the later looks' smaller budget costs at most
+
+
 def test_the_evidence_is_the_look_at_which_the_radius_was_certified() -> None:
     for given in certificates(0.9, 50):
         test = boundary(needed_probability(given.radius, SIGMA), 5000, 0.01)
@@ -85,7 +96,7 @@ def test_no_radius_counts_before_all_smaller_ones(monkeypatch: pytest.MonkeyPatc
     def inconsistent(p: float, n: int, alpha: float) -> Boundary:
         """The test of the smallest radius never succeeds, those of all others at once."""
         given = boundary(p, n, alpha)
-        above = given.looks + 1 if p < 0.51 else given.looks * 0
+        above = given.looks + 1 if p < 0.51 else given.looks // 2
         return Boundary(looks=given.looks, above=above, below=given.below)
 
     monkeypatch.setattr(decisions_file, "boundary", inconsistent)

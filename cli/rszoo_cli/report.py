@@ -90,8 +90,9 @@ def print_summaries(summaries: Sequence["Summary"]) -> None:
     out.print(_totals(summaries))
     for entry in summaries:
         if entry.undecided is not None:
+            most = "n" if entry.n is None else f"{entry.n:,}"
             out.print(
-                f"{entry.name}: {entry.draws:,.0f} of {entry.n:,} draws per image; "
+                f"{entry.name}: {entry.draws:,.0f} of {most} draws per image; "
                 f"{_percent(entry.undecided)} % undecided",
                 highlight=False,
                 markup=False,

@@ -27,6 +27,9 @@ def read_protocol(path: Path) -> dict[str, Any]:
         raise DataError(f"{expected}; {error}") from error
     if not isinstance(protocol, dict):
         raise DataError(f"{expected}, got {protocol!r}")
+    stopping = [protocol.get("tolerance", 0.0), *(protocol.get("radii") or ())]
+    if not all(isinstance(value, int | float) and value >= 0.0 for value in stopping):
+        raise DataError(f"{path}: expected radii and tolerance as numbers >= 0, got {stopping}")
     return protocol
 
 

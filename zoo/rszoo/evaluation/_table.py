@@ -63,12 +63,12 @@ class LogTable:
     def tested(self) -> tuple[float, ...] | None:
         """The only radii that could be certified; None where every radius could."""
         radii = (self.protocol or {}).get("radii")
-        return None if radii is None else tuple(map(float, radii))
+        return None if radii is None else tuple(radii)
 
     @property
     def tolerance(self) -> float:
         """How much radius was given up to save draws."""
-        return float((self.protocol or {}).get("tolerance", 0.0))
+        return (self.protocol or {}).get("tolerance", 0.0)
 
     def certificate(self, row: int) -> Certificate:
         """Return the certificate of one row of a log that holds the counts."""

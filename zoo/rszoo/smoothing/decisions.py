@@ -5,6 +5,11 @@ probability exceeds Phi(r / sigma). The questions are nested: whoever is certifi
 every smaller radius. A radius therefore counts only at a look at which all smaller ones count as
 well; then a wrong certificate needs a wrong answer to one single question, the smallest radius at
 which the class is not certifiable, and nothing has to be paid for asking many.
+
+What early answers cost is certified accuracy just beside a radius: n = 100,000 draws that are all
+looked at certify a proportion three standard errors above Phi(r / sigma) in 46 % of all cases,
+these tests in 29 %; four above, 82 and 68 %. At sigma = 0.5 and r = 0.5 such a standard error is
+0.0024 of radius.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,7 +20,7 @@ from numpy.typing import NDArray
 
 from rszoo.smoothing.certificate import ABSTAIN, Certificate
 from rszoo.theory.radii import floor_digits, largest_radius, needed_probability
-from rszoo.theory.sequential import boundary, looks
+from rszoo.theory.sequential import Boundary, boundary, looks
 
 __all__ = ["RadiusTests", "radius_grid"]
 
@@ -76,7 +81,7 @@ class RadiusTests:
             tolerance=tolerance,
             looks=looks(n),
             above=np.maximum.accumulate([test.above for test in tests]),
-            below=np.stack([test.below for test in tests]),
+            below=np.stack([_hopeless(test, n=n, alpha=alpha) for test in tests]),
         )
 
     def certificate(self, candidate: int, votes: Iterable[int], *, n0: int) -> Certificate:
@@ -124,6 +129,16 @@ class RadiusTests:
             return True
         beyond = self.radii[min(reachable, len(self.radii) - 1)]
         return bool(certified) and beyond - self.radii[certified - 1] <= self.tolerance
+
+
+def _hopeless(test: Boundary, *, n: int, alpha: float) -> NDArray[np.int64]:
+    """Return the votes, at each look, up to which n draws are not going to certify.
+
+    Tested is the proportion at which all n draws would certify every second time: it, and any
+    larger one, is given up with probability alpha at most. Giving up costs radius, never truth.
+    """
+    needed = min(int(test.above[-1]) / n, 1.0 - 0.5 / n)
+    return boundary(needed, n, alpha).below
 
 
 def radius_grid(*, sigma: float, n: int, alpha: float, tolerance: float) -> tuple[float, ...]:
