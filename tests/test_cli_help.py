@@ -37,6 +37,7 @@ def test_the_commands() -> None:
     assert [" ".join(path) for path in COMMANDS] == [
         "certify",
         "ls",
+        "merge",
         "predict",
         "recipe",
         "recipe cp",
@@ -46,6 +47,7 @@ def test_the_commands() -> None:
         "report",
         "show",
         "train",
+        "verify",
     ]
 
 

@@ -14,9 +14,11 @@ from rszoo_cli import recipe
 from rszoo_cli.bundles import ls, show
 from rszoo_cli.certify import certify
 from rszoo_cli.console import err
+from rszoo_cli.merge import merge
 from rszoo_cli.predict import predict
 from rszoo_cli.report import report
 from rszoo_cli.train import train
+from rszoo_cli.verify import verify
 
 __all__ = ["app", "main"]
 
@@ -48,6 +50,8 @@ app.command()(train)
 app.command()(certify)
 app.command()(predict)
 app.command()(report)
+app.command()(merge)
+app.command()(verify)
 app.command()(ls)
 app.command()(show)
 app.add_typer(recipe.app, name="recipe", epilog="Example: `rszoo recipe show cat_rs`.")

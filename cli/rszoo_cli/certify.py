@@ -10,7 +10,7 @@ import typer
 
 from rszoo_cli.answers import print_own, print_summary
 from rszoo_cli.console import err
-from rszoo_cli.inputs import own, test_images
+from rszoo_cli.inputs import own, shard_of, test_images
 from rszoo_cli.options import (
     Alpha,
     DataRoot,
@@ -66,6 +66,12 @@ _Skip = Annotated[
     ),
 ]
 _Limit = Annotated[int | None, typer.Option(min=1, help="Certify at most so many.")]
+_Shard = Annotated[
+    str | None,
+    typer.Option(
+        metavar="I/N", help="Certify every N-th input from the I-th on; see rszoo merge."
+    ),
+]
 _LogFile = Annotated[
     Path | None,
     typer.Option(
@@ -99,6 +105,7 @@ def certify(
     radius_tol: _Tolerance = None,
     skip: _Skip = None,
     limit: _Limit = None,
+    shard: _Shard = None,
     seed: Seed = 0,
     log_file: _LogFile = None,
     resume: _Resume = False,
@@ -126,12 +133,15 @@ def certify(
     """
     if inputs and (attach or skip or dataset):
         raise typer.BadParameter("--attach, --skip and --dataset are not for inputs of your own")
+    if shard and (inputs or attach):
+        raise typer.BadParameter("--shard is neither for inputs of your own nor for --attach")
     if overwrite and not attach:
         raise typer.BadParameter("expected --attach with --overwrite, got none")
     if inputs and resume and log_file is None:
         raise typer.BadParameter("expected --out with --resume, got none")
     from rszoo.hub.catalog import find, is_builtin
 
+    which, part = shard_of(shard)
     bundle = find(model)
     if attach and is_builtin(bundle):
         raise typer.BadParameter("--attach is not for bundles that come with rszoo")
@@ -141,7 +151,8 @@ def certify(
         todo, source = test_images(
             bundle, dataset, skip=skip, limit=limit, root=data_root, download=download
         )
-        log_file = log_file or Path("certificates") / f"{bundle.config.name}.tsv"
+        todo = todo[which]
+        log_file = log_file or Path("certificates") / f"{bundle.config.name}{part}.tsv"
     _warn_if_in_vain(n, alpha)
     settings = {"n0": n0, "n": n, "alpha": alpha, "seed": seed}
     if radii is not None or adaptive or radius_tol is not None:

@@ -1,15 +1,18 @@
 """What `rszoo certify` certifies: test images of a data set, or inputs of the user's own."""
 
 import hashlib
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import typer
 
 if TYPE_CHECKING:
     from rszoo.evaluation.certify import Input
     from rszoo.hub.bundle import Bundle
 
-__all__ = ["own", "test_images"]
+__all__ = ["own", "shard_of", "test_images"]
 
 
 def own(
@@ -60,6 +63,17 @@ def test_images(
         )
     todo = evaluation_inputs(images, skip=skip, limit=limit)
     return todo, {"name": images.name, "split": images.split, "digest": images.digest}
+
+
+def shard_of(shard: str | None) -> tuple[slice, str]:
+    """Return the inputs of a shard such as "2/8", and how its log's name ends."""
+    if shard is None:
+        return slice(None), ""
+    match = re.fullmatch(r"(\d{1,9})/(\d{1,9})", shard, flags=re.ASCII)
+    number, count = map(int, match.groups()) if match else (0, 0)
+    if not 1 <= number <= count:
+        raise typer.BadParameter(f"expected --shard I/N with 1 <= I <= N, got {shard!r}")
+    return slice(number - 1, None, count), f".{number}-of-{count}"
 
 
 def _shape(shape: tuple[int, int, int]) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from rszoo.errors import DataError, RszooError
 
-__all__ = ["check_replaceable", "check_same", "protocol_path", "read_protocol"]
+__all__ = ["check_replaceable", "check_same", "differing", "protocol_path", "read_protocol"]
 
 
 def protocol_path(path: str | Path) -> Path:
@@ -45,18 +45,20 @@ def check_replaceable(path: Path, protocol: Mapping[str, Any]) -> None:
 
 def check_same(path: Path, protocol: Mapping[str, Any]) -> None:
     """Refuse to continue the log at `path` under another protocol than its own."""
-    stored = _flat(read_protocol(protocol_path(path)))
-    wanted = _flat(protocol)
-    differing = [
-        f"  {key}: {stored.get(key, 'absent')} in the log, {wanted.get(key, 'absent')} now"
-        for key in sorted(stored.keys() | wanted.keys())
-        if stored.get(key, "absent") != wanted.get(key, "absent")
-    ]
-    if differing:
+    found = differing(read_protocol(protocol_path(path)), protocol)
+    if found:
+        lines = [f"  {key}: {stored} in the log, {wanted} now" for key, stored, wanted in found]
         raise RszooError(
-            f"{path} was made under another protocol:\n" + "\n".join(differing) + "\n"
+            f"{path} was made under another protocol:\n" + "\n".join(lines) + "\n"
             "continue it with the values of the log, or name another log with --out"
         )
+
+
+def differing(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Return where two protocols differ: key, and the value of each as JSON text."""
+    one, other = _flat(first), _flat(second)
+    values = [(k, one.get(k, "absent"), other.get(k, "absent")) for k in sorted({*one, *other})]
+    return [entry for entry in values if entry[1] != entry[2]]
 
 
 def _flat(protocol: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

@@ -4,9 +4,15 @@ X ~ Bin(n, p) is observed as k. The one-sided lower bound at level alpha is the 
 P(X >= k) = alpha, which is the alpha-quantile of Beta(k, n - k + 1).
 """
 
-from scipy.special import betainc, betaincinv
+from scipy.special import bdtr, betainc, betaincinv
 
-__all__ = ["clopper_pearson_interval", "clopper_pearson_lower", "majority_p_value"]
+__all__ = [
+    "binomial_lower_tail",
+    "clopper_pearson_interval",
+    "clopper_pearson_lower",
+    "majority_p_value",
+    "same_proportion_p_value",
+]
 
 # betaincinv is right to about 1e-14 relative; the bound is moved down by more than that, so that
 # the arithmetic can only cost radius, never add to it.
@@ -92,3 +98,41 @@ def majority_p_value(top: int, runner_up: int) -> float:
     if top == runner_up:
         return 1.0
     return min(1.0, 2.0 * float(betainc(top, runner_up + 1, 0.5)))
+
+
+def same_proportion_p_value(
+    successes: int, trials: int, other_successes: int, other_trials: int
+) -> float:
+    """Return the p-value of the test that two samples have the same proportion.
+
+    Fisher's exact test, two-sided by doubling: given all successes, those of the first sample are
+    hypergeometric if the proportions agree.
+
+    Guarantee:
+        If they agree, the p-value is at most a with probability at most a, for every a in (0, 1).
+
+    Raises:
+        ValueError: counts out of range.
+
+    >>> same_proportion_p_value(10, 10, 0, 10) < 1e-4
+    True
+    """
+    from scipy.stats import hypergeom  # slow to import, and rarely wanted
+
+    for count, number in ((successes, trials), (other_successes, other_trials)):
+        if not 0 <= count <= number:
+            raise ValueError(f"expected 0 <= successes <= trials, got {count} of {number}")
+    total, together = trials + other_trials, successes + other_successes
+    lower = hypergeom.cdf(successes, total, together, trials)
+    upper = hypergeom.sf(successes - 1, total, together, trials)
+    return min(1.0, 2.0 * float(min(lower, upper)))
+
+
+def binomial_lower_tail(successes: int, trials: int, p: float) -> float:
+    """Return P(X <= successes) for X ~ Bin(trials, p): small if the proportion is below p.
+
+    >>> binomial_lower_tail(0, 10, 0.5)
+    0.0009765625
+    """
+    _check(successes, trials, 0.5)
+    return float(bdtr(successes, trials, p))

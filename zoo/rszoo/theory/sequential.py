@@ -14,8 +14,6 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import fftconvolve
-from scipy.stats import binom
 
 __all__ = ["Boundary", "boundary", "looks"]
 
@@ -108,6 +106,9 @@ def _after(
     undecided: NDArray[np.float64], offset: int, draws: int, p: float
 ) -> tuple[NDArray[np.float64], int]:
     """Return the distribution of a count (from `offset` on) after more draws, tails cut."""
+    from scipy.signal import fftconvolve  # slow to import, as is scipy.stats, and rarely wanted
+    from scipy.stats import binom
+
     first = int(binom.ppf(_TAIL, draws, p))
     last = int(binom.isf(_TAIL, draws, p))
     more = binom.pmf(np.arange(first, last + 1), draws, p)

@@ -1,0 +1,177 @@
+"""`rszoo verify`: is what a certification log says true?"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rszoo.errors import DataError, RszooError
+from rszoo_cli.console import err, out
+from rszoo_cli.inputs import test_images
+from rszoo_cli.options import DataRoot, Device, Download, Json
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rszoo.evaluation.log import LogTable
+    from rszoo.evaluation.verify import Finding
+    from rszoo.hub.bundle import Bundle
+
+__all__ = ["verify"]
+
+
+def verify(
+    target: Annotated[str, typer.Argument(metavar="LOG|ID", help="A log, or a certified bundle.")],
+    model: Annotated[
+        str | None,
+        typer.Option("--model", "-m", metavar="ID", help="The bundle that a log is about."),
+    ] = None,
+    sample: Annotated[int, typer.Option(min=0, help="Certify so many inputs again.")] = 20,
+    n: Annotated[int, typer.Option("--n", min=1, help="Fresh draws for each of them.")] = 10_000,
+    level: Annotated[
+        float,
+        typer.Option(min=1e-9, max=0.5, help="Probability of finding fault with a true log."),
+    ] = 0.001,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Of sample and noise.", show_default="random")
+    ] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(help="Where the inputs are.", show_default="the data set of the log"),
+    ] = None,
+    data_root: DataRoot = None,
+    download: Download = False,
+    device: Device = None,
+    json: Json = False,
+) -> None:
+    """Check a log: files, radii from counts, and a random sample certified again.
+
+    Ends with exit code 1, and names the inputs, when the sample disagrees with the log.
+
+    Example:
+
+        rszoo verify builtin/digits-cat_rs-0.50
+
+        rszoo verify certificates/a.tsv --model runs/a --sample 50
+    """
+    from rszoo.evaluation.verify import fresh_seed
+
+    log, bundle = _opened(target, model)
+    _check_origin(log, bundle)
+    seed = fresh_seed(log) if seed is None else seed
+    if seed == (log.protocol or {}).get("seed"):
+        raise typer.BadParameter(f"expected another --seed than the log's, got {seed}")
+    findings = []
+    if sample:
+        source = {"root": data_root, "download": download}
+        findings = _recertified(
+            log, bundle, sample, n, level, seed, dataset=dataset, device=device, **source
+        )
+    _print(log, findings, level=level, seed=seed, json=json)
+    if not all(finding.agrees for finding in findings):
+        raise typer.Exit(1)
+
+
+def _opened(target: str, model: str | None) -> "tuple[LogTable, Bundle]":
+    """Return the log, its rows checked, and the bundle, its files checked."""
+    from rszoo.evaluation.log import read_log
+    from rszoo.hub.catalog import find, is_id
+
+    if not is_id(target):
+        if model is None:
+            raise typer.BadParameter("expected --model with a log, got none")
+        return read_log(target), find(model)
+    if model is not None:
+        raise typer.BadParameter(f"--model is for logs, and {target} is a bundle")
+    bundle = find(target)
+    if bundle.evidence is None:
+        raise RszooError(f"{target} is not certified; rszoo certify --model {target} --attach")
+    return read_log(bundle.evidence), bundle
+
+
+def _check_origin(log: "LogTable", bundle: "Bundle") -> None:
+    """Refuse a log that is not about the bundle."""
+    if log.protocol is None:
+        raise DataError(f"{log.path}: expected its protocol beside it, got none")
+    stated = {
+        "weights": (log.protocol.get("model") or {}).get("weights_sha256"),
+        "sigma": log.protocol.get("sigma"),
+    }
+    actual = {"weights": bundle.weights_digest, "sigma": bundle.config.sigma}
+    for name, value in actual.items():
+        if stated[name] != value:
+            raise DataError(
+                f"{log.path} is not about {bundle.path}: expected {name} {value}, got "
+                f"{stated[name]}"
+            )
+
+
+def _recertified(
+    log: "LogTable",
+    bundle: "Bundle",
+    count: int,
+    n: int,
+    level: float,
+    seed: int,
+    *,
+    dataset: str | None,
+    device: str | None,
+    root: Path | None,
+    download: bool,
+) -> "list[Finding]":
+    from rszoo.evaluation.verify import recertify, sample
+    from rszoo_cli.progress import Meter
+
+    protocol = log.protocol or {}
+    stated: dict[str, Any] = protocol.get("inputs") or {}
+    if "name" not in stated:
+        raise DataError(
+            f"{log.path} is about inputs of somebody's own, which cannot be certified again "
+            "without them; --sample 0 checks the rest"
+        )
+    images, source = test_images(
+        bundle, dataset or stated["name"], skip=1, limit=None, root=root, download=download
+    )
+    if source["digest"] != stated.get("digest"):
+        raise DataError(f"{source['name']}: the images are not those of {log.path}")
+    classifier = bundle.classifier(device=device, precision=protocol.get("precision", "auto"))
+    chosen = sample(log, images, count=count, seed=seed)
+    with Meter(err, "verify", total=len(chosen) * n, unit="draws") as meter:
+        return list(
+            recertify(
+                classifier, log, chosen, draws=n, level=level, seed=seed, on_draws=meter.advance
+            )
+        )
+
+
+def _print(
+    log: "LogTable", findings: "Sequence[Finding]", *, level: float, seed: int, json: bool
+) -> None:
+    from dataclasses import asdict
+
+    wrong = [finding for finding in findings if not finding.agrees]
+    if json:
+        out.print_json(
+            data={
+                "log": str(log.path),
+                "rows": len(log),
+                "level": level,
+                "seed": seed,
+                "agrees": not wrong,
+                "findings": [asdict(finding) for finding in findings],
+            }
+        )
+        return
+    lines = [f"{log.path}: {len(log)} rows, every radius follows from its counts"]
+    lines += [
+        f"input {one.idx} disagrees: {one.votes:,} of {one.draws:,} draws in the log, "
+        f"{one.new_votes:,} of {one.new_draws:,} now (p = {one.p_value:.1g})"
+        for one in wrong
+    ]
+    if findings and not wrong:
+        lines.append(
+            f"{len(findings)} inputs certified again, with seed {seed}: all agree "
+            f"(a true log fails with probability {level:g})"
+        )
+    for text in lines:
+        out.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,98 @@
+"""Logs of shards become the log of the whole, and nothing is chosen among answers."""
+
+from pathlib import Path
+
+import pytest
+
+from rszoo.errors import DataError, RszooError
+from rszoo.evaluation.log import CertificationLog, read_log
+from rszoo.evaluation.merge import merge_logs
+from rszoo.smoothing.certificate import certificate_from_votes
+from rszoo_cli import main
+
+
+def write(path: Path, indices: list[int], *, seed: int = 0) -> Path:
+    protocol = {"seed": seed, "n": 1000, "inputs": {"name": "digits"}}
+    with CertificationLog.open(path, protocol, resume=False) as log:
+        for idx in indices:
+            given = certificate_from_votes(3, 900 + idx, n0=100, n=1000, alpha=0.001, sigma=0.5)
+            log.append(idx, 3, given, 0.1)
+    return path
+
+
+def test_the_rows_of_shards_are_the_rows_of_the_whole(tmp_path: Path) -> None:
+    whole = write(tmp_path / "whole.tsv", list(range(7)))
+    shards = [write(tmp_path / f"{i}.tsv", list(range(i, 7, 3))) for i in (2, 0, 1)]
+    merged = tmp_path / "folder" / "merged.tsv"
+    assert merge_logs(shards, merged) == 7
+    assert merged.read_bytes() == whole.read_bytes()
+    assert merged.with_suffix(".json").read_bytes() == whole.with_suffix(".json").read_bytes()
+
+
+def test_an_input_in_two_logs(tmp_path: Path) -> None:
+    shards = [write(tmp_path / "a.tsv", [0, 2]), write(tmp_path / "b.tsv", [1, 2])]
+    with pytest.raises(DataError, match=r"^expected each input in one log, got 2 in .*a\.tsv"):
+        merge_logs(shards, tmp_path / "merged.tsv")
+    assert not (tmp_path / "merged.tsv").exists()
+
+
+def test_shards_of_different_protocols(tmp_path: Path) -> None:
+    shards = [write(tmp_path / "a.tsv", [0]), write(tmp_path / "b.tsv", [1], seed=7)]
+    with pytest.raises(RszooError, match=r"b\.tsv and .* were made differently:\n  seed: 7, 0$"):
+        merge_logs(shards, tmp_path / "merged.tsv")
+
+
+def test_an_unfinished_shard(tmp_path: Path) -> None:
+    shard = write(tmp_path / "a.tsv", [0, 1])
+    shard.write_bytes(shard.read_bytes()[:-5])
+    with pytest.raises(DataError, match=r"a\.tsv ends in an unfinished row; finish it"):
+        merge_logs([shard], tmp_path / "merged.tsv")
+
+
+def test_a_broken_row_of_a_shard(tmp_path: Path) -> None:
+    shard = write(tmp_path / "a.tsv", [0, 1])
+    shard.write_text(shard.read_text().replace("\t900\t", "\t990\t"))
+    with pytest.raises(DataError, match=r"a\.tsv, line 2: expected p_lower=.* for votes=990"):
+        merge_logs([shard], tmp_path / "merged.tsv")
+
+
+def test_what_is_there_is_not_overwritten(tmp_path: Path) -> None:
+    shard = write(tmp_path / "a.tsv", [0])
+    with pytest.raises(RszooError, match=r"^expected a new file, got .*a\.tsv, which exists"):
+        merge_logs([shard], shard)
+    (tmp_path / "merged.json").write_text('{"mine": 1}')
+    with pytest.raises(RszooError, match=r"merged\.json exists and would be overwritten"):
+        merge_logs([shard], tmp_path / "merged.tsv")
+
+
+def test_a_log_of_the_original_code_has_no_protocol(tmp_path: Path) -> None:
+    log = tmp_path / "a.tsv"
+    log.write_text("idx\tlabel\tpredict\tradius\tcorrect\ttime\n0\t1\t1\t0.5\t1\t0:00:01\n")
+    with pytest.raises(DataError, match=r"a\.tsv: expected a log of rszoo with at least"):
+        merge_logs([log], tmp_path / "merged.tsv")
+
+
+def test_shards_by_the_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, constant_bundle: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def rszoo(*arguments: str) -> None:
+        with pytest.raises(SystemExit) as caught:
+            main(arguments)
+        assert not caught.value.code
+
+    certify = ("certify", "--model", str(constant_bundle), "--n", "500", "--limit", "5")
+    for shard in ("1/2", "2/2"):
+        rszoo(*certify, "--shard", shard)
+    name = f"certificates/{constant_bundle.name}"
+    rszoo("merge", f"{name}.1-of-2.tsv", f"{name}.2-of-2.tsv", "--out", f"{name}.tsv")
+    rszoo(*certify, "--out", "whole.tsv")
+    merged, whole = read_log(f"{name}.tsv"), read_log("whole.tsv")
+    assert merged.protocol == whole.protocol
+    assert [merged.certificate(row) for row in range(5)] == [
+        whole.certificate(row) for row in range(5)
+    ]
+    # The merged log is the log of the whole, which is finished: it can go into the bundle.
+    rszoo(*certify, "--resume", "--attach")
+    assert (constant_bundle / "certificates.tsv").read_bytes() == Path(f"{name}.tsv").read_bytes()

@@ -1,0 +1,163 @@
+"""A true log is confirmed; a false one is found out, and its inputs are named."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rszoo.evaluation.log import CertificationLog, read_log
+from rszoo.smoothing.certificate import certificate_from_votes
+from rszoo.theory.bounds import binomial_lower_tail, same_proportion_p_value
+from rszoo.theory.radii import needed_probability
+from rszoo_cli import main
+
+Verify = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def verify(capsys: pytest.CaptureFixture[str]) -> Verify:
+    def run(*arguments: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as caught:
+            main(["verify", *arguments])
+        captured = capsys.readouterr()
+        return int(caught.value.code or 0), captured.out, captured.err
+
+    return run
+
+
+def certify(model: Path, out: Path, *arguments: str) -> Path:
+    with pytest.raises(SystemExit) as caught:
+        main(["certify", "--model", str(model), "--limit", "8", "--out", str(out), *arguments])
+    assert not caught.value.code
+    return out
+
+
+def rewritten(log: Path, votes: Callable[[int], int]) -> Path:
+    """Write a log whose rows claim other votes, and the radii that follow from them."""
+    table = read_log(log)
+    out = log.with_name("rewritten.tsv")
+    assert table.protocol is not None
+    with CertificationLog.open(out, table.protocol, resume=False) as new:
+        for row, (idx, label) in enumerate(zip(table.idx, table.label, strict=True)):
+            old = table.certificate(row)
+            given = certificate_from_votes(
+                old.candidate,
+                min(old.n, votes(old.votes)),
+                n0=old.n0,
+                n=old.n,
+                alpha=old.alpha,
+                sigma=old.sigma,
+            )
+            new.append(idx, label, given, 0.1)
+    return out
+
+
+def test_a_true_log(verify: Verify, bundle_folder: Path, tmp_path: Path) -> None:
+    log = certify(bundle_folder, tmp_path / "a.tsv", "--n", "2000")
+    code, out, _ = verify(str(log), "--model", str(bundle_folder), "--seed", "5")
+    assert code == 0
+    assert out == (
+        f"{log}: 8 rows, every radius follows from its counts\n"
+        "8 inputs certified again, with seed 5: all agree "
+        "(a true log fails with probability 0.001)\n"
+    )
+
+
+def test_votes_that_were_never_cast(verify: Verify, bundle_folder: Path, tmp_path: Path) -> None:
+    log = certify(bundle_folder, tmp_path / "a.tsv", "--n", "2000")
+    false = rewritten(log, lambda votes: votes + 200)
+    code, out, _ = verify(str(false), "--model", str(bundle_folder), "--seed", "5")
+    assert code == 1
+    assert "disagrees: 2,000 of 2,000 draws in the log, " in out
+    assert "all agree" not in out
+    code, out, _ = verify(
+        str(false), "--model", str(bundle_folder), "--sample", "3", "--seed", "5", "--json"
+    )
+    found = json.loads(out)
+    assert (code, found["agrees"], len(found["findings"])) == (1, False, 3)
+
+
+def test_a_log_that_was_decided_early(verify: Verify, bundle_folder: Path, tmp_path: Path) -> None:
+    log = certify(bundle_folder, tmp_path / "a.tsv", "--radii", "0.1,0.25", "--n", "5000")
+    assert verify(str(log), "--model", str(bundle_folder), "--n", "3000")[0] == 0
+    text = log.read_text().splitlines()
+    columns = text[0].split("\t")
+    row = text[1].split("\t")
+    for name, value in {
+        "predict": row[columns.index("candidate")],
+        "radius": "0.5",
+        "votes": "5000",
+        "draws": "5000",
+        "spent": "5000",
+        "correct": str(int(row[columns.index("candidate")] == row[1])),
+        "p_lower": repr(needed_probability(0.5, 0.25)),
+    }.items():
+        row[columns.index(name)] = value
+    log.write_text("\n".join([text[0], "\t".join(row), ""]))
+    code, out, _ = verify(str(log), "--model", str(bundle_folder), "--n", "3000")
+    assert code == 1
+    assert "input 0 disagrees: 5,000 of 5,000 draws in the log" in out
+
+
+def test_a_bundle_and_its_own_log(verify: Verify) -> None:
+    code, out, _ = verify("builtin/digits-gaussian-0.25", "--sample", "2", "--n", "500")
+    assert code == 0
+    assert "360 rows" in out
+    assert "2 inputs certified again" in out
+
+
+def test_a_log_of_other_weights(verify: Verify, bundle_folder: Path, tmp_path: Path) -> None:
+    log = certify(bundle_folder, tmp_path / "a.tsv", "--n", "100")
+    code, _, err = verify(str(log), "--model", "builtin/digits-gaussian-0.25")
+    assert code == 1
+    assert f"{log} is not about " in err
+    assert "expected weights " in err
+
+
+def test_inputs_of_somebodys_own(verify: Verify, bundle_folder: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "two.npy", np.zeros((2, 1, 8, 8), np.float32))
+    log = tmp_path / "a.tsv"
+    own = str(tmp_path / "two.npy")
+    with pytest.raises(SystemExit):
+        main(["certify", "--model", str(bundle_folder), own, "--out", str(log), "--n", "100"])
+    code, _, err = verify(str(log), "--model", str(bundle_folder))
+    assert code == 1
+    assert "--sample 0 checks the rest" in err
+    assert verify(str(log), "--model", str(bundle_folder), "--sample", "0")[0] == 0
+
+
+def test_the_logs_own_noise_proves_nothing(
+    verify: Verify, bundle_folder: Path, tmp_path: Path
+) -> None:
+    log = certify(bundle_folder, tmp_path / "a.tsv", "--n", "100")
+    code, _, err = verify(str(log), "--model", str(bundle_folder), "--seed", "0")
+    assert code == 2
+    assert "expected another --seed than the log's, got 0" in err
+
+
+def test_wrong_usage(verify: Verify, bundle_folder: Path) -> None:
+    assert "is not certified" in verify(str(bundle_folder))[2]
+    assert "expected --model with a log" in verify("a.tsv")[2]
+    assert "--model is for logs" in verify(str(bundle_folder), "--model", "b")[2]
+
+
+def test_the_test_of_two_samples_by_hand() -> None:
+    # 3 of 3 against 0 of 3: one of the 20 ways to choose three successes, doubled.
+    assert same_proportion_p_value(3, 3, 0, 3) == pytest.approx(0.1)
+    assert same_proportion_p_value(5, 10, 50, 100) == 1.0
+    with pytest.raises(ValueError, match="got 4 of 3"):
+        same_proportion_p_value(4, 3, 0, 3)
+
+
+@pytest.mark.parametrize("p", [0.5, 0.9, 0.999])
+def test_true_samples_are_suspected_as_rarely_as_the_level_says(p: float) -> None:
+    rng = np.random.default_rng(0)
+    runs, level = 4000, 0.05
+    pairs = zip(rng.binomial(2000, p, runs), rng.binomial(500, p, runs), strict=True)
+    suspected = np.mean([same_proportion_p_value(a, 2000, b, 500) < level for a, b in pairs])
+    assert suspected <= level + 3 * np.sqrt(level / runs)
+    tails = [binomial_lower_tail(k, 500, p) < level for k in rng.binomial(500, p, runs)]
+    assert np.mean(tails) <= level + 3 * np.sqrt(level / runs)

@@ -1,0 +1,79 @@
+"""One log out of the logs of several shards."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+from rszoo._files import write_bytes_atomically, write_json_atomically
+from rszoo.errors import DataError, RszooError
+from rszoo.evaluation._protocol import check_replaceable, differing, protocol_path, read_protocol
+from rszoo.evaluation._rows import ORIGINAL_COLUMNS, Content, line, parse
+
+__all__ = ["merge_logs"]
+
+
+def merge_logs(paths: Sequence[str | Path], out: str | Path) -> int:
+    """Write the rows of several logs, in the order of their inputs, as one log.
+
+    Guarantee:
+        The rows are those of the logs, each checked against its votes. No input is in two of
+        them: of two answers for one input, none may be chosen.
+
+    Args:
+        paths: logs made under one protocol.
+        out: the log to write; its protocol goes beside it.
+
+    Returns:
+        How many rows were written.
+
+    Raises:
+        DataError: a log or a protocol is broken or unfinished, or an input is in two logs.
+        RszooError: the protocols differ, `out` exists, or it cannot be written.
+    """
+    paths, out = [Path(path) for path in paths], Path(out)
+    if out.exists():
+        raise RszooError(f"expected a new file, got {out}, which exists; name another one")
+    contents = {path: _complete(path) for path in paths}
+    if len({content.columns for content in contents.values()}) != 1:
+        raise DataError(f"expected logs with the same columns, got {_listed(paths)}")
+    protocol = _common_protocol(paths)
+    check_replaceable(out, protocol)
+    rows = [(row[0], path, row) for path, content in contents.items() for row in content.rows]
+    rows.sort(key=lambda entry: entry[0])
+    for (idx, path, _), (other, second, _) in pairwise(rows):
+        if idx == other:
+            raise DataError(f"expected each input in one log, got {idx} in {path} and in {second}")
+    columns = contents[paths[0]].columns
+    text = b"".join([line(columns), *(line(row) for _, _, row in rows)])
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_json_atomically(protocol_path(out), protocol)
+    write_bytes_atomically(out, text)
+    return len(rows)
+
+
+def _complete(path: Path) -> Content:
+    """Return the rows of a log that is finished and has a protocol's columns."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"cannot read the log {str(path)!r}: {error.strerror}") from error
+    content = parse(path, data)
+    if content.columns in ((), ORIGINAL_COLUMNS):
+        raise DataError(f"{path}: expected a log of rszoo with at least its header")
+    if content.end < len(data):
+        raise DataError(f"{path} ends in an unfinished row; finish it with --resume")
+    return content
+
+
+def _common_protocol(paths: Sequence[Path]) -> dict[str, object]:
+    first = read_protocol(protocol_path(paths[0]))
+    for path in paths[1:]:
+        found = differing(read_protocol(protocol_path(path)), first)
+        if found:
+            listed = "\n".join(f"  {key}: {here}, {there}" for key, here, there in found)
+            raise RszooError(f"{path} and {paths[0]} were made differently:\n{listed}")
+    return first
+
+
+def _listed(paths: Sequence[Path]) -> str:
+    return ", ".join(map(str, paths))

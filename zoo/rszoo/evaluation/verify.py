@@ -1,0 +1,120 @@
+"""Is a certification log true? Certify a sample of its inputs again, with other noise.
+
+That every radius follows from its row's counts is checked whenever a log is read; the counts
+themselves are what is put to the test here.
+"""
+
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from rszoo.errors import DataError
+from rszoo.evaluation.certify import Input
+from rszoo.evaluation.log import LogTable
+from rszoo.smoothing.certificate import Certificate
+from rszoo.smoothing.classifier import SmoothedClassifier
+from rszoo.theory.bounds import binomial_lower_tail, same_proportion_p_value
+
+__all__ = ["Finding", "fresh_seed", "recertify", "sample"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What certifying one input again says of its row.
+
+    Attributes:
+        idx: the input.
+        votes, draws: of the log's row, on its candidate.
+        new_votes, new_draws: of the repetition, on the same class.
+        p_value: small if the row is false, see `recertify`.
+        agrees: whether the p-value is no smaller than this input's share of the level.
+    """
+
+    idx: int
+    votes: int
+    draws: int
+    new_votes: int
+    new_draws: int
+    p_value: float
+    agrees: bool
+
+
+def fresh_seed(log: LogTable) -> int:
+    """Return a random seed, other than the one the log was made with."""
+    used = (log.protocol or {}).get("seed")
+    while (seed := secrets.randbelow(2**31)) == used:
+        pass
+    return seed
+
+
+def sample(log: LogTable, inputs: Sequence[Input], *, count: int, seed: int) -> list[Input]:
+    """Return at most `count` of the inputs that a log lists, drawn at random.
+
+    Raises:
+        DataError: the log holds no counts, or lists an input that is not given.
+    """
+    if log.votes is None:
+        raise DataError(f"{log.path}: expected a log with counts, got one without")
+    given = {one.idx: one for one in inputs}
+    missing = [idx for idx in log.idx.tolist() if idx not in given]
+    if missing:
+        raise DataError(f"{log.path}: expected inputs of the data set, got idx {missing[0]}")
+    rng = np.random.default_rng(seed)
+    chosen = rng.permutation(log.idx)[:count]
+    return [given[idx] for idx in sorted(chosen.tolist())]
+
+
+def recertify(
+    classifier: SmoothedClassifier,
+    log: LogTable,
+    inputs: Sequence[Input],
+    *,
+    draws: int,
+    level: float,
+    seed: int,
+    on_draws: Callable[[int], None] | None = None,
+) -> Iterator[Finding]:
+    """Draw anew for inputs of a log; yield what that says of each.
+
+    A row that rests on all of its n draws is compared by Fisher's exact test: were its votes and
+    the new ones of the same proportion? Of a row that was decided early, whose votes depend on
+    when it was stopped, the claim is tested: is the proportion above its bound?
+
+    Guarantee:
+        If all rows are true, the probability that any of them is found to disagree is at most
+        `level` (Bonferroni's inequality over the inputs), plus, for rows decided early, the
+        probability alpha of each certificate to be wrong by chance.
+
+    Args:
+        classifier: the one that the log is about.
+        log: with counts.
+        inputs: those to certify again, from `sample`.
+        draws: fresh draws per input.
+        level: of the whole family of tests, in (0, 1).
+        seed: other than the log's.
+        on_draws: called with the number of draws as they are done.
+    """
+    rows = {idx: row for row, idx in enumerate(log.idx.tolist())}
+    share = level / len(inputs)
+    for one in inputs:
+        old = log.certificate(rows[one.idx])
+        votes = classifier.votes(one.image(), n=draws, seed=seed, on_progress=on_draws)
+        new = votes[old.candidate]
+        p_value = _p_value(old, new, draws, early=log.tested is not None)
+        yield Finding(
+            idx=one.idx,
+            votes=old.votes,
+            draws=old.draws,
+            new_votes=new,
+            new_draws=draws,
+            p_value=p_value,
+            agrees=p_value >= share,
+        )
+
+
+def _p_value(old: Certificate, new: int, draws: int, *, early: bool) -> float:
+    if early:
+        return binomial_lower_tail(new, draws, old.p_lower)
+    return same_proportion_p_value(old.votes, old.draws, new, draws)
