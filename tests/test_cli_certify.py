@@ -220,7 +220,7 @@ def test_radii_are_decided_with_few_draws(rszoo: Command) -> None:
 log                   sigma        n  alpha  images               ACR  abstain %
 ────────────────────────────────────────────────────────────────────────────────
 digits-gaussian-0.25   0.25  100,000  0.001      12  >= 0.083 ± 0.056        0.0
-digits-gaussian-0.25: 444 of 100,000 draws per image; 0.0 % undecided
+digits-gaussian-0.25: 538 of 100,000 draws per image; 0.0 % undecided
 
 radius  certified accuracy %  95 % interval
 ───────────────────────────────────────────
@@ -230,7 +230,7 @@ radius  certified accuracy %  95 % interval
     log = read_log(LOG)
     assert log.tested == (0.1, 0.5)
     assert set(log.radius.tolist()) == {0.5}
-    assert log.certificate(0).votes == log.certificate(0).draws == 444
+    assert log.certificate(0).votes == log.certificate(0).draws == 538
     Path(LOG).write_text("".join(Path(LOG).read_text().splitlines(keepends=True)[:5]))
     assert rszoo("certify", *radii, "--resume") == done
     assert read_log(LOG).certificate(7) == log.certificate(7)

@@ -69,7 +69,7 @@ def test_between_the_radii_the_smaller_is_certified() -> None:
 
 def test_clear_cases_take_few_draws() -> None:
     assert np.mean([c.spent for c in certificates(0.2, 200)]) < 60
-    assert np.mean([c.spent for c in certificates(0.9999, 200)]) < 300
+    assert np.mean([c.spent for c in certificates(0.9999, 200)]) < 400
     assert np.mean([c.spent for c in certificates(0.45, 200)]) < 2500
 
 
@@ -80,7 +80,7 @@ def test_as_much_is_certified_as_by_all_draws_at_once() -> None:
         votes = rng.binomial(n, p, runs)
         fixed = np.mean([clopper_pearson_lower(int(k), n, alpha) > ndtr(1.0) for k in votes])
         early = np.mean([c.radius >= SIGMA for c in certificates(p, runs, n=n, alpha=alpha)])
-        assert early > fixed - 0.2  # 0.12 is what the later looks' smaller budget costs at most
+        assert early > fixed - 0.2
 
 
 def test_the_evidence_is_the_look_at_which_the_radius_was_certified() -> None:

@@ -131,14 +131,14 @@ def test_a_row_that_claims_more_than_its_votes_give(
 @pytest.mark.parametrize(
     ("column", "value", "problem"),
     [
-        ("radius", "1.0", "predict=-1 for votes=50, draws=50, n=1000, got 1"),
-        ("radius", "9.0", "predict=-1 for votes=50, draws=50, n=1000, got 1"),
-        ("votes", "40", "predict=-1 for votes=40, draws=50, n=1000, got 1"),
-        ("draws", "51", "votes <= draws <= spent <= n, got '50 51 50 1000'"),
-        ("predict", "-1", "p_lower=0.0 for votes=50, draws=50, n=1000, got {p_lower!r}"),
-        ("p_lower", "0.99", "p_lower={p_lower!r} for votes=50, draws=50, n=1000, got 0.99"),
-        ("draws", "49", "votes <= draws <= spent <= n, got '50 49 50 1000'"),
-        ("spent", "1001", "votes <= draws <= spent <= n, got '50 50 1001 1000'"),
+        ("radius", "1.0", "predict=-1 for votes=61, draws=61, n=1000, got 1"),
+        ("radius", "9.0", "predict=-1 for votes=61, draws=61, n=1000, got 1"),
+        ("votes", "40", "predict=-1 for votes=40, draws=61, n=1000, got 1"),
+        ("draws", "62", "votes <= draws <= spent <= n, got '61 62 61 1000'"),
+        ("predict", "-1", "p_lower=0.0 for votes=61, draws=61, n=1000, got {p_lower!r}"),
+        ("p_lower", "0.99", "p_lower={p_lower!r} for votes=61, draws=61, n=1000, got 0.99"),
+        ("draws", "60", "votes <= draws <= spent <= n, got '61 60 61 1000'"),
+        ("spent", "1001", "votes <= draws <= spent <= n, got '61 61 1001 1000'"),
     ],
 )
 def test_an_early_row_that_claims_more_than_its_votes_give(
@@ -147,7 +147,7 @@ def test_an_early_row_that_claims_more_than_its_votes_give(
     path = tmp_path / "a.tsv"
     tests = RadiusTests.of([0.1, 0.25], sigma=0.25, n=1000, alpha=0.001)
     given = tests.certificate(1, tests.looks.tolist(), n0=9)  # all votes
-    assert (given.radius, given.votes, given.draws) == (0.25, 50, 50)
+    assert (given.radius, given.votes, given.draws) == (0.25, 61, 61)
     with CertificationLog.open(path, {"radii": [0.1, 0.25]}, resume=False) as log:
         log.append(0, 0, given, 0.1)
     assert read_log(path).certificate(0) == given

@@ -88,12 +88,12 @@ def test_a_log_that_was_decided_early(verify: Verify, bundle_folder: Path, tmp_p
     row = text[1].split("\t")
     for name, value in {
         "predict": row[columns.index("candidate")],
-        "radius": "0.5",
+        "radius": "0.7",
         "votes": "5000",
         "draws": "5000",
         "spent": "5000",
         "correct": str(int(row[columns.index("candidate")] == row[1])),
-        "p_lower": repr(needed_probability(0.5, 0.25)),
+        "p_lower": repr(needed_probability(0.7, 0.25)),
     }.items():
         row[columns.index(name)] = value
     log.write_text("\n".join([text[0], "\t".join(row), ""]))

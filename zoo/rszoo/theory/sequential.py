@@ -5,8 +5,9 @@ number of successes that decides is the smallest for which the probability of a 
 this look or an earlier one stays within a budget that grows from look to look (error spending,
 Lan and DeMets, 1983, Biometrika 70). Those probabilities are computed, not bounded: the
 distribution of the count over the paths that are still undecided is carried from look to look
-(Armitage, McPherson and Rowe, 1969, J. R. Statist. Soc. A 132). On the time scale t = look / n
-the budget is alpha sqrt(t): early looks are cheap, and late ones keep the greater part of it.
+(Armitage, McPherson and Rowe, 1969, J. R. Statist. Soc. A 132). The budget grows in proportion to
+the draws: a larger one at the start would decide clear cases sooner, and lose more of those that
+only all n draws can decide.
 """
 
 from dataclasses import dataclass
@@ -76,7 +77,7 @@ def boundary(p: float, n: int, alpha: float) -> Boundary:
     if not (0.0 < p < 1.0 and n >= 1 and 0.0 < alpha < 1.0):
         raise ValueError(f"expected p and alpha in (0, 1) and n >= 1, got {p=}, {n=}, {alpha=}")
     times = looks(n)
-    budget = alpha * (1.0 - _MARGIN) * np.sqrt(times / n)
+    budget = alpha * (1.0 - _MARGIN) * times / n
     misses = _fewest(1.0 - p, times, budget)
     above = np.where(misses < 0, times + 1, times - misses)
     return Boundary(looks=times, above=above, below=_fewest(p, times, budget))
