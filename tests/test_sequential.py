@@ -108,3 +108,11 @@ def test_looks_increase_and_end_with_n() -> None:
 def test_arguments_out_of_range(p: float, n: int, alpha: float) -> None:
     with pytest.raises(ValueError, match=r"^expected p and alpha in \(0, 1\) and n >= 1, got p="):
         boundary(p, n, alpha)
+
+
+def test_what_was_decided_stays_decided() -> None:
+    """As misses only grow, whoever has few of them late had few early."""
+    for p in PROPORTIONS:
+        test = boundary(p, 20_000, 0.001)
+        assert (np.diff(test.looks - test.above) >= 0).all()
+        assert (np.diff(test.below) >= 0).all()

@@ -90,7 +90,7 @@ def _fewest(p: float, times: Counts, budget: NDArray[np.float64]) -> Counts:
     `budget[i]`, for events of probability p; k is -1 where no count is that rare.
     """
     undecided, offset, time, spent = np.ones(1), 0, 0, 0.0
-    largest = np.full(len(times), -1, dtype=np.int64)
+    largest = np.empty(len(times), dtype=np.int64)
     for i, (now, allowed) in enumerate(zip(times, budget, strict=True)):
         undecided, offset = _after(undecided, offset, int(now) - time, p)
         time = int(now)
@@ -98,8 +98,9 @@ def _fewest(p: float, times: Counts, budget: NDArray[np.float64]) -> Counts:
         rare = int(np.searchsorted(reached, allowed, side="right"))
         if rare:
             spent = float(reached[rare - 1])
-            largest[i] = offset + rare - 1
             undecided, offset = undecided[rare:], offset + rare
+        # Whoever counts fewer than the undecided has been decided by now, at an earlier look.
+        largest[i] = offset - 1
     return largest
 
 
