@@ -81,7 +81,7 @@ def test_votes_that_were_never_cast(verify: Verify, bundle_folder: Path, tmp_pat
 
 
 def test_a_log_that_was_decided_early(verify: Verify, bundle_folder: Path, tmp_path: Path) -> None:
-    log = certify(bundle_folder, tmp_path / "a.tsv", "--radii", "0.1,0.25", "--n", "5000")
+    log = certify(bundle_folder, tmp_path / "a.tsv", "--radii", "0.1,0.25", "--limit", "40")
     assert verify(str(log), "--model", str(bundle_folder), "--n", "3000")[0] == 0
     text = log.read_text().splitlines()
     columns = text[0].split("\t")
@@ -90,18 +90,19 @@ def test_a_log_that_was_decided_early(verify: Verify, bundle_folder: Path, tmp_p
     for name, value in {
         "predict": row[columns.index("candidate")],
         "radius": "0.7",
-        "votes": "5000",
-        "draws": "5000",
-        "spent": "5000",
+        "votes": "100000",
+        "draws": "100000",
+        "spent": "100000",
         "correct": str(int(row[columns.index("candidate")] == row[1])),
         "p_lower": repr(needed_probability(0.7, 0.25)),
     }.items():
         row[columns.index(name)] = value
     text[1 + weakest] = "\t".join(row)
     log.write_text("\n".join([*text, ""]))
-    code, out, err = verify(str(log), "--model", str(bundle_folder), "--n", "3000")
+    arguments = ("--model", str(bundle_folder), "--n", "3000", "--sample", "40")
+    code, out, err = verify(str(log), *arguments)
     assert (code, err) == (1, "")
-    assert f"input {weakest} disagrees: 5,000 of 5,000 draws in the log" in out
+    assert f"input {weakest} disagrees: 100,000 of 100,000 draws in the log" in out
 
 
 def test_a_bundle_and_its_own_log(verify: Verify) -> None:
