@@ -66,6 +66,10 @@ _Skip = Annotated[
     ),
 ]
 _Limit = Annotated[int | None, typer.Option(min=1, help="Certify at most so many.")]
+_Compile = Annotated[
+    bool,
+    typer.Option("--compile", help="Compile the network: worth it for hours of a residual one."),
+]
 _Shard = Annotated[
     str | None,
     typer.Option(
@@ -117,6 +121,7 @@ def certify(
     download: Download = False,
     device: Device = None,
     precision: Precision = "auto",
+    compile: _Compile = False,
     json: Json = False,
 ) -> None:
     """Certify inputs: label and L2 radius within which no perturbation changes it.
@@ -160,7 +165,7 @@ def certify(
         settings |= early_stopping(radii, adaptive, radius_tol, sigma=sigma, n=n, alpha=alpha)
     certified = _run(
         bundle,
-        bundle.classifier(device=device, precision=precision),
+        bundle.classifier(device=device, precision=precision, compile=compile),
         todo,
         source=source,
         log_file=log_file,

@@ -134,7 +134,11 @@ def _recertified(
     )
     if source["digest"] != stated.get("digest"):
         raise DataError(f"{source['name']}: the images are not those of {log.path}")
-    classifier = bundle.classifier(device=device, precision=protocol.get("precision", "auto"))
+    classifier = bundle.classifier(
+        device=device,
+        precision=protocol.get("precision", "auto"),
+        compile=bool(protocol.get("compiled")),
+    )
     chosen = sample(log, images, count=count, seed=seed)
     with Meter(err, "verify", total=len(chosen) * n, unit="draws") as meter:
         return list(

@@ -99,6 +99,7 @@ def protocol(
         "seed": seed,
         **early,
         "precision": classifier.precision,
+        **({"compiled": True} if classifier.compiled else {}),
         "device": classifier.device.type,
         "noise": SCHEME,
         "versions": versions,

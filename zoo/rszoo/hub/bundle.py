@@ -91,9 +91,11 @@ class Bundle:
         return network.eval()
 
     def classifier(
-        self, *, device: str | None = None, precision: str = "auto"
+        self, *, device: str | None = None, precision: str = "auto", compile: bool = False
     ) -> "SmoothedClassifier":
         """Return the smoothed classifier, ready to predict and certify.
+
+        Args are those of `SmoothedClassifier`.
 
         Raises:
             RszooError: unknown device or precision, or weights that do not fit.
@@ -108,6 +110,7 @@ class Bundle:
             class_names=self.config.class_names,
             device=device,
             precision=precision,
+            compile=compile,
         )
 
 

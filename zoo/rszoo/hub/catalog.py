@@ -53,7 +53,11 @@ def is_builtin(bundle: Bundle) -> bool:
 
 
 def load(
-    model: str | Path, *, device: str | None = None, precision: str = "auto"
+    model: str | Path,
+    *,
+    device: str | None = None,
+    precision: str = "auto",
+    compile: bool = False,
 ) -> "SmoothedClassifier":
     """Return a ready smoothed classifier; the bare network is its attribute `network`.
 
@@ -61,12 +65,13 @@ def load(
         model: the path of a bundle, or `builtin/NAME`.
         device: where to run; None takes a GPU if there is one.
         precision: "auto", "float32" or "bfloat16".
+        compile: compile the network, which pays for many draws of a residual network.
 
     Raises:
         RszooError: no such bundle, unknown device or precision.
         IntegrityError: a file of the bundle is corrupt, truncated, extra or missing.
     """
-    return find(model).classifier(device=device, precision=precision)
+    return find(model).classifier(device=device, precision=precision, compile=compile)
 
 
 def bundles_in(folder: Path) -> Iterator[tuple[Path, Bundle | RszooError]]:

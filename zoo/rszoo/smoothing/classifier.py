@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from rszoo.errors import DataError
+from rszoo.networks.compiled import Compiled
 from rszoo.networks.execution import place, resolve_device, resolve_precision
 from rszoo.smoothing.certificate import (
     ABSTAIN,
@@ -22,7 +23,7 @@ from rszoo.smoothing.certificate import (
 )
 from rszoo.smoothing.decisions import RadiusTests
 from rszoo.smoothing.noise import Stream
-from rszoo.smoothing.votes import running_votes
+from rszoo.smoothing.votes import default_batch_size, running_votes
 from rszoo.theory.bounds import majority_p_value
 
 __all__ = ["SmoothedClassifier"]
@@ -44,6 +45,7 @@ class SmoothedClassifier:
         class_names: names of the classes, or None.
         device: where the network runs.
         precision: "float32" or "bfloat16".
+        compiled: whether the network is compiled.
     """
 
     def __init__(
@@ -56,13 +58,18 @@ class SmoothedClassifier:
         class_names: tuple[str, ...] | None = None,
         device: str | torch.device | None = None,
         precision: str = "auto",
+        compile: bool = False,
     ) -> None:
         """Wrap a network; it is moved to `device` (None: a GPU if there is one).
 
+        With `compile` it is compiled at its first use, see `rszoo.networks.compiled`.
+
         Raises:
             RszooError: unknown device or precision.
-            ValueError: sigma or num_classes out of range.
+            ValueError: sigma or num_classes out of range, or `compile` without `input_shape`.
         """
+        if compile and input_shape is None:
+            raise ValueError("expected input_shape with compile, got None")
         if not (sigma > 0.0 and 0.0 < _in_float32(sigma) < float("inf")):
             raise ValueError(f"expected a positive sigma that float32 can hold, got {sigma=}")
         if num_classes < 2:
@@ -74,6 +81,11 @@ class SmoothedClassifier:
         self.num_classes = num_classes
         self.input_shape = input_shape
         self.class_names = class_names
+        self.compiled = compile
+        self._evaluated = self.network
+        if compile and input_shape is not None:
+            size = default_batch_size(torch.Size(input_shape), self.device)
+            self._evaluated = Compiled(self.network, size)
 
     def __repr__(self) -> str:
         return (
@@ -215,7 +227,7 @@ class SmoothedClassifier:
         on_progress: Callable[[int], None] | None,
     ) -> Generator[list[int]]:
         return running_votes(
-            self.network,
+            self._evaluated,
             image,
             sigma=self.sigma,
             looks=looks,

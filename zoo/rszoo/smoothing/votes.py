@@ -27,10 +27,11 @@ _CPU_BATCH_FLOATS = 100_000
 
 
 def default_batch_size(shape: torch.Size, device: torch.device) -> int:
-    """Return the number of noisy inputs to run at once, in [1, CHUNK]."""
+    """Return the number of noisy inputs to run at once: a divisor of `CHUNK`."""
     if device.type != "cpu":
         return CHUNK
-    return max(1, min(CHUNK, _CPU_BATCH_FLOATS // shape.numel()))
+    most = max(1, _CPU_BATCH_FLOATS // shape.numel())
+    return max(size for size in range(1, CHUNK + 1) if CHUNK % size == 0 and size <= most)
 
 
 def count_votes(
