@@ -70,6 +70,10 @@ _Compile = Annotated[
     bool,
     typer.Option("--compile", help="Compile the network: worth it for hours of a residual one."),
 ]
+_Sound = Annotated[
+    bool,
+    typer.Option("--sound", help="Noise on the lattice of 8-bit pixels: sound in floating point."),
+]
 _Shard = Annotated[
     str | None,
     typer.Option(
@@ -122,6 +126,7 @@ def certify(
     device: Device = None,
     precision: Precision = "auto",
     compile: _Compile = False,
+    sound: _Sound = False,
     json: Json = False,
 ) -> None:
     """Certify inputs: label and L2 radius within which no perturbation changes it.
@@ -165,7 +170,7 @@ def certify(
         settings |= early_stopping(radii, adaptive, radius_tol, sigma=sigma, n=n, alpha=alpha)
     certified = _run(
         bundle,
-        bundle.classifier(device=device, precision=precision, compile=compile),
+        bundle.classifier(device=device, precision=precision, compile=compile, sound=sound),
         todo,
         source=source,
         log_file=log_file,

@@ -120,6 +120,7 @@ def _recertified(
     download: bool,
 ) -> "list[Finding]":
     from rszoo.evaluation.verify import recertify, sample
+    from rszoo.smoothing.lattice import SCHEME_SUFFIX
     from rszoo_cli.progress import Meter
 
     protocol = log.protocol or {}
@@ -138,6 +139,7 @@ def _recertified(
         device=device,
         precision=protocol.get("precision", "auto"),
         compile=bool(protocol.get("compiled")),
+        sound=str(protocol.get("noise")).endswith(SCHEME_SUFFIX),
     )
     chosen = sample(log, images, count=count, seed=seed)
     with Meter(err, "verify", total=len(chosen) * n, unit="draws") as meter:

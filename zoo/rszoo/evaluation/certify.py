@@ -11,6 +11,7 @@ from rszoo.data import ImageSet
 from rszoo.evaluation.log import NO_LABEL, CertificationLog
 from rszoo.smoothing.certificate import Certificate
 from rszoo.smoothing.classifier import SmoothedClassifier
+from rszoo.smoothing.lattice import SCHEME_SUFFIX
 from rszoo.smoothing.noise import SCHEME
 
 __all__ = ["Input", "certify_inputs", "evaluation_inputs", "own_inputs", "protocol"]
@@ -101,7 +102,7 @@ def protocol(
         "precision": classifier.precision,
         **({"compiled": True} if classifier.compiled else {}),
         "device": classifier.device.type,
-        "noise": SCHEME,
+        "noise": SCHEME + (SCHEME_SUFFIX if classifier.sound else ""),
         "versions": versions,
     }
 

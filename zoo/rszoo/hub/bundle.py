@@ -91,7 +91,12 @@ class Bundle:
         return network.eval()
 
     def classifier(
-        self, *, device: str | None = None, precision: str = "auto", compile: bool = False
+        self,
+        *,
+        device: str | None = None,
+        precision: str = "auto",
+        compile: bool = False,
+        sound: bool = False,
     ) -> "SmoothedClassifier":
         """Return the smoothed classifier, ready to predict and certify.
 
@@ -111,6 +116,7 @@ class Bundle:
             device=device,
             precision=precision,
             compile=compile,
+            sound=sound,
         )
 
 

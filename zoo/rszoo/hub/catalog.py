@@ -58,6 +58,7 @@ def load(
     device: str | None = None,
     precision: str = "auto",
     compile: bool = False,
+    sound: bool = False,
 ) -> "SmoothedClassifier":
     """Return a ready smoothed classifier; the bare network is its attribute `network`.
 
@@ -66,12 +67,13 @@ def load(
         device: where to run; None takes a GPU if there is one.
         precision: "auto", "float32" or "bfloat16".
         compile: compile the network, which pays for many draws of a residual network.
+        sound: certify in the numbers that a computer really adds, for 8-bit images.
 
     Raises:
         RszooError: no such bundle, unknown device or precision.
         IntegrityError: a file of the bundle is corrupt, truncated, extra or missing.
     """
-    return find(model).classifier(device=device, precision=precision, compile=compile)
+    return find(model).classifier(device=device, precision=precision, compile=compile, sound=sound)
 
 
 def bundles_in(folder: Path) -> Iterator[tuple[Path, Bundle | RszooError]]:

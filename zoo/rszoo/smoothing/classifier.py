@@ -22,6 +22,7 @@ from rszoo.smoothing.certificate import (
     certificate_from_votes,
 )
 from rszoo.smoothing.decisions import RadiusTests
+from rszoo.smoothing.lattice import check_on_lattice
 from rszoo.smoothing.noise import Stream
 from rszoo.smoothing.votes import default_batch_size, running_votes
 from rszoo.theory.bounds import majority_p_value
@@ -46,6 +47,8 @@ class SmoothedClassifier:
         device: where the network runs.
         precision: "float32" or "bfloat16".
         compiled: whether the network is compiled.
+        sound: whether noise and inputs are on the lattice of 8-bit pixels, so that floating point
+            cannot break a certificate; see `rszoo.smoothing.lattice`.
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class SmoothedClassifier:
         device: str | torch.device | None = None,
         precision: str = "auto",
         compile: bool = False,
+        sound: bool = False,
     ) -> None:
         """Wrap a network; it is moved to `device` (None: a GPU if there is one).
 
@@ -82,6 +86,7 @@ class SmoothedClassifier:
         self.input_shape = input_shape
         self.class_names = class_names
         self.compiled = compile
+        self.sound = sound
         self._evaluated = self.network
         if compile and input_shape is not None:
             size = default_batch_size(torch.Size(input_shape), self.device)
@@ -112,8 +117,9 @@ class SmoothedClassifier:
             For each input, with probability at least 1 - alpha over the noise: the certificate
             abstains, or g(x') = label for every x' with ||x' - x||_2 < radius. Inputs must not
             have been chosen with knowledge of `seed`. The statement is about real arithmetic in
-            x + e: rounding of that sum to float32 is not covered. It says nothing about whether
-            the label is correct.
+            x + e: rounding of that sum to float32 is not covered. With `sound` it is, and the x'
+            are the images whose pixels are multiples of 1/255. It says nothing about whether the
+            label is correct.
 
         Args:
             x: float input(s) in the units of sigma (images in [0, 1]).
@@ -235,6 +241,7 @@ class SmoothedClassifier:
             seed=seed,
             num_classes=self.num_classes,
             precision=self.precision,
+            sound=self.sound,
             on_progress=on_progress,
         )
 
@@ -265,6 +272,8 @@ class SmoothedClassifier:
                 "their units, and the network may not know such images",
                 stacklevel=4,
             )
+        if self.sound:
+            check_on_lattice(x)
         return x.detach().to(self.device, torch.float32)
 
 

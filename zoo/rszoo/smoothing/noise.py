@@ -58,9 +58,14 @@ def _mix(k: int) -> int:
 
 
 def standard_normal_chunk(
-    shape: torch.Size, *, input_seed: int, chunk: int, device: torch.device
+    shape: torch.Size,
+    *,
+    input_seed: int,
+    chunk: int,
+    device: torch.device,
+    dtype: torch.dtype = torch.float32,
 ) -> Tensor:
-    """Return the `CHUNK` standard normal draws of one chunk, float32 `[CHUNK, *shape]`.
+    """Return the `CHUNK` standard normal draws of one chunk, `[CHUNK, *shape]`.
 
     Images (`[C, H, W]`) come in channels-last memory, which the convolutions want.
 
@@ -71,9 +76,9 @@ def standard_normal_chunk(
     generator = torch.Generator(device=device).manual_seed(input_seed ^ _mix(chunk))
     if len(shape) == 3:
         channels, height, width = shape
-        noise = torch.empty((CHUNK, height, width, channels), device=device)
+        noise = torch.empty((CHUNK, height, width, channels), device=device, dtype=dtype)
         return noise.normal_(generator=generator).permute(0, 3, 1, 2)
-    return torch.empty((CHUNK, *shape), device=device).normal_(generator=generator)
+    return torch.empty((CHUNK, *shape), device=device, dtype=dtype).normal_(generator=generator)
 
 
 def gaussian_copies(x: Tensor, m: int, sigma: float) -> Tensor:

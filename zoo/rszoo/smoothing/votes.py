@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from rszoo.errors import RszooError
 from rszoo.networks.execution import autocast, evaluation_mode
+from rszoo.smoothing.lattice import add_on_lattice
 from rszoo.smoothing.noise import (
     CHUNK,
     STREAM_CHUNKS,
@@ -44,6 +45,7 @@ def count_votes(
     seed: int,
     num_classes: int,
     precision: str = "float32",
+    sound: bool = False,
     batch_size: int | None = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> list[int]:
@@ -67,6 +69,7 @@ def count_votes(
         seed=seed,
         num_classes=num_classes,
         precision=precision,
+        sound=sound,
         batch_size=batch_size,
         on_progress=on_progress,
     )
@@ -84,6 +87,7 @@ def running_votes(
     seed: int,
     num_classes: int,
     precision: str = "float32",
+    sound: bool = False,
     batch_size: int | None = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> Generator[list[int]]:
@@ -104,6 +108,7 @@ def running_votes(
         seed: run seed.
         num_classes: number of classes.
         precision: "float32" or "bfloat16"; noise and the sum x + noise are always float32.
+        sound: draw on the lattice of 8-bit pixels, see `rszoo.smoothing.lattice`.
         batch_size: noisy inputs per forward; None chooses by shape and device.
         on_progress: called with the number of new draws, once a chunk and at every look.
 
@@ -118,8 +123,9 @@ def running_votes(
     counts = torch.zeros(num_classes, dtype=torch.int64, device=device)
     undefined = torch.zeros((), dtype=torch.int64, device=device)
     with evaluation_mode(network), autocast(device, precision):
-        for noise, look in _noise_until(looks, x, stream=stream, seed=seed):
-            noisy = noise.mul_(sigma).add_(x)
+        dtype = torch.float64 if sound else torch.float32
+        for noise, look in _noise_until(looks, x, stream=stream, seed=seed, dtype=dtype):
+            noisy = add_on_lattice(x, noise, sigma) if sound else noise.mul_(sigma).add_(x)
             for batch in noisy.split(batch_size):
                 largest, answers = _logits(network, batch, num_classes).max(1)
                 undefined += largest.isnan().sum()
@@ -133,14 +139,14 @@ def running_votes(
 
 
 def _noise_until(
-    looks: Sequence[int], x: Tensor, *, stream: Stream, seed: int
+    looks: Sequence[int], x: Tensor, *, stream: Stream, seed: int, dtype: torch.dtype
 ) -> Iterator[tuple[Tensor, int | None]]:
     """Yield the noise in pieces that end at chunks and looks, each with the look it ends at."""
     base = input_seed(x, seed)
     done = 0
     for index in range(-(-looks[-1] // CHUNK)):
         chunk = standard_normal_chunk(
-            x.shape, input_seed=base, chunk=stream + index, device=x.device
+            x.shape, input_seed=base, chunk=stream + index, device=x.device, dtype=dtype
         )
         start, end = index * CHUNK, min((index + 1) * CHUNK, looks[-1])
         reached = [look for look in looks if done < look <= end]

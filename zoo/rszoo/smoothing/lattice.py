@@ -1,0 +1,62 @@
+"""Noise on the lattice of 8-bit pixels: a certificate for the numbers a computer really adds.
+
+In float32, x + e is rounded, and the rounding depends on x. A network could read x from it, and
+answer otherwise at every other point while its certificate says it does not (Voracek and Hein,
+2022, https://arxiv.org/abs/2205.14087). Here pixels are whole multiples of 1/255, and so is the
+noise: the Gaussian, rounded. With k = 255 x, s = 255 sigma and real Gaussian u,
+
+    round(k + s u) = k + round(s u)    for whole k,
+
+so that the network, seen as a function of whole numbers, is smoothed exactly: it is the classifier
+v -> f(round(v) / 255) under Gaussian noise, to which the theorem applies as it stands, at every
+image whose pixels are multiples of 1/255.
+"""
+
+import torch
+from torch import Tensor
+
+from rszoo.errors import DataError
+
+__all__ = ["LEVELS", "SCHEME_SUFFIX", "add_on_lattice", "check_on_lattice"]
+
+#: The distance between pixel values is 1 / LEVELS.
+LEVELS = 255
+
+#: What is added to the name of the noise scheme in a log.
+SCHEME_SUFFIX = f"-lattice-{LEVELS}"
+
+# float32 keeps a multiple of 1/255 in [0, 1] to 6e-8.
+_ROUNDING = 1e-6
+
+
+def check_on_lattice(x: Tensor) -> None:
+    """Refuse an image that 8 bits per pixel cannot hold.
+
+    Raises:
+        DataError: a pixel is no multiple of 1/255.
+    """
+    off = (x - (x * LEVELS).round() / LEVELS).abs().max()
+    if not bool(off <= _ROUNDING):
+        raise DataError(
+            f"expected pixels that are multiples of 1/{LEVELS}, got one that is {off:g} away from "
+            "the nearest; sound certificates are for 8-bit images"
+        )
+
+
+def add_on_lattice(x: Tensor, noise: Tensor, sigma: float) -> Tensor:
+    """Return noisy copies of an image on the lattice, float32 `[N, *x.shape]`.
+
+    Guarantee:
+        The result is a function of whole numbers k + z alone, k those of the image, z independent
+        of it and distributed as round(255 sigma u), u standard normal, as far as the generator's
+        float64 numbers are standard normal. Their error moves a sum over a rounding boundary with
+        a probability of about 2^-45 a pixel: 10^-5 for 100,000 draws of 3,072 pixels, a hundredth
+        of alpha = 0.001.
+
+    Args:
+        x: an image that `check_on_lattice` lets pass.
+        noise: standard normal, float64, `[N, *x.shape]`; overwritten.
+        sigma: standard deviation of the noise, in pixel units.
+    """
+    whole = (x * LEVELS).round()
+    return noise.mul_(LEVELS * sigma).round_().to(torch.float32).add_(whole).div_(LEVELS)
