@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +11,7 @@ import typer
 
 from rszoo_cli.answers import print_own, print_summary
 from rszoo_cli.console import err
+from rszoo_cli.engine import check_engine, on_ray
 from rszoo_cli.inputs import own, shard_of, test_images
 from rszoo_cli.options import (
     Alpha,
@@ -25,6 +27,9 @@ from rszoo_cli.options import (
 from rszoo_cli.stopping import early_stopping
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
     from rszoo.evaluation.certify import Input
     from rszoo.hub.bundle import Bundle
     from rszoo.smoothing.certificate import Certificate
@@ -74,6 +79,15 @@ _Sound = Annotated[
     bool,
     typer.Option("--sound", help="Noise on the lattice of 8-bit pixels: sound in floating point."),
 ]
+_Engine = Annotated[
+    str, typer.Option(metavar="local|ray", help="Where: in this process, or on a Ray cluster.")
+]
+_Address = Annotated[
+    str | None,
+    typer.Option(
+        help="With --engine ray: the cluster's address.", show_default="one on this machine"
+    ),
+]
 _Shard = Annotated[
     str | None,
     typer.Option(
@@ -113,6 +127,8 @@ def certify(
     radius_tol: _Tolerance = None,
     skip: _Skip = None,
     limit: _Limit = None,
+    engine: _Engine = "local",
+    address: _Address = None,
     shard: _Shard = None,
     seed: Seed = 0,
     log_file: _LogFile = None,
@@ -145,6 +161,7 @@ def certify(
         raise typer.BadParameter("--attach, --skip and --dataset are not for inputs of your own")
     if shard and (inputs or attach):
         raise typer.BadParameter("--shard is neither for inputs of your own nor for --attach")
+    check_engine(engine, address, compile=compile, early=bool(radii or adaptive))
     if overwrite and not attach:
         raise typer.BadParameter("expected --attach with --overwrite, got none")
     if inputs and resume and log_file is None:
@@ -176,6 +193,7 @@ def certify(
         log_file=log_file,
         resume=resume,
         settings=settings,
+        engine=partial(on_ray, address=address) if engine == "ray" else nullcontext,
     )
     if inputs:
         print_own(certified, bundle.config.class_names, json=json)
@@ -206,6 +224,7 @@ def _run(
     log_file: Path | None,
     resume: bool,
     settings: dict[str, Any],
+    engine: "Callable[[Callable[..., Any]], AbstractContextManager[Callable[..., Any]]]",
 ) -> list[tuple["Input", "Certificate"]]:
     """Certify what the log does not hold yet, with a progress bar; return all."""
     from rszoo.evaluation.certify import certify_inputs, protocol
@@ -226,9 +245,12 @@ def _run(
         unit, weight = ("inputs", 1) if early else ("draws", settings["n0"] + settings["n"])
         total, done = len(todo) * weight, len(certified) * weight
         title = f"certify {bundle.config.name}"
-        with Meter(err, title, total=total, done=done, unit=unit) as meter:
+        with (
+            engine(certify_inputs) as certify_all,
+            Meter(err, title, total=total, done=done, unit=unit) as meter,
+        ):
             counted = None if early else meter.advance
-            for one, certificate in certify_inputs(
+            for one, certificate in certify_all(
                 classifier, todo, log=log, on_draws=counted, **settings
             ):
                 certified.append((one, certificate))

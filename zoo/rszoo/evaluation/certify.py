@@ -14,7 +14,15 @@ from rszoo.smoothing.classifier import SmoothedClassifier
 from rszoo.smoothing.lattice import SCHEME_SUFFIX
 from rszoo.smoothing.noise import SCHEME
 
-__all__ = ["Input", "certify_inputs", "evaluation_inputs", "own_inputs", "protocol"]
+__all__ = [
+    "Input",
+    "certify_inputs",
+    "evaluation_inputs",
+    "missing",
+    "own_inputs",
+    "protocol",
+    "record",
+]
 
 #: How many inputs of a data set are certified when nothing else is asked for.
 USUAL_INPUTS = 500
@@ -134,9 +142,7 @@ def certify_inputs(
         log: where rows go, if anywhere.
         on_draws: called with the number of draws as they are done.
     """
-    for one in inputs:
-        if log is not None and one.idx in log.done:
-            continue
+    for one in missing(inputs, log):
         started = time.perf_counter()
         certificate = classifier.certify(
             one.image(),
@@ -149,7 +155,19 @@ def certify_inputs(
             on_progress=on_draws,
         )
         assert isinstance(certificate, Certificate)  # one image gives one certificate
-        if log is not None:
-            seconds = time.perf_counter() - started
-            log.append(one.idx, one.label, certificate, seconds, input=one.name)
+        record(log, one, certificate, since=started)
         yield one, certificate
+
+
+def missing(inputs: Sequence[Input], log: CertificationLog | None) -> list[Input]:
+    """Return the inputs that a log does not hold yet."""
+    return [one for one in inputs if log is None or one.idx not in log.done]
+
+
+def record(
+    log: CertificationLog | None, one: Input, certificate: Certificate, *, since: float
+) -> None:
+    """Write the row of an input whose certification began at `since` (`time.perf_counter`)."""
+    if log is not None:
+        seconds = time.perf_counter() - since
+        log.append(one.idx, one.label, certificate, seconds, input=one.name)

@@ -153,15 +153,13 @@ class SmoothedClassifier:
 
         def one(image: Tensor) -> Certificate:
             (selection,) = self._votes(image, [n0], Stream.SELECTION, seed, on_progress)
+            if tests is None:
+                (votes,) = self._votes(image, [n], Stream.ESTIMATION, seed, on_progress)
+                return self.certificate(selection, votes, n0=n0, n=n, alpha=alpha)
             candidate = selection.index(max(selection))
-            looks = [n] if tests is None else tests.looks.tolist()
+            looks = tests.looks.tolist()
             with closing(self._votes(image, looks, Stream.ESTIMATION, seed, on_progress)) as runs:
-                votes = (counts[candidate] for counts in runs)
-                if tests is not None:
-                    return tests.certificate(candidate, votes, n0=n0)
-                return certificate_from_votes(
-                    candidate, next(votes), n0=n0, n=n, alpha=alpha, sigma=sigma
-                )
+                return tests.certificate(candidate, (votes[candidate] for votes in runs), n0=n0)
 
         return self._map(one, x)
 
@@ -205,19 +203,44 @@ class SmoothedClassifier:
         x: Tensor,
         *,
         n: int,
+        first: int = 0,
+        stream: Stream = Stream.ESTIMATION,
         seed: int = 0,
         on_progress: Callable[[int], None] | None = None,
     ) -> list[int]:
-        """Return how often each class is the answer in n draws of noise for one input.
+        """Return how often each class is the answer in the draws `first` to n - 1 for one input.
 
-        The draws are those that `certify` estimates with under the same seed. Nothing is
-        certified: for a class that was chosen by these votes, they say too much.
+        The draws are those of `certify` under the same seed, whose counts are sums of these.
+        Nothing is certified: for a class that was chosen by these votes, they say too much.
 
-        Args and errors are those of `certify`.
+        Args and errors are those of `certify`, and of `rszoo.smoothing.votes`.
         """
         _check_draws(n=n, alpha=0.5)
-        (counts,) = self._votes(self._checked(x), [n], Stream.ESTIMATION, seed, on_progress)
+        image = self._checked(x)
+        (counts,) = self._votes(image, [n], stream, seed, on_progress, first=first)
         return counts
+
+    def certificate(
+        self, selection: list[int], estimation: list[int], *, n0: int, n: int, alpha: float
+    ) -> Certificate:
+        """Return what the votes of both streams certify.
+
+        Guarantee:
+            That of `certify`, for votes of n0 draws of the selection and n of the estimation.
+
+        Args:
+            selection, estimation: `num_classes` counts each.
+            n0, n, alpha: as in `certify`.
+        """
+        candidate = selection.index(max(selection))
+        return certificate_from_votes(
+            candidate,
+            estimation[candidate],
+            n0=n0,
+            n=n,
+            alpha=alpha,
+            sigma=self._applied_sigma,
+        )
 
     @property
     def _applied_sigma(self) -> float:
@@ -231,6 +254,7 @@ class SmoothedClassifier:
         stream: Stream,
         seed: int,
         on_progress: Callable[[int], None] | None,
+        first: int = 0,
     ) -> Generator[list[int]]:
         return running_votes(
             self._evaluated,
@@ -240,6 +264,7 @@ class SmoothedClassifier:
             stream=stream,
             seed=seed,
             num_classes=self.num_classes,
+            first=first,
             precision=self.precision,
             sound=self.sound,
             on_progress=on_progress,

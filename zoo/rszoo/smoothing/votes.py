@@ -44,12 +44,13 @@ def count_votes(
     stream: Stream,
     seed: int,
     num_classes: int,
+    first: int = 0,
     precision: str = "float32",
     sound: bool = False,
     batch_size: int | None = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> list[int]:
-    """Return how often the network answers each class on `draws` noisy copies of one input.
+    """Return how often the network answers each class on the draws `first` to `draws` - 1.
 
     Guarantee:
         The draws are independent N(x, sigma^2 I) as far as the generator's streams are; draws of
@@ -58,13 +59,14 @@ def count_votes(
     Args and errors are those of `running_votes`.
 
     Returns:
-        `num_classes` counts that add up to `draws`.
+        `num_classes` counts that add up to `draws` - `first`.
     """
     (counts,) = running_votes(
         network,
         x,
         sigma=sigma,
         looks=[draws],
+        first=first,
         stream=stream,
         seed=seed,
         num_classes=num_classes,
@@ -86,6 +88,7 @@ def running_votes(
     stream: Stream,
     seed: int,
     num_classes: int,
+    first: int = 0,
     precision: str = "float32",
     sound: bool = False,
     batch_size: int | None = None,
@@ -107,6 +110,7 @@ def running_votes(
         stream: which noise to use.
         seed: run seed.
         num_classes: number of classes.
+        first: the draw to begin with, the first of a chunk; those before it are not counted.
         precision: "float32" or "bfloat16"; noise and the sum x + noise are always float32.
         sound: draw on the lattice of 8-bit pixels, see `rszoo.smoothing.lattice`.
         batch_size: noisy inputs per forward; None chooses by shape and device.
@@ -114,8 +118,10 @@ def running_votes(
 
     Raises:
         RszooError: the network gives another number of logits, or gives NaN.
-        ValueError: more draws than a stream holds.
+        ValueError: more draws than a stream holds, or `first` is not the first of a chunk.
     """
+    if first % CHUNK or not 0 <= first < looks[0]:
+        raise ValueError(f"expected first as a multiple of {CHUNK} below {looks[0]}, got {first}")
     if looks[-1] > STREAM_CHUNKS * CHUNK:
         raise ValueError(f"expected at most {STREAM_CHUNKS * CHUNK} draws, got {looks[-1]}")
     device = x.device
@@ -124,7 +130,9 @@ def running_votes(
     undefined = torch.zeros((), dtype=torch.int64, device=device)
     with evaluation_mode(network), autocast(device, precision):
         dtype = torch.float64 if sound else torch.float32
-        for noise, look in _noise_until(looks, x, stream=stream, seed=seed, dtype=dtype):
+        for noise, look in _noise_until(
+            looks, x, first=first, stream=stream, seed=seed, dtype=dtype
+        ):
             noisy = add_on_lattice(x, noise, sigma) if sound else noise.mul_(sigma).add_(x)
             for batch in noisy.split(batch_size):
                 largest, answers = _logits(network, batch, num_classes).max(1)
@@ -139,12 +147,18 @@ def running_votes(
 
 
 def _noise_until(
-    looks: Sequence[int], x: Tensor, *, stream: Stream, seed: int, dtype: torch.dtype
+    looks: Sequence[int],
+    x: Tensor,
+    *,
+    first: int,
+    stream: Stream,
+    seed: int,
+    dtype: torch.dtype,
 ) -> Iterator[tuple[Tensor, int | None]]:
     """Yield the noise in pieces that end at chunks and looks, each with the look it ends at."""
     base = input_seed(x, seed)
-    done = 0
-    for index in range(-(-looks[-1] // CHUNK)):
+    done = first
+    for index in range(first // CHUNK, -(-looks[-1] // CHUNK)):
         chunk = standard_normal_chunk(
             x.shape, input_seed=base, chunk=stream + index, device=x.device, dtype=dtype
         )
