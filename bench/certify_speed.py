@@ -1,10 +1,12 @@
-"""Draws per second: this engine, the classic loop of the field, and the bare network.
+"""Draws per second: this engine, others, and the bare network.
 
-    python bench/certify_speed.py [--json] [--seconds 2] [--repeats 3]
+    python bench/certify_speed.py [WORKLOAD...] [--json] [--seconds 2] [--repeats 3] [--threads 2]
 
 rszoo    SmoothedClassifier's counting loop, noise included
+compiled the same with --compile
+art      PyTorchRandomizedSmoothing.certify of adversarial-robustness-toolbox 1.20, if installed
 classic  float32, contiguous, batches of 1000, counts moved to the CPU after every batch
-limit    the same network on noise that is already in memory: no engine can be faster
+limit    the compiled network on noise that is already in memory: no engine can be faster
 
 Engines take turns within a repeat, so that a machine whose speed drifts treats them alike.
 """
@@ -14,13 +16,17 @@ import json
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
+from importlib.util import find_spec
 
 import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
+from torch import nn
 
 from rszoo import networks
+from rszoo.networks.compiled import Compiled
 from rszoo.networks.execution import autocast, place, resolve_device, resolve_precision
 from rszoo.smoothing.noise import Stream
 from rszoo.smoothing.votes import count_votes, default_batch_size
@@ -29,6 +35,7 @@ WORKLOADS = {
     "small_cnn/digits": ("small_cnn", (1, 8, 8), {}),
     "lenet/mnist": ("lenet", (1, 28, 28), {}),
     "cifar_resnet20/cifar10": ("cifar_resnet", (3, 32, 32), {"depth": 20}),
+    "cifar_resnet110/cifar10": ("cifar_resnet", (3, 32, 32), {"depth": 110}),
 }
 SIGMA = 0.5
 Engine = Callable[[int], None]
@@ -42,8 +49,10 @@ def engines(workload: str, device: torch.device, precision: str) -> dict[str, En
     classic_network.load_state_dict(network.state_dict())
     network, classic_network = place(network, device), classic_network.to(device)
     x = torch.rand(shape, device=device)
+    size = default_batch_size(x.shape, device)
+    fused = Compiled(network, size)
 
-    def rszoo(draws: int) -> None:
+    def counting(draws: int, network: nn.Module) -> None:
         count_votes(
             network,
             x,
@@ -64,18 +73,47 @@ def engines(workload: str, device: torch.device, precision: str) -> dict[str, En
             for answer in answers.cpu().numpy():
                 counts[answer] += 1
 
-    size = default_batch_size(x.shape, device)
     ready = torch.randn((size, *shape), device=device).to(memory_format=torch.channels_last)
 
     @torch.inference_mode()
     def limit(draws: int) -> None:
         with autocast(device, precision):
             for _ in range(draws // size):
-                network(ready)
+                fused(ready)
         if device.type == "cuda":
             torch.cuda.synchronize(device)
 
-    return {"rszoo": rszoo, "classic": classic, "limit": limit}
+    given: dict[str, Engine] = {
+        "rszoo": partial(counting, network=network),
+        "compiled": partial(counting, network=fused),
+        "classic": classic,
+        "limit": limit,
+    }
+    if find_spec("art"):
+        given["art"] = art(classic_network, x)
+    return given
+
+
+def art(network: nn.Module, x: torch.Tensor) -> Engine:
+    """Return the engine of IBM's toolbox; its draws for selecting a class are counted as well."""
+    from art.estimators.certification.randomized_smoothing import PyTorchRandomizedSmoothing
+
+    smoothed = PyTorchRandomizedSmoothing(
+        model=network,
+        loss=nn.CrossEntropyLoss(),
+        input_shape=tuple(x.shape),
+        nb_classes=10,
+        sample_size=100,
+        scale=SIGMA,
+        alpha=0.001,
+        device_type="gpu" if x.device.type == "cuda" else "cpu",
+    )
+    image = x.cpu().numpy()[None]
+
+    def engine(draws: int) -> None:
+        smoothed.certify(image, n=draws - 100, batch_size=1000)
+
+    return engine
 
 
 def rate(engine: Engine, seconds: float) -> float:
@@ -89,16 +127,16 @@ def rate(engine: Engine, seconds: float) -> float:
     return draws / spent
 
 
-def measure(seconds: float, repeats: int) -> list[dict[str, object]]:
+def measure(workloads: list[str], seconds: float, repeats: int) -> list[dict[str, object]]:
     """Return the median rate of every workload and engine, with all repeats."""
     device = resolve_device()
     precision = resolve_precision("auto", device)
     rows: list[dict[str, object]] = []
-    for workload in WORKLOADS:
+    for workload in workloads:
         contestants = engines(workload, device, precision)
         rates: dict[str, list[float]] = {name: [] for name in contestants}
         for engine in contestants.values():
-            rate(engine, 0.2)  # warm up
+            engine(2000)  # warm up, compile
         for _ in range(repeats):
             for name, engine in contestants.items():
                 rates[name].append(rate(engine, seconds))
@@ -119,22 +157,29 @@ def measure(seconds: float, repeats: int) -> list[dict[str, object]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("workloads", nargs="*", default=list(WORKLOADS))
     parser.add_argument("--json", action="store_true", help="print the rows as JSON")
     parser.add_argument("--seconds", type=float, default=2.0, help="per engine and repeat")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     arguments = parser.parse_args()
-    rows = measure(arguments.seconds, arguments.repeats)
+    torch.set_num_threads(arguments.threads)
+    rows = measure(arguments.workloads, arguments.seconds, arguments.repeats)
     if arguments.json:
         print(json.dumps(rows, indent=2))
         return
-    table = Table("workload", "engine", "draws/s", "lowest-highest", box=None)
+    table = Table("workload", "engine", "draws/s", "lowest-highest", "rszoo is", box=None)
+    ours = {row["workload"]: row for row in rows if row["engine"] == "compiled"}
     for row in rows:
         repeats = row["repeats"]
+        pairs = zip(ours[row["workload"]]["repeats"], repeats, strict=True)
+        ratios = [ours / other for ours, other in pairs]
         table.add_row(
             str(row["workload"]),
             str(row["engine"]),
             f"{row['draws_per_second']:,}",
             f"{min(repeats):,}-{max(repeats):,}",
+            f"{statistics.median(ratios):.2f} times ({min(ratios):.2f}-{max(ratios):.2f})",
         )
     Console().print(table)
 
