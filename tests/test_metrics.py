@@ -8,7 +8,7 @@ from scipy.stats import binomtest
 
 from rszoo.errors import DataError
 from rszoo.evaluation.log import NO_LABEL, CertificationLog, LogTable, read_log
-from rszoo.evaluation.metrics import default_radii, differences, summary
+from rszoo.evaluation.metrics import default_radii, differences, paired_difference, summary
 from rszoo.smoothing.certificate import certificate_from_votes
 
 HEADER = "idx\tlabel\tpredict\tradius\tcorrect\ttime\n"
@@ -153,3 +153,23 @@ def test_the_order_of_rows_does_not_matter(tmp_path: Path) -> None:
     header, *rows = (tmp_path / "a.tsv").read_text().splitlines()
     (tmp_path / "b.tsv").write_text("\n".join([header, *reversed(rows), ""]))
     assert differences([log, read_log(tmp_path / "b.tsv")]) == []
+
+
+def test_two_logs_of_the_same_images_are_compared_image_by_image(tmp_path: Path) -> None:
+    def table(name: str, radii: list[float], order: list[int]) -> LogTable:
+        path = tmp_path / name
+        rows = [f"{i}\t1\t1\t{radii[i]}\t1\t0\n" for i in order]
+        path.write_text("idx\tlabel\tpredict\tradius\tcorrect\ttime\n" + "".join(rows))
+        return read_log(path)
+
+    first = table("a", [0.1, 0.2, 0.3], [0, 1, 2])
+    second = table("b", [0.2, 0.4, 0.3], [2, 0, 1])
+    found = paired_difference(first, second)
+    assert found is not None
+    # The differences are 0.1, 0.2 and 0: mean 0.1, standard deviation 0.1.
+    assert found.acr == pytest.approx(0.1)
+    assert (found.low, found.high) == pytest.approx(
+        (0.1 - 1.959964 * 0.1 / 3**0.5, 0.1 + 1.959964 * 0.1 / 3**0.5)
+    )
+    assert (found.first, found.second, found.images) == ("a", "b", 3)
+    assert paired_difference(first, table("c", [0.1, 0.2], [0, 1])) is None

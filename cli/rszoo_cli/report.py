@@ -66,6 +66,7 @@ def report(
         out.print_json(data=[asdict(entry) for entry in summaries])
     else:
         print_summaries(summaries)
+        _print_differences(tables)
     for warning in _warnings(tables):
         (err if json else out).print(Text(f"warning: {warning}", style="yellow"), soft_wrap=True)
     if plot is not None and not json:
@@ -106,6 +107,22 @@ def print_summaries(summaries: Sequence["Summary"]) -> None:
         for table in _comparisons(summaries, out.width):
             out.print(table)
             out.print()
+
+
+def _print_differences(tables: Sequence["LogTable"]) -> None:
+    """Print by how much the ACR of each log differs from the first one's."""
+    from rszoo.evaluation.metrics import paired_difference
+
+    for table in tables[1:]:
+        found = paired_difference(tables[0], table)
+        if found is not None:
+            out.print(
+                f"{found.second} - {found.first}: ACR {found.acr:+.3f}, 95 % interval "
+                f"{found.low:+.3f} to {found.high:+.3f}, image by image",
+                markup=False,
+                highlight=False,
+                soft_wrap=True,
+            )
 
 
 def _parse_radii(text: str) -> tuple[float, ...]:
