@@ -77,7 +77,7 @@ digits-cat_rs-0.25       0.0       0.0       0.0       0.0       0.0
 digits-cat_rs-1.00      40.0      40.0      40.0      20.0      20.0
                     5.3-85.3  5.3-85.3  5.3-85.3  0.5-71.6  0.5-71.6
 
-digits-cat_rs-1.00 - digits-cat_rs-0.25: ACR +0.893, 95 % interval +0.211 to +1.574, image by image"""
+digits-cat_rs-1.00 - digits-cat_rs-0.25: ACR +0.893, 95 % interval +0.211 to +1.574"""
 
 FOREIGN = """\
 log                 sigma      n  alpha  images            ACR  abstain %

@@ -118,7 +118,7 @@ def _print_differences(tables: Sequence["LogTable"]) -> None:
         if found is not None:
             out.print(
                 f"{found.second} - {found.first}: ACR {found.acr:+.3f}, 95 % interval "
-                f"{found.low:+.3f} to {found.high:+.3f}, image by image",
+                f"{found.low:+.3f} to {found.high:+.3f}",
                 markup=False,
                 highlight=False,
                 soft_wrap=True,
