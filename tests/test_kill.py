@@ -1,6 +1,7 @@
 """`kill -9` in the middle: what is resumed ends where the uninterrupted run ends."""
 
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -118,6 +119,29 @@ def test_certification(bundle_folder: Path) -> None:
     assert rows("killed.tsv") == rows("whole.tsv")
     assert read_log(log).idx.tolist() == list(range(60))
     assert Path("killed.json").read_bytes() == Path("whole.json").read_bytes()
+
+
+def test_a_full_disk_costs_one_row_at_most(bundle_folder: Path) -> None:
+    rszoo(*certifying(bundle_folder, "whole.tsv"))
+
+    def small_disk() -> None:  # no file of this process may grow beyond it
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+
+    certify = certifying(bundle_folder, "full.tsv")
+    done = subprocess.run(
+        [sys.executable, "-m", "rszoo_cli", *certify],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        preexec_fn=small_disk,
+        check=False,
+    )
+    assert done.returncode == 1
+    said = "error: cannot write 'full.tsv': File too large; once that is mended, continue with"
+    assert said in done.stderr.decode()
+    assert Path("full.tsv").stat().st_size == 2000
+    assert 0 < len(read_log("full.tsv")) < 60
+    rszoo(*certify, "--resume")
+    assert rows("full.tsv") == rows("whole.tsv")
 
 
 def test_an_interrupted_certification_says_how_to_go_on(
