@@ -1,6 +1,5 @@
 """`rszoo certify`: a data set's test images, or the user's own inputs."""
 
-import math
 from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import partial
@@ -25,6 +24,7 @@ from rszoo_cli.options import (
     Seed,
 )
 from rszoo_cli.stopping import early_stopping
+from rszoo_cli.usage import check_usage, warn_if_in_vain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -157,15 +157,15 @@ def certify(
 
         rszoo certify --model builtin/digits-cat_rs-0.50 --radii 0.25,0.5,0.75
     """
-    if inputs and (attach or skip or dataset):
-        raise typer.BadParameter("--attach, --skip and --dataset are not for inputs of your own")
-    if shard and (inputs or attach):
-        raise typer.BadParameter("--shard is neither for inputs of your own nor for --attach")
+    check_usage(
+        bool(inputs),
+        of_a_data_set=bool(attach or skip or dataset),
+        shard=shard,
+        attach=attach,
+        overwrite=overwrite,
+        resume_without_log=resume and log_file is None,
+    )
     check_engine(engine, address, compile=compile, early=bool(radii or adaptive))
-    if overwrite and not attach:
-        raise typer.BadParameter("expected --attach with --overwrite, got none")
-    if inputs and resume and log_file is None:
-        raise typer.BadParameter("expected --out with --resume, got none")
     from rszoo.hub.catalog import find, is_builtin
 
     which, part = shard_of(shard)
@@ -180,11 +180,11 @@ def certify(
         )
         todo = todo[which]
         log_file = log_file or Path("certificates") / f"{bundle.config.name}{part}.tsv"
-    _warn_if_in_vain(n, alpha)
+    warn_if_in_vain(n, alpha)
     settings = {"n0": n0, "n": n, "alpha": alpha, "seed": seed}
-    if radii is not None or adaptive or radius_tol is not None:
-        sigma = bundle.config.sigma
-        settings |= early_stopping(radii, adaptive, radius_tol, sigma=sigma, n=n, alpha=alpha)
+    settings |= early_stopping(
+        radii, adaptive, radius_tol, sigma=bundle.config.sigma, n=n, alpha=alpha
+    )
     certified = _run(
         bundle,
         bundle.classifier(device=device, precision=precision, compile=compile, sound=sound),
@@ -201,18 +201,6 @@ def certify(
         print_summary(log_file, json=json)
     if log_file is not None:
         _finish_log(bundle, log_file, attach=attach, overwrite=overwrite)
-
-
-def _warn_if_in_vain(n: int, alpha: float) -> None:
-    from rszoo.theory.radii import largest_radius
-
-    if largest_radius(n, alpha, sigma=1.0) == 0.0:
-        needed = math.floor(math.log2(1.0 / alpha)) + 1
-        err.print(
-            f"warning: {n} draws certify nothing at alpha {alpha:g}: at least {needed} are needed",
-            style="yellow",
-            soft_wrap=True,
-        )
 
 
 def _run(

@@ -18,7 +18,9 @@ def early_stopping(
     n: int,
     alpha: float,
 ) -> dict[str, Any]:
-    """Return the radii to certify at, and the tolerance, from the options."""
+    """Return the radii to certify at, and the tolerance; nothing when all draws are wanted."""
+    if radii is None and not adaptive and radius_tol is None:
+        return {}
     from rszoo.smoothing.decisions import RadiusTests, radius_grid
 
     if radii is not None and (adaptive or radius_tol is not None):
