@@ -28,8 +28,9 @@ from torch import nn
 from rszoo import networks
 from rszoo.networks.compiled import Compiled
 from rszoo.networks.execution import autocast, place, resolve_device, resolve_precision
+from rszoo.smoothing.batch_size import measured_batch_size
 from rszoo.smoothing.noise import Stream
-from rszoo.smoothing.votes import count_votes, default_batch_size
+from rszoo.smoothing.votes import count_votes
 
 WORKLOADS = {
     "small_cnn/digits": ("small_cnn", (1, 8, 8), {}),
@@ -49,7 +50,7 @@ def engines(workload: str, device: torch.device, precision: str) -> dict[str, En
     classic_network.load_state_dict(network.state_dict())
     network, classic_network = place(network, device), classic_network.to(device)
     x = torch.rand(shape, device=device)
-    size = default_batch_size(x.shape, device)
+    size = measured_batch_size(network, x.shape, device, precision)
     fused = Compiled(network, size)
 
     def counting(draws: int, network: nn.Module) -> None:

@@ -220,6 +220,7 @@ def test_the_protocol_says_what_was_certified() -> None:
         "alpha": 0.01,
         "seed": 3,
         "precision": "float32",
+        "batch_size": None,
         "device": "cpu",
         "noise": SCHEME,
         "versions": {"rszoo": "0.1"},

@@ -1,5 +1,6 @@
 """A compiled network answers as the network does, in one compilation."""
 
+import pickle
 from typing import Any
 
 import pytest
@@ -31,10 +32,15 @@ def resnet() -> torch.nn.Module:
 def test_the_same_answers_for_full_and_smaller_batches() -> None:
     network = place(resnet().eval(), torch.device("cpu"))
     compiled = Compiled(network, 20)
+    sent = pickle.loads(pickle.dumps(compiled))
     with torch.inference_mode():
         for size in (20, 7):
             x = torch.rand(size, *SHAPE).contiguous(memory_format=torch.channels_last)
             torch.testing.assert_close(compiled(x), network(x), atol=1e-5, rtol=1e-5)
+    again = pickle.loads(pickle.dumps(compiled))
+    for travelled in (sent, again):
+        assert travelled.batch_size == 20
+        assert travelled.network.state_dict().keys() == network.state_dict().keys()
 
 
 def test_a_compiled_classifier_certifies_the_same_and_says_that_it_is_compiled() -> None:

@@ -1,5 +1,6 @@
 """Logs of shards become the log of the whole, and nothing is chosen among answers."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,18 @@ def test_shards_of_different_protocols(tmp_path: Path) -> None:
     shards = [write(tmp_path / "a.tsv", [0]), write(tmp_path / "b.tsv", [1], seed=7)]
     with pytest.raises(RszooError, match=r"b\.tsv and .* were made differently:\n  seed: 7, 0$"):
         merge_logs(shards, tmp_path / "merged.tsv")
+
+
+def test_shards_of_machines_that_measured_different_batch_sizes(tmp_path: Path) -> None:
+    paths = [tmp_path / "a.tsv", tmp_path / "b.tsv"]
+    for path, idx, size in zip(paths, (0, 1), (50, 100), strict=True):
+        write(path, [idx])
+        said = json.loads(path.with_suffix(".json").read_text())
+        path.with_suffix(".json").write_text(json.dumps({**said, "batch_size": size}))
+    assert merge_logs(paths, tmp_path / "all.tsv") == 2
+    merged = read_log(tmp_path / "all.tsv").protocol
+    assert merged is not None
+    assert merged["batch_size"] is None
 
 
 def test_an_unfinished_shard(tmp_path: Path) -> None:

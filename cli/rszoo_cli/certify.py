@@ -1,21 +1,17 @@
 """`rszoo certify`: a data set's test images, or the user's own inputs."""
 
-from collections.abc import Sequence
-from contextlib import nullcontext
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from rszoo_cli.answers import print_own, print_summary
-from rszoo_cli.console import err
-from rszoo_cli.engine import check_engine, on_ray
+from rszoo_cli.certify_run import Plan, finish_log, run
+from rszoo_cli.engine import check_engine
 from rszoo_cli.inputs import own, shard_of, test_images
 from rszoo_cli.options import (
     Alpha,
     DataRoot,
-    Device,
     Download,
     Json,
     Model,
@@ -25,15 +21,6 @@ from rszoo_cli.options import (
 )
 from rszoo_cli.stopping import early_stopping
 from rszoo_cli.usage import check_usage, warn_if_in_vain
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from contextlib import AbstractContextManager
-
-    from rszoo.evaluation.certify import Input
-    from rszoo.hub.bundle import Bundle
-    from rszoo.smoothing.certificate import Certificate
-    from rszoo.smoothing.classifier import SmoothedClassifier
 
 __all__ = ["certify"]
 
@@ -88,6 +75,20 @@ _Address = Annotated[
         help="With --engine ray: the cluster's address.", show_default="one on this machine"
     ),
 ]
+_Devices = Annotated[
+    str | None,
+    typer.Option(
+        "--device",
+        help="cpu, cuda, cuda:1, ..., or several: cuda:0,cuda:1.",
+        show_default="a GPU if there is one",
+    ),
+]
+_BatchSize = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="Noisy inputs per forward.", show_default="measured, where it is worth it"
+    ),
+]
 _Shard = Annotated[
     str | None,
     typer.Option(
@@ -139,7 +140,8 @@ def certify(
     resize: Resize = False,
     data_root: DataRoot = None,
     download: Download = False,
-    device: Device = None,
+    device: _Devices = None,
+    batch_size: _BatchSize = None,
     precision: Precision = "auto",
     compile: _Compile = False,
     sound: _Sound = False,
@@ -165,7 +167,7 @@ def certify(
         overwrite=overwrite,
         resume_without_log=resume and log_file is None,
     )
-    check_engine(engine, address, compile=compile, early=bool(radii or adaptive))
+    check_engine(engine, address, device)
     from rszoo.hub.catalog import find, is_builtin
 
     which, part = shard_of(shard)
@@ -185,96 +187,21 @@ def certify(
     settings |= early_stopping(
         radii, adaptive, radius_tol, sigma=bundle.config.sigma, n=n, alpha=alpha
     )
-    certified = _run(
-        bundle,
-        bundle.classifier(device=device, precision=precision, compile=compile, sound=sound),
-        todo,
-        source=source,
-        log_file=log_file,
-        resume=resume,
-        settings=settings,
-        engine=partial(on_ray, address=address) if engine == "ray" else nullcontext,
+    plan = Plan(
+        engine=engine,
+        address=address,
+        devices=device.split(",") if device else [None],
+        precision=precision,
+        compile=compile,
+        sound=sound,
+        batch_size=batch_size,
+    )
+    certified = run(
+        bundle, plan, todo, source=source, log_file=log_file, resume=resume, settings=settings
     )
     if inputs:
         print_own(certified, bundle.config.class_names, json=json)
     elif log_file is not None:
         print_summary(log_file, json=json)
     if log_file is not None:
-        _finish_log(bundle, log_file, attach=attach, overwrite=overwrite)
-
-
-def _run(
-    bundle: "Bundle",
-    classifier: "SmoothedClassifier",
-    todo: Sequence["Input"],
-    *,
-    source: dict[str, str],
-    log_file: Path | None,
-    resume: bool,
-    settings: dict[str, Any],
-    engine: "Callable[[Callable[..., Any]], AbstractContextManager[Callable[..., Any]]]",
-) -> list[tuple["Input", "Certificate"]]:
-    """Certify what the log does not hold yet, with a progress bar; return all."""
-    from rszoo.evaluation.certify import certify_inputs, protocol
-    from rszoo.evaluation.log import CertificationLog
-    from rszoo_cli.progress import Meter
-
-    facts = protocol(
-        classifier,
-        model={"name": bundle.config.name, "weights_sha256": bundle.weights_digest},
-        inputs=source,
-        versions=_versions(),
-        **settings,
-    )
-    log = CertificationLog.open(log_file, facts, resume=resume) if log_file else None
-    with log or nullcontext():
-        certified = _logged(log_file, todo) if log and log_file else []
-        early = "radii" in settings  # then nobody knows the number of draws beforehand
-        unit, weight = ("inputs", 1) if early else ("draws", settings["n0"] + settings["n"])
-        total, done = len(todo) * weight, len(certified) * weight
-        title = f"certify {bundle.config.name}"
-        with (
-            engine(certify_inputs) as certify_all,
-            Meter(err, title, total=total, done=done, unit=unit) as meter,
-        ):
-            counted = None if early else meter.advance
-            for one, certificate in certify_all(
-                classifier, todo, log=log, on_draws=counted, **settings
-            ):
-                certified.append((one, certificate))
-                if early:
-                    meter.advance()
-                meter.status(f"{len(certified)} of {len(todo)} inputs")
-    return certified
-
-
-def _finish_log(bundle: "Bundle", log_file: Path, *, attach: bool, overwrite: bool) -> None:
-    from rszoo.evaluation.log import protocol_path
-    from rszoo.hub.bundle import add_evidence
-
-    err.print(f"log: {log_file}", highlight=False, soft_wrap=True)
-    if attach:
-        protocol = protocol_path(log_file)
-        add_evidence(bundle, log=log_file, protocol=protocol, overwrite=overwrite)
-        err.print(f"the log is now in {bundle.path}", highlight=False, soft_wrap=True)
-
-
-def _logged(path: Path, inputs: Sequence["Input"]) -> list[tuple["Input", "Certificate"]]:
-    """Return what the log holds already, so that a resumed run shows all of its inputs."""
-    from rszoo.evaluation.log import read_log
-
-    table = read_log(path)
-    wanted = {one.idx: one for one in inputs}
-    return [
-        (wanted[idx], table.certificate(row))
-        for row, idx in enumerate(table.idx.tolist())
-        if idx in wanted
-    ]
-
-
-def _versions() -> dict[str, str]:
-    import torch
-
-    import rszoo
-
-    return {"rszoo": rszoo.__version__, "torch": torch.__version__}
+        finish_log(bundle, log_file, attach=attach, overwrite=overwrite)

@@ -108,6 +108,7 @@ def protocol(
         "seed": seed,
         **early,
         "precision": classifier.precision,
+        "batch_size": classifier.batch_size,
         **({"compiled": True} if classifier.compiled else {}),
         "device": classifier.device.type,
         "noise": SCHEME + (SCHEME_SUFFIX if classifier.sound else ""),

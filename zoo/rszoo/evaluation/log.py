@@ -20,7 +20,12 @@ from typing import Any
 
 from rszoo._files import write_json_atomically
 from rszoo.errors import RszooError
-from rszoo.evaluation._protocol import check_replaceable, check_same, protocol_path
+from rszoo.evaluation._protocol import (
+    check_replaceable,
+    check_same,
+    protocol_path,
+    read_protocol,
+)
 from rszoo.evaluation._rows import (
     COLUMNS,
     EARLY_COLUMNS,
@@ -33,7 +38,15 @@ from rszoo.evaluation._rows import (
 from rszoo.evaluation._table import LogTable, read_log
 from rszoo.smoothing.certificate import Certificate
 
-__all__ = ["COLUMNS", "NO_LABEL", "CertificationLog", "LogTable", "protocol_path", "read_log"]
+__all__ = [
+    "COLUMNS",
+    "NO_LABEL",
+    "CertificationLog",
+    "LogTable",
+    "protocol_path",
+    "read_log",
+    "read_protocol",
+]
 
 #: The label of an input whose class is not known: one of the user's own.
 NO_LABEL = -1

@@ -66,10 +66,13 @@ def _complete(path: Path) -> Content:
 
 
 def _common_protocol(paths: Sequence[Path]) -> dict[str, object]:
-    first = read_protocol(protocol_path(paths[0]))
-    for path in paths[1:]:
-        found = differing(read_protocol(protocol_path(path)), first)
-        if found:
+    """Return the protocol of all; machines may have measured different batch sizes."""
+    protocols = [read_protocol(protocol_path(path)) for path in paths]
+    if len({protocol.get("batch_size") for protocol in protocols}) > 1:
+        protocols = [{**protocol, "batch_size": None} for protocol in protocols]
+    first = protocols[0]
+    for path, protocol in zip(paths, protocols, strict=True):
+        if found := differing(protocol, first):
             listed = "\n".join(f"  {key}: {here}, {there}" for key, here, there in found)
             raise RszooError(f"{path} and {paths[0]} were made differently:\n{listed}")
     return first

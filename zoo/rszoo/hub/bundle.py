@@ -97,6 +97,7 @@ class Bundle:
         precision: str = "auto",
         compile: bool = False,
         sound: bool = False,
+        batch_size: int | None = None,
     ) -> "SmoothedClassifier":
         """Return the smoothed classifier, ready to predict and certify.
 
@@ -117,6 +118,7 @@ class Bundle:
             precision=precision,
             compile=compile,
             sound=sound,
+            batch_size=batch_size,
         )
 
 

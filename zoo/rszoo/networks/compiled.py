@@ -26,6 +26,10 @@ class Compiled(nn.Module):
         self.network = network
         self._run = torch.compile(network, dynamic=False, options={"freezing": True})
 
+    def __reduce__(self) -> tuple[type["Compiled"], tuple[nn.Module, int]]:
+        """Travel to another process as what is to be compiled there."""
+        return Compiled, (self.network, self.batch_size)
+
     def forward(self, x: Tensor) -> Tensor:
         """Return the logits of at most `batch_size` images.
 

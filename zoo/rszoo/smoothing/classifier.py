@@ -47,6 +47,7 @@ class SmoothedClassifier:
         device: where the network runs.
         precision: "float32" or "bfloat16".
         compiled: whether the network is compiled.
+        batch_size: noisy inputs per forward; None: the usual number for the shape of the input.
         sound: whether noise and inputs are on the lattice of 8-bit pixels, so that floating point
             cannot break a certificate; see `rszoo.smoothing.lattice`.
     """
@@ -63,6 +64,7 @@ class SmoothedClassifier:
         precision: str = "auto",
         compile: bool = False,
         sound: bool = False,
+        batch_size: int | None = None,
     ) -> None:
         """Wrap a network; it is moved to `device` (None: a GPU if there is one).
 
@@ -70,8 +72,11 @@ class SmoothedClassifier:
 
         Raises:
             RszooError: unknown device or precision.
-            ValueError: sigma or num_classes out of range, or `compile` without `input_shape`.
+            ValueError: sigma, num_classes or batch_size out of range, or `compile` without
+                `input_shape`.
         """
+        if batch_size is not None and batch_size < 1:
+            raise ValueError(f"expected batch_size >= 1, got {batch_size=}")
         if compile and input_shape is None:
             raise ValueError("expected input_shape with compile, got None")
         if not (sigma > 0.0 and 0.0 < _in_float32(sigma) < float("inf")):
@@ -87,10 +92,12 @@ class SmoothedClassifier:
         self.class_names = class_names
         self.compiled = compile
         self.sound = sound
+        if batch_size is None and input_shape is not None:
+            batch_size = default_batch_size(torch.Size(input_shape), self.device)
+        self.batch_size = batch_size
         self._evaluated = self.network
-        if compile and input_shape is not None:
-            size = default_batch_size(torch.Size(input_shape), self.device)
-            self._evaluated = Compiled(self.network, size)
+        if compile and batch_size is not None:
+            self._evaluated = Compiled(self.network, batch_size)
 
     def __repr__(self) -> str:
         return (
@@ -267,6 +274,7 @@ class SmoothedClassifier:
             first=first,
             precision=self.precision,
             sound=self.sound,
+            batch_size=self.batch_size,
             on_progress=on_progress,
         )
 

@@ -1,0 +1,139 @@
+"""What `rszoo certify` does once it knows what is asked for."""
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rszoo_cli.console import err
+from rszoo_cli.engine import batch_size_for, engine_of
+
+if TYPE_CHECKING:
+    from rszoo.evaluation.certify import Input
+    from rszoo.hub.bundle import Bundle
+    from rszoo.smoothing.certificate import Certificate
+    from rszoo.smoothing.classifier import SmoothedClassifier
+
+__all__ = ["Plan", "finish_log", "run"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Where and how the network is evaluated.
+
+    Attributes:
+        engine: "local" or "ray".
+        address: of the Ray cluster; None for one on this machine.
+        devices: of this machine; [None] takes a GPU if there is one.
+        precision, compile, sound: as in `SmoothedClassifier`.
+        batch_size: noisy inputs per forward; None chooses.
+    """
+
+    engine: str
+    address: str | None
+    devices: Sequence[str | None]
+    precision: str
+    compile: bool
+    sound: bool
+    batch_size: int | None
+
+    def classifiers(self, bundle: "Bundle", batch_size: int | None) -> "list[SmoothedClassifier]":
+        """Return one classifier for each device."""
+        return [
+            bundle.classifier(
+                device=device,
+                precision=self.precision,
+                compile=self.compile,
+                sound=self.sound,
+                batch_size=batch_size,
+            )
+            for device in self.devices
+        ]
+
+
+def run(
+    bundle: "Bundle",
+    plan: Plan,
+    todo: Sequence["Input"],
+    *,
+    source: dict[str, str],
+    log_file: Path | None,
+    resume: bool,
+    settings: dict[str, Any],
+) -> list[tuple["Input", "Certificate"]]:
+    """Certify what the log does not hold yet, with a progress bar; return all."""
+    from rszoo.evaluation.certify import protocol
+    from rszoo.evaluation.log import CertificationLog
+    from rszoo_cli.progress import Meter
+
+    draws = settings["n0"] + settings["n"]
+    early = "radii" in settings  # then nobody knows the number of draws beforehand
+    classifiers = plan.classifiers(
+        bundle,
+        plan.batch_size
+        or batch_size_for(
+            bundle,
+            device=plan.devices[0],
+            precision=plan.precision,
+            draws=draws * len(todo),
+            resumed=log_file if resume else None,
+        ),
+    )
+    facts = protocol(
+        classifiers[0],
+        model={"name": bundle.config.name, "weights_sha256": bundle.weights_digest},
+        inputs=source,
+        versions=_versions(),
+        **settings,
+    )
+    log = CertificationLog.open(log_file, facts, resume=resume) if log_file else None
+    with log or nullcontext():
+        certified = _logged(log_file, todo) if log and log_file else []
+        unit, weight = ("inputs", 1) if early else ("draws", draws)
+        total, done = len(todo) * weight, len(certified) * weight
+        title = f"certify {bundle.config.name}"
+        with (
+            engine_of(plan.engine, plan.address, classifiers) as certify_all,
+            Meter(err, title, total=total, done=done, unit=unit) as meter,
+        ):
+            counted = None if early else meter.advance
+            for one, certificate in certify_all(todo, log=log, on_draws=counted, **settings):
+                certified.append((one, certificate))
+                if early:
+                    meter.advance()
+                meter.status(f"{len(certified)} of {len(todo)} inputs")
+    return certified
+
+
+def finish_log(bundle: "Bundle", log_file: Path, *, attach: bool, overwrite: bool) -> None:
+    """Say where the log is, and put it into the bundle if asked to."""
+    from rszoo.evaluation.log import protocol_path
+    from rszoo.hub.bundle import add_evidence
+
+    err.print(f"log: {log_file}", highlight=False, soft_wrap=True)
+    if attach:
+        protocol = protocol_path(log_file)
+        add_evidence(bundle, log=log_file, protocol=protocol, overwrite=overwrite)
+        err.print(f"the log is now in {bundle.path}", highlight=False, soft_wrap=True)
+
+
+def _logged(path: Path, inputs: Sequence["Input"]) -> list[tuple["Input", "Certificate"]]:
+    """Return what the log holds already, so that a resumed run shows all of its inputs."""
+    from rszoo.evaluation.log import read_log
+
+    table = read_log(path)
+    wanted = {one.idx: one for one in inputs}
+    return [
+        (wanted[idx], table.certificate(row))
+        for row, idx in enumerate(table.idx.tolist())
+        if idx in wanted
+    ]
+
+
+def _versions() -> dict[str, str]:
+    import torch
+
+    import rszoo
+
+    return {"rszoo": rszoo.__version__, "torch": torch.__version__}
