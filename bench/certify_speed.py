@@ -63,6 +63,7 @@ def engines(workload: str, device: torch.device, precision: str) -> dict[str, En
             seed=0,
             num_classes=10,
             precision=precision,
+            batch_size=size,
         )
 
     @torch.no_grad()

@@ -37,6 +37,8 @@ def test_the_same_answers_for_full_and_smaller_batches() -> None:
         for size in (20, 7):
             x = torch.rand(size, *SHAPE).contiguous(memory_format=torch.channels_last)
             torch.testing.assert_close(compiled(x), network(x), atol=1e-5, rtol=1e-5)
+        with pytest.raises(ValueError, match="expected at most 20 images, got 21"):
+            compiled(torch.rand(21, *SHAPE))
     again = pickle.loads(pickle.dumps(compiled))
     for travelled in (sent, again):
         assert travelled.batch_size == 20

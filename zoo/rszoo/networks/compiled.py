@@ -35,9 +35,13 @@ class Compiled(nn.Module):
 
         Raises:
             RszooError: the network cannot be compiled here.
+            ValueError: more images than that.
         """
         full = x
-        if missing := self.batch_size - len(x):
+        missing = self.batch_size - len(x)
+        if missing < 0:
+            raise ValueError(f"expected at most {self.batch_size} images, got {len(x)}")
+        if missing:
             full = F.pad(x, (0,) * (2 * x.ndim - 1) + (missing,))
         if full.ndim == 4:
             full = full.contiguous(memory_format=torch.channels_last)
