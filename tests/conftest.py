@@ -22,6 +22,14 @@ def interruptible() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_hub() -> Iterator[None]:
+    # A mistyped path may look like a hub's id: no test asks the world for it.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+        yield
+
+
 @pytest.fixture(autouse=True)
 def seeded() -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):

@@ -62,7 +62,11 @@ def test_the_name_of_a_builtin_bundle_is_suggested(builtin: Path) -> None:
     )
 
 
-def test_an_unknown_path() -> None:
+def test_an_unknown_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert refused("runs/none").startswith("cannot reach http://127.0.0.1:9 (")
+    assert refused("runs/none").endswith("there is no folder 'runs/none' either")
+    Path("runs").mkdir()
     assert (
         refused("runs/none") == "expected a bundle folder, got 'runs/none': no such folder; "
         "rszoo ls lists the bundles there are"

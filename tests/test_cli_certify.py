@@ -426,5 +426,5 @@ def test_predict(rszoo: Command) -> None:
 def test_bundles_that_come_with_the_package_are_not_changed(rszoo: Command) -> None:
     done = rszoo("certify", "--model", "builtin/digits-gaussian-0.25", "--attach", "--n", "10")
     assert done.code == 2
-    assert "--attach is not for bundles that come with rszoo" in " ".join(done.err.split())
+    assert "--attach is for bundles in a folder of your own" in " ".join(done.err.split())
     assert not Path("certificates").exists()

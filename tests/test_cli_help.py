@@ -39,6 +39,8 @@ def test_the_commands() -> None:
         "ls",
         "merge",
         "predict",
+        "pull",
+        "push",
         "recipe",
         "recipe cp",
         "recipe ls",

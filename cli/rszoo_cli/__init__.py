@@ -14,6 +14,7 @@ from rszoo_cli import recipe
 from rszoo_cli.bundles import ls, show
 from rszoo_cli.certify import certify
 from rszoo_cli.console import err
+from rszoo_cli.hub_models import pull, push
 from rszoo_cli.merge import merge
 from rszoo_cli.predict import predict
 from rszoo_cli.report import report
@@ -54,6 +55,8 @@ app.command()(merge)
 app.command()(verify)
 app.command()(ls)
 app.command()(show)
+app.command()(push)
+app.command()(pull)
 app.add_typer(recipe.app, name="recipe", epilog="Example: `rszoo recipe show cat_rs`.")
 
 

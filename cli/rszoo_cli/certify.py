@@ -168,12 +168,12 @@ def certify(
         resume_without_log=resume and log_file is None,
     )
     check_engine(engine, address, device)
-    from rszoo.hub.catalog import find, is_builtin
+    from rszoo.hub.catalog import find, is_own
 
     which, part = shard_of(shard)
     bundle = find(model)
-    if attach and is_builtin(bundle):
-        raise typer.BadParameter("--attach is not for bundles that come with rszoo")
+    if attach and not is_own(bundle):
+        raise typer.BadParameter("--attach is for bundles in a folder of your own")
     if inputs:
         todo, source = own(inputs, shape=bundle.config.input_shape, limit=limit, resize=resize)
     else:

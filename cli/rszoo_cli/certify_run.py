@@ -65,6 +65,7 @@ def run(
     """Certify what the log does not hold yet, with a progress bar; return all."""
     from rszoo.evaluation.certify import protocol
     from rszoo.evaluation.log import CertificationLog
+    from rszoo.hub.catalog import is_own
     from rszoo_cli.progress import Meter
 
     draws = settings["n0"] + settings["n"]
@@ -82,7 +83,11 @@ def run(
     )
     facts = protocol(
         classifiers[0],
-        model={"name": bundle.config.name, "weights_sha256": bundle.weights_digest},
+        model={
+            "name": bundle.config.name,
+            **({} if is_own(bundle) else {"id": bundle.id}),  # a path means nothing elsewhere
+            "weights_sha256": bundle.weights_digest,
+        },
         inputs=source,
         versions=_versions(),
         **settings,

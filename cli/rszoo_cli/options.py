@@ -29,7 +29,12 @@ Alpha = Annotated[
 ]
 Model = Annotated[
     str,
-    typer.Option("--model", "-m", metavar="ID", help="A bundle: its path, or builtin/NAME."),
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="ID",
+        help="A bundle: its path, builtin/NAME, or org/name[@revision] on a hub.",
+    ),
 ]
 DataRoot = Annotated[
     Path | None,

@@ -8,7 +8,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from rszoo.errors import DataError, IntegrityError, RecipeError, RszooError
+from rszoo.errors import DataError, HubError, IntegrityError, RecipeError, RszooError
 
 if TYPE_CHECKING:
     from rszoo.hub.catalog import load
@@ -20,6 +20,7 @@ __all__ = [
     "ABSTAIN",
     "Certificate",
     "DataError",
+    "HubError",
     "IntegrityError",
     "Prediction",
     "RecipeError",

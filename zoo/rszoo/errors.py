@@ -3,6 +3,7 @@
 RszooError
 ├── RecipeError     a recipe or an override that cannot be used (.problems)
 ├── DataError       a data set or an input that cannot be read
+├── HubError        a hub that cannot be reached, or refuses
 └── IntegrityError  a bundle whose content is not what its manifest says (.path)
 """
 
@@ -11,6 +12,7 @@ from collections.abc import Iterable, Sequence
 
 __all__ = [
     "DataError",
+    "HubError",
     "IntegrityError",
     "RecipeError",
     "RszooError",
@@ -25,6 +27,10 @@ class RszooError(Exception):
 
 class DataError(RszooError):
     """A data set or an input cannot be read, or has the wrong shape."""
+
+
+class HubError(RszooError):
+    """A hub cannot be reached, does not have what is asked for, or refuses it."""
 
 
 class RecipeError(RszooError):

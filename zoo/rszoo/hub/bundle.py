@@ -43,11 +43,13 @@ class Bundle:
     """A bundle whose files have been checked.
 
     Attributes:
+        id: what it is called: its path, `builtin/NAME`, or `org/name@commit`.
         path: its folder.
         config: what the model is.
         manifest: its files and origin.
     """
 
+    id: str
     path: Path
     config: BundleConfig
     manifest: Manifest
@@ -136,8 +138,13 @@ def untrained_network(config: BundleConfig) -> "nn.Module":
     )
 
 
-def open_bundle(folder: str | Path) -> Bundle:
+def open_bundle(folder: str | Path, *, id: str | None = None, cache: Path | None = None) -> Bundle:
     """Check a bundle and return it; nothing of it is used before it has been checked.
+
+    Args:
+        folder: the bundle.
+        id: what it is called; None: its path.
+        cache: as in `Manifest.check`.
 
     Raises:
         RszooError: there is no such folder, or its config is not a bundle's.
@@ -150,13 +157,13 @@ def open_bundle(folder: str | Path) -> Bundle:
             "rszoo ls lists the bundles there are"
         )
     manifest = Manifest.read(folder)
-    manifest.check(folder)
+    manifest.check(folder, cache=cache)
     for name in (CONFIG, WEIGHTS, RECIPE):
         if name not in manifest.files:
             raise IntegrityError(
                 name, expected="a file of the manifest", actual="none", hint=DAMAGED
             )
-    return Bundle(folder, BundleConfig.read(folder / CONFIG), manifest)
+    return Bundle(id or str(folder), folder, BundleConfig.read(folder / CONFIG), manifest)
 
 
 def write_bundle(

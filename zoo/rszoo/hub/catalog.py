@@ -1,18 +1,19 @@
-"""Bundles by id: a path, or `builtin/NAME` for one that comes with rszoo."""
+"""Bundles by id: a path, `builtin/NAME` for one that comes with rszoo, or `org/name` on a hub."""
 
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import rszoo
-from rszoo.errors import RszooError, unknown_name
+from rszoo.errors import HubError, RszooError, unknown_name
 from rszoo.hub.bundle import Bundle, open_bundle
+from rszoo.hub.ids import HubId
 from rszoo.hub.manifest import MANIFEST
 
 if TYPE_CHECKING:
     from rszoo.smoothing.classifier import SmoothedClassifier
 
-__all__ = ["builtin_names", "bundles_in", "find", "is_builtin", "is_id", "load"]
+__all__ = ["builtin_names", "bundles_in", "find", "is_id", "is_own", "load"]
 
 _BUILTIN = "builtin/"
 
@@ -23,38 +24,56 @@ def builtin_names() -> list[str]:
 
 
 def find(model: str | Path) -> Bundle:
-    """Return the checked bundle with an id.
+    """Return the checked bundle with an id; one that is on a hub is fetched.
 
     Args:
-        model: the path of a bundle, or `builtin/NAME`. A path that exists wins.
+        model: the path of a bundle, `builtin/NAME`, or `org/name[@revision]` on a hub. A path
+            that exists wins, and so does a path into a folder that exists.
 
     Raises:
         RszooError: there is no such bundle.
+        HubError: a hub does not have it, or cannot be reached.
         IntegrityError: its files are not what its manifest says.
     """
     name = str(model)
+    if name.startswith(_BUILTIN) and not Path(model).is_dir():
+        if name not in builtin_names():
+            raise unknown_name("builtin bundle", name, builtin_names())
+        return open_bundle(_builtin_folder() / name.removeprefix(_BUILTIN), id=name)
     if not Path(model).is_dir() and f"{_BUILTIN}{name}" in builtin_names():
         raise RszooError(f"no such folder: {name!r}; did you mean {_BUILTIN + name!r}?")
-    if Path(model).is_dir() or not name.startswith(_BUILTIN):
-        return open_bundle(model)
-    if name not in builtin_names():
-        raise unknown_name("builtin bundle", name, builtin_names())
-    return open_bundle(_builtin_folder() / name.removeprefix(_BUILTIN))
+    if isinstance(model, str) and _is_on_hub(name):
+        from rszoo.hub.pull import pull
+
+        try:
+            return pull(HubId.parse(name))
+        except HubError as error:
+            raise HubError(f"{error}; there is no folder {name!r} either") from error
+    return open_bundle(model)
+
+
+def _is_on_hub(name: str) -> bool:
+    """Return whether a name is meant as an id on a hub: nothing of that name is near."""
+    near = Path(name).is_dir() or Path(name).parent.is_dir()
+    return HubId.matches(name) and ("@" in name or not near)
 
 
 def is_id(name: str) -> bool:
-    """Return whether a name can only be meant as a bundle's: a folder, or `builtin/NAME`."""
-    return Path(name).is_dir() or (name.startswith(_BUILTIN) and not Path(name).exists())
+    """Return whether a name can only be meant as a bundle's, and not as a log's."""
+    if Path(name).exists():
+        return Path(name).is_dir()
+    return name.startswith(_BUILTIN) or _is_on_hub(name)
 
 
-def is_builtin(bundle: Bundle) -> bool:
-    """Return whether a bundle is one of those that come with rszoo."""
-    return bundle.path.parent == _builtin_folder()
+def is_own(bundle: Bundle) -> bool:
+    """Return whether a bundle is the user's to change: not one of rszoo's, nor in a cache."""
+    return bundle.id == str(bundle.path)
 
 
 def load(
     model: str | Path,
     *,
+    revision: str | None = None,
     device: str | None = None,
     precision: str = "auto",
     compile: bool = False,
@@ -63,7 +82,8 @@ def load(
     """Return a ready smoothed classifier; the bare network is its attribute `network`.
 
     Args:
-        model: the path of a bundle, or `builtin/NAME`.
+        model: the path of a bundle, `builtin/NAME`, or `org/name[@revision]` on a hub.
+        revision: of a model on a hub, in the place of `@revision`.
         device: where to run; None takes a GPU if there is one.
         precision: "auto", "float32" or "bfloat16".
         compile: compile the network, which pays for many draws of a residual network.
@@ -71,8 +91,11 @@ def load(
 
     Raises:
         RszooError: no such bundle, unknown device or precision.
+        HubError: a hub does not have it, or cannot be reached.
         IntegrityError: a file of the bundle is corrupt, truncated, extra or missing.
     """
+    if revision is not None:
+        model = f"{model}@{revision}"
     return find(model).classifier(device=device, precision=precision, compile=compile, sound=sound)
 
 

@@ -81,18 +81,23 @@ class Manifest(BaseModel):
                 )
         return manifest
 
-    def check(self, folder: Path) -> None:
+    def check(self, folder: Path, *, cache: Path | None = None) -> None:
         """Compare a bundle's files with the manifest.
+
+        Args:
+            folder: the bundle.
+            cache: the folder of a cache that the bundle's files may be links into; what else
+                lies beside them is then no part of the bundle, and is never read.
 
         Raises:
             IntegrityError: a file is missing, extra, a link, of another size, or changed.
         """
         found = {path.name for path in folder.iterdir()} - {MANIFEST}
-        for name in sorted(found - self.files.keys()):
+        for name in sorted(found - self.files.keys() if cache is None else ()):
             raise IntegrityError(name, expected="no such file", actual="a file", hint=DAMAGED)
         for name, entry in self.files.items():
             path = folder / name
-            if not path.is_file() or path.is_symlink():
+            if not path.is_file() or _leads_away(path, cache):
                 actual = "a link" if path.is_symlink() else "none"
                 raise IntegrityError(name, expected="a file", actual=actual, hint=DAMAGED)
             size = path.stat().st_size
@@ -105,6 +110,12 @@ class Manifest(BaseModel):
                 raise IntegrityError(
                     name, expected=f"sha256 {entry.sha256}", actual=digest, hint=DAMAGED
                 )
+
+
+def _leads_away(path: Path, cache: Path | None) -> bool:
+    if cache is None:
+        return path.is_symlink()
+    return not path.resolve().is_relative_to(cache.resolve())
 
 
 def file_digest(path: Path) -> str:

@@ -1,0 +1,215 @@
+"""What people see of a model on a hub: its card, its results as data, its curve."""
+
+import inspect
+import re
+import tempfile
+from importlib import import_module
+from pathlib import Path
+
+import yaml
+from huggingface_hub import (
+    EvalResult,
+    EvalResultEntry,
+    ModelCardData,
+    eval_result_entries_to_yaml,
+)
+
+from rszoo.evaluation.log import LogTable, read_log
+from rszoo.evaluation.metrics import Summary, summary
+from rszoo.hub.bundle import Bundle
+from rszoo.theory.radii import floor_digits
+
+__all__ = ["CARD", "CURVE", "RESULTS", "card_files"]
+
+CARD = "README.md"
+CURVE = "curve.png"
+RESULTS = ".eval_results/certified.yaml"
+
+# Data sets as huggingface.co names them.
+_DATASETS = {
+    "mnist": "ylecun/mnist",
+    "fashion_mnist": "zalando-datasets/fashion_mnist",
+    "cifar10": "uoft-cs/cifar10",
+    "cifar100": "uoft-cs/cifar100",
+    "imagenet": "ILSVRC/imagenet-1k",
+}
+
+
+def card_files(bundle: Bundle, repo: str, *, license: str | None = None) -> dict[str, bytes]:
+    """Return the files that present a bundle on a hub: path in the repository -> content.
+
+    They are made from the bundle alone, are no part of it, and are not read when it is loaded:
+    whoever edits a card on the hub changes no model.
+
+    Args:
+        bundle: the model.
+        repo: `org/name`, where it is going to be.
+        license: its identifier on the hub, such as "mit".
+    """
+    log = read_log(bundle.evidence) if bundle.evidence is not None else None
+    known = summary(log) if log is not None else None
+    head = _metadata(bundle, known, license)
+    files = {CARD: f"---\n{head}\n---\n\n{_text(bundle, repo, known, license)}".encode()}
+    if log is not None and known is not None:
+        files[CURVE] = _curve(log, bundle.config.name)
+        files[RESULTS] = _results(bundle, known)
+    return files
+
+
+def _metadata(bundle: Bundle, known: Summary | None, license: str | None) -> str:
+    config = bundle.config
+    data = ModelCardData(
+        license=license,
+        library_name="rszoo",
+        pipeline_tag="image-classification",
+        datasets=[_dataset_id(config.dataset)],
+        tags=[
+            "rszoo",
+            "certified-robustness",
+            "randomized-smoothing",
+            f"method:{config.method}",
+            f"sigma:{config.sigma:g}",
+        ],
+        model_name=config.name,
+        eval_results=_eval_results(bundle, known) if known else None,
+    )
+    return data.to_yaml()
+
+
+def _eval_results(bundle: Bundle, known: Summary) -> list[EvalResult]:
+    """Return one entry for the ACR and one for each radius; their arguments say what they mean."""
+    protocol = {"norm": "l2", "sigma": known.sigma, "n": known.n, "alpha": known.alpha}
+    protocol["images"] = known.images
+
+    def entry(kind: str, name: str, value: float, **more: float) -> EvalResult:
+        return EvalResult(
+            task_type="image-classification",
+            dataset_type=_dataset_id(bundle.config.dataset),
+            dataset_name=_dataset_name(bundle.config.dataset),
+            dataset_split="test",
+            metric_type=kind,
+            metric_name=name,
+            metric_value=value,
+            metric_args={**protocol, **more},
+        )
+
+    acr = float(floor_digits(known.acr, 6))
+    return [
+        entry("average_certified_radius", "average certified radius", acr),
+        *(
+            entry("certified_accuracy", f"certified accuracy at r = {r:g}", share, radius=r)
+            for r, share in zip(known.radii, known.certified_accuracy, strict=True)
+        ),
+    ]
+
+
+def _results(bundle: Bundle, known: Summary) -> bytes:
+    notes = f"L2, sigma={known.sigma:g}, n={known.n}, alpha={known.alpha:g}, {known.images} images"
+    entries = [
+        EvalResultEntry(
+            dataset_id=_dataset_id(bundle.config.dataset),
+            task_id=f"certified_accuracy_l2_{r:g}",
+            value=share,
+            notes=notes,
+        )
+        for r, share in zip(known.radii, known.certified_accuracy, strict=True)
+    ]
+    return yaml.safe_dump(eval_result_entries_to_yaml(entries), sort_keys=False).encode()
+
+
+def _curve(log: LogTable, name: str) -> bytes:
+    from dataclasses import replace
+
+    from rszoo.evaluation.plot import curve
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / CURVE
+        curve([replace(log, path=log.path.with_name(name))], path)
+        return path.read_bytes()
+
+
+def _text(bundle: Bundle, repo: str, known: Summary | None, license: str | None) -> str:
+    config = bundle.config
+    parts = [
+        f"# {_plain(config.name)}",
+        f"An image classifier with certified robustness: a {_plain(config.architecture['name'])} "
+        f"network for {_plain(_dataset_name(config.dataset))}, trained with `{config.method}` and "
+        f"smoothed by Gaussian noise of standard deviation {config.sigma:g} (pixels in [0, 1]).",
+        "## Use",
+        "```python\nimport rszoo\n"
+        f'model = rszoo.load("{repo}")\n'
+        "certificate = model.certify(image)  # [C, H, W] in [0, 1]; label, radius, p_lower\n```",
+        f"From a shell: `rszoo certify --model {repo} photo.png`.",
+        "## Results",
+        _table(known) if known else "Not certified.",
+        "## Intended use and limits",
+        _LIMITS,
+        "## How it was made",
+        _training(bundle),
+        "## Licence",
+        license or "The publisher states none.",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+_LIMITS = """\
+A certificate (label, radius) says: with probability at least 1 - alpha over the noise that was
+drawn, the smoothed classifier gives this label to every image within that L2 distance of the
+input. It holds for each input by itself, not for all inputs at once. It does not say that the
+label is right, and nothing about other changes than small L2 ones (rotations, crops, another
+camera). It holds for the smoothed classifier, evaluated by `certify` and `predict`; the bare
+network promises nothing. Numbers of models are comparable at the same images, n and alpha only."""
+
+
+def _table(known: Summary) -> str:
+    heads = " | ".join(f"{r:g}" for r in known.radii)
+    shares = " | ".join(f"{100 * share:.1f}" for share in known.certified_accuracy)
+    rule = "|".join(["---"] * (1 + len(known.radii)))
+    error = f", standard error {known.acr_se:.3f}" if known.acr_se is not None else ""
+    return (
+        f"{known.images} test images, n = {known.n:,}, alpha = {known.alpha:g}. "
+        f"Average certified radius {floor_digits(known.acr, 3)}{error}; "
+        f"{100 * known.abstained:.1f} % abstentions.\n\n"
+        f"| L2 radius | {heads} |\n|{rule}|\n| certified accuracy, % | {shares} |\n\n"
+        f"![certified accuracy against radius]({CURVE})\n\n"
+        "Every count behind these numbers is in `certificates.tsv`; `rszoo verify` checks them."
+    )
+
+
+def _training(bundle: Bundle) -> str:
+    origin = bundle.manifest.origin
+    facts = {
+        "recipe": "`recipe.yaml`, resolved",
+        "rszoo": origin.get("rszoo"),
+        "torch": origin.get("torch"),
+        "seed": origin.get("seed"),
+        "data digest": (origin.get("facts") or {}).get("data"),
+        "git commit": origin.get("git_commit"),
+    }
+    listed = "\n".join(f"- {key}: {_plain(str(v))}" for key, v in facts.items() if v is not None)
+    return f"{_source(bundle.config.method)}\n\n{listed}"
+
+
+def _source(method: str) -> str:
+    """Return what the method's module says of itself and its paper."""
+    from rszoo import methods
+
+    if method not in methods.names():
+        return f"Method `{_plain(method)}`."
+    text = inspect.getdoc(import_module(f"rszoo.methods.{method}")) or ""
+    title, _, rest = text.partition("\n\n")
+    return f"{title}\n\n{rest.partition(chr(10) * 2)[0]}"
+
+
+def _dataset_name(dataset: str) -> str:
+    """Return the name of a data set; of a path the last part, since the rest is private."""
+    return Path(dataset).name or dataset
+
+
+def _dataset_id(dataset: str) -> str:
+    return _DATASETS.get(dataset, _dataset_name(dataset))
+
+
+def _plain(text: str) -> str:
+    """Return a text that Markdown and HTML take as it is."""
+    return re.sub(r"([\\`*_{}\[\]<>()#!|$&])", r"\\\1", text).replace("\n", " ")

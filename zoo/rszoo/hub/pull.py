@@ -1,0 +1,54 @@
+"""Fetch a bundle from a hub into the hub client's cache; nothing else of the model is fetched."""
+
+import logging
+
+from rszoo.errors import IntegrityError
+from rszoo.hub import remote
+from rszoo.hub.bundle import Bundle, open_bundle
+from rszoo.hub.card import CARD, CURVE, RESULTS
+from rszoo.hub.ids import HubId
+from rszoo.hub.manifest import MANIFEST, Manifest
+
+__all__ = ["pull"]
+
+_log = logging.getLogger("rszoo.hub")
+
+# Files of a model that present it, and are not read.
+_SHOWN = {CARD, CURVE, RESULTS, ".gitattributes"}
+
+
+def pull(model: HubId) -> Bundle:
+    """Return the checked bundle at a revision; its id is `org/name@commit`.
+
+    What is cached is not fetched again, and a commit that is cached needs no hub. Only the files
+    that the manifest lists are fetched, and only they are ever read. Without the hub, the cached
+    revision is taken, and a warning logged.
+
+    Raises:
+        HubError: no such model, no permission, or neither hub nor cached copy.
+        IntegrityError: its files are not what its manifest says, fetched anew or not.
+    """
+    head = remote.head(model)
+    if not head.reached and not model.is_commit:
+        _log.warning(
+            "cannot reach %s: using %s from the cache, which may be old",
+            remote.endpoint(),
+            head.id,
+        )
+    try:
+        return _fetched(head)
+    except IntegrityError:
+        if not head.reached:
+            raise
+        return _fetched(head, anew=True)  # a broken transfer stays in the cache
+
+
+def _fetched(head: remote.Head, *, anew: bool = False) -> Bundle:
+    manifest = Manifest.read(remote.download(head.id, [MANIFEST], anew=anew))
+    names = [MANIFEST, *manifest.files]
+    if unlisted := set(head.files) - {*names, *_SHOWN}:
+        _log.warning(
+            "%s: ignored what its manifest does not list: %s", head.id, ", ".join(sorted(unlisted))
+        )
+    folder = remote.download(head.id, names, anew=anew)
+    return open_bundle(folder, id=str(head.id), cache=folder.parent.parent)

@@ -1,0 +1,83 @@
+"""Publish a bundle on a hub, with a card that is made from it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from rszoo.errors import RszooError
+from rszoo.hub import remote
+from rszoo.hub.bundle import (
+    CONFIG,
+    EVIDENCE,
+    PROTOCOL,
+    RECIPE,
+    WEIGHTS,
+    Bundle,
+)
+from rszoo.hub.card import CARD, CURVE, RESULTS, card_files
+from rszoo.hub.ids import HubId
+from rszoo.hub.manifest import MANIFEST
+
+__all__ = ["Pushed", "push"]
+
+# What an earlier push may have left that this one does not bring.
+_OURS = {CONFIG, WEIGHTS, RECIPE, EVIDENCE, PROTOCOL, MANIFEST, CARD, CURVE, RESULTS}
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """A bundle on a hub.
+
+    Attributes:
+        id: `org/name@commit`.
+        url: its page.
+        changed: whether something was committed.
+    """
+
+    id: HubId
+    url: str
+    changed: bool
+
+
+def push(
+    bundle: Bundle,
+    model: HubId,
+    *,
+    tag: str | None = None,
+    private: bool = False,
+    license: str | None = None,
+    uncertified: bool = False,
+) -> Pushed:
+    """Publish a bundle; a bundle that is there already makes no commit.
+
+    Args:
+        bundle: what to publish.
+        model: where, without a revision.
+        tag: for the commit.
+        private: of a model that is new.
+        license: for the card.
+        uncertified: publish it even without certificates.
+
+    Raises:
+        RszooError: the bundle has no certificates, or the id has a revision.
+        HubError: no permission; the model was changed at the same time; no hub.
+    """
+    if model.revision is not None:
+        raise RszooError(f"expected org/name to push to, got {model}; --tag gives a commit a name")
+    if bundle.evidence is None and not uncertified:
+        raise RszooError(
+            f"{bundle.id} is not certified: rszoo certify --model {bundle.id} --attach, or push "
+            "it with --uncertified"
+        )
+    files: dict[str, bytes | Path] = {
+        name: bundle.path / name for name in (*bundle.manifest.files, MANIFEST)
+    }
+    files |= card_files(bundle, model.repo, license=license)
+    remote.create(model, private=private)
+    head = remote.head(model)
+    stale = sorted(_OURS.intersection(head.files) - files.keys())
+    done = model.at(
+        remote.commit(head.id, files, stale=stale, message=f"rszoo push {bundle.config.name}")
+    )
+    if tag is not None:
+        remote.tag(done, tag)
+    return Pushed(done, f"{remote.endpoint()}/{model.repo}", changed=done != head.id)
