@@ -199,6 +199,10 @@ def test_a_manifest_that_is_none(folder: Path, change: Callable[[dict], str]) ->
         ({"sigma": 0}, "sigma: Input should be greater than 0"),
         ({"kind": "dual"}, "kind: Input should be 'smoothed'"),
         ({"input_shape": [1, 8]}, "input_shape.2: Field required"),
+        ({"name": "../../x"}, "name: Value error, expected a name that a file can have"),
+        ({"name": ".x"}, "name: Value error, expected a name that a file can have"),
+        ({"name": "a\n"}, "name: Value error, expected a name that a file can have"),
+        ({"name": ""}, "name: Value error, expected a name that a file can have"),
         ({"architecture": {}}, "architecture: Value error, expected the name of a network"),
     ],
 )

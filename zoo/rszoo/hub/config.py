@@ -1,6 +1,7 @@
 """What a bundle says of itself: `config.json`, read strictly, since bundles are other people's."""
 
 import json
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -44,6 +45,14 @@ class BundleConfig(BaseModel):
     class_names: Annotated[tuple[str, ...], Field(min_length=2)]
     sigma: Annotated[float, Field(gt=0, le=100)]
     trained_precision: Literal["float32", "bfloat16"]
+
+    @field_validator("name")
+    @classmethod
+    def _names_a_file(cls, value: str) -> str:
+        # Logs and folders are named after it, and it may come from anybody.
+        if not 0 < len(value) <= 200 or value[0] in ".~" or re.search(r"[/\\\x00-\x1f]", value):
+            raise ValueError("expected a name that a file can have")
+        return value
 
     @field_validator("architecture")
     @classmethod

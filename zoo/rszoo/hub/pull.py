@@ -36,11 +36,14 @@ def pull(model: HubId) -> Bundle:
             head.id,
         )
     try:
-        return _fetched(head)
+        bundle = _fetched(head)
     except IntegrityError:
         if not head.reached:
             raise
-        return _fetched(head, anew=True)  # a broken transfer stays in the cache
+        bundle = _fetched(head, anew=True)  # a broken transfer stays in the cache
+    if head.reached:
+        remote.download(model, [])  # nothing but what the revision stands for
+    return bundle
 
 
 def _fetched(head: remote.Head, *, anew: bool = False) -> Bundle:

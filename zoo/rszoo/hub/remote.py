@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from json import JSONDecodeError
 from pathlib import Path
 from typing import TypeVar
 
@@ -84,7 +85,7 @@ def download(model: HubId, names: Sequence[str], *, anew: bool = False) -> Path:
     """Bring files of a model into the cache; return the folder that shows its commit.
 
     Args:
-        model: its revision is a commit.
+        model: at any revision; the cache will know what it stood for.
         names: plain file names, all of which are there.
         anew: fetch them even if they are cached.
 
@@ -209,7 +210,9 @@ def _patiently(call: Callable[[], T]) -> T:
         except HfHubHTTPError as error:
             if error.response is None or error.response.status_code not in _LATER:
                 raise
-            time.sleep(wait)
+        except JSONDecodeError:  # of an answer whose status the client does not look at
+            pass
+        time.sleep(wait)
     return call()
 
 
@@ -245,6 +248,8 @@ def _explained(model: HubId | None, *, writing: bool = False) -> Iterator[None]:
         raise HubError(f"{what}: expected a bundle of rszoo, got another model") from error
     except HfHubHTTPError as error:
         raise HubError(_refusal(error, what, writing=writing)) from error
+    except JSONDecodeError as error:
+        raise HubError(f"{hub} answered something else than JSON for {what}: no hub?") from error
     except (OSError, _HTTPError) as error:
         raise HubError(_trouble(error, what)) from error
 
