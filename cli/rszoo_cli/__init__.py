@@ -14,6 +14,8 @@ from rszoo_cli import recipe
 from rszoo_cli.bundles import ls, show
 from rszoo_cli.certify import certify
 from rszoo_cli.console import err
+from rszoo_cli.exporting import export
+from rszoo_cli.importing import import_checkpoint
 from rszoo_cli.merge import merge
 from rszoo_cli.predict import predict
 from rszoo_cli.report import report
@@ -54,6 +56,8 @@ app.command()(merge)
 app.command()(verify)
 app.command()(ls)
 app.command()(show)
+app.command("import")(import_checkpoint)
+app.command()(export)
 app.add_typer(recipe.app, name="recipe", epilog="Example: `rszoo recipe show cat_rs`.")
 
 
