@@ -27,6 +27,9 @@ __all__ = ["Imported", "Statement", "import_checkpoint"]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$")]
 
 
+_NOT_A_RECIPE = "# Not a recipe: the model was imported, and this is what was said of it.\n"
+
+
 class Statement(Section):
     """What the user says of a checkpoint; it takes the place of a recipe in the bundle.
 
@@ -134,7 +137,7 @@ def import_checkpoint(
         out,
         config=_config(statement, known, choices[statement.normalization]),
         network=network,
-        recipe=to_yaml(statement.model_dump()),
+        recipe=_NOT_A_RECIPE + to_yaml(statement.model_dump()),
         origin=_origin(checkpoint, result),
         replace=overwrite,
     )

@@ -1,5 +1,7 @@
 """The README.txt beside an exported network: what it takes, what it gives, what it is not."""
 
+import json
+
 from rszoo.exchange.onnx_file import INPUT, OUTPUT
 from rszoo.hub.bundle import Bundle
 from rszoo.hub.config import BundleConfig
@@ -76,7 +78,7 @@ def readme(bundle: Bundle, *, weights: bool, onnx: bool) -> str:
         sigma=config.sigma,
         shape=", ".join(map(str, config.input_shape)),
         num_classes=len(config.class_names),
-        classes=", ".join(config.class_names),
+        classes=json.dumps(config.class_names, ensure_ascii=False),
         architecture=" ".join([name, *(f"{key}={value}" for key, value in options.items())]),
         digest=bundle.weights_digest,
         standardisation=_in_words(config),

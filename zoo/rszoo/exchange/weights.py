@@ -43,9 +43,11 @@ def put_weights(
     bare = network[1]
     wanted = bare.state_dict()
     _check_names(checkpoint, wanted, weights)
-    for name, tensor in weights.items():
-        _check_tensor(checkpoint, name, tensor, like=wanted[name])
-    bare.load_state_dict(wanted | dict(weights))
+    fitting = {
+        name: _fitting(checkpoint, name, tensor, like=wanted[name])
+        for name, tensor in weights.items()
+    }
+    bare.load_state_dict(wanted | fitting)
 
 
 def _split(weights: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -71,6 +73,7 @@ def _check_constants(
 ) -> None:
     """Refuse a checkpoint whose own standardisation is not the one that is stated."""
     for name, tensor in first.items():
+        _check_plain(checkpoint, name, tensor)
         is_mean, is_std = "mean" in name, "std" in name or "sd" in name
         if is_mean == is_std or tensor.numel() > 16:
             raise RszooError(
@@ -108,20 +111,29 @@ def _check_names(
     )
 
 
-def _check_tensor(checkpoint: Checkpoint, name: str, tensor: Tensor, *, like: Tensor) -> None:
+def _fitting(checkpoint: Checkpoint, name: str, tensor: Tensor, *, like: Tensor) -> Tensor:
+    """Return a tensor of the checkpoint as the network wants it."""
+    _check_plain(checkpoint, name, tensor)
     if tensor.shape != like.shape:
         raise RszooError(
             f"{checkpoint.path}: expected {name} of shape {_text(like.shape)}, got "
             f"{_text(tensor.shape)}; {_HINT}"
         )
-    plain = tensor.layout == torch.strided and tensor.device.type == "cpu"
-    if not plain or tensor.is_floating_point() != like.is_floating_point():
+    fitting = tensor.to(like.dtype)
+    if not torch.isfinite(fitting).all():
+        raise RszooError(f"{checkpoint.path}: expected finite numbers in {name}, got others")
+    return fitting
+
+
+def _check_plain(checkpoint: Checkpoint, name: str, tensor: Tensor) -> None:
+    """Refuse what is more than an array of numbers: sparse, nested, quantised, without content."""
+    dense = tensor.layout == torch.strided and not tensor.is_nested
+    real = not (tensor.is_complex() or tensor.is_quantized)
+    if not (dense and real and tensor.device.type == "cpu"):
         raise RszooError(
-            f"{checkpoint.path}: expected plain numbers in {name}, got {tensor.layout} "
-            f"{tensor.dtype} on {tensor.device}"
+            f"{checkpoint.path}: expected an array of numbers in {name!r}, got {tensor.layout} "
+            f"{tensor.dtype} on {tensor.device}; save the network in float32"
         )
-    if not torch.isfinite(tensor).all():
-        raise RszooError(f"{checkpoint.path}: expected finite numbers, got others in {name}")
 
 
 def _first(names: Sequence[str]) -> str:
