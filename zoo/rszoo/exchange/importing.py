@@ -56,13 +56,15 @@ class Statement(Section):
 
         Raises:
             RecipeError: a value is missing, unknown or out of range.
-            RszooError: no architecture has this name.
         """
         try:
             stated = cls.model_validate(values)
         except ValidationError as error:
             raise RecipeError(explain(error, cls)) from None
-        model = network_model(str(stated.network.get("name")))
+        try:
+            model = network_model(str(stated.network.get("name")))
+        except RszooError as error:
+            raise RecipeError([f"network.name: {error}"]) from None
         try:
             network = model.model_validate(stated.network, strict=True).model_dump()
         except ValidationError as error:
