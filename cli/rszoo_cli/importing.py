@@ -67,8 +67,9 @@ def import_checkpoint(
 
     Example:
 
-        rszoo import checkpoint.pth.tar --name cohen-0.50 --dataset cifar10 --sigma 0.5
-        --architecture cifar_resnet --option depth=110 --normalization full --method gaussian
+        rszoo import checkpoint.pth.tar --name cohen-0.50 \\
+            --dataset cifar10 --sigma 0.5 --normalization full \\
+            --architecture cifar_resnet --option depth=110
     """
     from rszoo.exchange.importing import Statement
     from rszoo.exchange.importing import import_checkpoint as make_bundle
