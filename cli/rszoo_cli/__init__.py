@@ -14,7 +14,9 @@ from rszoo_cli import recipe
 from rszoo_cli.bundles import ls, show
 from rszoo_cli.certify import certify
 from rszoo_cli.console import err
+from rszoo_cli.exporting import export
 from rszoo_cli.hub_models import pull, push
+from rszoo_cli.importing import import_checkpoint
 from rszoo_cli.merge import merge
 from rszoo_cli.predict import predict
 from rszoo_cli.report import report
@@ -57,6 +59,8 @@ app.command()(ls)
 app.command()(show)
 app.command()(push)
 app.command()(pull)
+app.command("import")(import_checkpoint)
+app.command()(export)
 app.add_typer(recipe.app, name="recipe", epilog="Example: `rszoo recipe show cat_rs`.")
 
 

@@ -1,17 +1,20 @@
-"""Writing a file as a whole or not at all.
+"""Writing a file or a folder as a whole or not at all.
 
-The content goes into a temporary file beside the target, is brought to the disk, and takes the
-target's name in one step: a reader, or a run that is killed, sees the old file or the new one.
+The content goes into a temporary one beside the target, is brought to the disk, and takes the
+target's name in one step: a reader, or a run that is killed, sees the old one or the new one.
 """
 
 import json
 import os
 import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from rszoo.errors import RszooError
 
-__all__ = ["write_bytes_atomically", "write_json_atomically"]
+__all__ = ["folder_replaced", "write_bytes_atomically", "write_json_atomically"]
 
 
 def write_bytes_atomically(path: str | Path, data: bytes) -> None:
@@ -28,7 +31,7 @@ def write_bytes_atomically(path: str | Path, data: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-        _sync_folder(path.parent)
+        _sync(path.parent)
     except OSError as error:
         message = f"cannot write {str(path)!r}: {error.strerror}"
         raise RszooError(message) from error
@@ -47,9 +50,36 @@ def write_json_atomically(path: str | Path, value: object) -> None:
     write_bytes_atomically(path, f"{text}\n".encode())
 
 
-def _sync_folder(folder: Path) -> None:
-    """Bring the new name itself to the disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
+@contextmanager
+def folder_replaced(folder: Path) -> Iterator[Path]:
+    """Give a fresh folder beside `folder`, which takes its place when the block ends well."""
+    token = secrets.token_hex(4)
+    draft = folder.with_name(f".{folder.name}.{token}.new")
+    try:
+        draft.mkdir(parents=True)
+        yield draft
+        for path in draft.iterdir():
+            _sync(path)
+        _sync(draft)
+        if folder.exists():
+            old = folder.with_name(f".{folder.name}.{token}.old")
+            os.replace(folder, old)
+            try:
+                os.replace(draft, folder)
+            except OSError:
+                os.replace(old, folder)
+                raise
+            shutil.rmtree(old)
+        else:
+            os.replace(draft, folder)
+    except OSError as error:
+        raise RszooError(f"cannot write {str(folder)!r}: {error.strerror}") from error
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from rszoo.data.arrays import from_arrays, load_npz
 from rszoo.data.augment import AUGMENTATIONS
+from rszoo.data.facts import Facts, facts
 from rszoo.data.folder import load_folder
 from rszoo.data.image_set import ImageSet, Normalization
 from rszoo.data.inputs import read_images
@@ -14,9 +15,11 @@ from rszoo.errors import DataError, unknown_name
 
 __all__ = [
     "AUGMENTATIONS",
+    "Facts",
     "ImageSet",
     "Normalization",
     "data_root",
+    "facts",
     "from_arrays",
     "load",
     "names",

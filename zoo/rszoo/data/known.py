@@ -1,8 +1,4 @@
-"""The data sets known by name: scikit-learn's digits, and torchvision's files under a data root.
-
-Standardisation constants: Jeong, Kim, Shin (2023), https://github.com/alinlab/smoothing-catrs,
-`architectures.py`.
-"""
+"""The data sets known by name: the digits of scikit-learn, and torchvision's under a data root."""
 
 from pathlib import Path
 from typing import Any
@@ -10,13 +6,13 @@ from typing import Any
 import torch
 
 from rszoo._torchvision import import_torchvision
-from rszoo.data.image_set import ImageSet, Normalization
+from rszoo.data.facts import NORMALIZATIONS, TEN_DIGITS
+from rszoo.data.image_set import ImageSet
 from rszoo.data.in_memory import in_memory
 from rszoo.data.splits import every_fifth
 from rszoo.data.streamed import Files, streamed
 from rszoo.errors import DataError
 
-_TEN_DIGITS = tuple("0123456789")
 _ELSEWHERE = "name another data root with --data-root or RSZOO_DATA"
 
 # rszoo's name -> class in torchvision.datasets, and where its files lie under the data root
@@ -25,12 +21,6 @@ _SMALL = {
     "fashion_mnist": ("FashionMNIST", "FashionMNIST/raw"),
     "cifar10": ("CIFAR10", "cifar-10-batches-py"),
     "cifar100": ("CIFAR100", "cifar-100-python"),
-}
-
-_NORMALIZATIONS = {
-    "cifar10": Normalization((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)),
-    "cifar100": Normalization((0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)),
-    "imagenet": Normalization((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
 }
 
 NAMES = tuple(sorted(("digits", *_SMALL, "imagenet")))
@@ -61,7 +51,7 @@ def _digits(split: str) -> ImageSet:
         torch.from_numpy(source.target[keep]).long(),
         name="digits",
         split=split,
-        class_names=_TEN_DIGITS,
+        class_names=TEN_DIGITS,
     )
 
 
@@ -82,8 +72,8 @@ def _small(name: str, split: str, root: Path, *, download: bool) -> ImageSet:
         torch.as_tensor(source.targets).long(),
         name=name,
         split=split,
-        class_names=_TEN_DIGITS if name == "mnist" else source.classes,
-        normalization=_NORMALIZATIONS.get(name),
+        class_names=TEN_DIGITS if name == "mnist" else source.classes,
+        normalization=NORMALIZATIONS.get(name),
     )
 
 
@@ -102,7 +92,7 @@ def _imagenet(split: str, folder: Path) -> ImageSet:
         split=split,
         class_names=[", ".join(names) for names in source.classes],
         base=folder / part,
-        normalization=_NORMALIZATIONS["imagenet"],
+        normalization=NORMALIZATIONS["imagenet"],
     )
 
 

@@ -10,15 +10,14 @@ manifest.json       sha256 and size of every other file, and the bundle's origin
 
 import json
 import os
-import secrets
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rszoo._files import folder_replaced
 from rszoo.errors import IntegrityError, RszooError
 from rszoo.evaluation.log import LogTable, read_log
 from rszoo.hub.config import BundleConfig
@@ -193,7 +192,7 @@ def write_bundle(
     folder = Path(folder)
     if folder.exists() and not replace:
         raise RszooError(f"expected a new folder, got {str(folder)!r}, which exists")
-    with _replacing(folder) as draft:
+    with folder_replaced(folder) as draft:
         # No metadata: with two keys or more the bytes of a safetensors file are not reproducible.
         # Not `save_file`, which makes files that only their owner may read.
         weights = {key: value.contiguous().cpu() for key, value in network.state_dict().items()}
@@ -226,7 +225,7 @@ def add_evidence(bundle: Bundle, *, log: Path, protocol: Path, overwrite: bool =
         )
     if bundle.evidence is not None and not overwrite:
         _check_not_less(read_log(log), read_log(bundle.evidence))
-    with _replacing(bundle.path) as draft:
+    with folder_replaced(bundle.path) as draft:
         for name in bundle.manifest.files:
             shutil.copyfile(bundle.path / name, draft / name)
         shutil.copyfile(log, draft / EVIDENCE)
@@ -249,45 +248,9 @@ def _write_manifest(draft: Path, origin: dict[str, Any]) -> None:
     (draft / MANIFEST).write_text(text, encoding="utf-8")
 
 
-@contextmanager
-def _replacing(folder: Path) -> Iterator[Path]:
-    """Give a fresh folder beside `folder`, which takes its place when the block ends well."""
-    token = secrets.token_hex(4)
-    draft = folder.with_name(f".{folder.name}.{token}.new")
-    try:
-        draft.mkdir(parents=True)
-        yield draft
-        for path in draft.iterdir():
-            _sync(path)
-        _sync(draft)
-        if folder.exists():
-            old = folder.with_name(f".{folder.name}.{token}.old")
-            os.replace(folder, old)
-            try:
-                os.replace(draft, folder)
-            except OSError:
-                os.replace(old, folder)
-                raise
-            shutil.rmtree(old)
-        else:
-            os.replace(draft, folder)
-    except OSError as error:
-        raise RszooError(f"cannot write {str(folder)!r}: {error.strerror}") from error
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-
-
 def _recover(folder: Path) -> bool:
-    """Put back the bundle that `_replacing` had moved aside when it was killed, if it was."""
+    """Put back the bundle that `folder_replaced` had moved aside when it was killed, if it was."""
     for old in folder.parent.glob(f".{escape(folder.name)}.*.old"):
         os.replace(old, folder)
         return True
     return False
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -74,7 +74,7 @@ def build(
     """
     from torch import nn
 
-    from rszoo.networks.normalize import Normalize
+    from rszoo.networks.normalize import first_layer
 
     allowed = options(name)
     unknown = sorted(set(network_options) - set(allowed))
@@ -83,8 +83,7 @@ def build(
     network = _architecture(name)(
         input_shape=input_shape, num_classes=num_classes, **network_options
     )
-    first = nn.Identity() if normalization is None else Normalize(normalization)
-    return nn.Sequential(first, network)
+    return nn.Sequential(first_layer(normalization), network)
 
 
 def _architecture(name: str) -> "Callable[..., nn.Module]":

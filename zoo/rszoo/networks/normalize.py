@@ -26,3 +26,8 @@ class Normalize(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return (x - self.mean) / self.std
+
+
+def first_layer(statistics: "ChannelStatistics | None") -> nn.Module:
+    """Return the layer that standardises by `statistics`; None leaves images as they are."""
+    return nn.Identity() if statistics is None else Normalize(statistics)

@@ -218,15 +218,30 @@ def _check_finite(total: Tensor, *, step: int, epoch: int) -> None:
 
 @torch.inference_mode()
 def noisy_accuracy(
-    network: nn.Module, images: ImageSet, *, sigma: float, seed: int, precision: str
+    network: nn.Module,
+    images: ImageSet,
+    *,
+    sigma: float,
+    seed: int,
+    precision: str,
+    indices: Tensor | None = None,
 ) -> float:
-    """Return the accuracy under one noise draw per image: monitored, never used to choose."""
+    """Return the accuracy under one noise draw per image: monitored, never used to choose.
+
+    Args:
+        network, images: on one device.
+        sigma: noise level.
+        seed: of the noise.
+        precision: in which the network runs.
+        indices: of the images to look at; None takes all.
+    """
+    chosen = torch.arange(len(images)) if indices is None else indices
     device = next(network.parameters()).device
     right = torch.zeros((), dtype=torch.int64, device=device)
     cuda = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(cuda), evaluation_mode(network), autocast(device, precision):
         torch.manual_seed(derived_seed(seed, "accuracy"))
-        for _, x, y in images.batches(torch.arange(len(images)), 250):
+        for _, x, y in images.batches(chosen, 250):
             noisy = x + gaussian_copies(x, 1, sigma)[0]
             right += (network(noisy).argmax(1) == y).sum()
-    return right.item() / len(images)
+    return right.item() / len(chosen)

@@ -26,7 +26,15 @@ from rszoo.errors import RecipeError, RszooError
 from rszoo.training.recipe_problems import explain, show
 from rszoo.training.recipe_yaml import parse_yaml, to_yaml
 
-__all__ = ["CertifySpec", "NetworkSpec", "Recipe", "TargetsSpec", "TrainSpec", "make_recipe"]
+__all__ = [
+    "CertifySpec",
+    "NetworkSpec",
+    "Recipe",
+    "TargetsSpec",
+    "TrainSpec",
+    "make_recipe",
+    "network_model",
+]
 
 
 def _whole(value: object) -> object:
@@ -205,7 +213,7 @@ def make_recipe(
     problems: list[str] = []
     choices = (
         ("weights", "method", full.get("method"), methods.weights),
-        ("network", "network.name", _name_of(full.get("network")), _network_model),
+        ("network", "network.name", _name_of(full.get("network")), network_model),
     )
     for section, path, name, model_of in choices:
         if not isinstance(name, str) or not isinstance(full[section], dict):
@@ -239,7 +247,7 @@ def _name_of(network: object) -> object:
 
 
 @cache
-def _network_model(name: str) -> type[BaseModel]:
+def network_model(name: str) -> type[BaseModel]:
     """Return a model of one architecture's section: its name and its options."""
     from rszoo import networks
 

@@ -1,0 +1,146 @@
+"""`rszoo import`: a checkpoint of research code becomes a bundle."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rszoo_cli.console import err, out
+from rszoo_cli.options import DataRoot, Device, Download, Json
+
+if TYPE_CHECKING:
+    from rszoo.exchange.importing import Imported
+
+__all__ = ["import_checkpoint"]
+
+
+_Checkpoint = Annotated[
+    Path, typer.Argument(metavar="CHECKPOINT", help="A file of torch.save that holds weights.")
+]
+_Name = Annotated[str, typer.Option(help="Name of the bundle.")]
+_Dataset = Annotated[
+    str, typer.Option(help="A data set's name, a folder of class folders, or an .npz file.")
+]
+_Sigma = Annotated[float, typer.Option(help="Noise level it was trained with.")]
+_Architecture = Annotated[str, typer.Option(help="A network of rszoo, such as cifar_resnet.")]
+_Options = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--option", metavar="KEY=VALUE", help="Of the network, as depth=20; may be repeated."
+    ),
+]
+_Normalization = Annotated[
+    str,
+    typer.Option(
+        metavar="full|centre|none",
+        help="What its first layer does with the data set's mean and standard deviation.",
+    ),
+]
+_Method = Annotated[str, typer.Option(help="How it was trained.")]
+_Out = Annotated[
+    Path | None, typer.Option("--out", help="The bundle's folder.", show_default="runs/NAME")
+]
+_Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the bundle that is there.")]
+
+
+def import_checkpoint(
+    checkpoint: _Checkpoint,
+    name: _Name,
+    dataset: _Dataset,
+    sigma: _Sigma,
+    architecture: _Architecture,
+    normalization: _Normalization,
+    options: _Options = None,
+    method: _Method = "unknown",
+    out_folder: _Out = None,
+    overwrite: _Overwrite = False,
+    data_root: DataRoot = None,
+    download: Download = False,
+    device: Device = None,
+    json: Json = False,
+) -> None:
+    """Import a checkpoint of research code as a bundle; nothing in the file is executed.
+
+    The accuracy under noise is checked on 500 test images, if they are there: a wrong statement
+    about the checkpoint shows in nothing else.
+
+    Example:
+
+        rszoo import checkpoint.pth.tar --name cohen-0.50 \\
+            --dataset cifar10 --sigma 0.5 --normalization full \\
+            --architecture cifar_resnet --option depth=110
+    """
+    from rszoo.exchange.importing import Statement
+    from rszoo.exchange.importing import import_checkpoint as make_bundle
+
+    statement = Statement.of(
+        {
+            "name": name,
+            "method": method,
+            "dataset": dataset,
+            "sigma": sigma,
+            "normalization": normalization,
+            "network": {"name": architecture, **_parsed(options or ())},
+        }
+    )
+    imported = make_bundle(
+        checkpoint,
+        statement,
+        out=Path("runs", name) if out_folder is None else out_folder,
+        data_root=data_root,
+        download=download,
+        device=device,
+        overwrite=overwrite,
+    )
+    _print(imported, json=json)
+
+
+def _parsed(options: Sequence[str]) -> dict[str, object]:
+    from rszoo.training.recipe_yaml import parse_yaml
+
+    values = {}
+    for text in options:
+        key, sign, value = text.partition("=")
+        if not (sign and key) or key == "name" or key in values:
+            raise typer.BadParameter(f"expected --option KEY=VALUE, each key once, got {text!r}")
+        try:
+            values[key] = parse_yaml(value)
+        except ValueError as error:
+            raise typer.BadParameter(f"--option {text}: {error}") from None
+    return values
+
+
+def _print(imported: "Imported", *, json: bool) -> None:
+    bundle, check = imported.bundle, imported.check
+    doubts = check.doubts if check else []
+    if json:
+        facts = None
+        if check is not None:
+            facts = {"images": check.images, "noisy_accuracy": dict(check.accuracies)}
+        out.print_json(
+            data={
+                "bundle": str(bundle.path),
+                "checkpoint_sha256": bundle.manifest.origin["imported"]["sha256"],
+                "check": facts,
+                "unchecked": imported.unchecked,
+                "doubts": doubts,
+            }
+        )
+    else:
+        out.print(str(bundle.path), highlight=False, markup=False, soft_wrap=True)
+        if check is not None:
+            accuracies = [f"{kind} {value:.1%}" for kind, value in check.accuracies.items()]
+            out.print(
+                f"accuracy under noise {check.accuracy:.1%} ({check.images} test images; "
+                f"by normalization: {', '.join(accuracies)})",
+                highlight=False,
+                soft_wrap=True,
+            )
+    warnings = [*doubts]
+    if imported.unchecked is not None:
+        warnings.append(f"the accuracy was not checked: {imported.unchecked}")
+    for text in warnings:
+        err.print(
+            f"warning: {text}", style="yellow", markup=False, highlight=False, soft_wrap=True
+        )

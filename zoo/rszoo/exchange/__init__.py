@@ -1,0 +1,1 @@
+"""Models from other software, and models for other software."""

@@ -1,0 +1,213 @@
+"""Research checkpoints as bundles. What a checkpoint does not say, the user states."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError
+
+from rszoo import data, networks
+from rszoo.data import Facts, ImageSet, Normalization
+from rszoo.errors import DataError, RecipeError, RszooError
+from rszoo.exchange.checkpoint import Checkpoint, read_checkpoint
+from rszoo.exchange.sanity import Check, check
+from rszoo.exchange.weights import put_weights
+from rszoo.hub.bundle import Bundle, write_bundle
+from rszoo.hub.config import BundleConfig
+from rszoo.hub.manifest import MANIFEST
+from rszoo.networks.execution import resolve_device
+from rszoo.training.provenance import environment
+from rszoo.training.recipe import Section, Sigma, network_model
+from rszoo.training.recipe_problems import explain
+from rszoo.training.recipe_yaml import to_yaml
+
+__all__ = ["Imported", "Statement", "import_checkpoint"]
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$")]
+
+
+_NOT_A_RECIPE = "# Not a recipe: the model was imported, and this is what was said of it.\n"
+
+
+class Statement(Section):
+    """What the user says of a checkpoint; it takes the place of a recipe in the bundle.
+
+    Attributes:
+        name: of the bundle.
+        method: how the network was trained; any name.
+        dataset: a name or a path that `rszoo.data.load` takes.
+        sigma: noise level of the training.
+        normalization: whether the network's first layer subtracts the data set's mean and divides
+            by its standard deviation ("full"), only subtracts ("centre"), or is absent ("none").
+        network: the architecture's name, and its options as further keys.
+    """
+
+    name: Name
+    method: Name = "unknown"
+    dataset: str = Field(min_length=1)
+    sigma: Sigma
+    normalization: Literal["full", "centre", "none"]
+    network: dict[str, Any]
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> "Statement":
+        """Check values nested as this class is, and fill in the architecture's defaults.
+
+        Raises:
+            RecipeError: a value is missing, unknown or out of range.
+        """
+        try:
+            stated = cls.model_validate(values)
+        except ValidationError as error:
+            raise RecipeError(explain(error, cls)) from None
+        try:
+            model = network_model(str(stated.network.get("name")))
+        except RszooError as error:
+            raise RecipeError([f"network.name: {error}"]) from None
+        try:
+            network = model.model_validate(stated.network, strict=True).model_dump()
+        except ValidationError as error:
+            raise RecipeError(explain(error, model, prefix="network.")) from None
+        return stated.model_copy(update={"network": network})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Imported:
+    """A bundle made from a checkpoint.
+
+    Attributes:
+        bundle: it.
+        check: its accuracy under noise; None when it was not checked.
+        unchecked: why it was not checked; None when it was.
+    """
+
+    bundle: Bundle
+    check: Check | None
+    unchecked: str | None
+
+
+def import_checkpoint(
+    path: str | Path,
+    statement: Statement,
+    *,
+    out: Path,
+    data_root: Path | None = None,
+    download: bool = False,
+    device: str | None = None,
+    overwrite: bool = False,
+) -> Imported:
+    """Make a bundle of a checkpoint, and check its accuracy under noise if the data are here.
+
+    Args:
+        path: a file that holds a state dict, see `read_checkpoint`.
+        statement: what the checkpoint is.
+        out: the new bundle's folder.
+        data_root: where data sets lie (`rszoo.data.data_root`).
+        download: fetch a missing data set.
+        device: where to check; None takes a GPU if there is one.
+        overwrite: replace an existing bundle.
+
+    Raises:
+        RszooError: the file is not a checkpoint, or not of this network; or `out` exists and
+            `overwrite` is false, or it is something else than a bundle.
+        DataError: the data set is neither here nor one whose classes are known without it.
+    """
+    _check_place(out, overwrite=overwrite)
+    chosen = resolve_device(device)
+    checkpoint = read_checkpoint(path)
+    known, unchecked = _known(statement.dataset, root=data_root, download=download)
+    choices = _choices(statement, known)
+    network = networks.build(
+        input_shape=known.shape,
+        num_classes=len(known.class_names),
+        normalization=choices[statement.normalization],
+        **statement.network,
+    ).eval()
+    put_weights(network, checkpoint, normalization=choices[statement.normalization])
+    result = None
+    if isinstance(known, ImageSet):
+        result = check(
+            network,
+            known,
+            sigma=statement.sigma,
+            stated=statement.normalization,
+            choices=choices,
+            device=chosen,
+        )
+    bundle = write_bundle(
+        out,
+        config=_config(statement, known, choices[statement.normalization]),
+        network=network,
+        recipe=_NOT_A_RECIPE + to_yaml(statement.model_dump()),
+        origin=_origin(checkpoint, result),
+        replace=overwrite,
+    )
+    return Imported(bundle=bundle, check=result, unchecked=unchecked)
+
+
+def _check_place(out: Path, *, overwrite: bool) -> None:
+    if out.exists() and not overwrite:
+        raise RszooError(f"{out} exists; choose another --out, or --overwrite replaces it")
+    if out.exists() and not (out / MANIFEST).is_file():
+        raise RszooError(f"expected a bundle to replace, got {str(out)!r}; choose another --out")
+
+
+def _known(
+    dataset: str, *, root: Path | None, download: bool
+) -> tuple[ImageSet | Facts, str | None]:
+    """Return the test images, or what is known without them and why they are not there."""
+    try:
+        return data.load(dataset, "test", root=root, download=download), None
+    except DataError as error:
+        facts = data.facts(dataset)
+        if facts is None or download:
+            raise
+        return facts, str(error)
+
+
+def _choices(statement: Statement, known: ImageSet | Facts) -> dict[str, Normalization | None]:
+    """Return the standardisations that a network of a data set may have been trained with."""
+    customary = known.normalization
+    if customary is not None:
+        centre = Normalization(customary.mean, (1.0,) * len(customary.mean))
+        return {"full": customary, "centre": centre, "none": None}
+    if statement.normalization != "none":
+        raise RszooError(
+            f"expected normalization 'none', got {statement.normalization!r}: data set "
+            f"{statement.dataset!r} has no customary standardisation"
+        )
+    return {"none": None}
+
+
+def _config(
+    statement: Statement, known: ImageSet | Facts, normalization: Normalization | None
+) -> BundleConfig:
+    return BundleConfig(
+        name=statement.name,
+        method=statement.method,
+        dataset=statement.dataset,
+        architecture=statement.network,
+        input_shape=known.shape,
+        normalization=normalization,
+        class_names=known.class_names,
+        sigma=statement.sigma,
+        trained_precision="float32",
+    )
+
+
+def _origin(checkpoint: Checkpoint, result: Check | None) -> dict[str, Any]:
+    """Return what the manifest says: that rszoo did not train this."""
+    return {
+        "imported": {
+            "file": checkpoint.path.name,
+            "sha256": checkpoint.sha256,
+            "arch": checkpoint.arch,
+            "epoch": checkpoint.epoch,
+        },
+        "check": None
+        if result is None
+        else {"images": result.images, "noisy_accuracy": dict(result.accuracies)},
+        **environment(),
+        "parents": [],
+    }

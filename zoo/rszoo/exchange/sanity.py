@@ -1,0 +1,115 @@
+"""Does an imported network know its data? Its accuracy under noise, on a few hundred test images.
+
+A wrong standardisation, data set or noise level leaves every name and shape as it should be, and
+destroys the accuracy.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from rszoo.data import ImageSet, Normalization
+from rszoo.networks.normalize import first_layer
+from rszoo.training.loop import noisy_accuracy
+
+__all__ = ["Check", "check"]
+
+_IMAGES = 500
+
+# Both networks see the same images under the same noise; on 500, chance alone seldom reaches this.
+_MARGIN = 0.05
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """Accuracies under one noise draw per image.
+
+    Attributes:
+        images: so many test images.
+        sigma: the noise level.
+        stated: the standardisation that the user stated.
+        accuracies: by standardisation, the stated one among them.
+        num_classes: of the data set.
+    """
+
+    images: int
+    sigma: float
+    stated: str
+    accuracies: Mapping[str, float]
+    num_classes: int
+
+    @property
+    def accuracy(self) -> float:
+        """Under the stated standardisation."""
+        return self.accuracies[self.stated]
+
+    @property
+    def doubts(self) -> list[str]:
+        """What speaks against the import, in words; empty when nothing does."""
+        found = []
+        if self.accuracy < self.expected:
+            found.append(
+                f"accuracy under noise is {self.accuracy:.1%}, expected {self.expected:.0%} or "
+                f"more of a network trained at sigma {self.sigma:g}: is everything stated as the "
+                "checkpoint was trained?"
+            )
+        best = max(self.accuracies, key=lambda kind: self.accuracies[kind])
+        if self.accuracies[best] > self.accuracy + _MARGIN:
+            found.append(
+                f"--normalization {best} would fit better than {self.stated}: accuracy under "
+                f"noise {self.accuracies[best]:.1%} instead of {self.accuracy:.1%}"
+            )
+        return found
+
+    @property
+    def expected(self) -> float:
+        """Three times chance, but at most halfway from chance to 1, and at least 10 %."""
+        chance = 1 / self.num_classes
+        return max(0.1, min(3 * chance, (1 + chance) / 2))
+
+
+def check(
+    network: nn.Sequential,
+    images: ImageSet,
+    *,
+    sigma: float,
+    stated: str,
+    choices: Mapping[str, Normalization | None],
+    device: torch.device,
+) -> Check:
+    """Measure the accuracy of `network` under each standardisation in `choices`.
+
+    Args:
+        network: standardisation, network; as it was afterwards, but on `device`.
+        images: the test images.
+        sigma: noise level.
+        stated: the standardisation that the network has, a key of `choices`.
+        choices: standardisations by name.
+        device: where to run.
+    """
+    step = -(-len(images) // _IMAGES)
+    indices = torch.arange(0, len(images), step)
+    on_device = images.to(device)
+    accuracies = {}
+    given = network[0]
+    for kind, constants in choices.items():
+        network[0] = first_layer(constants)
+        accuracies[kind] = noisy_accuracy(
+            network.to(device),
+            on_device,
+            sigma=sigma,
+            seed=0,
+            precision="float32",
+            indices=indices,
+        )
+    network[0] = given
+    network.to(device)
+    return Check(
+        images=len(indices),
+        sigma=sigma,
+        stated=stated,
+        accuracies=accuracies,
+        num_classes=images.num_classes,
+    )
