@@ -14,6 +14,7 @@ from rszoo_cli import recipe
 from rszoo_cli.bundles import ls, show
 from rszoo_cli.certify import certify
 from rszoo_cli.console import err
+from rszoo_cli.leaderboard import leaderboard
 from rszoo_cli.merge import merge
 from rszoo_cli.predict import predict
 from rszoo_cli.report import report
@@ -50,6 +51,7 @@ app.command()(train)
 app.command()(certify)
 app.command()(predict)
 app.command()(report)
+app.command()(leaderboard)
 app.command()(merge)
 app.command()(verify)
 app.command()(ls)
