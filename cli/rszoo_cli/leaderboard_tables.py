@@ -1,4 +1,4 @@
-"""The leaderboard on the terminal: who is in a group, then its columns, as many as fit at a time."""
+"""The leaderboard on the terminal: who is in a group, then its columns, a screenful at a time."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING

@@ -179,6 +179,8 @@ def _notes(entry: Entry, usual: Entry) -> Iterable[str]:
     tested = entry.log.tested if entry.log else None
     if tested != (usual.log.tested if usual.log else None):
         yield _decided(tested)
+    if entry.log is not None and entry.without_p:
+        yield f"p is not known: {entry.without_p}"
     if entry.log is not None and entry.log.unfinished:
         yield "the log ends in an unfinished row, which was left out"
 

@@ -49,8 +49,8 @@ def chart(group: Group, ids: list[str]) -> str:
             _rings(row.entry, end) if row.entry.log is None else _line(row.entry.log, end, dashes)
         )
         parts.append(f'<g class="c{colour}" data-row="{escape(identity)}">{drawn}</g>')
-    title = f"Certified accuracy against radius: {heading(group)}"
-    return f'<svg viewBox="0 0 420 300" role="img" aria-label="{escape(title)}">{"".join(parts)}</svg>'
+    title = escape(f"Certified accuracy against radius: {heading(group)}")
+    return f'<svg viewBox="0 0 420 300" role="img" aria-label="{title}">{"".join(parts)}</svg>'
 
 
 def _end(group: Group) -> float:
@@ -86,10 +86,9 @@ def _axes(end: float) -> Iterator[str]:
 def _line(log: LogTable, end: float, dashes: str) -> str:
     radii, shares = steps(log)
     corners = [(_x(r, end), _y(share)) for r, share in zip(radii, shares, strict=True)]
-    path = f"M{_LEFT} {corners[0][1]}"
-    for (x, y), (_, after) in pairwise([*corners, (0.0, _y(0.0))]):
-        if (x, after) != (_LEFT, y):
-            path += f"H{x}V{after}"
+    path = f"M{corners[0][0]} {corners[0][1]}"
+    for (x, y), (later, lower) in pairwise(corners):
+        path += (f"V{lower}" if lower != y else "") + (f"H{later}" if later != x else "")
     dashed = f' stroke-dasharray="{dashes}"' if dashes else ""
     return f'<path d="{path}"{dashed}/>'
 

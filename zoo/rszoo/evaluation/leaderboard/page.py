@@ -8,7 +8,7 @@ import base64
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
-from importlib.resources import files
+from pathlib import Path
 from string import Template
 
 import rszoo
@@ -46,7 +46,7 @@ def as_page(groups: Sequence[Group]) -> str:
 
 
 def _asset(name: str) -> str:
-    return files(__package__).joinpath(name).read_text(encoding="utf-8")
+    return Path(__file__).with_name(name).read_text(encoding="utf-8")
 
 
 def _options(values: Iterable[str]) -> str:
@@ -63,9 +63,10 @@ def _sigma(group: Group) -> str:
 
 def _section(number: int, group: Group) -> str:
     ids = [f"g{number}r{i}" for i in range(len(group.rows))]
+    dataset, sigma = escape(_dataset(group)), escape(_sigma(group))
     notes = "".join(f"<li>{escape(note)}</li>" for note in marks(group)[1])
     return (
-        f'<section data-dataset="{escape(_dataset(group))}" data-sigma="{escape(_sigma(group))}">\n'
+        f'<section data-dataset="{dataset}" data-sigma="{sigma}">\n'
         f"<h2>{escape(heading(group))}</h2>\n"
         f'<p class="protocol">{escape(protocol(group))}'
         f"{' for all entries without a mark' if notes else ''}</p>\n"

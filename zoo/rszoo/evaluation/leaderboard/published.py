@@ -1,7 +1,7 @@
 """The published numbers of `published.yaml`, as entries."""
 
 from collections.abc import Sequence
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from rszoo._yaml import parse_yaml
@@ -15,7 +15,7 @@ _STEP = 0.25
 
 def published_entries() -> list[Entry]:
     """Return all published results that come with rszoo."""
-    text = files(__package__).joinpath("published.yaml").read_text(encoding="utf-8")
+    text = Path(__file__).with_name("published.yaml").read_text(encoding="utf-8")
     content: Any = parse_yaml(text)
     return [
         _entry(
