@@ -121,7 +121,7 @@ def test_a_group_states_the_protocol_of_most_and_marks_the_others(tmp_path: Path
         entry(tmp_path / "other-files.tsv", inputs=INPUTS | {"digest": "d2"}),
     ]
     group = only(grouped(made))
-    assert protocol(group) == "n = 1,000, alpha = 0.001, 5 inputs"
+    assert protocol(group) == "n = 1,000, alpha = 0.001, inputs: 5"
     assert notes(group) == {
         "a": (),
         "b": (),
@@ -169,7 +169,7 @@ def test_old_logs_say_what_they_do_not_say(tmp_path: Path) -> None:
     )
     group = only(grouped([entry_of_log(read_log(old), model="cohen")]))
     assert heading(group) == "data set not stated, sigma not stated"
-    assert protocol(group) == "n not stated, alpha not stated, 2 inputs"
+    assert protocol(group) == "n not stated, alpha not stated, inputs: 2"
     assert notes(group) == {"cohen": ("p is not known: the log holds no counts",)}
     shown = {column.head: column.cells[0].text for column in columns(group)}
     assert shown == {
@@ -292,7 +292,7 @@ MARKDOWN = """\
 
 ## digits, sigma = 0.25
 
-n = 1,000, alpha = 0.001, 5 inputs.
+n = 1,000, alpha = 0.001, inputs: 5.
 
 | model | method | ACR | n | alpha | inputs | abstain % | r 0.00 | r 0.25 | r 0.50 \
 | p 0.5 | p 0.9 | p 0.99 | p 0.999 | p 1-1/n | draws |

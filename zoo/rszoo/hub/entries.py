@@ -1,6 +1,7 @@
 """Entries of the leaderboard from what lies on disk: bundles, folders of them, and logs."""
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
 from rszoo._yaml import parse_yaml
@@ -41,14 +42,11 @@ def entries_at(paths: Sequence[str]) -> Iterator[Found]:
     Raises:
         RszooError: what is named itself, rather than found in a folder, has no entry.
     """
-    for path in dict.fromkeys(paths):
-        folder = Path(path)
-        if folder.is_file():
-            yield path, _of_log(folder)
-        elif folder.is_dir() and not (folder / MANIFEST).exists():
-            yield from _in_folder(folder)
-        else:
-            yield path, entry_of_bundle(path, find(path))
+    seen: set[str] = set()
+    for name, entry in chain.from_iterable(map(_at, paths)):
+        if name not in seen:
+            seen.add(name)
+            yield name, entry
 
 
 def entry_of_bundle(name: str, bundle: Bundle) -> Entry:
@@ -68,6 +66,16 @@ def entry_of_bundle(name: str, bundle: Bundle) -> Entry:
         network=config.architecture["name"],
         profile=_profile(bundle),
     )
+
+
+def _at(path: str) -> Iterator[Found]:
+    folder = Path(path)
+    if folder.is_file():
+        yield path, _of_log(folder)
+    elif folder.is_dir() and not (folder / MANIFEST).exists():
+        yield from _in_folder(folder)
+    else:
+        yield path, entry_of_bundle(path, find(path))
 
 
 def _in_folder(folder: Path) -> Iterator[Found]:

@@ -62,7 +62,7 @@ def protocol(group: Group) -> str:
     """Return how the models of a group were certified, unless a note says otherwise."""
     n = "n not stated" if group.n is None else f"n = {group.n:,}"
     alpha = "alpha not stated" if group.alpha is None else f"alpha = {group.alpha:g}"
-    return f"{n}, {alpha}, {group.images:,} inputs"
+    return f"{n}, {alpha}, inputs: {group.images:,}"
 
 
 def facts(entry: Entry) -> list[str]:
