@@ -69,7 +69,7 @@ def _section(number: int, group: Group) -> str:
         f'<section data-dataset="{dataset}" data-sigma="{sigma}">\n'
         f"<h2>{escape(heading(group))}</h2>\n"
         f'<p class="protocol">{escape(protocol(group))}'
-        f"{' for all entries without a mark' if notes else ''}</p>\n"
+        f"{'; marked where an entry differs' if notes else ''}</p>\n"
         f"<figure>{chart(group, ids)}\n<ul>{''.join(_legend(group, ids))}</ul></figure>\n"
         f'<div class="scroll" tabindex="0"><table>\n{_head(group)}\n<tbody>\n'
         + "\n".join(_rows(group, ids))
