@@ -38,6 +38,7 @@ def test_the_commands() -> None:
         "certify",
         "export",
         "import",
+        "leaderboard",
         "ls",
         "merge",
         "predict",

@@ -8,8 +8,9 @@ import pytest
 from PIL import Image
 
 from rszoo.errors import DataError, RszooError
+from rszoo.evaluation._steps import steps
 from rszoo.evaluation.log import LogTable, read_log
-from rszoo.evaluation.plot import curve, steps
+from rszoo.evaluation.plot import curve
 
 HEADER = "idx\tlabel\tpredict\tradius\tcorrect\ttime\n"
 SIX = [(3, 3, 0.5), (3, 3, 1.0), (5, 2, 0.75), (1, -1, 0.0), (1, 1, 0.5), (0, 0, 0.0)]

@@ -53,7 +53,14 @@ radius  certified accuracy %  95 % interval
 ───────────────────────────────────────────
 0.00                    80.0      28.4-99.5
 0.25                    60.0      14.7-94.7
-0.50                    20.0       0.5-71.6"""
+0.50                    20.0       0.5-71.6
+
+p, the share of the draws on an image's class: in % of the images at least
+
+log                 class   0.5   0.9  0.99  0.999  1 - 1/n  median
+───────────────────────────────────────────────────────────────────
+digits-cat_rs-0.25    any  80.0  60.0  40.0   20.0     20.0  0.9000
+                    right  80.0  60.0  40.0   20.0     20.0"""
 
 SEVERAL = """\
 log                 sigma      n  alpha  images            ACR  abstain %
@@ -77,6 +84,15 @@ digits-cat_rs-0.25       0.0       0.0       0.0       0.0       0.0
 digits-cat_rs-1.00      40.0      40.0      40.0      20.0      20.0
                     5.3-85.3  5.3-85.3  5.3-85.3  0.5-71.6  0.5-71.6
 
+p, the share of the draws on an image's class: in % of the images at least
+
+log                 class   0.5   0.9  0.99  0.999  1 - 1/n  median
+───────────────────────────────────────────────────────────────────
+digits-cat_rs-0.25    any  80.0  60.0  40.0   20.0     20.0  0.9000
+                    right  80.0  60.0  40.0   20.0     20.0
+digits-cat_rs-1.00    any  80.0  60.0  40.0   20.0     20.0  0.9000
+                    right  80.0  60.0  40.0   20.0     20.0
+
 digits-cat_rs-1.00 - digits-cat_rs-0.25: ACR +0.893, 95 % interval +0.211 to +1.574"""
 
 FOREIGN = """\
@@ -94,6 +110,14 @@ digits-cat_rs-0.25       60.0       20.0
 cohen                   100.0      100.0
                     2.5-100.0  2.5-100.0
 
+p, the share of the draws on an image's class: in % of the images at least
+
+log                 class   0.5   0.9  0.99  0.999  1 - 1/n  median
+───────────────────────────────────────────────────────────────────
+digits-cat_rs-0.25    any  80.0  60.0  40.0   20.0     20.0  0.9000
+                    right  80.0  60.0  40.0   20.0     20.0
+
+cohen: p is not known: the log holds no counts
 warning: cohen.tsv ends in an unfinished row, which was left out
 warning: the logs differ in inputs, n, alpha: their rows do not compare models
 wrote curve.png"""
@@ -156,6 +180,15 @@ def test_json_is_all_that_is_printed() -> None:
             pytest.approx([0.28358, 0.99495], abs=1e-5),
             pytest.approx([0.00505, 0.71642], abs=1e-5),
         ],
+        "p": {
+            "thresholds": [0.5, 0.9, 0.99, 0.999],
+            "shares": [0.8, 0.6, 0.4, 0.2],
+            "right": [0.8, 0.6, 0.4, 0.2],
+            "all_but_one": [0.2, 0.2],
+            "levels": [0.05, 0.25, 0.5, 0.75, 0.95],
+            "quantiles": [0.3, 0.7, 0.9, 0.99, 1.0],
+        },
+        "without_p": None,
     }
     assert (second["name"], second["n"]) == ("other", 2000)
     assert result.stderr == "warning: the logs differ in n: their rows do not compare models\n"

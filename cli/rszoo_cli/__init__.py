@@ -17,6 +17,7 @@ from rszoo_cli.console import err
 from rszoo_cli.exporting import export
 from rszoo_cli.hub_models import pull, push
 from rszoo_cli.importing import import_checkpoint
+from rszoo_cli.leaderboard import leaderboard
 from rszoo_cli.merge import merge
 from rszoo_cli.predict import predict
 from rszoo_cli.report import report
@@ -53,6 +54,7 @@ app.command()(train)
 app.command()(certify)
 app.command()(predict)
 app.command()(report)
+app.command()(leaderboard)
 app.command()(merge)
 app.command()(verify)
 app.command()(ls)

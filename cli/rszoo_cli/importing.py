@@ -97,7 +97,7 @@ def import_checkpoint(
 
 
 def _parsed(options: Sequence[str]) -> dict[str, object]:
-    from rszoo.training.recipe_yaml import parse_yaml
+    from rszoo._yaml import parse_yaml
 
     values = {}
     for text in options:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich import box
@@ -12,11 +12,13 @@ from rich.table import Table
 from rich.text import Text
 
 from rszoo.errors import RszooError
+from rszoo.evaluation.shown import as_interval, as_percent, as_radius
 from rszoo_cli.console import err, out
 
 if TYPE_CHECKING:
     from rszoo.evaluation.log import LogTable
     from rszoo.evaluation.metrics import Summary
+    from rszoo.evaluation.p_distribution import PDistribution
 
 __all__ = ["print_summaries", "report"]
 
@@ -42,7 +44,7 @@ def report(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")] = False,
 ) -> None:
-    """Sum up certification logs: ACR, certified accuracy at each radius, abstentions.
+    """Sum up certification logs: ACR, certified accuracy, abstentions, the distribution of p.
 
     Several logs are compared in one table, and in one picture.
     Logs of the original research code (six columns) are read as well.
@@ -63,9 +65,10 @@ def report(
 
         curve(tables, plot)
     if json:
-        out.print_json(data=[asdict(entry) for entry in summaries])
+        out.print_json(data=[_data(*pair) for pair in zip(tables, summaries, strict=True)])
     else:
         print_summaries(summaries)
+        _print_p(tables)
         _print_differences(tables)
     for warning in _warnings(tables):
         (err if json else out).print(Text(f"warning: {warning}", style="yellow"), soft_wrap=True)
@@ -94,7 +97,7 @@ def print_summaries(summaries: Sequence["Summary"]) -> None:
             most = "n" if entry.n is None else f"{entry.n:,}"
             out.print(
                 f"{entry.name}: {entry.draws:,.0f} of {most} draws per image; "
-                f"{_percent(entry.undecided)} % undecided",
+                f"{as_percent(entry.undecided)} % undecided",
                 highlight=False,
                 markup=False,
                 soft_wrap=True,
@@ -107,6 +110,48 @@ def print_summaries(summaries: Sequence["Summary"]) -> None:
         for table in _comparisons(summaries, out.width):
             out.print(table)
             out.print()
+
+
+def _data(table: "LogTable", entry: "Summary") -> dict[str, Any]:
+    from rszoo.evaluation.p_distribution import p_distribution, why_unknown
+
+    p = p_distribution(table)
+    return {**asdict(entry), "p": p and asdict(p), "without_p": why_unknown(table)}
+
+
+def _print_p(tables: Sequence["LogTable"]) -> None:
+    """Print how often the selected class of an image gets how many of the draws."""
+    from rszoo.evaluation.p_distribution import p_distribution, why_unknown
+
+    if len(tables) == 1:
+        out.print()
+    known = [(table, p) for table in tables if (p := p_distribution(table)) is not None]
+    if known:
+        out.print("p, the share of the draws on an image's class: in % of the images at least\n")
+        out.print(_distributions(known))
+        if len(tables) > 1:
+            out.print()
+    for table in tables:
+        reason = why_unknown(table)
+        if reason is not None:
+            out.print(Text(f"{table.name}: p is not known: {reason}"), soft_wrap=True)
+
+
+def _distributions(known: Sequence[tuple["LogTable", "PDistribution"]]) -> Table:
+    from rszoo.theory.radii import floor_digits
+
+    heads = [f"{q:g}" for q in known[0][1].thresholds]
+    shown = _table("log", "class", *heads, "1 - 1/n", "median")
+    for table, p in known:
+        any_class, right = p.all_but_one
+        median = floor_digits(p.quantiles[p.levels.index(0.5)], 4)  # 1 only where it is 1
+        shown.add_row(Text(table.name), "any", *_shares(*p.shares, any_class), median)
+        shown.add_row("", "right", *_shares(*p.right, right), "")
+    return shown
+
+
+def _shares(*shares: float | None) -> list[str]:
+    return [_UNKNOWN if share is None else as_percent(share) for share in shares]
 
 
 def _print_differences(tables: Sequence["LogTable"]) -> None:
@@ -170,7 +215,7 @@ def _totals(summaries: Sequence["Summary"]) -> Table:
             _UNKNOWN if entry.alpha is None else f"{entry.alpha:g}",
             f"{entry.images:,}",
             acr if entry.acr_se is None else f"{acr} ± {entry.acr_se:.3f}",
-            _percent(entry.abstained),
+            as_percent(entry.abstained),
         )
     return table
 
@@ -181,16 +226,16 @@ def _accuracies(entry: "Summary") -> Table:
     for radius, share, interval in zip(
         entry.radii, entry.certified_accuracy, entry.intervals, strict=True
     ):
-        table.add_row(_radius(radius), _percent(share), _interval(interval))
+        table.add_row(as_radius(radius), as_percent(share), as_interval(interval))
     return table
 
 
 def _comparisons(summaries: Sequence["Summary"], width: int) -> Iterator[Table]:
     """Return the certified accuracies of several logs, as many radii per table as fit."""
-    radii = [_radius(radius) for radius in summaries[0].radii]
+    radii = [as_radius(radius) for radius in summaries[0].radii]
     cells = [
         [
-            (_percent(share), _interval(interval))
+            (as_percent(share), as_interval(interval))
             for share, interval in zip(entry.certified_accuracy, entry.intervals, strict=True)
         ]
         for entry in summaries
@@ -215,16 +260,3 @@ def _table(first: str, *others: str) -> Table:
     for other in others:
         table.add_column(other, justify="right", no_wrap=True)
     return table
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f}"
-
-
-def _interval(interval: tuple[float, float]) -> str:
-    return f"{_percent(interval[0])}-{_percent(interval[1])}"
-
-
-def _radius(radius: float) -> str:
-    short = f"{radius:.2f}"
-    return short if float(short) == radius else repr(radius)

@@ -4,18 +4,17 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MultipleLocator
-from numpy.typing import NDArray
 
 from rszoo._files import write_bytes_atomically
 from rszoo.errors import RszooError
+from rszoo.evaluation._steps import steps
 from rszoo.evaluation.log import LogTable
 from rszoo.evaluation.metrics import summary
 from rszoo.theory.radii import floor_digits
 
-__all__ = ["curve", "steps"]
+__all__ = ["curve"]
 
 # The palette of Okabe and Ito (2008), https://jfly.uni-koeln.de/color/, which readers with any
 # kind of colour blindness can tell apart; a grey stands for its yellow, too pale for lines.
@@ -55,19 +54,6 @@ def curve(logs: Sequence[LogTable], path: str | Path) -> None:
     picture = io.BytesIO()
     _figure(logs, labels).savefig(picture, format="png", dpi=200)
     write_bytes_atomically(path, picture.getvalue())
-
-
-def steps(log: LogTable) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the corners of a log's curve: y[i] holds for radii in (x[i-1], x[i]].
-
-    Returns:
-        Radii, from 0 to the largest certified one (twice: there the curve falls to 0), and the
-        share of all inputs that are certified and right at each.
-    """
-    gained = np.sort(log.radius[log.correct])
-    radii = np.unique(np.concatenate([[0.0], gained]))
-    shares = (len(gained) - np.searchsorted(gained, radii, side="left")) / len(log)
-    return np.append(radii, radii[-1]), np.append(shares, 0.0)
 
 
 def _figure(logs: Sequence[LogTable], labels: Sequence[str]) -> Figure:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError
 
 from rszoo import data, networks
+from rszoo._yaml import to_yaml
 from rszoo.data import Facts, ImageSet, Normalization
 from rszoo.errors import DataError, RecipeError, RszooError
 from rszoo.exchange.checkpoint import Checkpoint, read_checkpoint
@@ -20,7 +21,6 @@ from rszoo.networks.execution import resolve_device
 from rszoo.training.provenance import environment
 from rszoo.training.recipe import Section, Sigma, network_model
 from rszoo.training.recipe_problems import explain
-from rszoo.training.recipe_yaml import to_yaml
 
 __all__ = ["Imported", "Statement", "import_checkpoint"]
 

@@ -22,9 +22,9 @@ from pydantic import (
     field_validator,
 )
 
+from rszoo._yaml import parse_yaml, to_yaml
 from rszoo.errors import RecipeError, RszooError
 from rszoo.training.recipe_problems import explain, show
-from rszoo.training.recipe_yaml import parse_yaml, to_yaml
 
 __all__ = [
     "CertifySpec",

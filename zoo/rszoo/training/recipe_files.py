@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 import rszoo
 from rszoo._files import write_bytes_atomically
+from rszoo._yaml import parse_yaml
 from rszoo.errors import RecipeError, RszooError, did_you_mean
 from rszoo.training.recipe import Recipe, make_recipe
 from rszoo.training.recipe_layers import (
@@ -24,7 +25,6 @@ from rszoo.training.recipe_layers import (
 )
 from rszoo.training.recipe_overrides import parse_overrides
 from rszoo.training.recipe_problems import explain, nearest_key, show
-from rszoo.training.recipe_yaml import parse_yaml
 
 __all__ = ["OTHER", "RecipeFile", "copy_recipe", "load_recipe", "recipe_names", "recipe_path"]
 

@@ -4,8 +4,8 @@ import difflib
 from collections.abc import Sequence
 from typing import Any
 
+from rszoo._yaml import parse_yaml
 from rszoo.training.recipe import CertifySpec, TargetsSpec, TrainSpec
-from rszoo.training.recipe_yaml import parse_yaml
 
 __all__ = ["parse_overrides"]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rszoo.training.recipe_yaml import parse_yaml, to_yaml
+from rszoo._yaml import parse_yaml, to_yaml
 
 
 @pytest.mark.parametrize(

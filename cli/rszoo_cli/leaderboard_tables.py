@@ -1,0 +1,97 @@
+"""The leaderboard on the terminal: who is in a group, then its columns, a screenful at a time."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from rszoo_cli.console import out
+
+if TYPE_CHECKING:
+    from rszoo.evaluation.leaderboard.board import Group
+    from rszoo.evaluation.leaderboard.columns import Column
+
+__all__ = ["print_groups"]
+
+_PADDING = 2
+
+
+def print_groups(groups: Sequence["Group"]) -> None:
+    """Print every group with its notes, and what the columns mean."""
+    from rszoo.evaluation.leaderboard.columns import MEANINGS, columns, heading, marks, protocol
+
+    for group in groups:
+        out.print(Text.assemble((heading(group), "bold"), ": ", protocol(group)), soft_wrap=True)
+        out.print()
+        given, notes = marks(group)
+        out.print(_names(group, given))
+        out.print()
+        for table in _tables(_labels(group, given), columns(group), out.width):
+            out.print(table)
+            out.print()
+        for note in notes:
+            out.print(Text(note, style="yellow"))
+        if notes:
+            out.print()
+    for meaning in MEANINGS:
+        out.print(Text(meaning, style="dim"))
+
+
+def _names(group: "Group", given: Sequence[str]) -> Table:
+    """Return who the rows of a group are, by their numbers."""
+    from rszoo.evaluation.leaderboard.columns import facts
+
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(justify="right")
+    table.add_column(overflow="fold")
+    table.add_column(overflow="fold")
+    for i, (row, mark) in enumerate(zip(group.rows, given, strict=True), start=1):
+        model = Text.assemble(row.entry.model, (f" {mark}" if mark else "", "yellow"))
+        table.add_row(str(i), model, Text(", ".join(facts(row.entry))))
+    return table
+
+
+def _labels(group: "Group", given: Sequence[str]) -> list[Text]:
+    """Return what stands before a row: its number and method, and what to be careful of below."""
+    return [
+        Text.assemble(
+            f"{i} {row.entry.method or row.entry.model}\n",
+            ("published " if row.entry.paper else "", "cyan"),
+            (mark, "yellow"),
+        )
+        for i, (row, mark) in enumerate(zip(group.rows, given, strict=True), start=1)
+    ]
+
+
+def _tables(labels: Sequence[Text], columns: Sequence["Column"], width: int) -> Iterator[Table]:
+    """Yield tables of the columns, as many in each as fit beside the labels."""
+    longest = max(len(line) for label in labels for line in label.plain.splitlines())
+    taken = min(longest, width // 3)
+    rest = list(columns)
+    while rest:
+        room, table = width - taken - _PADDING, _empty(taken)
+        part = []
+        while rest and (not part or room >= _width(rest[0])):
+            part.append(rest.pop(0))
+            room -= _width(part[-1])
+            table.add_column(part[-1].head, justify="right", no_wrap=True)
+        for i, label in enumerate(labels):
+            cells = [column.cells[i] for column in part]
+            table.add_row(
+                label,
+                *(Text.assemble(cell.text, "\n", (cell.below, "dim")) for cell in cells),
+            )
+        yield table
+
+
+def _empty(label_width: int) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("", overflow="fold", width=label_width)
+    return table
+
+
+def _width(column: "Column") -> int:
+    texts = [column.head, *(text for cell in column.cells for text in (cell.text, cell.below))]
+    return max(map(len, texts)) + _PADDING

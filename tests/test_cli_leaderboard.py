@@ -1,0 +1,260 @@
+"""`rszoo leaderboard`, by its whole output."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from rszoo.errors import RszooError
+from rszoo.evaluation.log import NO_LABEL, CertificationLog
+from rszoo.hub import catalog
+from rszoo.hub.bundle import add_evidence, open_bundle, write_bundle
+from rszoo.smoothing.certificate import certificate_from_votes
+from rszoo_cli import app, console
+
+MODEL = "runs/digits-gaussian-0.25"
+SIX = "idx\tlabel\tpredict\tradius\tcorrect\ttime\n0\t1\t1\t0.529\t1\tt\n"
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, constant_bundle: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(catalog, "_builtin_folder", lambda: tmp_path / "builtin")
+    for stream in (console.out, console.err):
+        monkeypatch.setattr(stream, "width", 80)
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["leaderboard", *arguments])
+
+
+def printed(*arguments: str) -> str:
+    result = run(*arguments)
+    assert result.exit_code == 0, (result.output, result.exception)
+    return "\n".join(line.rstrip() for line in result.stdout.splitlines())
+
+
+def models(*arguments: str) -> list[list[str]]:
+    groups = json.loads(printed(*arguments, "--json"))
+    return [[entry["model"] for entry in group["entries"]] for group in groups]
+
+
+def log(
+    path: str,
+    *,
+    n: int = 1000,
+    label: int = 1,
+    model: object = "digits-macer-0.25",
+    sigma: float = 0.25,
+    weights: str = "",
+) -> None:
+    about = {"name": model, "weights_sha256": weights}
+    protocol = {"model": about, "inputs": {"name": "digits", "split": "test"}}
+    with CertificationLog.open(path, protocol, resume=False) as opened:
+        for idx, share in enumerate((1.0, 0.99, 0.9, 0.7, 0.3)):
+            given = certificate_from_votes(
+                1, round(share * n), n0=9, n=n, alpha=0.001, sigma=sigma
+            )
+            opened.append(idx, label, given, 0.1)
+
+
+def certify() -> None:
+    bundle = open_bundle(MODEL)
+    log("evidence.tsv", weights=bundle.weights_digest)
+    add_evidence(bundle, log=Path("evidence.tsv"), protocol=Path("evidence.json"))
+    for name in ("evidence.tsv", "evidence.json"):
+        Path(name).unlink()
+
+
+TABLES = """\
+digits, sigma = 0.25: n = 1,000, alpha = 0.001, inputs: 5
+
+1  other.tsv [1]              macer
+2  runs/digits-gaussian-0.25  gaussian, small_cnn
+3  third.tsv                  macer
+
+                ACR       n  alpha  inputs  abstain %     r 0.00     r 0.25
+───────────────────────────────────────────────────────────────────────────
+1 macer       0.356  10,000  0.001       5       20.0       80.0       60.0
+[1]         ± 0.145                                    28.4-99.5  14.7-94.7
+2 gaussian    0.297   1,000  0.001       5       20.0       80.0       60.0
+            ± 0.116                                    28.4-99.5  14.7-94.7
+3 macer       0.297   1,000  0.001       5       20.0       80.0       60.0
+            ± 0.116                                    28.4-99.5  14.7-94.7
+
+              r 0.50    r 0.75  p 0.5  p 0.9  p 0.99  p 0.999  p 1-1/n   draws
+──────────────────────────────────────────────────────────────────────────────
+1 macer         40.0      20.0   80.0   60.0    40.0     20.0     20.0  10,000
+[1]         5.3-85.3  0.5-71.6   80.0   60.0    40.0     20.0     20.0  50,000
+2 gaussian      20.0       0.0   80.0   60.0    40.0     20.0     20.0   1,000
+            0.5-71.6  0.0-52.2   80.0   60.0    40.0     20.0     20.0   5,000
+3 macer         20.0       0.0   80.0   60.0    40.0     20.0     20.0   1,000
+            0.5-71.6  0.0-52.2   80.0   60.0    40.0     20.0     20.0   5,000
+
+[1] n = 10,000, not 1,000
+
+ACR: average certified radius, wrong and abstained inputs counting 0, rounded
+down; ± its standard error over the inputs. It grows with n, without any change
+of the model: compare it at equal n, alpha and inputs only.
+r: certified accuracy at that L2 radius in %, with its exact 95 % interval. At r
+= 0 it is the clean accuracy under noise: right and not abstained.
+p: % of the inputs whose selected class is the true one and gets at least this
+share of the draws; below, with the wrong ones. An estimate that does not grow
+with n, except for 1 - 1/n: all draws but one at most."""
+
+
+def test_a_bundle_and_logs() -> None:
+    certify()
+    log("other.tsv", n=10_000)
+    log("third.tsv")
+    assert printed(MODEL, "other.tsv", "third.tsv") == TABLES
+
+
+def test_by_default_it_takes_what_comes_with_rszoo_and_the_runs() -> None:
+    certify()
+    shutil.copytree(MODEL, "builtin/digits-gaussian-0.25")
+    shutil.copytree(MODEL, "elsewhere/digits-gaussian-0.25")
+    assert models() == [["builtin/digits-gaussian-0.25", MODEL]]
+    shutil.rmtree("runs")
+    assert models() == [["builtin/digits-gaussian-0.25"]]
+
+
+def test_a_folder_gives_its_bundles_and_its_logs() -> None:
+    certify()
+    log("runs/b.tsv")
+    log("runs/sub/not-this.tsv")
+    assert models("runs", "runs", "runs/b.tsv") == [["runs/b.tsv", MODEL]]
+
+
+def test_what_cannot_be_shown_of_a_folder_is_named_and_the_rest_is_shown() -> None:
+    certify()
+    broken = Path(shutil.copytree(MODEL, "runs/digits-zebra-0.25"))
+    (broken / "recipe.yaml").unlink()
+    log("runs/own.tsv", label=NO_LABEL)
+    Path("runs/broken.tsv").write_text("nonsense\n")
+    result = run("runs", "--json")
+    assert [entry["model"] for entry in json.loads(result.stdout)[0]["entries"]] == [MODEL]
+    first, second, third = result.stderr.splitlines()
+    assert first.startswith("runs/digits-zebra-0.25: recipe.yaml: expected a file, got none")
+    assert second.startswith("runs/broken.tsv: runs/broken.tsv, line 1: expected the header")
+    assert third.startswith("runs/own.tsv: runs/own.tsv: expected rows with true labels")
+
+
+def test_what_is_named_must_have_an_entry() -> None:
+    bare = run(MODEL)
+    assert str(bare.exception) == (
+        f"{MODEL} is not certified; rszoo certify --model {MODEL} --attach does it"
+    )
+    absent = run("absent")
+    assert "no such folder" in str(absent.exception)
+    Path("empty").mkdir()
+    empty = run("empty")
+    assert str(empty.exception) == (
+        "expected bundles or logs (.tsv) in 'empty', got none; "
+        "rszoo ls lists the bundles there are"
+    )
+    Path("broken.tsv").write_text("nonsense\n")
+    broken = run("broken.tsv")
+    for result in (bare, absent, empty, broken):
+        assert isinstance(result.exception, RszooError)
+        assert result.stdout == ""
+
+
+def test_filters() -> None:
+    log("a.tsv")
+    log("b.tsv", model="digits-gaussian-1.00", sigma=1.0)
+    both = ("a.tsv", "b.tsv")
+    assert models(*both) == [["a.tsv"], ["b.tsv"]]
+    assert models(*both, "--sigma", "1") == [["b.tsv"]]
+    assert models(*both, "--method", "macer") == [["a.tsv"]]
+    assert models(*both, "--dataset", "digits") == [["a.tsv"], ["b.tsv"]]
+    none = run(*both, "--dataset", "mnist")
+    assert str(none.exception) == (
+        "expected a certified model, got none of that data set, sigma and method; "
+        "rszoo certify --model ID --attach makes one"
+    )
+
+
+def test_published_results_are_filtered_by_method_as_well() -> None:
+    log("a.tsv", model="mnist-cat_rs-0.50", sigma=0.5)
+    path = Path("a.json")
+    path.write_text(path.read_text().replace("digits", "mnist"))
+    ((_, *published),) = models("a.tsv")
+    assert len(published) == 7
+    assert models("a.tsv", "--method", "cat_rs") == [["a.tsv", "alinlab/smoothing-catrs"]]
+    text = printed("a.tsv", "--method", "cat_rs")
+    assert "published [1]" in text
+    assert "[1] 10,000 inputs, not 5; n = 100,000, not 1,000" in text
+
+
+def test_old_logs_have_no_p() -> None:
+    Path("cohen").write_text(SIX)
+    text = printed("cohen")
+    assert text.startswith(
+        "data set not stated, sigma not stated: n not stated, alpha not stated, inputs: 1\n"
+    )
+    assert "[1] p is not known: the log holds no counts" in text
+    assert "p 0.5" not in text
+
+
+def test_markdown_is_all_that_is_printed() -> None:
+    log("a.tsv")
+    result = run("a.tsv", "--markdown", "--html", "out.html")
+    assert result.stdout.startswith("# Leaderboard\n\n## digits, sigma = 0.25\n")
+    assert result.stdout.endswith("\n")
+    assert result.stderr == "wrote out.html\n"
+    both = run("a.tsv", "--markdown", "--json")
+    assert (both.exit_code, both.stdout) == (2, "")
+
+
+def test_a_page_is_written_whole_or_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    log("a.tsv")
+    assert printed("a.tsv", "--html", "out.html").endswith("\nwrote out.html")
+    page = Path("out.html").read_bytes()
+    assert page.endswith(b"</html>\n")
+    absent = run("a.tsv", "--html", "absent/out.html")
+    assert str(absent.exception) == "cannot write 'absent/out.html': No such file or directory"
+    assert absent.stdout == ""
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    assert isinstance(run("a.tsv", "--html", "out.html").exception, RszooError)
+    assert Path("out.html").read_bytes() == page
+    assert not list(Path().glob(".out*"))
+
+
+def test_the_profile_comes_from_the_recipe_if_there_is_one(constant_bundle: Path) -> None:
+    profiles = []
+    for text in (
+        "profile: short\n",
+        "profile: [a]\n",
+        "profile: &a b\n",
+        "",
+        "profile: '[red]x'\n",
+    ):
+        bundle = open_bundle(constant_bundle)
+        write_bundle(
+            constant_bundle,
+            config=bundle.config,
+            network=bundle.network(),
+            recipe=text,
+            origin={},
+            replace=True,
+        )
+        certify()
+        profiles.append(json.loads(printed(MODEL, "--json"))[0]["entries"][0]["profile"])
+    assert profiles == ["short", None, None, None, "[red]x"]
+    assert "gaussian, [red]x, small_cnn" in printed(MODEL)
+
+
+def test_names_are_neither_markup_nor_control_characters() -> None:
+    name = "[red]a\x1b[31m\u202e.tsv"
+    log(name)
+    result = run(name)
+    assert result.exit_code == 0, result.exception
+    assert "[red]a\\x1b[31m\\u202e.tsv" in result.stdout
+    assert "\x1b[31m" not in result.stdout

@@ -1,0 +1,160 @@
+"""What a leaderboard shows of a group: the same columns and cells on every output."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from rszoo.evaluation.leaderboard.board import Group, Row
+from rszoo.evaluation.leaderboard.entry import Entry
+from rszoo.evaluation.shown import as_interval, as_percent, as_radius
+from rszoo.theory.radii import floor_digits
+
+__all__ = [
+    "MEANINGS",
+    "UNKNOWN",
+    "Cell",
+    "Column",
+    "columns",
+    "facts",
+    "heading",
+    "marks",
+    "protocol",
+]
+
+UNKNOWN = "-"
+
+#: What every leaderboard says of itself.
+MEANINGS = (
+    "ACR: average certified radius, wrong and abstained inputs counting 0, rounded down; ± its "
+    "standard error over the inputs. It grows with n, without any change of the model: compare it "
+    "at equal n, alpha and inputs only.",
+    "r: certified accuracy at that L2 radius in %, with its exact 95 % interval. At r = 0 it is "
+    "the clean accuracy under noise: right and not abstained.",
+    "p: % of the inputs whose selected class is the true one and gets at least this share of the "
+    "draws; below, with the wrong ones. An estimate that does not grow with n, except for "
+    "1 - 1/n: all draws but one at most.",
+)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One value: its text, what stands smaller below it, and what it is sorted by."""
+
+    text: str
+    below: str = ""
+    value: float | None = None
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its heading, and a cell per row of the group."""
+
+    head: str
+    cells: tuple[Cell, ...]
+
+
+def heading(group: Group) -> str:
+    """Return which data set and sigma a group is about."""
+    sigma = "sigma not stated" if group.sigma is None else f"sigma = {group.sigma:g}"
+    return f"{group.dataset or 'data set not stated'}, {sigma}"
+
+
+def protocol(group: Group) -> str:
+    """Return how the models of a group were certified, unless a note says otherwise."""
+    n = "n not stated" if group.n is None else f"n = {group.n:,}"
+    alpha = "alpha not stated" if group.alpha is None else f"alpha = {group.alpha:g}"
+    return f"{n}, {alpha}, inputs: {group.images:,}"
+
+
+def facts(entry: Entry) -> list[str]:
+    """Return how a model was made, as far as it is known, the method first."""
+    known = [entry.method, entry.profile, entry.network, entry.paper]
+    return [fact for fact in known if fact]
+
+
+def marks(group: Group) -> tuple[list[str], list[str]]:
+    """Return a mark per row, "" for most, and the notes that they point to, each once."""
+    notes: list[str] = []
+    given = []
+    for row in group.rows:
+        note = "; ".join(row.notes)
+        if note and note not in notes:
+            notes.append(note)
+        given.append(f"[{notes.index(note) + 1}]" if note else "")
+    return given, [f"[{i}] {note}" for i, note in enumerate(notes, start=1)]
+
+
+def columns(group: Group) -> list[Column]:
+    """Return the columns of a group, from the ACR on."""
+    made: list[tuple[str, Callable[[Row], Cell]]] = [
+        ("ACR", _acr),
+        ("n", lambda row: _count(row.entry.summary.n)),
+        ("alpha", _alpha),
+        ("inputs", lambda row: _count(row.entry.summary.images)),
+        ("abstain %", lambda row: _share(row.entry.summary.abstained)),
+        *((f"r {as_radius(radius)}", _accuracy(i)) for i, radius in enumerate(group.radii)),
+        *_p_columns(group),
+        ("draws", _draws),
+    ]
+    return [Column(head, tuple(cell(row) for row in group.rows)) for head, cell in made]
+
+
+def _acr(row: Row) -> Cell:
+    one = row.entry.summary
+    # Tested at some radii only, a larger one may hold as well.
+    bound = "" if one.undecided is None else ">= "
+    error = "" if one.acr_se is None else f"± {one.acr_se:.3f}"
+    return Cell(bound + floor_digits(one.acr, 3), error, one.acr)
+
+
+def _count(value: int | None) -> Cell:
+    return Cell(UNKNOWN) if value is None else Cell(f"{value:,}", value=value)
+
+
+def _alpha(row: Row) -> Cell:
+    alpha = row.entry.summary.alpha
+    return Cell(UNKNOWN) if alpha is None else Cell(f"{alpha:g}", value=alpha)
+
+
+def _draws(row: Row) -> Cell:
+    """Return the estimation draws per input, and in all."""
+    one = row.entry.summary
+    if one.draws is None:
+        return Cell(UNKNOWN)
+    return Cell(f"{one.draws:,.0f}", f"{one.draws * one.images:,.0f}", one.draws)
+
+
+def _share(share: float | None, below: str = "") -> Cell:
+    return Cell(UNKNOWN) if share is None else Cell(as_percent(share), below, share)
+
+
+def _accuracy(index: int) -> Callable[[Row], Cell]:
+    def cell(row: Row) -> Cell:
+        interval = row.intervals[index]
+        return _share(row.accuracies[index], "" if interval is None else as_interval(interval))
+
+    return cell
+
+
+def _p_columns(group: Group) -> Sequence[tuple[str, Callable[[Row], Cell]]]:
+    """Return the columns of the distribution of p; none where no log of the group has one."""
+    known = [row.entry.p for row in group.rows if row.entry.p is not None]
+    if not known:
+        return []
+
+    def at(index: int) -> Callable[[Row], Cell]:
+        def cell(row: Row) -> Cell:
+            p = row.entry.p
+            return Cell(UNKNOWN) if p is None else _both(p.shares[index], p.right[index])
+
+        return cell
+
+    def nearly(row: Row) -> Cell:
+        p = row.entry.p
+        return Cell(UNKNOWN) if p is None else _both(*p.all_but_one)
+
+    thresholds = enumerate(known[0].thresholds)
+    return [*((f"p {q:g}", at(i)) for i, q in thresholds), ("p 1-1/n", nearly)]
+
+
+def _both(share: float | None, right: float | None) -> Cell:
+    return _share(right, "" if share is None else as_percent(share))

@@ -1,0 +1,102 @@
+"""One row of the leaderboard, before it is compared with anything."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rszoo import methods
+from rszoo.evaluation._rows import printable
+from rszoo.evaluation.log import LogTable
+from rszoo.evaluation.metrics import Summary, summary
+from rszoo.evaluation.p_distribution import PDistribution, p_distribution, why_unknown
+
+__all__ = ["Entry", "entry_of_log"]
+
+_NAME = re.compile(r".+-([a-z0-9_]+)-\d+\.\d\d")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Entry:
+    """A certified model. Its texts are other people's: printable, on one line, not escaped.
+
+    Attributes:
+        model: the bundle's id, or the path of the log; for published numbers, where they are.
+        dataset: whose images are certified; None where the log does not say.
+        method, network, profile: how the model was made; None where nothing says.
+        summary: the metrics of the log; without intervals for published numbers.
+        p: the distribution of p, or None; `without_p` then says why.
+        inputs: a digest of which inputs are certified; None for published numbers.
+        log: what was certified; None for published numbers.
+        paper: of published numbers; None for a model that is at hand.
+    """
+
+    model: str
+    dataset: str | None
+    method: str | None
+    network: str | None
+    profile: str | None
+    summary: Summary
+    p: PDistribution | None = None
+    without_p: str | None = None
+    inputs: str | None = None
+    log: LogTable | None = None
+    paper: str | None = None
+
+
+def entry_of_log(
+    log: LogTable,
+    *,
+    model: str,
+    dataset: str | None = None,
+    method: str | None = None,
+    network: str | None = None,
+    profile: str | None = None,
+) -> Entry:
+    """Return the entry of a certification log.
+
+    Args:
+        log: at least one row, with true labels.
+        model, network, profile: see `Entry`.
+        dataset: what to say where the log does not.
+        method: what to say; None reads it from the bundle's name in the log, if that is one that
+            rszoo gives (`mnist-cat_rs-0.50`).
+
+    Raises:
+        DataError: the log has no rows, or no true labels.
+    """
+    protocol = log.protocol or {}
+    found = _name_in(protocol.get("inputs")) or dataset
+    method = method or _method_in(_name_in(protocol.get("model")))
+    return Entry(
+        model=printable(model),
+        dataset=found and printable(found),
+        method=method and printable(method),
+        network=network and printable(network),
+        profile=profile and printable(profile),
+        summary=summary(log),
+        p=p_distribution(log),
+        without_p=why_unknown(log),
+        inputs=_digest(log),
+        log=log,
+    )
+
+
+def _name_in(section: object) -> str | None:
+    """Return the name in a section of a protocol, which may be anything that JSON can hold."""
+    name = section.get("name") if isinstance(section, Mapping) else section
+    return name if isinstance(name, str) and name else None
+
+
+def _method_in(bundle: str | None) -> str | None:
+    named = _NAME.fullmatch(bundle or "")
+    return named[1] if named and named[1] in methods.names() else None
+
+
+def _digest(log: LogTable) -> str:
+    """Return what is the same for logs of the same inputs, in whatever order."""
+    source: Any = (log.protocol or {}).get("inputs")
+    listed = sorted(zip(log.idx.tolist(), log.label.tolist(), strict=True))
+    return hashlib.sha256(json.dumps([source, listed], sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,119 @@
+"""Entries of the leaderboard from what lies on disk: bundles, folders of them, and logs."""
+
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+
+from rszoo._yaml import parse_yaml
+from rszoo.errors import RszooError
+from rszoo.evaluation.leaderboard.entry import Entry, entry_of_log
+from rszoo.evaluation.log import read_log
+from rszoo.hub.bundle import Bundle
+from rszoo.hub.catalog import builtin_names, bundles_in, find
+from rszoo.hub.manifest import MANIFEST
+
+__all__ = ["entries_at", "entry_of_bundle", "usual_entries"]
+
+Found = tuple[str, Entry | RszooError]
+
+
+def usual_entries(runs: Path) -> Iterator[Found]:
+    """Yield the bundles that come with rszoo, and those in the runs folder if there is one.
+
+    Yields:
+        The id or path, and the entry or what is wrong with it. A bundle that is not certified is
+        left out.
+    """
+    for name in builtin_names():
+        yield from _of_bundle(name, find(name))
+    for path, bundle in bundles_in(runs):
+        yield from _of_bundle(str(path), bundle)
+
+
+def entries_at(paths: Sequence[str]) -> Iterator[Found]:
+    """Yield the entries of bundles, of folders with bundles or logs in them, and of logs.
+
+    Args:
+        paths: ids or paths of bundles, folders, files. What is given twice counts once.
+
+    Yields:
+        See `usual_entries`.
+
+    Raises:
+        RszooError: what is named itself, rather than found in a folder, has no entry.
+    """
+    seen: set[str] = set()
+    for name, entry in chain.from_iterable(map(_at, paths)):
+        if name not in seen:
+            seen.add(name)
+            yield name, entry
+
+
+def entry_of_bundle(name: str, bundle: Bundle) -> Entry:
+    """Return the entry of a certified bundle.
+
+    Raises:
+        RszooError: it is not certified, or its log cannot be used.
+    """
+    if bundle.evidence is None:
+        raise RszooError(f"{name} is not certified; rszoo certify --model {name} --attach does it")
+    config = bundle.config
+    return entry_of_log(
+        read_log(bundle.evidence),
+        model=name,
+        dataset=config.dataset,
+        method=config.method,
+        network=config.architecture["name"],
+        profile=_profile(bundle),
+    )
+
+
+def _at(path: str) -> Iterator[Found]:
+    folder = Path(path)
+    if folder.is_file():
+        yield path, _of_log(folder)
+    elif folder.is_dir() and not (folder / MANIFEST).exists():
+        yield from _in_folder(folder)
+    else:
+        yield path, entry_of_bundle(path, find(path))
+
+
+def _in_folder(folder: Path) -> Iterator[Found]:
+    found = list(bundles_in(folder))
+    logs = sorted(path for path in folder.glob("*.tsv") if path.is_file())
+    if not found and not logs:
+        raise RszooError(
+            f"expected bundles or logs (.tsv) in {str(folder)!r}, got none; "
+            "rszoo ls lists the bundles there are"
+        )
+    for path, bundle in found:
+        yield from _of_bundle(str(path), bundle)
+    for path in logs:
+        try:
+            yield str(path), _of_log(path)
+        except RszooError as error:
+            yield str(path), error
+
+
+def _of_log(path: Path) -> Entry:
+    return entry_of_log(read_log(path), model=str(path))
+
+
+def _of_bundle(name: str, bundle: Bundle | RszooError) -> Iterator[Found]:
+    if isinstance(bundle, RszooError):
+        yield name, bundle
+    elif bundle.evidence is not None:
+        try:
+            yield name, entry_of_bundle(name, bundle)
+        except RszooError as error:
+            yield name, error
+
+
+def _profile(bundle: Bundle) -> str | None:
+    """Return the profile of a bundle's recipe; None where the recipe is not rszoo's."""
+    try:
+        recipe = parse_yaml(bundle.recipe.read_text(encoding="utf-8"))
+    except ValueError:
+        return None
+    profile = recipe.get("profile") if isinstance(recipe, dict) else None
+    return profile if isinstance(profile, str) else None
