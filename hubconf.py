@@ -59,4 +59,4 @@ def _model(
 
     text = f"{float(sigma):.2f}"
     bundle = find(f"builtin/{dataset}-{method}-{text if float(text) == float(sigma) else sigma}")
-    return bundle.classifier() if pretrained else untrained_network(bundle.config)
+    return bundle.classifier() if pretrained else untrained_network(bundle.of_network)

@@ -63,7 +63,7 @@ def constant_bundle(tmp_path: Path) -> Path:
     """A bundle whose network answers 3 to everything: its certificates are known exactly."""
     from rszoo import data, networks
     from rszoo.hub.bundle import write_bundle
-    from rszoo.hub.config import BundleConfig
+    from rszoo.hub.config import NetworkConfig
 
     images = data.load("digits", "test")
     network = networks.build("small_cnn", input_shape=images.shape, num_classes=10)
@@ -72,7 +72,7 @@ def constant_bundle(tmp_path: Path) -> Path:
         for parameter in network.parameters():
             parameter.zero_()
         bias[3] = 1.0
-    config = BundleConfig.of(
+    config = NetworkConfig.of(
         images,
         name="digits-gaussian-0.25",
         method="gaussian",

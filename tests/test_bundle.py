@@ -17,7 +17,7 @@ from rszoo.errors import IntegrityError, RszooError
 from rszoo.evaluation.log import COLUMNS
 from rszoo.hub import bundle as bundle_module
 from rszoo.hub.bundle import Bundle, add_evidence, open_bundle, write_bundle
-from rszoo.hub.config import BundleConfig
+from rszoo.hub.config import NetworkConfig
 
 FILES = {"config.json", "manifest.json", "model.safetensors", "recipe.yaml"}
 DAMAGED = "the bundle is damaged or was changed by hand; fetch or make it again"
@@ -27,7 +27,7 @@ DAMAGED = "the bundle is damaged or was changed by hand; fetch or make it again"
 def made(tmp_path: Path) -> tuple[Bundle, torch.nn.Module]:
     images = data.load("digits", "test")
     network = networks.build("small_cnn", input_shape=images.shape, num_classes=10).eval()
-    config = BundleConfig.of(
+    config = NetworkConfig.of(
         images,
         name="digits-gaussian-0.25",
         method="gaussian",
@@ -99,7 +99,7 @@ def test_normalisation_comes_back(tmp_path: Path) -> None:
     network = networks.build(
         "small_cnn", input_shape=shape, num_classes=2, normalization=normalization
     ).eval()
-    config = BundleConfig(
+    config = NetworkConfig(
         name="x",
         method="gaussian",
         dataset="x",
@@ -197,7 +197,12 @@ def test_a_manifest_that_is_none(folder: Path, change: Callable[[dict], str]) ->
     [
         ({"colour": "red"}, "colour: Extra inputs are not permitted"),
         ({"sigma": 0}, "sigma: Input should be greater than 0"),
-        ({"kind": "dual"}, "kind: Input should be 'smoothed'"),
+        ({"kind": "dual"}, "experts: Field required"),
+        (
+            {"kind": "triple"},
+            "the file: Input tag 'triple' found using 'kind' does not match any of the expected "
+            "tags: 'smoothed', 'router', 'dual'",
+        ),
         ({"input_shape": [1, 8]}, "input_shape.2: Field required"),
         ({"name": "../../x"}, "name: Value error, expected a name that a file can have"),
         ({"name": ".x"}, "name: Value error, expected a name that a file can have"),
@@ -272,7 +277,7 @@ def test_nothing_is_used_before_it_is_checked(
     content = bytearray((folder / "model.safetensors").read_bytes())
     content[-1] ^= 1
     (folder / "model.safetensors").write_bytes(content)
-    monkeypatch.setattr(BundleConfig, "read", touched)
+    monkeypatch.setattr("rszoo.hub.bundle.read_config", touched)
     monkeypatch.setattr("safetensors.torch.load_file", touched)
     assert refused(folder, Bundle.network).startswith("model.safetensors: expected sha256 ")
 

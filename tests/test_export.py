@@ -17,7 +17,7 @@ from rszoo.errors import IntegrityError, RszooError
 from rszoo.exchange import onnx_file
 from rszoo.exchange.export import export
 from rszoo.hub.bundle import Bundle, open_bundle, write_bundle
-from rszoo.hub.config import BundleConfig
+from rszoo.hub.config import NetworkConfig
 from rszoo_cli import app
 
 NOTE = "The certificate does not travel with this network: one evaluation of it certifies nothing."
@@ -35,7 +35,7 @@ def bundle_of(
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.running_var, 0.5, 2.0)
-    config = BundleConfig(
+    config = NetworkConfig(
         name="it",
         method="gaussian",
         dataset="x",

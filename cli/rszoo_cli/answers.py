@@ -18,8 +18,6 @@ def print_own(
     certified: Sequence[tuple["Input", "Certificate"]], classes: Sequence[str], *, json: bool
 ) -> None:
     """Print label and radius of each of the user's own inputs."""
-    from dataclasses import asdict
-
     from rich.table import Table
     from rich.text import Text
 
@@ -32,7 +30,7 @@ def print_own(
     if json:
         out.print_json(
             data=[
-                {"input": one.name, "class": name(certificate.label), **asdict(certificate)}
+                {"input": one.name, "class": name(certificate.label), **_fields(certificate)}
                 for one, certificate in certified
             ]
         )
@@ -67,3 +65,11 @@ def print_summary(log: Path, *, json: bool) -> None:
         out.print_json(data=asdict(entry))
     else:
         print_summaries([entry])
+
+
+def _fields(certificate: "Certificate") -> dict[str, object]:
+    """Return the values of a certificate; those of the routing only where there is one."""
+    from dataclasses import asdict
+
+    values = asdict(certificate)
+    return values | (values.pop("routing") or {})

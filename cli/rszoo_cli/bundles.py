@@ -55,7 +55,7 @@ def ls(
             Text(row["id"]),
             row["method"],
             row["network"],
-            f"{row['sigma']:g}",
+            "-" if row["sigma"] is None else f"{row['sigma']:g}",
             str(row["certified"]["images"]) if row["certified"] else "-",
             _rounded(acr),
         )
@@ -127,8 +127,8 @@ def _facts(bundle: "Bundle") -> dict[str, Any]:
     return {
         "dataset": config.dataset,
         "method": config.method,
-        "network": config.architecture["name"],
-        "sigma": config.sigma,
+        "network": config.summary,
+        "sigma": config.noise,
         "certified": certified,
     }
 

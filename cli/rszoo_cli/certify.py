@@ -184,9 +184,9 @@ def certify(
         log_file = log_file or Path("certificates") / f"{bundle.config.name}{part}.tsv"
     warn_if_in_vain(n, alpha)
     settings = {"n0": n0, "n": n, "alpha": alpha, "seed": seed}
-    settings |= early_stopping(
-        radii, adaptive, radius_tol, sigma=bundle.config.sigma, n=n, alpha=alpha
-    )
+    if radii is not None or adaptive or radius_tol is not None:
+        sigma = bundle.of_network.sigma
+        settings |= early_stopping(radii, adaptive, radius_tol, sigma=sigma, n=n, alpha=alpha)
     plan = Plan(
         engine=engine,
         address=address,

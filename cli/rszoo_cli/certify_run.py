@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rszoo.evaluation.certify import Input
     from rszoo.hub.bundle import Bundle
     from rszoo.smoothing.certificate import Certificate
-    from rszoo.smoothing.classifier import SmoothedClassifier
+    from rszoo.smoothing.classifier import Classifier
 
 __all__ = ["Plan", "finish_log", "run"]
 
@@ -26,7 +26,7 @@ class Plan:
         engine: "local" or "ray".
         address: of the Ray cluster; None for one on this machine.
         devices: of this machine; [None] takes a GPU if there is one.
-        precision, compile, sound: as in `SmoothedClassifier`.
+        precision, compile, sound: as in `Classifier`.
         batch_size: noisy inputs per forward; None chooses.
     """
 
@@ -38,7 +38,7 @@ class Plan:
     sound: bool
     batch_size: int | None
 
-    def classifiers(self, bundle: "Bundle", batch_size: int | None) -> "list[SmoothedClassifier]":
+    def classifiers(self, bundle: "Bundle", batch_size: int | None) -> "list[Classifier]":
         """Return one classifier for each device."""
         return [
             bundle.classifier(

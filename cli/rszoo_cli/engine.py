@@ -10,7 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from rszoo.hub.bundle import Bundle
-    from rszoo.smoothing.classifier import SmoothedClassifier
+    from rszoo.smoothing.classifier import Classifier
 
 __all__ = ["batch_size_for", "check_engine", "engine_of"]
 
@@ -33,7 +33,7 @@ def check_engine(engine: str, address: str | None, device: str | None) -> None:
 
 @contextmanager
 def engine_of(
-    engine: str, address: str | None, classifiers: "list[SmoothedClassifier]"
+    engine: str, address: str | None, classifiers: "list[Classifier]"
 ) -> Iterator[Callable[..., Any]]:
     """Give the function that certifies inputs with the first of some equal classifiers."""
     from rszoo.evaluation.certify import certify_inputs
@@ -63,9 +63,9 @@ def batch_size_for(
     if resumed is not None and protocol_path(resumed).is_file():
         recorded = read_protocol(protocol_path(resumed)).get("batch_size")
         return recorded if isinstance(recorded, int) and recorded > 0 else None
-    if draws < _WORTH_MEASURING:
+    if draws < _WORTH_MEASURING or bundle.config.parts:
         return None
-    classifier = bundle.classifier(device=device, precision=precision)
+    classifier = bundle.smoothed_classifier(device=device, precision=precision)
     return measured_batch_size(
         classifier.network,
         torch.Size(bundle.config.input_shape),

@@ -97,7 +97,7 @@ def _check_origin(log: "LogTable", bundle: "Bundle") -> None:
         "weights": (log.protocol.get("model") or {}).get("weights_sha256"),
         "sigma": log.protocol.get("sigma"),
     }
-    actual = {"weights": bundle.weights_digest, "sigma": bundle.config.sigma}
+    actual = {"weights": bundle.weights_digest, "sigma": bundle.config.noise}
     for name, value in actual.items():
         if stated[name] != value:
             raise DataError(
@@ -135,7 +135,7 @@ def _recertified(
     )
     if source["digest"] != stated.get("digest"):
         raise DataError(f"{source['name']}: the images are not those of {log.path}")
-    classifier = bundle.classifier(
+    classifier = bundle.smoothed_classifier(
         device=device,
         precision=protocol.get("precision", "auto"),
         compile=bool(protocol.get("compiled")),

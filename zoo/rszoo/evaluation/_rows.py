@@ -4,17 +4,18 @@ import csv
 import io
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from rszoo.errors import DataError
-from rszoo.smoothing.certificate import ABSTAIN, certificate_from_votes
+from rszoo.smoothing.certificate import ABSTAIN, Routing, certificate_from_votes
 from rszoo.theory.radii import needed_probability
 from rszoo.theory.sequential import boundary
 
 __all__ = [
     "COLUMNS",
+    "DUAL_COLUMNS",
     "EARLY_COLUMNS",
     "ORIGINAL_COLUMNS",
     "Content",
@@ -30,15 +31,18 @@ ORIGINAL_COLUMNS = ("idx", "label", "predict", "radius", "correct", "time")
 #: The columns of a log, in order; logs of the user's own inputs have `input` as one more.
 COLUMNS = (*ORIGINAL_COLUMNS, "candidate", "votes", "n0", "n", "alpha", "sigma", "p_lower")
 
+# Logs of the user's own inputs have their names as a last column.
+_OWN = ((), ("input",))
+
 #: One more each for certificates that may be decided before all n draws are made.
 EARLY_COLUMNS = (*COLUMNS, "draws", "spent")
 
+#: More for the certificates of dual classifiers: the fields of `Routing`.
+DUAL_COLUMNS = (*COLUMNS, *(field.name for field in fields(Routing)))
+
 _HEADERS = (
     ORIGINAL_COLUMNS,
-    COLUMNS,
-    (*COLUMNS, "input"),
-    EARLY_COLUMNS,
-    (*EARLY_COLUMNS, "input"),
+    *((*columns, *own) for columns in (COLUMNS, EARLY_COLUMNS, DUAL_COLUMNS) for own in _OWN),
 )
 
 # Versions of scipy may differ in the last digits of a quantile.
@@ -58,23 +62,35 @@ class _Field(NamedTuple):
 _INDEX = _Field(int, lambda value: value >= 0, "an integer >= 0")
 _CLASS = _Field(int, lambda value: value >= -1, "an integer >= -1")
 _DRAWS = _Field(int, lambda value: value >= 1, "an integer >= 1")
+_COUNT = _Field(int, lambda value: value >= 0, "an integer >= 0")
+_RADIUS = _Field(float, lambda value: 0.0 <= value < math.inf, "a finite number >= 0")
+_ALPHA = _Field(float, lambda value: 0.0 < value < 1.0, "a number between 0 and 1")
+_SIGMA = _Field(float, lambda value: 0.0 < value < math.inf, "a positive finite number")
 _TEXT = _Field(str, lambda value: True, "text")
 _FIELDS = {
     "idx": _INDEX,
     "label": _CLASS,
     "predict": _CLASS,
-    "radius": _Field(float, lambda value: 0.0 <= value < math.inf, "a finite number >= 0"),
+    "radius": _RADIUS,
     "correct": _Field(int, lambda value: value in (0, 1), "0 or 1"),
     "time": _TEXT,
     "candidate": _INDEX,
     "votes": _INDEX,
     "n0": _DRAWS,
     "n": _DRAWS,
-    "alpha": _Field(float, lambda value: 0.0 < value < 1.0, "a number between 0 and 1"),
-    "sigma": _Field(float, lambda value: 0.0 < value < math.inf, "a positive finite number"),
+    "alpha": _ALPHA,
+    "sigma": _SIGMA,
     "p_lower": _Field(float, lambda value: 0.0 <= value < 1.0, "a number in [0, 1)"),
     "draws": _DRAWS,
     "spent": _DRAWS,
+    "router_level": _INDEX,
+    "router_radius": _RADIUS,
+    "expert_radius": _RADIUS,
+    "router_votes": _COUNT,
+    "router_draws": _COUNT,
+    "router_spent": _COUNT,
+    "router_alpha": _ALPHA,
+    "router_sigma": _SIGMA,
     "input": _TEXT,
 }
 
@@ -164,6 +180,9 @@ def _read_row(path: Path, number: int, columns: tuple[str, ...], content: bytes)
 
 def _check_certificate(path: Path, number: int, row: dict[str, Any]) -> None:
     """Refuse a row that claims another certificate than its votes give."""
+    if "router_level" in row:
+        _check_dual(path, number, row)
+        return
     early = "draws" in row
     names = ("votes", "draws", "spent", "n") if early else ("votes", "n")
     counts = [row[name] for name in names]
@@ -197,6 +216,39 @@ def _early(row: dict[str, Any]) -> tuple[int, dict[str, float]]:
     test = boundary(needed, row["n"], row["alpha"])
     decided = (test.looks == row["draws"]) & (row["votes"] >= test.above)
     return row["candidate"] if decided.any() else ABSTAIN, {"p_lower": needed}
+
+
+def _check_dual(path: Path, number: int, row: dict[str, Any]) -> None:
+    """Refuse a row whose votes, of expert and router, give another radius or label.
+
+    That the router's votes decide the smaller radii too is, as for `_early`, not in the row.
+    """
+    counts = {name: row[name] for name in ("n0", "n", "sigma")}
+    alpha = row["alpha"] - row["router_alpha"]
+    if not (0.0 < alpha and row["votes"] <= row["n"]):
+        raise _broken(path, number, "router_alpha < alpha and votes <= n", f"{alpha=}")
+    expert = certificate_from_votes(row["candidate"], row["votes"], alpha=alpha, **counts)
+    reached = expert.label != ABSTAIN and _router_decided(row)
+    smaller = min(row["expert_radius"], row["router_radius"])
+    right = {
+        "p_lower": expert.p_lower,
+        "expert_radius": expert.radius,
+        "radius": smaller if reached else 0.0,
+        "predict": expert.label if reached else ABSTAIN,
+    }
+    for name, value in right.items():
+        if not math.isclose(row[name], value, rel_tol=_ARITHMETIC):
+            raise _broken(path, number, f"{name}={value!r} for the row's votes", row[name])
+
+
+def _router_decided(row: dict[str, Any]) -> bool:
+    """Return whether the router's votes decide for the radius that the row says."""
+    needed = needed_probability(row["router_radius"], row["router_sigma"])
+    if not needed < 1.0:
+        return False
+    test = boundary(needed, row["n"], row["router_alpha"])
+    decided = (test.looks == row["router_draws"]) & (row["router_votes"] >= test.above)
+    return bool(decided.any())
 
 
 def _value(path: Path, number: int, name: str, text: str) -> Any:  # noqa: ANN401

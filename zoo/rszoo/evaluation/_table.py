@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from rszoo.errors import DataError
 from rszoo.evaluation._protocol import protocol_path, read_protocol
 from rszoo.evaluation._rows import ORIGINAL_COLUMNS, Content, parse
-from rszoo.smoothing.certificate import Certificate
+from rszoo.smoothing.certificate import Certificate, Routing
 
 __all__ = ["LogTable", "read_log"]
 
@@ -33,6 +33,7 @@ class LogTable:
         correct: predict is the true class, and not ABSTAIN.
         candidate, votes, n0, n, alpha, sigma, p_lower, draws, spent: see `Certificate`; None for
             the logs of the original research code, which do not hold them.
+        routing: the fields of `Routing`, by name; None for logs without a router.
         input: name of each input; None for data sets.
     """
 
@@ -54,6 +55,7 @@ class LogTable:
     p_lower: NDArray[np.float64] | None = None
     draws: NDArray[np.int64] | None = None
     spent: NDArray[np.int64] | None = None
+    routing: dict[str, NDArray[Any]] | None = None
     input: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
@@ -73,10 +75,10 @@ class LogTable:
     def certificate(self, row: int) -> Certificate:
         """Return the certificate of one row of a log that holds the counts."""
         columns = {field.name: getattr(self, field.name, None) for field in fields(Certificate)}
-        columns["label"] = self.predict
-        return Certificate(
-            **{name: column[row].item() for name, column in columns.items() if column is not None}
-        )
+        columns |= {"label": self.predict, "routing": None}
+        given = {name: column for name, column in columns.items() if column is not None}
+        routing = None if self.routing is None else Routing(**_entry(self.routing, row))
+        return Certificate(**_entry(given, row), routing=routing)
 
 
 def read_log(path: str | Path) -> LogTable:
@@ -111,7 +113,7 @@ def _arrays(content: Content) -> dict[str, Any]:
     values = {name: [row[i] for row in content.rows] for i, name in enumerate(columns)}
     del values["time"]
     names = values.pop("input", None)
-    reals = {"radius", "alpha", "sigma", "p_lower"}
+    reals = {name for name in values if _is_real(name)}
     arrays: dict[str, Any] = {
         name: np.array(column, dtype=np.float64 if name in reals else np.int64)
         for name, column in values.items()
@@ -119,7 +121,17 @@ def _arrays(content: Content) -> dict[str, Any]:
     arrays["correct"] = arrays["correct"].astype(bool)
     if "n" in arrays:
         arrays = {"draws": arrays["n"], "spent": arrays["n"]} | arrays
+    if "router_level" in arrays:
+        arrays["routing"] = {field.name: arrays.pop(field.name) for field in fields(Routing)}
     return {**arrays, "input": None if names is None else tuple(names)}
+
+
+def _entry(columns: dict[str, NDArray[Any]], row: int) -> dict[str, Any]:
+    return {name: column[row].item() for name, column in columns.items()}
+
+
+def _is_real(column: str) -> bool:
+    return column.rpartition("_")[2] in ("radius", "alpha", "sigma", "lower")
 
 
 def _name(path: Path) -> str:

@@ -10,9 +10,7 @@ from torch import Tensor
 from rszoo.data import ImageSet
 from rszoo.evaluation.log import NO_LABEL, CertificationLog
 from rszoo.smoothing.certificate import Certificate
-from rszoo.smoothing.classifier import SmoothedClassifier
-from rszoo.smoothing.lattice import SCHEME_SUFFIX
-from rszoo.smoothing.noise import SCHEME
+from rszoo.smoothing.classifier import Classifier
 
 __all__ = [
     "Input",
@@ -76,7 +74,7 @@ def own_inputs(named: Sequence[tuple[str, Tensor]]) -> list[Input]:
 
 
 def protocol(
-    classifier: SmoothedClassifier,
+    classifier: Classifier,
     *,
     model: dict[str, str],
     inputs: dict[str, str],
@@ -101,23 +99,18 @@ def protocol(
     return {
         "model": model,
         "inputs": inputs,
-        "sigma": classifier.sigma,
         "n0": n0,
         "n": n,
         "alpha": alpha,
         "seed": seed,
         **early,
-        "precision": classifier.precision,
-        "batch_size": classifier.batch_size,
-        **({"compiled": True} if classifier.compiled else {}),
-        "device": classifier.device.type,
-        "noise": SCHEME + (SCHEME_SUFFIX if classifier.sound else ""),
+        **classifier.facts,
         "versions": versions,
     }
 
 
 def certify_inputs(
-    classifier: SmoothedClassifier,
+    classifier: Classifier,
     inputs: Sequence[Input],
     *,
     n0: int,
@@ -137,7 +130,7 @@ def certify_inputs(
         not certified again, so that no answer is ever chosen among several.
 
     Args:
-        classifier: the smoothed classifier.
+        classifier: who certifies.
         inputs: what to certify.
         n0, n, alpha, seed, radii, tolerance: as in `SmoothedClassifier.certify`.
         log: where rows go, if anywhere.

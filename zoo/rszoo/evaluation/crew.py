@@ -1,9 +1,9 @@
 """Certify with many workers: each holds the network, and their counts add up to the same votes.
 
-A task is a range of the draws for one input or, where draws stop early, one input. As every chunk
-of noise is seeded by what it is for, it does not matter which worker does a task, nor whether it
-is done twice because a worker died: one answer is taken for every task. Rows are logged by one
-process alone, in order, so that a run that is killed continues where the log ends.
+A task is a range of the draws for one input or, where draws depend on others, one input. As every
+chunk of noise is seeded by what it is for, it does not matter which worker does a task, nor
+whether it is done twice because a worker died: one answer is taken for every task. Rows are logged
+by one process alone, in order, so that a run that is killed continues where the log ends.
 """
 
 import time
@@ -17,7 +17,7 @@ from torch import Tensor
 from rszoo.evaluation.certify import Input, missing, record
 from rszoo.evaluation.log import CertificationLog
 from rszoo.smoothing.certificate import Certificate
-from rszoo.smoothing.classifier import SmoothedClassifier
+from rszoo.smoothing.classifier import Classifier, SmoothedClassifier
 from rszoo.smoothing.noise import CHUNK, Stream
 
 __all__ = ["Crew", "certify_inputs_with"]
@@ -48,7 +48,7 @@ class Crew(Protocol):
 
 def certify_inputs_with(
     crew: Crew,
-    classifier: SmoothedClassifier,
+    classifier: Classifier,
     inputs: Sequence[Input],
     *,
     n0: int,
@@ -77,14 +77,15 @@ def certify_inputs_with(
     early = {**budget, "seed": seed, "radii": radii, "tolerance": tolerance}
 
     def begin(image: Tensor) -> Callable[[], Certificate]:
-        if radii is not None:
+        if radii is not None or not isinstance(classifier, SmoothedClassifier):
             return crew.submit("certify", image, **early)
+        smoothed = classifier
         tasks: list[_Task] = []
         for stream, first, last in _ranges(n0, n):
             votes = crew.submit("votes", image, n=last, first=first, stream=stream, seed=seed)
             tasks.append((stream, last - first, votes))
-        return lambda: classifier.certificate(
-            *_totals(tasks, classifier.num_classes, on_draws), **budget
+        return lambda: smoothed.certificate(
+            *_totals(tasks, smoothed.num_classes, on_draws), **budget
         )
 
     waiting = iter(missing(inputs, log))

@@ -18,6 +18,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import numpy as np
+
 from rszoo._files import write_json_atomically
 from rszoo.errors import RszooError
 from rszoo.evaluation._protocol import (
@@ -28,6 +30,7 @@ from rszoo.evaluation._protocol import (
 )
 from rszoo.evaluation._rows import (
     COLUMNS,
+    DUAL_COLUMNS,
     EARLY_COLUMNS,
     Content,
     is_correct,
@@ -60,9 +63,11 @@ class CertificationLog:
         done: the indices of the inputs in it.
     """
 
-    def __init__(self, file: io.FileIO, path: Path, content: Content, *, early: bool) -> None:
+    def __init__(
+        self, file: io.FileIO, path: Path, content: Content, *, usual: tuple[str, ...]
+    ) -> None:
         """Use `CertificationLog.open`."""
-        self._usual = EARLY_COLUMNS if early else COLUMNS
+        self._usual = usual
         self.path = path
         self.done: set[int] = {row[0] for row in content.rows}
         self._file = file
@@ -77,7 +82,8 @@ class CertificationLog:
         Args:
             path: the file; its folder is made if need be.
             protocol: what is certified and how, as JSON values; stored beside the log. With
-                "radii" in it, rows say how many draws were needed.
+                "radii" in it, rows say how many draws were needed; with "router", what the router
+                adds.
             resume: continue the log that is there (and start one if there is none): complete
                 rows are kept, an unfinished last row is cut off.
 
@@ -107,7 +113,7 @@ class CertificationLog:
         except BaseException:
             file.close()
             raise
-        return cls(file, path, content, early="radii" in protocol)
+        return cls(file, path, content, usual=_columns(protocol))
 
     def append(
         self,
@@ -136,7 +142,7 @@ class CertificationLog:
             raise ValueError(f"expected an index that is not in the log, got {idx=}")
         if self._columns not in ((), columns):
             raise ValueError(f"expected rows with the columns {self._columns}, got {input=}")
-        row = _row(idx, label, certificate, seconds)[: len(self._usual)]
+        row = _row(self._usual, idx, label, certificate, seconds)
         if input is not None:
             row.append(printable(input))
         self._write(line(row) if self._columns else line(columns) + line(row))
@@ -171,24 +177,28 @@ class CertificationLog:
             ) from error
 
 
-def _row(idx: int, label: int, certificate: Certificate, seconds: float) -> list[object]:
-    """Return the values of `EARLY_COLUMNS`, as plain Python numbers, whose text is their repr."""
+def _columns(protocol: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the columns of a log with a protocol, but for `input`."""
+    if "router" in protocol:
+        return DUAL_COLUMNS
+    return EARLY_COLUMNS if "radii" in protocol else COLUMNS
+
+
+def _row(
+    columns: tuple[str, ...], idx: int, label: int, certificate: Certificate, seconds: float
+) -> list[object]:
+    """Return the values of some columns, as plain Python numbers, whose text is their repr."""
+    values = {**vars(certificate), **(vars(certificate.routing) if certificate.routing else {})}
+    values |= {
+        "idx": int(idx),
+        "label": int(label),
+        "predict": int(certificate.label),
+        "correct": int(is_correct(label, certificate.label)),
+        "time": timedelta(seconds=seconds),
+    }
     return [
-        int(idx),
-        int(label),
-        int(certificate.label),
-        float(certificate.radius),
-        int(is_correct(label, certificate.label)),
-        timedelta(seconds=seconds),
-        int(certificate.candidate),
-        int(certificate.votes),
-        int(certificate.n0),
-        int(certificate.n),
-        float(certificate.alpha),
-        float(certificate.sigma),
-        float(certificate.p_lower),
-        int(certificate.draws),
-        int(certificate.spent),
+        values[name].item() if isinstance(values[name], np.generic) else values[name]
+        for name in columns
     ]
 
 

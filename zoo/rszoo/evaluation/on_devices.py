@@ -8,18 +8,16 @@ from typing import Any
 
 from torch import Tensor
 
-from rszoo.smoothing.classifier import SmoothedClassifier
+from rszoo.smoothing.classifier import Classifier
 
 __all__ = ["device_crew"]
 
 
 class _DeviceCrew:
-    def __init__(
-        self, classifiers: Sequence[SmoothedClassifier], threads: ThreadPoolExecutor
-    ) -> None:
+    def __init__(self, classifiers: Sequence[Classifier], threads: ThreadPoolExecutor) -> None:
         self.workers = len(classifiers)
         self._threads = threads
-        self._idle: SimpleQueue[SmoothedClassifier] = SimpleQueue()
+        self._idle: SimpleQueue[Classifier] = SimpleQueue()
         for classifier in classifiers:
             self._idle.put(classifier)
 
@@ -35,7 +33,7 @@ class _DeviceCrew:
 
 
 @contextmanager
-def device_crew(classifiers: Sequence[SmoothedClassifier]) -> Iterator[_DeviceCrew]:
+def device_crew(classifiers: Sequence[Classifier]) -> Iterator[_DeviceCrew]:
     """Give a crew of classifiers, each with a network of its own on a device of its own."""
     threads = ThreadPoolExecutor(len(classifiers), thread_name_prefix="rszoo")
     try:

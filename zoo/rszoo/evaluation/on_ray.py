@@ -13,7 +13,7 @@ from torch import Tensor
 from rszoo.errors import RszooError
 
 if TYPE_CHECKING:
-    from rszoo.smoothing.classifier import SmoothedClassifier
+    from rszoo.smoothing.classifier import Classifier
 
 __all__ = ["ray_crew"]
 
@@ -22,7 +22,7 @@ _PATIENCE = 10.0
 
 
 class _RayCrew:
-    def __init__(self, classifier: "SmoothedClassifier", workers: int) -> None:
+    def __init__(self, classifier: "Classifier", workers: int) -> None:
         import ray
 
         self.workers = workers
@@ -38,7 +38,7 @@ class _RayCrew:
 
 
 @contextmanager
-def ray_crew(classifier: "SmoothedClassifier", *, address: str | None) -> Iterator[_RayCrew]:
+def ray_crew(classifier: "Classifier", *, address: str | None) -> Iterator[_RayCrew]:
     """Connect to a Ray cluster, or start one on this machine; give its workers.
 
     There is one for each GPU, or for each CPU where there is no GPU; each is sent the classifier.
@@ -86,7 +86,7 @@ def _actors(shared: Any, workers: int, *, on_gpu: bool) -> list[Any]:  # noqa: A
 
     @ray.remote(max_restarts=-1, max_task_retries=-1)
     class Worker:
-        def __init__(self, classifier: "SmoothedClassifier") -> None:
+        def __init__(self, classifier: "Classifier") -> None:
             torch.set_num_threads(1)
             self.classifier = classifier
 

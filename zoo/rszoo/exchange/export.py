@@ -63,7 +63,7 @@ def export(
     if "state_dict" in formats:
         content[WEIGHTS] = save(network.state_dict())
     if "onnx" in formats:
-        config = bundle.config
+        config = bundle.of_network
         content[ONNX], difference = onnx_model(
             network, input_shape=config.input_shape, sigma=config.sigma, note=NO_CERTIFICATE
         )

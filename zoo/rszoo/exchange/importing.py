@@ -15,7 +15,7 @@ from rszoo.exchange.checkpoint import Checkpoint, read_checkpoint
 from rszoo.exchange.sanity import Check, check
 from rszoo.exchange.weights import put_weights
 from rszoo.hub.bundle import Bundle, write_bundle
-from rszoo.hub.config import BundleConfig
+from rszoo.hub.config import NetworkConfig
 from rszoo.hub.manifest import MANIFEST
 from rszoo.networks.execution import resolve_device
 from rszoo.training.provenance import environment
@@ -182,8 +182,8 @@ def _choices(statement: Statement, known: ImageSet | Facts) -> dict[str, Normali
 
 def _config(
     statement: Statement, known: ImageSet | Facts, normalization: Normalization | None
-) -> BundleConfig:
-    return BundleConfig(
+) -> NetworkConfig:
+    return NetworkConfig(
         name=statement.name,
         method=statement.method,
         dataset=statement.dataset,

@@ -4,7 +4,7 @@ import json
 
 from rszoo.exchange.onnx_file import INPUT, OUTPUT
 from rszoo.hub.bundle import Bundle
-from rszoo.hub.config import BundleConfig
+from rszoo.hub.config import NetworkConfig
 
 __all__ = ["NO_CERTIFICATE", "readme"]
 
@@ -69,7 +69,7 @@ Without, in a network of your own with the same names{same_names}:
 
 def readme(bundle: Bundle, *, weights: bool, onnx: bool) -> str:
     """Return the text for an export with a state dict, an ONNX model, or both."""
-    config = bundle.config
+    config = bundle.of_network
     options = dict(config.architecture)
     name = options.pop("name")
     text = _HEAD.format(
@@ -98,21 +98,21 @@ def readme(bundle: Bundle, *, weights: bool, onnx: bool) -> str:
     return text
 
 
-def _in_words(config: BundleConfig) -> str:
+def _in_words(config: NetworkConfig) -> str:
     constants = config.normalization
     if constants is None:
         return "nothing is subtracted or divided"
     return f"per channel, mean {list(constants.mean)}, standard deviation {list(constants.std)}"
 
 
-def _in_python(config: BundleConfig) -> str:
+def _in_python(config: NetworkConfig) -> str:
     constants = config.normalization
     if constants is None:
         return "None"
     return f"data.Normalization({constants.mean}, {constants.std})"
 
 
-def _standardised(config: BundleConfig) -> str:
+def _standardised(config: NetworkConfig) -> str:
     constants = config.normalization
     if constants is None:
         return "images"

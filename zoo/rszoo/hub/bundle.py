@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, Any
 from rszoo._files import folder_replaced
 from rszoo.errors import IntegrityError, RszooError
 from rszoo.evaluation.log import LogTable, read_log
-from rszoo.hub.config import BundleConfig
+from rszoo.hub.config import BundleConfig, NetworkConfig, read_config
 from rszoo.hub.manifest import DAMAGED, MANIFEST, Manifest
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from rszoo.smoothing.classifier import SmoothedClassifier
+    from rszoo.smoothing.classifier import Classifier, SmoothedClassifier
 
 __all__ = ["Bundle", "add_evidence", "open_bundle", "write_bundle"]
 
@@ -55,8 +55,21 @@ class Bundle:
 
     @property
     def weights_digest(self) -> str:
-        """sha256 of the weights: equal digests mean equal models."""
-        return self.manifest.files[WEIGHTS].sha256
+        """sha256 of the weights or, of a bundle made of others, of the list of these."""
+        return self.manifest.files[CONFIG if self.config.parts else WEIGHTS].sha256
+
+    @property
+    def of_network(self) -> NetworkConfig:
+        """The config of a bundle that holds a network.
+
+        Raises:
+            RszooError: this one is made of others.
+        """
+        if not isinstance(self.config, NetworkConfig):
+            raise RszooError(
+                f"{self.id}: expected a bundle with a network, got one made of other bundles"
+            )
+        return self.config
 
     @property
     def recipe(self) -> Path:
@@ -72,58 +85,59 @@ class Bundle:
         """Return the base network with its weights, in eval mode, on the CPU.
 
         Raises:
-            RszooError: the config names a network that rszoo does not know.
+            RszooError: the config names a network that rszoo does not know, or none.
             IntegrityError: the weights are not those of the architecture.
         """
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
-        network = untrained_network(self.config)
+        config = self.of_network
+        network = untrained_network(config)
         try:
             network.load_state_dict(load_file(self.path / WEIGHTS), strict=True)
         except (RuntimeError, SafetensorError) as error:
             unreadable = isinstance(error, SafetensorError)
             raise IntegrityError(
                 WEIGHTS,
-                expected=f"the weights of {self.config.architecture}",
+                expected=f"the weights of {config.architecture}",
                 actual="other content" if unreadable else "other names or shapes",
                 hint=DAMAGED,
             ) from error
         return network.eval()
 
-    def classifier(
-        self,
-        *,
-        device: str | None = None,
-        precision: str = "auto",
-        compile: bool = False,
-        sound: bool = False,
-        batch_size: int | None = None,
-    ) -> "SmoothedClassifier":
-        """Return the smoothed classifier, ready to predict and certify.
+    def classifier(self, **options: Any) -> "Classifier":
+        """Return the classifier, ready to predict and certify.
 
-        Args are those of `SmoothedClassifier`.
+        Args:
+            options: `device`, `precision`, `compile`, `sound` and `batch_size`, as in
+                `SmoothedClassifier`.
 
         Raises:
-            RszooError: unknown device or precision, or weights that do not fit.
+            RszooError: unknown device or precision, weights that do not fit, or a part that is
+                not there.
         """
+        if self.config.parts:
+            from rszoo.hub.composed import composed_classifier
+
+            return composed_classifier(self, **options)
+        return self.smoothed_classifier(**options)
+
+    def smoothed_classifier(self, **options: Any) -> "SmoothedClassifier":
+        """Return the smoothed classifier of a bundle with a network; as `classifier`."""
         from rszoo.smoothing.classifier import SmoothedClassifier
 
+        config = self.of_network
         return SmoothedClassifier(
             self.network(),
-            sigma=self.config.sigma,
-            num_classes=len(self.config.class_names),
-            input_shape=self.config.input_shape,
-            class_names=self.config.class_names,
-            device=device,
-            precision=precision,
-            compile=compile,
-            sound=sound,
-            batch_size=batch_size,
+            sigma=config.sigma,
+            num_classes=len(config.class_names),
+            input_shape=config.input_shape,
+            class_names=config.class_names,
+            **options,
         )
 
 
-def untrained_network(config: BundleConfig) -> "nn.Module":
+def untrained_network(config: NetworkConfig) -> "nn.Module":
     """Return the network of a config with fresh weights."""
     from rszoo import networks
 
@@ -157,21 +171,28 @@ def open_bundle(folder: str | Path, *, id: str | None = None, cache: Path | None
         )
     manifest = Manifest.read(folder)
     manifest.check(folder, cache=cache)
-    for name in (CONFIG, WEIGHTS, RECIPE):
+    _check_listed(manifest, CONFIG)
+    config = read_config(folder / CONFIG)
+    if not config.parts:
+        _check_listed(manifest, WEIGHTS, RECIPE)
+    return Bundle(id or str(folder), folder, config, manifest)
+
+
+def _check_listed(manifest: Manifest, *names: str) -> None:
+    for name in names:
         if name not in manifest.files:
             raise IntegrityError(
                 name, expected="a file of the manifest", actual="none", hint=DAMAGED
             )
-    return Bundle(id or str(folder), folder, BundleConfig.read(folder / CONFIG), manifest)
 
 
 def write_bundle(
     folder: str | Path,
     *,
     config: BundleConfig,
-    network: "nn.Module",
-    recipe: str,
     origin: Mapping[str, Any],
+    network: "nn.Module | None" = None,
+    recipe: str | None = None,
     replace: bool = False,
 ) -> Bundle:
     """Write a bundle; it appears under its name only when it is complete.
@@ -179,9 +200,9 @@ def write_bundle(
     Args:
         folder: where; its parent is made.
         config: what the model is.
-        network: the trained network, its normalisation inside.
-        recipe: text of the resolved recipe.
         origin: what the manifest says of the bundle's origin.
+        network: the trained network, its normalisation inside; None for a bundle of others.
+        recipe: text of the resolved recipe, if there is one.
         replace: replace an existing bundle.
 
     Raises:
@@ -195,10 +216,13 @@ def write_bundle(
     with folder_replaced(folder) as draft:
         # No metadata: with two keys or more the bytes of a safetensors file are not reproducible.
         # Not `save_file`, which makes files that only their owner may read.
-        weights = {key: value.contiguous().cpu() for key, value in network.state_dict().items()}
-        (draft / WEIGHTS).write_bytes(save(weights))
+        if network is not None:
+            state = network.state_dict()
+            weights = {key: value.contiguous().cpu() for key, value in state.items()}
+            (draft / WEIGHTS).write_bytes(save(weights))
+        if recipe is not None:
+            (draft / RECIPE).write_text(recipe, encoding="utf-8")
         (draft / CONFIG).write_text(config.to_json(), encoding="utf-8")
-        (draft / RECIPE).write_text(recipe, encoding="utf-8")
         _write_manifest(draft, dict(origin))
     return open_bundle(folder)
 

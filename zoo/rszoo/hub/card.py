@@ -68,7 +68,7 @@ def _metadata(bundle: Bundle, known: Summary | None, license: str | None) -> str
             "certified-robustness",
             "randomized-smoothing",
             f"method:{config.method}",
-            f"sigma:{config.sigma:g}",
+            *([f"sigma:{config.noise:g}"] if config.noise else []),
         ],
         model_name=config.name,
         eval_results=_eval_results(bundle, known) if known else None,
@@ -132,9 +132,8 @@ def _text(bundle: Bundle, repo: str, known: Summary | None, license: str | None)
     config = bundle.config
     parts = [
         f"# {_plain(config.name)}",
-        f"An image classifier with certified robustness: a {_plain(config.architecture['name'])} "
-        f"network for {_plain(_dataset_name(config.dataset))}, trained with `{config.method}` and "
-        f"smoothed by Gaussian noise of standard deviation {config.sigma:g} (pixels in [0, 1]).",
+        f"An image classifier with certified robustness for "
+        f"{_plain(_dataset_name(config.dataset))}, made with `{config.method}`. {_what(bundle)}",
         "## Use",
         "```python\nimport rszoo\n"
         f'model = rszoo.load("{repo}")\n'
@@ -150,6 +149,18 @@ def _text(bundle: Bundle, repo: str, known: Summary | None, license: str | None)
         license or "The publisher states none.",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _what(bundle: Bundle) -> str:
+    """Return a sentence on the network and its noise, or on the parts."""
+    config = bundle.config
+    if config.noise is not None:
+        return (
+            f"Its network, a {_plain(config.summary)}, is smoothed by Gaussian noise of standard "
+            f"deviation {config.noise:g} (pixels in [0, 1])."
+        )
+    listed = ", ".join(f"`{part.id}`" for part in config.parts)
+    return f"It is made of other models, which are fetched with it: {listed}."
 
 
 _LIMITS = """\

@@ -11,7 +11,7 @@ from rszoo.hub.ids import HubId
 from rszoo.hub.manifest import MANIFEST
 
 if TYPE_CHECKING:
-    from rszoo.smoothing.classifier import SmoothedClassifier
+    from rszoo.smoothing.classifier import Classifier
 
 __all__ = ["builtin_names", "bundles_in", "find", "is_id", "is_own", "load"]
 
@@ -78,8 +78,8 @@ def load(
     precision: str = "auto",
     compile: bool = False,
     sound: bool = False,
-) -> "SmoothedClassifier":
-    """Return a ready smoothed classifier; the bare network is its attribute `network`.
+) -> "Classifier":
+    """Return a ready classifier; the bare network of a smoothed one is its attribute `network`.
 
     Args:
         model: the path of a bundle, `builtin/NAME`, or `org/name[@revision]` on a hub.

@@ -1,50 +1,65 @@
-"""What a bundle says of itself: `config.json`, read strictly, since bundles are other people's."""
+"""What a bundle says of itself: `config.json`, read strictly, since bundles are other people's.
+
+`kind` says what the model is, and with it which other fields there are.
+"""
 
 import json
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+)
 
 from rszoo.data import ImageSet, Normalization
 from rszoo.errors import RszooError
 
-__all__ = ["BundleConfig"]
+__all__ = ["BundleConfig", "DualConfig", "NetworkConfig", "Part", "read_config"]
 
 Pixels = Annotated[int, Field(ge=1, le=65536)]
 
 
 class BundleConfig(BaseModel):
-    """The model in a bundle.
+    """What every kind of bundle says.
 
     Attributes:
         format: version of this layout.
-        kind: "smoothed": one network under one noise level.
-        name: of the bundle, `<data set>-<method>-<sigma>`.
-        method: how it was trained.
+        name: of the bundle; of a trained one `<data set>-<method>-<sigma>`.
+        method: how it was made.
         dataset: name or path of the data set, as given in training.
-        architecture: name of the network and its options.
         input_shape: channels, height, width.
-        normalization: applied inside the network; None for none.
         class_names: one per class.
-        sigma: noise level, in pixel units with images in [0, 1].
-        trained_precision: in which precision the network was trained; it is stored in float32.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     format: Literal[1] = 1
-    kind: Literal["smoothed"] = "smoothed"
     name: str
     method: str
     dataset: str
-    architecture: dict[str, Any]
     input_shape: tuple[Pixels, Pixels, Pixels]
-    normalization: Normalization | None
     class_names: Annotated[tuple[str, ...], Field(min_length=2)]
-    sigma: Annotated[float, Field(gt=0, le=100)]
-    trained_precision: Literal["float32", "bfloat16"]
+
+    @property
+    def noise(self) -> float | None:
+        """The noise level; None where there are several."""
+        return None
+
+    @property
+    def summary(self) -> str:
+        """The network's name, or how many there are."""
+        return f"{len(self.parts)} networks"
+
+    @property
+    def parts(self) -> "tuple[Part, ...]":
+        """The bundles that this one is made of."""
+        return ()
 
     @field_validator("name")
     @classmethod
@@ -54,6 +69,39 @@ class BundleConfig(BaseModel):
             raise ValueError("expected a name that a file can have")
         return value
 
+    def to_json(self) -> str:
+        """Return the text of `config.json`."""
+        return json.dumps(self.model_dump(mode="json"), indent=2) + "\n"
+
+
+class NetworkConfig(BundleConfig):
+    """One network.
+
+    Attributes:
+        kind: "smoothed": a classifier under one noise level; "router": one whose classes are the
+            experts of a dual bundle.
+        architecture: name of the network and its options.
+        normalization: applied inside the network; None for none.
+        sigma: noise level, in pixel units with images in [0, 1].
+        trained_precision: in which precision the network was trained; it is stored in float32.
+    """
+
+    kind: Literal["smoothed", "router"] = "smoothed"
+    architecture: dict[str, Any]
+    normalization: Normalization | None
+    sigma: Annotated[float, Field(gt=0, le=100)]
+    trained_precision: Literal["float32", "bfloat16"]
+
+    @property
+    def noise(self) -> float | None:
+        """The noise level."""
+        return self.sigma
+
+    @property
+    def summary(self) -> str:
+        """The network's name."""
+        return self.architecture["name"]
+
     @field_validator("architecture")
     @classmethod
     def _has_name(cls, value: dict[str, Any]) -> dict[str, Any]:
@@ -62,7 +110,7 @@ class BundleConfig(BaseModel):
         return value
 
     @classmethod
-    def of(cls, images: ImageSet, **values: Any) -> "BundleConfig":
+    def of(cls, images: ImageSet, **values: Any) -> "NetworkConfig":
         """Return the config of a model trained on `images`; `values` are the other fields."""
         return cls(
             input_shape=images.shape,
@@ -71,23 +119,60 @@ class BundleConfig(BaseModel):
             **values,
         )
 
-    def to_json(self) -> str:
-        """Return the text of `config.json`."""
-        return json.dumps(self.model_dump(mode="json"), indent=2) + "\n"
 
-    @classmethod
-    def read(cls, path: Path) -> "BundleConfig":
-        """Read `config.json`.
+class Part(BaseModel):
+    """A bundle that another one is made of.
 
-        Raises:
-            RszooError: it is not a bundle's config.
-        """
-        try:
-            return cls.model_validate_json(path.read_bytes())
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            key = ".".join(map(str, first["loc"])) or "the file"
-            raise RszooError(
-                f"{path}: expected a bundle's config, got {key}: {first['msg']}; the bundle may "
-                "come from a newer rszoo"
-            ) from error
+    Attributes:
+        id: `builtin/NAME`, `org/name@commit`, or a path relative to the folder that the bundle
+            lies in.
+        digest: its `Bundle.weights_digest`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: Annotated[str, Field(min_length=1, max_length=1000)]
+    digest: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+class DualConfig(BundleConfig):
+    """A router over experts (Dual RS).
+
+    Attributes:
+        experts: smoothed bundles, in the order of the router's classes.
+        router: a bundle of kind "router" with a class for each expert.
+        router_share: the part of alpha that is the router's.
+    """
+
+    kind: Literal["dual"] = "dual"
+    experts: Annotated[tuple[Part, ...], Field(min_length=2)]
+    router: Part
+    router_share: Annotated[float, Field(gt=0, lt=1)] = 0.1
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The experts and the router."""
+        return (*self.experts, self.router)
+
+
+_KINDS: TypeAdapter[NetworkConfig | DualConfig] = TypeAdapter(
+    Annotated[NetworkConfig | DualConfig, Field(discriminator="kind")]
+)
+
+
+def read_config(path: Path) -> BundleConfig:
+    """Read `config.json`.
+
+    Raises:
+        RszooError: it is not a bundle's config.
+    """
+    try:
+        return _KINDS.validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        loc = first["loc"][1:] if len(first["loc"]) > 1 else first["loc"]  # without the kind
+        key = ".".join(map(str, loc)) or "the file"
+        raise RszooError(
+            f"{path}: expected a bundle's config, got {key}: {first['msg']}; the bundle may "
+            "come from a newer rszoo"
+        ) from error

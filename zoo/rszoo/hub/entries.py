@@ -63,7 +63,7 @@ def entry_of_bundle(name: str, bundle: Bundle) -> Entry:
         model=name,
         dataset=config.dataset,
         method=config.method,
-        network=config.architecture["name"],
+        network=config.summary,
         profile=_profile(bundle),
     )
 

@@ -5,10 +5,34 @@ from dataclasses import dataclass
 from rszoo.theory.bounds import clopper_pearson_lower
 from rszoo.theory.radii import certified_radius
 
-__all__ = ["ABSTAIN", "Certificate", "Prediction", "certificate_from_votes"]
+__all__ = ["ABSTAIN", "Certificate", "Prediction", "Routing", "certificate_from_votes"]
 
 #: The label of an answer that could not be given with the confidence asked for.
 ABSTAIN = -1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Routing:
+    """What a router adds to the certificate of an expert.
+
+    Attributes:
+        router_level: the expert that was chosen, from 0.
+        router_radius: within it the router certainly chooses no other; pixel units.
+        expert_radius: within it the expert certainly answers `candidate`; pixel units.
+        router_votes, router_draws, router_spent: as `votes`, `draws` and `spent` of a
+            `Certificate`; 0 where nothing was left to decide.
+        router_alpha: the router's part of `alpha`.
+        router_sigma: standard deviation of the router's noise.
+    """
+
+    router_level: int
+    router_radius: float
+    expert_radius: float
+    router_votes: int
+    router_draws: int
+    router_spent: int
+    router_alpha: float
+    router_sigma: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +50,8 @@ class Certificate:
         sigma: standard deviation of the noise.
         draws: how many estimation draws the statement rests on; `n` unless it was decided early.
         spent: how many estimation draws were made before nothing was left to decide.
+        routing: of a dual classifier, else None; the fields above but `label`, `radius` and
+            `alpha` are then those of the expert.
     """
 
     label: int
@@ -39,6 +65,7 @@ class Certificate:
     sigma: float
     draws: int
     spent: int
+    routing: Routing | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

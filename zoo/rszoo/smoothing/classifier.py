@@ -7,7 +7,7 @@ Randomized Smoothing, https://arxiv.org/abs/1902.02918, section 3.2.
 import warnings
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -22,14 +22,62 @@ from rszoo.smoothing.certificate import (
     certificate_from_votes,
 )
 from rszoo.smoothing.decisions import RadiusTests
-from rszoo.smoothing.lattice import check_on_lattice
-from rszoo.smoothing.noise import Stream
+from rszoo.smoothing.lattice import SCHEME_SUFFIX, check_on_lattice
+from rszoo.smoothing.noise import SCHEME, Stream
 from rszoo.smoothing.votes import default_batch_size, running_votes
 from rszoo.theory.bounds import majority_p_value
 
-__all__ = ["SmoothedClassifier"]
+__all__ = ["Classifier", "SmoothedClassifier"]
 
 T = TypeVar("T")
+
+
+class Classifier(Protocol):
+    """What certifies: one smoothed network, or several that work together.
+
+    Attributes:
+        num_classes: number of classes.
+        input_shape: shape of one input, or None when any shape is accepted.
+        class_names: names of the classes, or None.
+        device: where it runs.
+    """
+
+    num_classes: int
+    input_shape: tuple[int, ...] | None
+    class_names: tuple[str, ...] | None
+    device: torch.device
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """What a log's protocol says of it, as JSON values."""
+        ...
+
+    def certify(
+        self,
+        x: Tensor,
+        *,
+        n0: int = 100,
+        n: int = 100_000,
+        alpha: float = 0.001,
+        seed: int = 0,
+        radii: Sequence[float] | None = None,
+        tolerance: float = 0.0,
+        on_progress: Callable[[int], None] | None = None,
+    ) -> Certificate | list[Certificate]:
+        """Certify one input or a batch; see `SmoothedClassifier.certify`."""
+        ...
+
+    def predict(
+        self,
+        x: Tensor,
+        *,
+        n: int = 1000,
+        alpha: float = 0.001,
+        seed: int = 0,
+        on_progress: Callable[[int], None] | None = None,
+    ) -> Prediction | list[Prediction]:
+        """Evaluate at one input or a batch; see `SmoothedClassifier.predict`."""
+        ...
 
 
 class SmoothedClassifier:
@@ -106,6 +154,18 @@ class SmoothedClassifier:
             f"precision={self.precision!r})"
         )
 
+    @property
+    def facts(self) -> dict[str, object]:
+        """What a log's protocol says of the classifier, as JSON values."""
+        return {
+            "sigma": self.sigma,
+            "precision": self.precision,
+            "batch_size": self.batch_size,
+            **({"compiled": True} if self.compiled else {}),
+            "device": self.device.type,
+            "noise": SCHEME + (SCHEME_SUFFIX if self.sound else ""),
+        }
+
     def certify(
         self,
         x: Tensor,
@@ -159,16 +219,24 @@ class SmoothedClassifier:
         )
 
         def one(image: Tensor) -> Certificate:
-            (selection,) = self._votes(image, [n0], Stream.SELECTION, seed, on_progress)
+            (selection,) = self.running(
+                image, [n0], stream=Stream.SELECTION, seed=seed, on_progress=on_progress
+            )
             if tests is None:
-                (votes,) = self._votes(image, [n], Stream.ESTIMATION, seed, on_progress)
+                (votes,) = self.running(
+                    image, [n], stream=Stream.ESTIMATION, seed=seed, on_progress=on_progress
+                )
                 return self.certificate(selection, votes, n0=n0, n=n, alpha=alpha)
             candidate = selection.index(max(selection))
             looks = tests.looks.tolist()
-            with closing(self._votes(image, looks, Stream.ESTIMATION, seed, on_progress)) as runs:
+            with closing(
+                self.running(
+                    image, looks, stream=Stream.ESTIMATION, seed=seed, on_progress=on_progress
+                )
+            ) as runs:
                 return tests.certificate(candidate, (votes[candidate] for votes in runs), n0=n0)
 
-        return self._map(one, x)
+        return self.for_each(one, x)
 
     def predict(
         self,
@@ -190,7 +258,9 @@ class SmoothedClassifier:
         _check_draws(n=n, alpha=alpha)
 
         def one(image: Tensor) -> Prediction:
-            (votes,) = self._votes(image, [n], Stream.PREDICTION, seed, on_progress)
+            (votes,) = self.running(
+                image, [n], stream=Stream.PREDICTION, seed=seed, on_progress=on_progress
+            )
             top, runner_up = sorted(votes, reverse=True)[:2]
             p_value = majority_p_value(top, runner_up)
             return Prediction(
@@ -203,7 +273,7 @@ class SmoothedClassifier:
                 sigma=self._applied_sigma,
             )
 
-        return self._map(one, x)
+        return self.for_each(one, x)
 
     def votes(
         self,
@@ -224,7 +294,9 @@ class SmoothedClassifier:
         """
         _check_draws(n=n, alpha=0.5)
         image = self._checked(x)
-        (counts,) = self._votes(image, [n], stream, seed, on_progress, first=first)
+        (counts,) = self.running(
+            image, [n], stream=stream, seed=seed, first=first, on_progress=on_progress
+        )
         return counts
 
     def certificate(
@@ -254,15 +326,17 @@ class SmoothedClassifier:
         # The noise is scaled in float32: 0.12 becomes 0.1199999973, and so does the radius.
         return min(self.sigma, _in_float32(self.sigma))
 
-    def _votes(
+    def running(
         self,
         image: Tensor,
         looks: Sequence[int],
+        *,
         stream: Stream,
         seed: int,
-        on_progress: Callable[[int], None] | None,
         first: int = 0,
+        on_progress: Callable[[int], None] | None = None,
     ) -> Generator[list[int]]:
+        """Yield the votes for one checked input at every look; see `running_votes`."""
         return running_votes(
             self._evaluated,
             image,
@@ -278,7 +352,12 @@ class SmoothedClassifier:
             on_progress=on_progress,
         )
 
-    def _map(self, one: Callable[[Tensor], T], x: Tensor) -> T | list[T]:
+    def for_each(self, one: Callable[[Tensor], T], x: Tensor) -> T | list[T]:
+        """Apply a function to an input, or to each of a batch, checked and on the device.
+
+        Raises:
+            DataError: x has the wrong type or shape, or is not finite.
+        """
         x = self._checked(x)
         single = x.shape == self.input_shape if self.input_shape else x.ndim in (1, 3)
         return one(x) if single else [one(image) for image in x]

@@ -38,6 +38,8 @@ class Stream(IntEnum):
     SELECTION = 0
     ESTIMATION = STREAM_CHUNKS
     PREDICTION = 2 * STREAM_CHUNKS
+    ROUTER_SELECTION = 3 * STREAM_CHUNKS
+    ROUTER_ESTIMATION = 4 * STREAM_CHUNKS
 
 
 def input_seed(x: Tensor, seed: int) -> int:

@@ -57,7 +57,7 @@ class TrackedRun:
             config.name.replace(".", "_"),  # MLflow refuses dots in the names of models
             source_run_id=self.run_id,
             experiment_id=self.experiment_id,
-            params={"sigma": str(config.sigma), "method": config.method},
+            params={"sigma": str(config.noise), "method": config.method},
             tags={"rszoo.bundle": config.name, "rszoo.weights_sha256": bundle.weights_digest},
             model_type="smoothed-classifier",
         )

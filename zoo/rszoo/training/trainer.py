@@ -22,7 +22,7 @@ from rszoo._files import write_json_atomically
 from rszoo.data import ImageSet
 from rszoo.errors import RszooError
 from rszoo.hub.bundle import Bundle, open_bundle, write_bundle
-from rszoo.hub.config import BundleConfig
+from rszoo.hub.config import NetworkConfig
 from rszoo.networks.execution import place
 from rszoo.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from rszoo.training.distributed import Processes
@@ -124,7 +124,7 @@ class Trainer:
         parents: list[dict[str, str]],
     ) -> Bundle:
         """Write the bundle of a finished training."""
-        config = BundleConfig.of(
+        config = NetworkConfig.of(
             self.images,
             name=recipe.name,
             method=recipe.method,

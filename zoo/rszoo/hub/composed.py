@@ -1,0 +1,148 @@
+"""Bundles made of other bundles, which they name by id and digest."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rszoo.errors import IntegrityError, RszooError
+from rszoo.hub.bundle import Bundle, write_bundle
+from rszoo.hub.catalog import find, is_own
+from rszoo.hub.config import DualConfig, NetworkConfig, Part
+
+if TYPE_CHECKING:
+    from rszoo.smoothing.classifier import Classifier
+
+__all__ = ["compose_dual", "composed_classifier", "own_parts", "part_of"]
+
+
+def composed_classifier(bundle: Bundle, **options: Any) -> "Classifier":
+    """Return the classifier of a bundle that is made of others; see `Bundle.classifier`.
+
+    Raises:
+        RszooError: a part is not there, or is none.
+        IntegrityError: a part is not the one that was composed.
+    """
+    from rszoo.smoothing.dual import DualClassifier
+
+    config = bundle.config
+    assert isinstance(config, DualConfig)
+    return DualClassifier(
+        [part_of(bundle, part).smoothed_classifier(**options) for part in config.experts],
+        part_of(bundle, config.router).smoothed_classifier(**options),
+        class_names=config.class_names,
+        router_share=config.router_share,
+    )
+
+
+def part_of(bundle: Bundle, part: Part) -> Bundle:
+    """Return a part of a bundle, fetched if need be.
+
+    Raises:
+        RszooError: it is not there, or a bundle of somebody else names a path.
+        IntegrityError: it is not the one that was composed.
+    """
+    if not _elsewhere(part) and not is_own(bundle):
+        raise RszooError(f"{bundle.id}: expected a part on a hub, got the path {part.id!r}")
+    try:
+        found = find(part.id if _elsewhere(part) else bundle.path.parent / part.id)
+    except IntegrityError:
+        raise
+    except RszooError as error:
+        raise RszooError(f"{bundle.id}: its part {part.id} is missing: {error}") from error
+    if found.weights_digest != part.digest:
+        raise IntegrityError(
+            part.id,
+            expected=f"the part of {bundle.id} with digest {part.digest}",
+            actual=found.weights_digest,
+            hint="it was trained again since; compose anew",
+        )
+    return found
+
+
+def own_parts(bundle: Bundle) -> list[str]:
+    """Return the parts that nobody else can find: those named by a path."""
+    return [part.id for part in bundle.config.parts if not _elsewhere(part)]
+
+
+def compose_dual(
+    folder: Path,
+    *,
+    experts: Sequence[Bundle],
+    router: Bundle,
+    router_share: float,
+    overwrite: bool = False,
+) -> Bundle:
+    """Write a bundle that routes its inputs among experts.
+
+    Args:
+        folder: the new bundle; its name is the bundle's.
+        experts: smoothed bundles of the same inputs and classes.
+        router: with one class per expert, in their order.
+        router_share: the part of alpha that is the router's, in (0, 1).
+        overwrite: replace an existing bundle.
+
+    Raises:
+        RszooError: the parts do not fit together, or the folder exists.
+    """
+    first = _checked_experts(experts)
+    _check_router(router, experts)
+    config = DualConfig(
+        name=folder.name,
+        method="dual_rs",
+        dataset=first.dataset,
+        input_shape=first.input_shape,
+        class_names=first.class_names,
+        experts=tuple(_part(expert, folder) for expert in experts),
+        router=_part(router, folder),
+        router_share=router_share,
+    )
+    return write_bundle(folder, config=config, origin=_origin(experts, router), replace=overwrite)
+
+
+def _checked_experts(experts: Sequence[Bundle]) -> NetworkConfig:
+    """Return the config of the first expert, which the others must match."""
+    if len(experts) < 2:
+        raise RszooError(f"expected at least two experts, got {len(experts)}")
+    first = experts[0].of_network
+    for expert in experts:
+        config = expert.of_network
+        if config.kind != "smoothed":
+            raise RszooError(f"{expert.id}: expected a smoothed bundle, got a {config.kind}")
+        if (config.input_shape, config.class_names) != (first.input_shape, first.class_names):
+            raise RszooError(
+                f"{expert.id}: expected the inputs and classes of {experts[0].id}, got others"
+            )
+    return first
+
+
+def _check_router(router: Bundle, experts: Sequence[Bundle]) -> None:
+    config = router.of_network
+    fits = config.kind == "router" and config.input_shape == experts[0].config.input_shape
+    if not fits or len(config.class_names) != len(experts):
+        raise RszooError(
+            f"{router.id}: expected a router with {len(experts)} classes for inputs of the shape "
+            f"of the experts', got a {config.kind} one with {len(config.class_names)} classes"
+        )
+
+
+def _part(bundle: Bundle, folder: Path) -> Part:
+    """Return how a bundle in `folder` names another."""
+    named = bundle.id
+    if is_own(bundle):
+        named = os.path.relpath(bundle.path.resolve(), folder.resolve().parent)
+    return Part(id=named, digest=bundle.weights_digest)
+
+
+def _origin(experts: Sequence[Bundle], router: Bundle) -> dict[str, Any]:
+    from rszoo import __version__
+
+    parents = [
+        {"name": part.config.name, "weights_sha256": part.weights_digest}
+        for part in (*experts, router)
+    ]
+    return {"rszoo": __version__, "parents": parents}
+
+
+def _elsewhere(part: Part) -> bool:
+    return part.id.startswith("builtin/") or "@" in part.id
