@@ -118,30 +118,65 @@ class RunningHub:
         return HfApi(endpoint=self.url, token=token)
 
 
+class Server:
+    """A real uvicorn in a thread, for one hub after the other."""
+
+    def __init__(self) -> None:
+        import uvicorn
+
+        self.app: ASGIApp | None = None
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+        config = uvicorn.Config(self, http="h11", ws="none", lifespan="off", log_config=None)
+        self.server = uvicorn.Server(config)
+        self.thread = threading.Thread(target=self.server.run, kwargs={"sockets": [self.listener]})
+
+    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
+        assert self.app is not None, "no test has a hub now"
+        await self.app(scope, receive, send)
+
+    @contextmanager
+    def hub(self, root: Path, **options: int) -> "Iterator[RunningHub]":
+        """Serve the hub in a folder; `options` are `page_size` and `part_size`."""
+        from rszoo.hub.server.access import Access
+        from rszoo.hub.server.app import make_app
+        from rszoo.hub.server.context import Hub
+        from rszoo.hub.server.store import open_store
+
+        with open_store(root) as store:
+            access = Access(token=TOKEN, read_token=READ_TOKEN)
+            app = make_app(Hub(store=store, access=access, **options), hosts=["127.0.0.1"])
+            self.app = faults = Faults(app)
+            try:
+                yield RunningHub(url=self.url, root=root, faults=faults)
+            finally:
+                self.app = None
+
+
 @contextmanager
-def running_hub(root: Path, **options: int) -> Iterator[RunningHub]:
-    """Run a hub in a thread; `options` are `page_size` and `part_size`."""
-    import uvicorn
+def running() -> Iterator[Server]:
+    """Give a server that answers, and end it."""
+    server = Server()
+    server.thread.start()
+    try:
+        yield server
+    finally:
+        server.server.should_exit = True
+        server.thread.join()
 
-    from rszoo.hub.server.access import Access
-    from rszoo.hub.server.app import make_app
-    from rszoo.hub.server.context import Hub
-    from rszoo.hub.server.store import open_store
 
-    with open_store(root) as store, socket.create_server(("127.0.0.1", 0)) as listener:
-        access = Access(token=TOKEN, read_token=READ_TOKEN)
-        app = make_app(Hub(store=store, access=access, **options), hosts=["127.0.0.1"])
-        faults = Faults(app)
-        config = uvicorn.Config(faults, http="h11", ws="none", lifespan="off", log_config=None)
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        try:
-            url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-            yield RunningHub(url=url, root=root, faults=faults)
-        finally:
-            server.should_exit = True
-            thread.join()
+@pytest.fixture(scope="session")
+def hub_server() -> Iterator[Server]:
+    """The server of all tests; `hub` puts a fresh hub into it."""
+    with running() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def other_server() -> Iterator[Server]:
+    """A second server, for hubs with other settings."""
+    with running() as server:
+        yield server
 
 
 @pytest.fixture
@@ -183,8 +218,10 @@ def hub_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Call
 
 
 @pytest.fixture
-def hub(tmp_path: Path, hub_client: Callable[[str], None]) -> Iterator[RunningHub]:
+def hub(
+    tmp_path: Path, hub_client: Callable[[str], None], hub_server: Server
+) -> Iterator[RunningHub]:
     """A running hub, empty, to which `huggingface_hub` turns by default."""
-    with running_hub(tmp_path / "hub-root") as running:
+    with hub_server.hub(tmp_path / "hub-root") as running:
         hub_client(running.url)
         yield running

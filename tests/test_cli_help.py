@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from rszoo_cli import app
 
-HEAVY = "torch mlflow torchvision scipy matplotlib sklearn pandas numpy".split()
+HEAVY = "torch mlflow torchvision scipy matplotlib sklearn pandas numpy starlette uvicorn".split()
 
 LISTED = """
 import sys
@@ -36,6 +36,8 @@ COMMANDS = list(commands(typer.main.get_command(app)))
 def test_the_commands() -> None:
     assert [" ".join(path) for path in COMMANDS] == [
         "certify",
+        "hub",
+        "hub serve",
         "ls",
         "merge",
         "predict",

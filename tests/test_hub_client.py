@@ -4,6 +4,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from hub_server import RunningHub, Server
 from huggingface_hub import (
     CommitOperationAdd,
     CommitOperationCopy,
@@ -21,7 +22,6 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
-from hub_server import RunningHub, running_hub
 
 NAME = "team/model"
 FILES = {
@@ -110,8 +110,10 @@ def test_what_is_there_is_not_sent_again(hub: RunningHub, folder: Path) -> None:
     assert hub.faults.count("PUT /lfs/") == len(LARGE)
 
 
-def test_uploads_in_parts(tmp_path: Path, hub: RunningHub, folder: Path) -> None:
-    with running_hub(tmp_path / "other", part_size=1_000_000) as other:
+def test_uploads_in_parts(
+    tmp_path: Path, hub: RunningHub, other_server: Server, folder: Path
+) -> None:
+    with other_server.hub(tmp_path / "other", part_size=1_000_000) as other:
         pushed(other, folder)
         assert other.faults.count("PUT /lfs/[0-9a-f]+/[0-9a-f]+/") == 2
         got = snapshot_download(NAME, endpoint=other.url, cache_dir=tmp_path / "cache")
@@ -119,8 +121,10 @@ def test_uploads_in_parts(tmp_path: Path, hub: RunningHub, folder: Path) -> None
         assert list((other.root / "uploads").iterdir()) == []
 
 
-def test_a_part_is_retried(tmp_path: Path, hub: RunningHub, folder: Path) -> None:
-    with running_hub(tmp_path / "other", part_size=1_000_000) as other:
+def test_a_part_is_retried(
+    tmp_path: Path, hub: RunningHub, other_server: Server, folder: Path
+) -> None:
+    with other_server.hub(tmp_path / "other", part_size=1_000_000) as other:
         other.faults.fail("PUT /lfs/.*/2$|PUT /lfs/.*/2\\?", times=1)
         pushed(other, folder)
         got = hf_hub_download(NAME, "big.tsv", endpoint=other.url)
@@ -209,8 +213,8 @@ def test_removing_and_copying(hub: RunningHub, folder: Path) -> None:
         hub.api.delete_file("config.json", NAME)
 
 
-def test_lists_come_in_pages(tmp_path: Path, hub: RunningHub) -> None:
-    with running_hub(tmp_path / "other", page_size=2) as other:
+def test_lists_come_in_pages(tmp_path: Path, hub: RunningHub, other_server: Server) -> None:
+    with other_server.hub(tmp_path / "other", page_size=2) as other:
         for number in range(5):
             other.api.create_repo(f"team/model-{number}")
         files = [CommitOperationAdd(f"{number}.txt", b"x") for number in range(5)]
@@ -338,13 +342,15 @@ def test_a_delete_is_for_good(hub: RunningHub, folder: Path) -> None:
     assert hub.api.list_repo_files(NAME) == []
 
 
-def test_a_restart_changes_nothing(tmp_path: Path, hub: RunningHub, folder: Path) -> None:
+def test_a_restart_changes_nothing(
+    tmp_path: Path, hub: RunningHub, other_server: Server, folder: Path
+) -> None:
     root = tmp_path / "other"
-    with running_hub(root) as other:
+    with other_server.hub(root) as other:
         commit = pushed(other, folder)
         other.api.create_tag(NAME, tag="v1")
         other.api.update_repo_settings(NAME, private=True)
-    with running_hub(root) as other:
+    with other_server.hub(root) as other:
         info = other.api.model_info(NAME, revision="v1")
         assert (info.sha, info.private) == (commit, True)
         got = snapshot_download(NAME, endpoint=other.url, token=other.token)
@@ -355,7 +361,9 @@ def test_a_commit_on_an_old_state_is_refused(hub: RunningHub, folder: Path) -> N
     old = pushed(hub, folder)
     hub.api.upload_file(path_or_fileobj=b"1", path_in_repo="a", repo_id=NAME, parent_commit=old)
     with pytest.raises(HfHubHTTPError) as caught:
-        hub.api.upload_file(path_or_fileobj=b"2", path_in_repo="a", repo_id=NAME, parent_commit=old)
+        hub.api.upload_file(
+            path_or_fileobj=b"2", path_in_repo="a", repo_id=NAME, parent_commit=old
+        )
     assert caught.value.response.status_code == 412
     assert Path(hf_hub_download(NAME, "a")).read_bytes() == b"1"
 

@@ -128,14 +128,15 @@ async def commit(request: Request) -> Response:
             header = value
         else:
             changes.append(await run_in_threadpool(_change, key, value, hub))
+    title, message = _message(header)
     oid = await run_in_threadpool(
         hub.store.commit,
         repo.kind,
         repo.id,
         name,
         changes,
-        title=_text(header.get("summary")) or "no message",
-        message=_text(header.get("description")),
+        title=title,
+        message=message,
         parent=header.get("parentCommit"),
     )
     url = f"{_page(request, repo.kind, repo.id)}/commit/{oid}"
@@ -150,7 +151,10 @@ def _operation(line: dict[str, Any]) -> tuple[str, dict[str, Any]]:
 
 
 def _change(key: str, value: dict[str, Any], hub: Hub) -> Change:
-    path = check_path(str(value.get("path", "")).rstrip("/"))
+    path = value.get("path")
+    if key == "deletedFolder" and isinstance(path, str):
+        path = path.removesuffix("/")
+    path = check_path(path)
     if key == "file":
         return Change(path, _regular(value, hub))
     if key == "lfsFile":
@@ -187,6 +191,9 @@ def _page(request: Request, kind: Kind, repo_id: str) -> str:
     return f"{request.base_url}{prefix}{repo_id}"
 
 
-def _text(value: object) -> str:
-    text = value if isinstance(value, str) else ""
-    return text[:_LONGEST_MESSAGE].encode("utf-8", "replace").decode()
+def _message(header: dict[str, Any]) -> tuple[str, str]:
+    """Return the first line of a commit's message, and the rest."""
+    said = f"{header.get('summary') or 'no message'}\n\n{header.get('description') or ''}"
+    text = said.strip()[:_LONGEST_MESSAGE].encode("utf-8", "replace").decode()
+    title, _, message = text.partition("\n")
+    return title, message.strip()
