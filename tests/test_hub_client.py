@@ -269,19 +269,23 @@ def test_filters(hub: RunningHub) -> None:
 
 
 def test_a_card_with_results(hub: RunningHub, folder: Path) -> None:
-    result = EvalResult(
-        task_type="image-classification",
-        dataset_type="mnist",
-        dataset_name="MNIST",
-        metric_type="certified_accuracy",
-        metric_value=0.61,
-        metric_args={"norm": "l2", "radius": 0.5, "sigma": 0.25, "n": 100000, "alpha": 0.001},
-    )
-    data = ModelCardData(model_name="m", license="mit", tags=["cat_rs"], eval_results=[result])
+    arguments = {"norm": "l2", "radius": 0.5, "sigma": 0.25, "n": 100000, "alpha": 0.001}
+    results = [
+        EvalResult(
+            task_type="image-classification",
+            dataset_type="mnist",
+            dataset_name="MNIST",
+            metric_type=metric,
+            metric_value=0.61,
+            metric_args=arguments,  # the client writes them once, and a YAML alias
+        )
+        for metric in ("certified_accuracy", "acr")
+    ]
+    data = ModelCardData(model_name="m", license="mit", tags=["cat_rs"], eval_results=results)
     (folder / "README.md").write_text(f"---\n{data.to_yaml()}\n---\n# m\n")
     pushed(hub, folder)
     card = ModelCard.load(NAME)
-    assert card.data.eval_results == [result]
+    assert card.data.eval_results == results
     info = hub.api.model_info(NAME)
     assert info.card_data is not None
     assert info.card_data.license == "mit"
@@ -292,7 +296,7 @@ def test_a_card_with_results(hub: RunningHub, folder: Path) -> None:
 
 def test_a_bad_card_is_refused_before_it_is_committed(hub: RunningHub) -> None:
     hub.api.create_repo(NAME)
-    for card in ("---\na: [\n---\n", "---\n- a list\n---\n", "---\na: &x 1\nb: *x\n---\n"):
+    for card in ("---\na: [\n---\n", "---\n- a list\n---\n", "---\na: &x [*x]\n---\n"):
         with pytest.raises(ValueError, match=r"Invalid metadata in README\.md"):
             hub.api.upload_file(
                 path_or_fileobj=card.encode(), path_in_repo="README.md", repo_id=NAME

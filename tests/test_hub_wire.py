@@ -446,7 +446,11 @@ def test_a_folder_with_a_broken_repository(tmp_path: Path) -> None:
 
 
 HOSTILE = {
-    "bomb": "a: &a [x, x, x]\nb: &b [*a, *a, *a]\n",
+    "bomb": "a0: &a0 [x, x]\n"
+    + "".join(f"a{n + 1}: &a{n + 1} [*a{n}, *a{n}]\n" for n in range(60)),
+    "cycle": "a: &a [*a]\n",
+    "merge": "a0: &a0 {x: 1}\n"
+    + "".join(f"a{n + 1}: &a{n + 1} {{<<: [*a{n}, *a{n}]}}\n" for n in range(60)),
     "deep": "a: " + "[" * 3000,
     "nan": "a: .nan\nmodel-index: [{results: [{metrics: [{type: acr, value: .inf}]}]}]\n",
     "dates": "a: 2024-13-45\n",

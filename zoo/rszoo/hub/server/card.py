@@ -5,6 +5,7 @@ the listing of all.
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -19,6 +20,7 @@ __all__ = ["Card", "card_of", "eval_results", "front_matter", "tags"]
 _README = "README.md"
 _LARGEST = 1 << 20
 _LONGEST_FRONT_MATTER = 1 << 17
+_MOST_PARTS = 20_000
 
 
 @dataclass(frozen=True)
@@ -35,12 +37,11 @@ class Card:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML without aliases, with which a small text can stand for a very large value."""
+    """YAML without merge keys, with which a small text makes a very large value already here."""
 
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):  # pyright: ignore[reportAttributeAccessIssue]
-            raise yaml.YAMLError("a card holds no YAML alias; write the value out")
-        return super().compose_node(parent, index)
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        if any(key.tag == "tag:yaml.org,2002:merge" for key, _ in node.value):
+            raise yaml.YAMLError("a card holds no YAML merge key (<<); write the values out")
 
 
 def card_of(commit: Commit, blobs: Blobs) -> Card:
@@ -135,7 +136,8 @@ def _parse(text: str) -> object:
     if len(text) > _LONGEST_FRONT_MATTER:
         raise ValueError(f"expected at most {_LONGEST_FRONT_MATTER} characters of YAML")
     try:
-        return _plain({} if (value := yaml.load(text, Loader=_Loader)) is None else value)
+        value = yaml.load(text, Loader=_Loader)  # derived from SafeLoader
+        return _plain({} if value is None else value, iter(range(_MOST_PARTS)))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f"line {mark.line + 1}: " if mark else ""
@@ -146,11 +148,19 @@ def _parse(text: str) -> object:
         raise ValueError(f"not YAML: {' '.join(str(error).split())}") from None
 
 
-def _plain(value: object) -> object:
+def _plain(value: object, budget: Iterator[int]) -> object:
+    """Return a value as JSON can hold it.
+
+    Args:
+        budget: one is taken for every part. Aliases are fine (`huggingface_hub` writes them), but
+            through them a small text can stand for a value without end.
+    """
+    if next(budget, None) is None:
+        raise ValueError(f"expected at most {_MOST_PARTS} values, got more")
     if isinstance(value, dict):
-        return {str(_plain(key)): _plain(item) for key, item in value.items()}
+        return {str(_plain(key, budget)): _plain(item, budget) for key, item in value.items()}
     if isinstance(value, (list, tuple, set)):
-        return [_plain(item) for item in value]
+        return [_plain(item, budget) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if value is None or isinstance(value, (bool, int, float)):

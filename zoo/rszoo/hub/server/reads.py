@@ -14,7 +14,11 @@ from rszoo.hub.server.repo import MAIN, Repo
 
 __all__ = ["commits", "info", "paths_info", "refs", "repos", "tree", "visible", "whoami"]
 
-_SORTS = {"createdAt": "createdAt", "lastModified": "lastModified"}
+_SORTS = ("createdAt", "lastModified")
+
+# What a list says of a repository unless more is asked for.
+_BRIEF = "id author private gated createdAt lastModified downloads likes tags".split()
+_BRIEF += ["library_name", "pipeline_tag"]
 
 
 def whoami(request: Request) -> Response:
@@ -38,7 +42,20 @@ def repos(request: Request) -> Response:
     found = [info for info in found if _wanted(info, request)]
     if (sort := request.query_params.get("sort")) in _SORTS:
         found.sort(key=lambda info: info[sort], reverse=True)
-    return paged(request, found, most=hub_of(request).page_size)
+    asked = _asked(request)
+    brief = [{key: info[key] for key in info if asked is None or key in asked} for info in found]
+    return paged(request, brief, most=hub_of(request).page_size)
+
+
+def _asked(request: Request) -> set[str] | None:
+    """Return which facts a list is to hold; None for all."""
+    query = request.query_params
+    if query.get("full", "").lower() in ("1", "true"):
+        return None
+    if expand := query.getlist("expand") + query.getlist("expand[]"):
+        return {"id", *expand}
+    cards = query.get("cardData", "").lower() in ("1", "true")
+    return {*_BRIEF, *(("cardData", "model-index") if cards else ())}
 
 
 def visible(request: Request, kind: str) -> list[Repo]:

@@ -15,6 +15,8 @@ __all__ = ["Row", "model_rows", "numbers_table", "size_text"]
 
 _STEP = 0.25  # between the usual radii
 _LARGEST = 3.0
+_HEADS = ("data set", "method", "sigma", "ACR")
+_HEADS_OF_ONE = ("data set", "method", "sigma", "n", "alpha", "ACR")
 
 
 @dataclass(frozen=True)
@@ -37,30 +39,35 @@ def numbers_table(rows: list[Row], *, by_model: bool) -> str:
     """Return the table of some lines.
 
     Args:
-        by_model: begin each line with the model, best average radius of a data set first.
+        by_model: many models, each at the usual radii, the best average radius of a data set
+            first; else one model, with all that it says.
     """
     if by_model:
         rows = sorted(rows, key=_rank)
-    radii = sorted(
-        {r for row in rows if row.certified for r in row.certified.accuracy if _usual(r)}
-    )
-    if not by_model:  # one model: all that it says
-        radii = sorted({r for row in rows if row.certified for r in row.certified.accuracy})
-    heads = ["data set", "method", "sigma", "n", "alpha", "ACR", *(f"r = {r:g}" for r in radii)]
-    cells = "".join(
-        f'<th scope="col"{_right(position)}>{head}</th>' for position, head in enumerate(heads)
-    )
-    first = '<th scope="col">model</th>' if by_model else ""
+    said = {radius for row in rows if row.certified for radius in row.certified.accuracy}
+    radii = sorted(radius for radius in said if not by_model or _usual(radius))
+    heads = _HEADS if by_model else _HEADS_OF_ONE
     lines = "".join(_line(row, heads, radii, by_model) for row in rows)
     norms = sorted({row.certified.norm for row in rows if row.certified})
     note = (
-        f'<p class="faint">Certified accuracy in % at radius r ({escape(", ".join(norms))}), and '
-        "the average certified radius (ACR), rounded down.</p>"
+        f'<p class="faint">r is the {escape(", ".join(norms))} radius, ACR the average certified '
+        "radius; accuracy and ACR are rounded down.</p>"
     )
     return (
-        f'<div class="wide"><table class="numbers"><thead><tr>{first}{cells}</tr></thead>'
+        f'<div class="wide"><table class="numbers">{_head(heads, radii, by_model)}'
         f"<tbody>{lines}</tbody></table></div>{note if norms else ''}"
     )
+
+
+def _head(heads: tuple[str, ...], radii: list[float], by_model: bool) -> str:
+    before = (["model"] if by_model else []) + list(heads)
+    cells = "".join(f'<th scope="col"{_right(head)}>{head}</th>' for head in before)
+    cells += "".join(f'<th scope="col" class="right">{radius:g}</th>' for radius in radii)
+    over = ""
+    if radii:
+        what = f'<th colspan="{len(radii)}" class="over">certified accuracy in % at r</th>'
+        over = f'<tr><td colspan="{len(before)}"></td>{what}</tr>'
+    return f"<thead>{over}<tr>{cells}</tr></thead>"
 
 
 def size_text(size: int) -> str:
@@ -77,37 +84,38 @@ def size_text(size: int) -> str:
     return f"{size} B" if unit == "B" else f"{value:.1f} {unit}"
 
 
-def _line(row: Row, heads: list[str], radii: list[float], by_model: bool) -> str:
-    one = row.certified
-    if one is None:
-        values = ["-", row.method] + ["-"] * (len(heads) - 2)
-    else:
-        values = [
-            one.dataset,
-            row.method,
-            _general(one.sigma),
-            "-" if one.n is None else f"{one.n:,.0f}",
-            _general(one.alpha),
-            "-" if one.acr is None else _down(Decimal(repr(one.acr)), 3),
-            *(_percent(one.accuracy.get(radius)) for radius in radii),
-        ]
-    cells = "".join(
-        f'<td data-label="{head}"{_right(position, value)}>{escape(value)}</td>'
-        for position, (head, value) in enumerate(zip(heads, values, strict=True))
-    )
+def _line(row: Row, heads: tuple[str, ...], radii: list[float], by_model: bool) -> str:
+    values = {"method": row.method}
+    if (one := row.certified) is not None:
+        values |= {
+            "data set": one.dataset,
+            "sigma": _general(one.sigma),
+            "n": "-" if one.n is None else f"{one.n:,.0f}",
+            "alpha": _general(one.alpha),
+            "ACR": "-" if one.acr is None else _down(Decimal(repr(one.acr)), 3),
+        }
+        values |= {f"r = {radius:g}": _percent(one.accuracy.get(radius)) for radius in radii}
+    labels = [*heads, *(f"r = {radius:g}" for radius in radii)]
+    cells = "".join(_cell(label, values.get(label, "-")) for label in labels)
     link = f'<th scope="row"><a href="/{escape(row.repo_id)}">{escape(row.repo_id)}</a></th>'
     return f"<tr>{link if by_model else ''}{cells}</tr>"
+
+
+def _cell(label: str, value: str) -> str:
+    return f'<td data-label="{label}"{_right(label, value)}>{escape(value)}</td>'
 
 
 def _rank(row: Row) -> tuple[bool, str, float, str]:
     one = row.certified
     if one is None:
         return True, "", 0.0, row.repo_id
-    return False, one.dataset, -(one.acr or 0.0), row.repo_id
+    return False, one.dataset.lower(), -(one.acr or 0.0), row.repo_id
 
 
-def _right(position: int, value: str = "") -> str:
-    names = (["right"] if position >= 2 else []) + (["none"] if value == "-" else [])
+def _right(label: str, value: str = "") -> str:
+    names = ["none"] if value == "-" else []
+    if label not in ("model", "data set", "method"):
+        names.append("right")
     return f' class="{" ".join(names)}"' if names else ""
 
 
