@@ -173,17 +173,14 @@ BASE = "/a/b/resolve/0/"
         ("![x](//evil.example/x.png)", "<p>![x](//evil.example/x.png)</p>\n"),
         ("![x](/c/d/resolve/main/x.png)", "<p>[picture: x]</p>\n"),
         ("![x](../x.png)", "<p>[picture: x]</p>\n"),
-        ("![x](a%20b.png)", f'<p><img src="{BASE}a%20b.png" alt="x" loading="lazy"></p>\n'),
+        ("![x](a%20b.png)", f'<p><img src="{BASE}a%20b.png" alt="x"></p>\n'),
         ('![x](y.png "\\" onerror=alert(1)")', None),
     ],
 )
 def test_markdown(text: str, html: str | None) -> None:
     shown = render(text, base=BASE)
     if html is None:
-        html = (
-            f'<p><img src="{BASE}y.png" alt="x" title="&quot; onerror=alert(1)" '
-            'loading="lazy"></p>\n'
-        )
+        html = f'<p><img src="{BASE}y.png" alt="x" title="&quot; onerror=alert(1)"></p>\n'
     assert shown.replace(" />", ">") == html
 
 

@@ -4,7 +4,9 @@ import base64
 import hashlib
 import http.client
 import json
-from collections.abc import Iterator
+import socket
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -164,6 +166,26 @@ def test_a_body_must_be_what_was_promised(wire: Wire) -> None:
     assert list((wire.hub.root / "uploads").iterdir()) == []
     assert wire("PUT", address, BODY).status == 200
     assert "actions" not in wire.upload_address(BODY)
+
+
+def test_an_upload_that_is_broken_off_leaves_nothing(wire: Wire) -> None:
+    address = path_of(wire.upload_address(BODY)["actions"]["upload"]["href"])
+    host, port = urlsplit(wire.hub.url).netloc.split(":")
+    uploads = wire.hub.root / "uploads"
+    with socket.create_connection((host, int(port))) as connection:
+        head = f"PUT {address} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {len(BODY)}\r\n\r\n"
+        connection.sendall(head.encode() + BODY[:10])
+        wait_until(lambda: len(list(uploads.iterdir())) == 1)
+    wait_until(lambda: list(uploads.iterdir()) == [])
+    assert list((wire.hub.root / "blobs").iterdir()) == []
+    assert wire("PUT", address, BODY).status == 200
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
 
 
 def test_an_upload_needs_an_address_from_this_hub(wire: Wire) -> None:

@@ -137,7 +137,6 @@ def _parse(text: str) -> object:
         raise ValueError(f"expected at most {_LONGEST_FRONT_MATTER} characters of YAML")
     try:
         value = yaml.load(text, Loader=_Loader)  # derived from SafeLoader
-        return _plain({} if value is None else value, iter(range(_MOST_PARTS)))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f"line {mark.line + 1}: " if mark else ""
@@ -146,6 +145,10 @@ def _parse(text: str) -> object:
         raise ValueError("nested too deeply") from None
     except Exception as error:  # PyYAML lets slip many kinds from odd dates, numbers and tags
         raise ValueError(f"not YAML: {' '.join(str(error).split())}") from None
+    try:
+        return _plain({} if value is None else value, iter(range(_MOST_PARTS)))
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
 
 
 def _plain(value: object, budget: Iterator[int]) -> object:

@@ -52,7 +52,7 @@ def _rewritten(tokens: Iterable[Token], base: str) -> Iterable[Token]:
             if inside is None:
                 token = Token("text", "", 0, content=f"[picture: {token.content or 'elsewhere'}]")
             else:
-                token.attrs |= {"src": inside, "loading": "lazy"}
+                token.attrs["src"] = inside
         yield token
 
 
