@@ -9,7 +9,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-pytest_plugins = ["hub_server"]  # the fixture `hub`
+pytest_plugins = ["hub_server", "hub_files", "hub_wire"]  # the last two import the first
 
 
 @pytest.fixture(scope="session", autouse=True)
