@@ -67,12 +67,11 @@ async def batch(request: Request) -> Response:
 
 
 def _objects(value: object) -> list[dict[str, Any]]:
-    good = isinstance(value, list) and all(
-        isinstance(entry, dict) and isinstance(entry.get("size"), int) for entry in value
-    )
-    if not good:
-        raise HubError(400, "expected a list of objects with a size, got another value")
-    return list(value)  # pyright: ignore[reportArgumentType]
+    entries: list[Any] = value if isinstance(value, list) else [value]
+    for entry in entries:
+        if not isinstance(entry, dict) or not isinstance(entry.get("size"), int):
+            raise HubError(400, "expected a list of objects with a size, got another value")
+    return entries
 
 
 def _actions(request: Request, entry: dict[str, Any]) -> dict[str, Any]:
