@@ -11,7 +11,7 @@ FILES = {
     "model.safetensors": bytes(range(256)) * 40,
     "big.tsv": b"idx\tlabel\n" * 150_000,
     "empty.txt": b"",
-    "logs/deep/run 1 \xc3\xa4.txt".encode("latin-1").decode(): b"spaces and umlauts\n",
+    "logs/deep/run 1 \u00e4.txt": b"spaces and umlauts\n",
     ".eval_results/certified.yaml": b"- {dataset: {id: mnist, task_id: l2}, value: 0.5}\n",
 }
 LARGE = {"model.safetensors", "big.tsv"}

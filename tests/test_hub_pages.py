@@ -3,7 +3,7 @@
 import io
 import re
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from html.parser import HTMLParser
 
 import pytest
@@ -15,8 +15,6 @@ from PIL import Image
 from rszoo.hub.server.certified import certified
 from rszoo.hub.server.markdown import render
 
-RADII = (0.0, 0.25, 0.5, 1.0)
-
 
 def png() -> bytes:
     stream = io.BytesIO()
@@ -25,11 +23,14 @@ def png() -> bytes:
 
 
 def card(
-    dataset: str = "MNIST", *, method: str = "cat_rs", sigma: float = 0.5, acr: float = 1.2345
+    dataset: str = "MNIST",
+    *,
+    method: str = "cat_rs",
+    acr: float = 1.2345,
+    radii: Sequence[float] = (0.0, 0.25, 0.3, 0.5, 1.0),
 ) -> str:
-    arguments = {"norm": "l2", "sigma": sigma, "n": 100000, "alpha": 0.001}
-    metrics = [("certified_accuracy", 0.9 - r / 4, {"radius": r}) for r in RADII]
-    metrics.append(("certified_accuracy", 0.123, {"radius": 0.3}))
+    arguments = {"norm": "l2", "sigma": 0.5, "n": 100000, "alpha": 0.001}
+    metrics = [("certified_accuracy", 0.9 - r / 4, {"radius": r}) for r in radii]
     metrics.append(("average_certified_radius", acr, {}))
     results = [
         EvalResult(
@@ -117,13 +118,18 @@ def test_the_page_of_a_model(hub: RunningHub) -> None:
     page = Page(f"{hub.url}/a/b")
     assert ["data set", "method", "sigma", "n", "alpha", "ACR"] == page.rows[1][:6]
     assert page.rows[2][:6] == ["MNIST", "cat_rs", "0.5", "100,000", "0.001", "1.234"]
-    assert "12.3" in page.rows[2]  # at 0.3, which is none of the usual radii
+    assert page.rows[1][6:] == ["0", "0.25", "0.3", "0.5", "1"]  # 0.3 is none of the usual radii
     assert page.all("img", "src") == [f"/a/b/resolve/{hub.api.model_info('a/b').sha}/curve.png"]
     assert ["recipe.yaml", "5 B"] in page.rows
     for href in page.all("a", "href"):
         assert urllib.request.urlopen(f"{hub.url}{href}", timeout=20).status == 200
     publish(hub, "a/shown", {"README.md": "![c](./curve.png)", "curve.png": png()})
     assert len(Page(f"{hub.url}/a/shown").all("img", "src")) == 1
+
+
+def test_a_whole_curve_is_shown_at_the_usual_radii(hub: RunningHub) -> None:
+    publish(hub, "a/b", {"README.md": card(radii=[step / 100 for step in range(100)])})
+    assert Page(f"{hub.url}/a/b").rows[1][6:] == ["0", "0.25", "0.5", "0.75"]
 
 
 def test_certified_numbers_that_are_none() -> None:
@@ -141,6 +147,7 @@ def test_certified_numbers_that_are_none() -> None:
         {"value": True},
         {"value": 10**400},
         {"args": {}},
+        {"args": {"radius": -0.25}},
         {"args": {"radius": None}},
         {"args": 3},
     ):

@@ -67,7 +67,7 @@ def _certified(
         radius = _number(args.get("radius"))
         if value is None or value < 0:
             continue
-        if kind == _ACCURACY and radius is not None and value <= 1:
+        if kind == _ACCURACY and radius is not None and radius >= 0 and value <= 1:
             accuracy[radius] = value
         elif kind in _ACR:
             acr = value

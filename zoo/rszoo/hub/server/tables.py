@@ -15,6 +15,7 @@ __all__ = ["Row", "model_rows", "numbers_table", "size_text"]
 
 _STEP = 0.25  # between the usual radii
 _LARGEST = 3.0
+_MOST_RADII = 16
 _HEADS = ("data set", "method", "sigma", "ACR")
 _HEADS_OF_ONE = ("data set", "method", "sigma", "n", "alpha", "ACR")
 
@@ -40,12 +41,13 @@ def numbers_table(rows: list[Row], *, by_model: bool) -> str:
 
     Args:
         by_model: many models, each at the usual radii, the best average radius of a data set
-            first; else one model, with all that it says.
+            first; else one model, with all that it says as far as a table can hold it.
     """
     if by_model:
         rows = sorted(rows, key=_rank)
     said = {radius for row in rows if row.certified for radius in row.certified.accuracy}
-    radii = sorted(radius for radius in said if not by_model or _usual(radius))
+    only_usual = by_model or len(said) > _MOST_RADII
+    radii = sorted(radius for radius in said if not only_usual or _usual(radius))
     heads = _HEADS if by_model else _HEADS_OF_ONE
     lines = "".join(_line(row, heads, radii, by_model) for row in rows)
     norms = sorted({row.certified.norm for row in rows if row.certified})
