@@ -67,10 +67,10 @@ def test_a_folder_with_a_broken_repository(tmp_path: Path) -> None:
 
 HOSTILE = {
     "bomb": "a0: &a0 [x, x]\n"
-    + "".join(f"a{n + 1}: &a{n + 1} [*a{n}, *a{n}]\n" for n in range(60)),
+    + "".join(f"a{n + 1}: &a{n + 1} [*a{n}, *a{n}]\n" for n in range(18)),
     "cycle": "a: &a [*a]\n",
     "merge": "a0: &a0 {x: 1}\n"
-    + "".join(f"a{n + 1}: &a{n + 1} {{<<: [*a{n}, *a{n}]}}\n" for n in range(60)),
+    + "".join(f"a{n + 1}: &a{n + 1} {{<<: [*a{n}, *a{n}]}}\n" for n in range(18)),
     "deep": "a: " + "[" * 3000,
     "nan": "a: .nan\nmodel-index: [{results: [{metrics: [{type: acr, value: .inf}]}]}]\n",
     "dates": "a: 2024-13-45\n",
@@ -98,6 +98,9 @@ def test_an_odd_card_does_not_spoil_the_list(wire: Wire) -> None:
         assert wire.write("POST", path, "\n".join(lines).encode()).status == 200
     found = {model.id for model in wire.hub.api.list_models(cardData=True)}
     assert found == {NAME, *(f"team/{name}" for name in HOSTILE)}
+    listed = json.loads(wire("GET", "/api/models?cardData=true").body)
+    cards = {entry["id"].partition("/")[2]: entry["cardData"] for entry in listed}
+    assert [name for name in HOSTILE if cards[name]] == ["nan", "surrogate", "shape", "tags"]
     assert wire("GET", "/").status == 200
     for name in HOSTILE:
         assert wire("GET", f"/team/{name}").status == 200
