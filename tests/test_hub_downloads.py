@@ -6,6 +6,7 @@ from pathlib import Path
 from hub_server import RunningHub
 from hub_wire import BODY, NAME, Wire
 from huggingface_hub import hf_hub_download
+from huggingface_hub.hf_api import RepoFile
 
 
 def test_ranges(wire: Wire) -> None:
@@ -62,3 +63,17 @@ def test_revisions_with_a_slash_are_one_part_of_the_path(wire: Wire) -> None:
 def test_what_is_not_here(wire: Wire) -> None:
     for path in ("/api/agent-harnesses", "/api/spaces", "/api/models/a", "/favicon.ico", "/a/b/c"):
         assert wire("GET", path).status == 404
+
+
+def test_ids_are_those_of_git(hub: RunningHub) -> None:
+    hub.api.create_repo(NAME)
+    hub.api.upload_file(path_or_fileobj=BODY, path_in_repo="model.bin", repo_id=NAME)
+    (file,) = hub.api.get_paths_info(NAME, "model.bin")
+    sha256 = hashlib.sha256(BODY).hexdigest()
+    pointer = (
+        f"version https://git-lfs.github.com/spec/v1\noid sha256:{sha256}\nsize 30\n".encode()
+    )
+    assert isinstance(file, RepoFile)
+    assert file.blob_id == hashlib.sha1(b"blob %d\0" % len(pointer) + pointer).hexdigest()
+    assert file.lfs is not None
+    assert (file.lfs.sha256, file.lfs.size, file.lfs.pointer_size) == (sha256, 30, len(pointer))
