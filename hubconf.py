@@ -1,8 +1,9 @@
-"""torch.hub entry points: one per training method whose models come with rszoo.
+"""torch.hub entry points: one per training method.
 
-    torch.hub.load("owner/rszoo", "cat_rs", dataset="digits", sigma=0.5)
+    torch.hub.load("owner/rszoo", "cat_rs", dataset="mnist", sigma=0.5)
 
-gives a `rszoo.SmoothedClassifier`, ready to certify; with `pretrained=False`, the bare network.
+gives a classifier that is ready to certify: a model that comes with rszoo, or one from the
+Hugging Face Hub. With `pretrained=False` it gives the bare, untrained network.
 """
 
 import importlib.util
@@ -10,53 +11,94 @@ import pathlib
 import sys
 from typing import TYPE_CHECKING
 
-dependencies = ["torch", "numpy", "scipy", "pydantic", "safetensors", "yaml"]
+dependencies = ["torch", "numpy", "scipy", "pydantic", "safetensors", "yaml", "huggingface_hub"]
 
 if importlib.util.find_spec("rszoo") is None:  # a checkout that is not installed
     sys.path.insert(0, str(pathlib.Path(__file__).parent / "zoo"))
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import nn
 
-    from rszoo import SmoothedClassifier
+    from rszoo.smoothing.classifier import Classifier
 
+_METHODS = {
+    "gaussian": "Gaussian augmentation (Cohen et al., 2019)",
+    "stability": "Stability training (Li et al., 2019)",
+    "smoothadv": "SmoothAdv, adversarial training of smoothed classifiers (Salman et al., 2019)",
+    "macer": "MACER, maximising the certified radius (Zhai et al., 2020)",
+    "consistency": "Consistency regularisation (Jeong and Shin, 2020)",
+    "smoothadv_consistency": "SmoothAdv with consistency regularisation (Jeong and Shin, 2020)",
+    "smoothmix": "SmoothMix, confidence-calibrated smoothing (Jeong et al., 2021)",
+    "insta_rs": "Insta-RS Train, a reconstruction (Chen et al., 2021)",
+    "cat_rs": "CAT-RS, confidence-aware training (Jeong et al., 2023)",
+    "hard_dropping": "Gaussian augmentation that drops hard images (Sun et al., 2025)",
+}
 
-def gaussian(
-    dataset: str = "digits", sigma: float = 0.5, pretrained: bool = True
-) -> "SmoothedClassifier | nn.Module":
-    """Gaussian augmentation (Cohen et al., 2019).
+_HELP = """{title}.
 
     Args:
-        dataset: data set that the model was trained on.
+        dataset: data set that the model was trained on: digits, mnist, cifar10, ...
         sigma: noise level that it was trained with, in pixel units with images in [0, 1].
-        pretrained: give the smoothed classifier; otherwise the bare, untrained network.
+        pretrained: give the trained classifier; otherwise the bare, untrained network.
+        progress: show the progress of a download.
+        owner: whose models on the Hugging Face Hub, where none comes with rszoo.
+
+    Returns:
+        A classifier with `certify` and `predict`, or an `nn.Module` that takes images in [0, 1].
 
     Raises:
-        rszoo.RszooError: no such model comes with rszoo.
+        rszoo.RszooError: there is no such model, or the hub cannot be reached.
     """
-    return _model("gaussian", dataset, sigma, pretrained)
 
 
-def consistency(
-    dataset: str = "digits", sigma: float = 0.5, pretrained: bool = True
-) -> "SmoothedClassifier | nn.Module":
-    """Consistency regularisation (Jeong and Shin, 2020); arguments as for `gaussian`."""
-    return _model("consistency", dataset, sigma, pretrained)
+def _entry(method: str, title: str) -> "Callable[..., Classifier | nn.Module]":
+    def entry(
+        dataset: str = "digits",
+        sigma: float = 0.5,
+        pretrained: bool = True,
+        progress: bool = True,
+        owner: str = "rszoo",
+    ) -> "Classifier | nn.Module":
+        if not pretrained:
+            return _untrained(method, dataset, float(sigma))
+        return _pretrained(method, dataset, float(sigma), progress=progress, owner=owner)
+
+    entry.__name__ = entry.__qualname__ = method
+    entry.__doc__ = _HELP.format(title=title)
+    return entry
 
 
-def cat_rs(
-    dataset: str = "digits", sigma: float = 0.5, pretrained: bool = True
-) -> "SmoothedClassifier | nn.Module":
-    """CAT-RS, confidence-aware training (Jeong et al., 2023); arguments as for `gaussian`."""
-    return _model("cat_rs", dataset, sigma, pretrained)
+def _pretrained(
+    method: str, dataset: str, sigma: float, *, progress: bool, owner: str
+) -> "Classifier":
+    import huggingface_hub
+
+    import rszoo
+
+    text = f"{sigma:.2f}"
+    name = f"{dataset}-{method}-{text if float(text) == sigma else sigma}"
+    if f"builtin/{name}" in rszoo.list_models():
+        return rszoo.load(f"builtin/{name}")
+    if not progress:
+        huggingface_hub.utils.disable_progress_bars()
+    return rszoo.load(f"{owner}/{name}")
 
 
-def _model(
-    method: str, dataset: str, sigma: float, pretrained: bool
-) -> "SmoothedClassifier | nn.Module":
-    from rszoo.hub.bundle import untrained_network
-    from rszoo.hub.catalog import find
+def _untrained(method: str, dataset: str, sigma: float) -> "nn.Module":
+    from rszoo import data, networks
+    from rszoo.training.recipe_files import load_recipe
 
-    text = f"{float(sigma):.2f}"
-    bundle = find(f"builtin/{dataset}-{method}-{text if float(text) == float(sigma) else sigma}")
-    return bundle.classifier() if pretrained else untrained_network(bundle.of_network)
+    network = load_recipe(method).resolve(dataset=dataset, sigma=sigma).network
+    known = data.facts(dataset) or data.load(dataset, "test")
+    return networks.build(
+        network.name,
+        input_shape=known.shape,
+        num_classes=len(known.class_names),
+        normalization=known.normalization,
+        **network.options,
+    )
+
+
+globals().update({method: _entry(method, title) for method, title in _METHODS.items()})

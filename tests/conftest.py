@@ -9,6 +9,8 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+pytest_plugins = ["hub_server", "hub_files", "hub_wire"]  # the last two import the first
+
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> None:

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from rszoo_cli import app
 
-HEAVY = "torch mlflow torchvision scipy matplotlib sklearn pandas numpy".split()
+HEAVY = "torch mlflow torchvision scipy matplotlib sklearn pandas numpy starlette uvicorn".split()
 
 LISTED = """
 import sys
@@ -37,6 +37,8 @@ def test_the_commands() -> None:
     assert [" ".join(path) for path in COMMANDS] == [
         "certify",
         "export",
+        "hub",
+        "hub serve",
         "import",
         "leaderboard",
         "ls",

@@ -1,16 +1,23 @@
 """torch.hub.load from a checkout, as its users call it."""
 
 import importlib.util
+import inspect
+import re
 import shutil
 import sys
+from importlib import import_module
 from pathlib import Path
+from typing import cast
 
 import pytest
 import torch
+from hub_server import RunningHub
 
-from rszoo import RszooError, SmoothedClassifier
+from rszoo import HubError, SmoothedClassifier, methods
 from rszoo.hub import catalog
 from rszoo.hub.bundle import open_bundle
+from rszoo.hub.ids import HubId
+from rszoo.hub.push import push
 
 ROOT = Path(__file__).parents[1]
 
@@ -28,39 +35,49 @@ def builtin(constant_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     return tmp_path / "builtin"
 
 
-def hub(method: str, **options: object) -> object:
-    return torch.hub.load(str(ROOT), method, source="local", **options)
+def loaded(method: str, **options: object) -> SmoothedClassifier:
+    return cast("SmoothedClassifier", torch.hub.load(str(ROOT), method, source="local", **options))
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_classifier_that_is_ready(method: str) -> None:
-    model = hub(method, dataset="digits", sigma=0.25)
+    model = loaded(method, dataset="digits", sigma=0.25)
     assert isinstance(model, SmoothedClassifier)
     assert model.sigma == 0.25
     certificate = model.certify(torch.zeros(1, 8, 8), n0=10, n=1000)
     assert certificate.label == 3  # type: ignore[union-attr]
 
 
-def test_the_bare_network(builtin: Path) -> None:
-    network = hub("gaussian", dataset="digits", sigma=0.25, pretrained=False)
+@pytest.mark.parametrize("method", methods.names())
+def test_the_bare_network(method: str) -> None:
+    network = loaded(method, dataset="mnist", sigma=0.25, pretrained=False)
+    assert isinstance(network, torch.nn.Module)
+    assert network(torch.rand(2, 1, 28, 28)).shape == (2, 10)
+
+
+def test_the_bare_network_of_digits_is_that_of_the_bundle(builtin: Path) -> None:
+    network = loaded("gaussian", dataset="digits", sigma=0.25, pretrained=False)
     assert isinstance(network, torch.nn.Module)
     trained = open_bundle(builtin / "digits-gaussian-0.25").network()
     assert network.state_dict().keys() == trained.state_dict().keys()
-    assert bool(network(torch.rand(2, 1, 8, 8)).any())
-    first = next(network.parameters())
-    assert bool(first.any())  # fresh, where the bundle's are zero
+    assert bool(next(network.parameters()).any())  # fresh, where the bundle's are zero
 
 
-def test_a_model_that_does_not_come_with_rszoo() -> None:
-    with pytest.raises(RszooError) as caught:
-        hub("gaussian", dataset="digits", sigma=7.0)
-    assert str(caught.value).startswith("unknown builtin bundle 'builtin/digits-gaussian-7.00'")
+def test_a_model_from_the_hub(
+    hub: RunningHub, builtin: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", hub.token)
+    bundle = open_bundle(builtin / "digits-gaussian-0.25")
+    push(bundle, HubId("rszoo/mnist-macer-0.25"), uncertified=True)
+    push(bundle, HubId("me/digits-gaussian-0.251"), uncertified=True)
+    assert loaded("macer", dataset="mnist", sigma=0.25).sigma == 0.25
+    model = loaded("gaussian", dataset="digits", sigma=0.251, owner="me", progress=False)
+    assert model.sigma == 0.25
 
 
-def test_a_noise_level_between_two_models_is_not_rounded() -> None:
-    with pytest.raises(RszooError) as caught:
-        hub("gaussian", dataset="digits", sigma=0.251)
-    assert str(caught.value).startswith("unknown builtin bundle 'builtin/digits-gaussian-0.251'")
+def test_a_model_that_is_nowhere(hub: RunningHub) -> None:
+    with pytest.raises(HubError, match=r"has no model rszoo/digits-gaussian-7\.00, or it"):
+        loaded("gaussian", dataset="digits", sigma=7.0)
 
 
 def test_the_entry_points_are_the_methods() -> None:
@@ -71,5 +88,10 @@ def test_the_entry_points_are_the_methods() -> None:
     spec.loader.exec_module(module)
     # As torch.hub.list does it.
     found = [name for name, value in vars(module).items() if callable(value) and name[0] != "_"]
-    assert sorted(found) == METHODS
-    assert all(getattr(module, name).__doc__ for name in found)
+    assert sorted(found) == methods.names()
+    for name in found:
+        assert "Args:" in getattr(module, name).__doc__
+        year = re.search(r"[(]([^()]*)[)]", getattr(module, name).__doc__)
+        assert year is not None
+        source = inspect.getdoc(import_module(f"rszoo.methods.{name}"))
+        assert year[1].rpartition(", ")[2] in str(source)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rszoo_cli.console import err, out
+from rszoo_cli.hub_models import list_hub
 from rszoo_cli.options import Json
 
 if TYPE_CHECKING:
@@ -16,14 +17,34 @@ __all__ = ["ls", "show"]
 
 def ls(
     runs: Annotated[Path, typer.Option(help="Folder of bundles.")] = Path("runs"),
+    hub: Annotated[bool, typer.Option("--hub", help="List the models on the hub.")] = False,
+    author: Annotated[str | None, typer.Option(help="With --hub: whose.")] = None,
+    search: Annotated[str | None, typer.Option(help="With --hub: part of the name.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="With --hub: of this data set.")] = None,
+    method: Annotated[str | None, typer.Option(help="With --hub: trained so.")] = None,
+    sigma: Annotated[float | None, typer.Option(help="With --hub: at this noise level.")] = None,
     json: Json = False,
 ) -> None:
-    """List the bundles in the runs folder, and those that come with rszoo.
+    """List the bundles in the runs folder, and those that come with rszoo, or those on the hub.
+
+    Numbers of models on the hub are what their cards say: rszoo verify checks them.
 
     Example:
 
-        rszoo ls --runs runs
+        rszoo ls --hub --dataset mnist --sigma 0.5
     """
+    chosen: dict[str, Any] = {
+        "author": author,
+        "search": search,
+        "dataset": dataset,
+        "method": method,
+        "sigma": sigma,
+    }
+    if hub:
+        list_hub(chosen, json=json)
+        return
+    if given := [f"--{name}" for name, value in chosen.items() if value is not None]:
+        raise typer.BadParameter(f"{', '.join(given)}: expected --hub as well")
     from rszoo.errors import RszooError
     from rszoo.hub.catalog import builtin_names, bundles_in, find
 
@@ -66,7 +87,9 @@ def ls(
 
 
 def show(
-    model: Annotated[str, typer.Argument(metavar="ID", help="A bundle's path, or builtin/NAME.")],
+    model: Annotated[
+        str, typer.Argument(metavar="ID", help="A bundle's path, builtin/NAME, or org/name.")
+    ],
     json: Json = False,
 ) -> None:
     """Show a bundle: what the model is, how it was made, what is certified.
@@ -81,7 +104,7 @@ def show(
 
     bundle = find(model)
     facts = {
-        "id": model,
+        "id": bundle.id,
         **_facts(bundle),
         "input_shape": list(bundle.config.input_shape),
         "classes": list(bundle.config.class_names),

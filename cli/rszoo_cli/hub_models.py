@@ -1,13 +1,13 @@
-"""`rszoo push` and `rszoo pull`: models to a hub, and from it."""
+"""`rszoo push`, `rszoo pull` and `rszoo ls --hub`: models to a hub, and from it."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from rszoo_cli.console import err, out
 from rszoo_cli.options import Json
 
-__all__ = ["pull", "push"]
+__all__ = ["list_hub", "pull", "push"]
 
 
 def push(
@@ -77,3 +77,40 @@ def pull(
         return
     out.print(bundle.id, markup=False, highlight=False, soft_wrap=True)
     err.print(f"checked, in {bundle.path}", markup=False, highlight=False, soft_wrap=True)
+
+
+def list_hub(chosen: dict[str, Any], *, json: bool) -> None:
+    """Print the models on the hub that match, with the numbers of their cards."""
+    from dataclasses import asdict
+
+    from rszoo.hub.listing import listed
+    from rszoo.hub.remote import endpoint
+
+    found = listed(**chosen)
+    if json:
+        out.print_json(data=[asdict(one) for one in found])
+        return
+    from rich.table import Table
+    from rich.text import Text
+
+    from rszoo.theory.radii import floor_digits
+
+    radii = sorted({radius for one in found for radius in one.certified_accuracy})[:9:2]
+    table = Table(box=None, pad_edge=False)
+    table.add_column("id", overflow="fold")
+    for heading in ("data", "method"):
+        table.add_column(heading)
+    for heading in ("sigma", "n", "ACR", *(f"{radius:.2f}" for radius in radii)):
+        table.add_column(heading, justify="right")
+    for one in found:
+        shares = [one.certified_accuracy.get(radius) for radius in radii]
+        table.add_row(
+            Text(one.id),
+            Text(one.dataset or "-"),
+            one.method or "-",
+            "-" if one.sigma is None else f"{one.sigma:g}",
+            "-" if one.n is None else f"{one.n:,}",
+            "-" if one.acr is None else floor_digits(one.acr, 3),
+            *("-" if share is None else f"{100 * share:.1f}" for share in shares),
+        )
+    out.print(table if found else f"no such models of rszoo on {endpoint()}")

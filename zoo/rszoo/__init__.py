@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from rszoo.errors import DataError, HubError, IntegrityError, RecipeError, RszooError
 
 if TYPE_CHECKING:
-    from rszoo.hub.catalog import load
+    from rszoo.hub.catalog import list_models, load
     from rszoo.smoothing.certificate import ABSTAIN, Certificate, Prediction
     from rszoo.smoothing.classifier import SmoothedClassifier
 
@@ -27,6 +27,7 @@ __all__ = [
     "RszooError",
     "SmoothedClassifier",
     "__version__",
+    "list_models",
     "load",
 ]
 
@@ -36,6 +37,7 @@ _LAZY = {
     "Certificate": "rszoo.smoothing.certificate",
     "Prediction": "rszoo.smoothing.certificate",
     "SmoothedClassifier": "rszoo.smoothing.classifier",
+    "list_models": "rszoo.hub.catalog",
     "load": "rszoo.hub.catalog",
 }
 

@@ -67,7 +67,7 @@ def _metadata(bundle: Bundle, known: Summary | None, license: str | None) -> str
             "rszoo",
             "certified-robustness",
             "randomized-smoothing",
-            f"method:{config.method}",
+            config.method,
             *([f"sigma:{config.noise:g}"] if config.noise else []),
         ],
         model_name=config.name,

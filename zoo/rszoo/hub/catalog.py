@@ -1,5 +1,6 @@
 """Bundles by id: a path, `builtin/NAME` for one that comes with rszoo, or `org/name` on a hub."""
 
+import fnmatch
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from rszoo.hub.manifest import MANIFEST
 if TYPE_CHECKING:
     from rszoo.smoothing.classifier import Classifier
 
-__all__ = ["builtin_names", "bundles_in", "find", "is_id", "is_own", "load"]
+__all__ = ["builtin_names", "bundles_in", "find", "is_id", "is_own", "list_models", "load"]
 
 _BUILTIN = "builtin/"
 
@@ -97,6 +98,24 @@ def load(
     if revision is not None:
         model = f"{model}@{revision}"
     return find(model).classifier(device=device, precision=precision, compile=compile, sound=sound)
+
+
+def list_models(pattern: str = "*", *, hub: bool = False) -> list[str]:
+    """Return the ids of models that `load` takes: those that come with rszoo, and a hub's.
+
+    Args:
+        pattern: what the ids look like, such as "*cat_rs*".
+        hub: list the models of rszoo on the hub as well.
+
+    Raises:
+        HubError: the hub cannot be reached.
+    """
+    ids = builtin_names()
+    if hub:
+        from rszoo.hub.listing import listed
+
+        ids += [one.id for one in listed()]
+    return fnmatch.filter(ids, pattern)
 
 
 def bundles_in(folder: Path) -> Iterator[tuple[Path, Bundle | RszooError]]:

@@ -1,0 +1,85 @@
+"""`rszoo hub`: a Hugging Face hub of your own."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["app"]
+
+app = typer.Typer(no_args_is_help=True, help="A Hugging Face hub of your own.")
+
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+@app.callback()
+def _group() -> None:  # a group even while it has one command
+    pass
+
+
+@app.command()
+def serve(
+    root: Annotated[Path, typer.Option(help="Folder of the hub; made if need be.")] = Path("hub"),
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")
+    ] = 8765,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on. Others than 127.0.0.1 are not encrypted.")
+    ] = "127.0.0.1",
+    token: Annotated[
+        str | None,
+        typer.Option(
+            envvar="RSZOO_HUB_TOKEN", help="Token that may write.", show_default="a new one"
+        ),
+    ] = None,
+    read_token: Annotated[
+        str | None,
+        typer.Option(
+            envvar="RSZOO_HUB_READ_TOKEN",
+            help="Token that may read private and gated models, no more.",
+            show_default="none",
+        ),
+    ] = None,
+) -> None:
+    """Run a hub for models and their certificates, for offline teams and tests.
+
+    `huggingface_hub`, `hf` and rszoo use it with HF_ENDPOINT; a browser shows its models. Public
+    models can be read by everyone who reaches the address. Ctrl-C stops it.
+
+    Example:
+
+        rszoo hub serve --root hub
+    """
+    from rszoo.hub.server.access import Access
+    from rszoo.hub.server.serve import new_token
+    from rszoo.hub.server.serve import serve as run
+    from rszoo_cli.console import err
+
+    access = Access(token=token or new_token(), read_token=read_token or None)
+    if host not in _LOOPBACK:
+        err.print(
+            f"warning: tokens and models travel unencrypted to and from {host}",
+            style="yellow",
+            soft_wrap=True,
+        )
+
+    def ready(url: str) -> None:
+        _print_start(url, root, None if token else access.token)
+
+    try:
+        run(root, host=host, port=port, access=access, ready=ready)
+    except KeyboardInterrupt:
+        err.print("stopped")
+
+
+def _print_start(url: str, root: Path, token: str | None) -> None:
+    """Say where the hub is and what its users set; a token that was given is not repeated."""
+    import sys
+
+    typer.echo(f"hub    {url}")
+    typer.echo(f"root   {root.resolve()}")
+    typer.echo(f"token  {token or 'the one given'}\n")
+    typer.echo(f"export HF_ENDPOINT={url}")
+    typer.echo(f"export HF_TOKEN={token or '...'}")
+    typer.echo("export HF_HUB_DISABLE_XET=1  # to upload with hf: there is no Xet here")
+    sys.stdout.flush()

@@ -1,0 +1,79 @@
+"""Downloads from the hub: ranges, headers, addresses, and a connection that is cut."""
+
+import hashlib
+from pathlib import Path
+
+from hub_server import RunningHub
+from hub_wire import BODY, NAME, Wire
+from huggingface_hub import hf_hub_download
+from huggingface_hub.hf_api import RepoFile
+
+
+def test_ranges(wire: Wire) -> None:
+    wire.add("f.bin")
+    path = f"/{NAME}/resolve/main/f.bin"
+    whole = wire("GET", path)
+    head = wire("HEAD", path)
+    assert (whole.status, whole.body, head.body) == (200, BODY, b"")
+    oid = hashlib.sha1(b"blob 30\0" + BODY).hexdigest()
+    commit = wire.hub.api.model_info(NAME).sha
+    for answer in (whole, head):
+        assert answer.headers["ETag"] == f'"{oid}"'
+        assert answer.headers["X-Repo-Commit"] == commit
+        assert answer.headers["Content-Length"] == "30"
+        assert answer.headers["Accept-Ranges"] == "bytes"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert "sandbox" in answer.headers["Content-Security-Policy"]
+    for asked, got, said in (
+        ("bytes=25-", BODY[25:], "bytes 25-29/30"),
+        ("bytes=0-3", BODY[:4], "bytes 0-3/30"),
+        ("bytes=-2", BODY[-2:], "bytes 28-29/30"),
+    ):
+        answer = wire("GET", path, Range=asked)
+        assert (answer.status, answer.body) == (206, got)
+        assert answer.headers["Content-Range"] == said
+    beyond = wire("GET", path, Range="bytes=30-")
+    assert (beyond.status, beyond.headers["Content-Range"]) == (416, "bytes */30")
+
+
+def test_a_page_from_a_repository_is_not_a_page_of_the_hub(wire: Wire) -> None:
+    wire.add("evil.html", b"<script>alert(1)</script>")
+    answer = wire("GET", f"/{NAME}/resolve/main/evil.html")
+    assert answer.headers["Content-Type"] == "application/octet-stream"
+
+
+def test_a_cut_download_goes_on_where_it_was(hub: RunningHub, tmp_path: Path) -> None:
+    body = bytes(range(256)) * (100 << 10)  # 25 MiB; the client writes 10 MiB at a time
+    hub.api.create_repo(NAME)
+    hub.api.upload_file(path_or_fileobj=body, path_in_repo="model.bin", repo_id=NAME)
+    hub.faults.cut("GET /team/model/resolve", after=23 << 20)
+    got = hf_hub_download(NAME, "model.bin")
+    assert Path(got).read_bytes() == body
+    assert hub.faults.ranges == [f"bytes={20 << 20}-"]
+
+
+def test_revisions_with_a_slash_are_one_part_of_the_path(wire: Wire) -> None:
+    wire.write("POST", f"/api/models/{NAME}/branch/a%2Fb", {})
+    assert wire("GET", f"/api/models/{NAME}/revision/a%2Fb").status == 200
+    assert wire("GET", f"/api/models/{NAME}/revision/a/b").status == 404
+    unknown = wire("GET", f"/api/models/{NAME}/revision/refs%2Fpr%2F1")
+    assert unknown.headers["X-Error-Code"] == "RevisionNotFound"
+
+
+def test_what_is_not_here(wire: Wire) -> None:
+    for path in ("/api/agent-harnesses", "/api/spaces", "/api/models/a", "/favicon.ico", "/a/b/c"):
+        assert wire("GET", path).status == 404
+
+
+def test_ids_are_those_of_git(hub: RunningHub) -> None:
+    hub.api.create_repo(NAME)
+    hub.api.upload_file(path_or_fileobj=BODY, path_in_repo="model.bin", repo_id=NAME)
+    (file,) = hub.api.get_paths_info(NAME, "model.bin")
+    sha256 = hashlib.sha256(BODY).hexdigest()
+    pointer = (
+        f"version https://git-lfs.github.com/spec/v1\noid sha256:{sha256}\nsize 30\n".encode()
+    )
+    assert isinstance(file, RepoFile)
+    assert file.blob_id == hashlib.sha1(b"blob %d\0" % len(pointer) + pointer).hexdigest()
+    assert file.lfs is not None
+    assert (file.lfs.sha256, file.lfs.size, file.lfs.pointer_size) == (sha256, 30, len(pointer))

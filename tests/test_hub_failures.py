@@ -1,0 +1,106 @@
+"""The hub when something fails: the server, the disk, the folder, a card."""
+
+import base64
+import json
+from pathlib import Path
+
+import pytest
+from hub_server import RunningHub
+from hub_wire import BODY, NAME, Wire
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError
+
+from rszoo.errors import RszooError
+from rszoo.hub.server.store import Store, open_store
+
+
+def test_unavailable_for_a_while(hub: RunningHub) -> None:
+    hub.api.create_repo(NAME)
+    for pattern in ("/preupload/", "PUT /lfs/"):
+        hub.faults.fail(pattern, times=1)
+    hub.api.upload_file(path_or_fileobj=BODY, path_in_repo="model.bin", repo_id=NAME)
+    snapshot_download(NAME)
+    hub.faults.fail("/commit/", times=1)
+    with pytest.raises(HfHubHTTPError):  # never retried by the client
+        hub.api.upload_file(path_or_fileobj=b"2", path_in_repo="model.bin", repo_id=NAME)
+
+
+def test_a_crash_says_why(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("a bug\r\nX-Injected: 1")
+
+    monkeypatch.setattr(Store, "all", broken)
+    answer = wire("GET", "/api/models")
+    assert answer.status == 500
+    assert answer.headers["X-Error-Message"] == "ZeroDivisionError: a bug X-Injected: 1"
+    assert "X-Injected" not in answer.headers
+
+
+def test_a_commit_that_cannot_be_written_is_none(wire: Wire) -> None:
+    (path,) = (wire.hub.root / "repos").rglob("model.json")
+    before = path.read_bytes()
+    path.unlink()
+    path.mkdir()  # a folder is not replaced by a file
+    assert wire.add("f").status == 500
+    assert wire.hub.api.list_repo_files(NAME) == []
+    path.rmdir()
+    path.write_bytes(before)
+    assert wire.add("f").status == 200
+
+
+def test_two_hubs_on_one_folder(hub: RunningHub) -> None:
+    with pytest.raises(RszooError, match="is served by another process"), open_store(hub.root):
+        pass
+
+
+def test_a_folder_with_a_broken_repository(tmp_path: Path) -> None:
+    path = tmp_path / "repos" / "models" / "team" / "x.json"
+    path.parent.mkdir(parents=True)
+    path.write_text('{"format": 2}')
+    with pytest.raises(RszooError, match=r"x\.json: expected a repository of this hub, got "):
+        with open_store(tmp_path):
+            pass
+    path.unlink()
+    with open_store(tmp_path) as store:  # the lock was given back
+        assert store.all("models") == []
+
+
+HOSTILE = {
+    "bomb": "a0: &a0 [x, x]\n"
+    + "".join(f"a{n + 1}: &a{n + 1} [*a{n}, *a{n}]\n" for n in range(18)),
+    "cycle": "a: &a [*a]\n",
+    "merge": "a0: &a0 {x: 1}\n"
+    + "".join(f"a{n + 1}: &a{n + 1} {{<<: [*a{n}, *a{n}]}}\n" for n in range(18)),
+    "deep": "a: " + "[" * 3000,
+    "nan": "a: .nan\nmodel-index: [{results: [{metrics: [{type: acr, value: .inf}]}]}]\n",
+    "dates": "a: 2024-13-45\n",
+    "surrogate": 'tags: ["\\ud800"]\n',
+    "keys": "{[1, 2]: x, 3: y}: z\n",
+    "shape": "model-index: [3, {results: x}, {results: [{dataset: 4, metrics: [5]}]}]\n",
+    "tags": "tags: {a: b}\nlicense: [[x]]\n",
+    "python": "a: !!python/object/apply:os.system [id]\n",
+    "list": "- 1\n",
+    "number": "a: " + "1" * 5000 + "\n",
+}
+
+
+def test_an_odd_card_does_not_spoil_the_list(wire: Wire) -> None:
+    for name, metadata in HOSTILE.items():
+        wire.hub.api.create_repo(f"team/{name}")
+        card = f"---\n{metadata}\n---\ntext\n".encode()
+        path = f"/api/models/team/{name}/commit/main"
+        content = {"path": "README.md", "content": base64.b64encode(card).decode()}
+        entries = content | {"path": ".eval_results/x.yaml", "content": "YTogWzE="}
+        lines = [
+            json.dumps({"key": "file", "value": value | {"encoding": "base64"}})
+            for value in (content, entries)
+        ]
+        assert wire.write("POST", path, "\n".join(lines).encode()).status == 200
+    found = {model.id for model in wire.hub.api.list_models(cardData=True)}
+    assert found == {NAME, *(f"team/{name}" for name in HOSTILE)}
+    listed = json.loads(wire("GET", "/api/models?cardData=true").body)
+    cards = {entry["id"].partition("/")[2]: entry["cardData"] for entry in listed}
+    assert [name for name in HOSTILE if cards[name]] == ["nan", "surrogate", "shape", "tags"]
+    assert wire("GET", "/").status == 200
+    for name in HOSTILE:
+        assert wire("GET", f"/team/{name}").status == 200

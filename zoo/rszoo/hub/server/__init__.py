@@ -1,0 +1,16 @@
+"""A Hugging Face hub in one process and one folder, for offline teams and for tests.
+
+It speaks the part of the Hub's HTTP interface that `huggingface_hub` and `hf` use for models and
+data sets: repositories, commits, LFS uploads, downloads by range, branches, tags, listings. There
+is no Xet here (clients set HF_HUB_DISABLE_XET=1), no git, no pull requests and no users: one token
+writes, and perhaps another reads what is private.
+
+serve.py      the process: socket, lock, uvicorn
+app.py        the routes
+store.py      the folder: one JSON per repository, and
+blobs.py      the bodies of files, by their sha256
+repo.py       a repository as data, and its changes as functions
+names.py      which names and paths are accepted
+access.py     tokens, and signed addresses for uploads
+errors.py     what the client is told when something cannot be done
+"""

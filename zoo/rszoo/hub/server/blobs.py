@@ -1,0 +1,170 @@
+"""The bodies of files, each stored once under its sha256, and uploads that are not yet complete.
+
+A body gets its name only when all of it is on the disk and has the digest that was promised.
+"""
+
+import hashlib
+import os
+import secrets
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from starlette.concurrency import run_in_threadpool
+
+from rszoo._files import write_bytes_atomically
+from rszoo.errors import RszooError
+from rszoo.hub.server.errors import HubError
+
+__all__ = ["Blobs"]
+
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Blobs:
+    """A folder of bodies.
+
+    Attributes:
+        folder: complete bodies, each under its sha256.
+        uploads: parts and bodies on their way; nothing in it outlives the process.
+    """
+
+    folder: Path
+    uploads: Path
+
+    def prepare(self) -> None:
+        """Make the folders, without what an earlier process left unfinished."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(self.uploads, ignore_errors=True)
+        self.uploads.mkdir()
+
+    def path(self, sha256: str) -> Path:
+        """Return where a body is, or would be."""
+        return self.folder / sha256
+
+    def has(self, sha256: str, size: int | None = None) -> bool:
+        """Return whether a body is here, and is of that size."""
+        try:
+            found = self.path(sha256).stat().st_size
+        except OSError:
+            return False
+        return size is None or size == found
+
+    def read(self, sha256: str) -> bytes:
+        """Return a body, which should be a small one."""
+        return self.path(sha256).read_bytes()
+
+    def put(self, body: bytes) -> str:
+        """Store a small body and return its sha256."""
+        sha256 = hashlib.sha256(body).hexdigest()
+        if not self.has(sha256, len(body)):
+            write_bytes_atomically(self.path(sha256), body)
+        return sha256
+
+    async def receive(self, stream: AsyncIterator[bytes], *, sha256: str, size: int) -> None:
+        """Store a body while it comes in.
+
+        Raises:
+            HubError: it is not of the promised size or digest; nothing of it is kept.
+        """
+        with _incoming(self.uploads / secrets.token_hex(8), self.path(sha256)) as body:
+            await body.take(stream, at_most=size)
+            await run_in_threadpool(body.seal, sha256, size)
+
+    async def receive_part(
+        self, stream: AsyncIterator[bytes], *, upload: str, number: int, size: int
+    ) -> str:
+        """Keep one part of a body until `join`, and return its digest.
+
+        Raises:
+            HubError: it is not of the promised size.
+        """
+        folder = self.uploads / upload
+        folder.mkdir(exist_ok=True)
+        target = folder / f"{number:05}"
+        with _incoming(folder / secrets.token_hex(8), target) as body:
+            await body.take(stream, at_most=size)
+            await run_in_threadpool(body.seal, None, size)
+        return body.digest.hexdigest()
+
+    def join(self, upload: str, *, sha256: str, size: int, parts: int) -> None:
+        """Make a body of its parts, which are gone afterwards in any case.
+
+        Raises:
+            HubError: a part is missing, or the body is not of the promised size or digest.
+        """
+        folder = self.uploads / upload
+        try:
+            with _incoming(self.uploads / secrets.token_hex(8), self.path(sha256)) as body:
+                for number in range(1, parts + 1):
+                    for block in _blocks(folder / f"{number:05}"):
+                        body.write(block)
+                body.seal(sha256, size)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+class _Body:
+    """A body that is being written: its size and digest so far."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+        self.size = 0
+        self.digest = hashlib.sha256()
+
+    def write(self, block: bytes | bytearray) -> None:
+        self.file.write(block)
+        self.digest.update(block)
+        self.size += len(block)
+
+    async def take(self, stream: AsyncIterator[bytes], *, at_most: int) -> None:
+        """Write what comes in, some at a time and off the event loop."""
+        waiting = bytearray()
+        async for chunk in stream:
+            waiting += chunk
+            if self.size + len(waiting) > at_most:
+                raise HubError(400, f"expected {at_most} bytes, got more")
+            if len(waiting) >= _BLOCK:
+                await run_in_threadpool(self.write, waiting)
+                waiting = bytearray()
+        await run_in_threadpool(self.write, waiting)
+
+    def seal(self, sha256: str | None, size: int) -> None:
+        """Compare with what was promised, and bring it to the disk."""
+        if self.size != size:
+            raise HubError(400, f"expected {size} bytes, got {self.size}; upload it again")
+        if sha256 is not None and self.digest.hexdigest() != sha256:
+            raise HubError(
+                400, f"expected sha256 {sha256}, got {self.digest.hexdigest()}; upload it again"
+            )
+        self.file.flush()
+        os.fsync(self.file.fileno())
+
+
+@contextmanager
+def _incoming(temporary: Path, target: Path) -> Iterator[_Body]:
+    """Give a body to fill; it takes the target's name when the block ends well."""
+    try:
+        with open(temporary, "xb") as file:
+            yield _Body(file)
+        os.replace(temporary, target)
+    except OSError as error:
+        raise RszooError(f"cannot write {str(target)!r}: {error.strerror}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _blocks(path: Path) -> Iterator[bytes]:
+    try:
+        file = open(path, "rb")
+    except FileNotFoundError:
+        raise HubError(
+            400, f"expected part {path.name}, got none; upload the file again"
+        ) from None
+    with file:
+        while block := file.read(_BLOCK):
+            yield block

@@ -1,0 +1,181 @@
+"""What a repository says of itself: the front matter of README.md, and `.eval_results/*.yaml`.
+
+Cards are other people's: what is not plain data is left out, so that one odd card can never spoil
+the listing of all.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import yaml
+
+from rszoo.hub.server.blobs import Blobs
+from rszoo.hub.server.repo import Commit, File
+
+__all__ = ["Card", "card_of", "eval_results", "front_matter", "tags"]
+
+_README = "README.md"
+_LARGEST = 1 << 20
+_LONGEST_FRONT_MATTER = 1 << 17
+_MOST_PARTS = 20_000
+
+
+@dataclass(frozen=True)
+class Card:
+    """A card.
+
+    Attributes:
+        metadata: the front matter; empty where there is none, or none that can be read.
+        text: the rest, Markdown.
+    """
+
+    metadata: dict[str, Any] = field(default_factory=dict)
+    text: str = ""
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML without merge keys, with which a small text makes a very large value already here."""
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        if any(key.tag == "tag:yaml.org,2002:merge" for key, _ in node.value):
+            raise yaml.YAMLError("a card holds no YAML merge key (<<); write the values out")
+
+
+def card_of(commit: Commit, blobs: Blobs) -> Card:
+    """Return the card of a state of a repository."""
+    file = commit.tree.get(_README)
+    return Card() if file is None or file.size > _LARGEST else _read_card(file.sha256, blobs)
+
+
+@lru_cache(maxsize=4096)
+def _read_card(sha256: str, blobs: Blobs) -> Card:
+    content = blobs.read(sha256).decode("utf-8", "replace")
+    try:
+        metadata, text = front_matter(content)
+    except ValueError:
+        return Card(text=content)
+    return Card(metadata, text)
+
+
+def front_matter(content: str) -> tuple[dict[str, Any], str]:
+    """Return the metadata of a card and its text.
+
+    Raises:
+        ValueError: the metadata are not a YAML mapping.
+    """
+    lines = content.lstrip("\ufeff").splitlines(keepends=True)
+    if not lines or lines[0].rstrip() != "---":
+        return {}, content
+    ends = (number for number, line in enumerate(lines) if number and line.rstrip() == "---")
+    end = next(ends, None)
+    if end is None:
+        return {}, content
+    metadata = _parse("".join(lines[1:end]))
+    if not isinstance(metadata, dict):
+        raise ValueError(f"expected key: value lines between the two ---, got {metadata!r:.80}")
+    return metadata, "".join(lines[end + 1 :])
+
+
+def tags(metadata: dict[str, Any]) -> list[str]:
+    """Return the tags of a card, with those that the Hub makes of other keys."""
+    found = _texts(metadata.get("tags"))
+    for key in ("library_name", "pipeline_tag"):
+        found += _texts(metadata.get(key))
+    for key, prefix in (("license", "license"), ("datasets", "dataset")):
+        found += [f"{prefix}:{value}" for value in _texts(metadata.get(key))]
+    return list(dict.fromkeys(found))
+
+
+def eval_results(commit: Commit, blobs: Blobs) -> list[dict[str, Any]]:
+    """Return the results in `.eval_results/*.yaml` that `huggingface_hub` can read."""
+    return [
+        entry
+        for path, file in commit.tree.items()
+        if path.startswith(".eval_results/")
+        and path.endswith((".yaml", ".yml"))
+        and path.count("/") == 1
+        for entry in _entries(file, blobs)
+    ]
+
+
+def _entries(file: File, blobs: Blobs) -> list[dict[str, Any]]:
+    return list(_read_entries(file.sha256, blobs)) if file.size <= _LONGEST_FRONT_MATTER else []
+
+
+@lru_cache(maxsize=4096)
+def _read_entries(sha256: str, blobs: Blobs) -> tuple[dict[str, Any], ...]:
+    try:
+        entries = _parse(blobs.read(sha256).decode("utf-8", "replace"))
+    except ValueError:
+        return ()
+    return tuple(entry for entry in _list(entries) if _is_result(entry))
+
+
+def _is_result(entry: object) -> bool:
+    """Return whether the client can make a result of an entry; it would fail at others."""
+    if not isinstance(entry, dict) or "value" not in entry:
+        return False
+    dataset, source = entry.get("dataset"), entry.get("source", {})
+    return (
+        isinstance(dataset, dict)
+        and {"id", "task_id"} <= dataset.keys()
+        and isinstance(source, dict)
+        and ("url" in source or not source)
+    )
+
+
+def _parse(text: str) -> object:
+    """Return plain data: what JSON can hold.
+
+    Raises:
+        ValueError: the text is not YAML of the accepted kind.
+    """
+    if len(text) > _LONGEST_FRONT_MATTER:
+        raise ValueError(f"expected at most {_LONGEST_FRONT_MATTER} characters of YAML")
+    try:
+        value = yaml.load(text, Loader=_Loader)  # derived from SafeLoader
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = f"line {mark.line + 1}: " if mark else ""
+        raise ValueError(f"{line}{error.problem or error.context}") from None
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    except Exception as error:  # PyYAML lets slip many kinds from odd dates, numbers and tags
+        raise ValueError(f"not YAML: {' '.join(str(error).split())}") from None
+    try:
+        return _plain({} if value is None else value, iter(range(_MOST_PARTS)))
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _plain(value: object, budget: Iterator[int]) -> object:
+    """Return a value as JSON can hold it.
+
+    Args:
+        budget: one is taken for every part. Aliases are fine (`huggingface_hub` writes them), but
+            through them a small text can stand for a value without end.
+    """
+    if next(budget, None) is None:
+        raise ValueError(f"expected at most {_MOST_PARTS} values, got more")
+    if isinstance(value, dict):
+        return {str(_plain(key, budget)): _plain(item, budget) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set)):
+        return [_plain(item, budget) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    return str(value).encode("utf-8", "replace").decode()
+
+
+def _texts(value: object) -> list[str]:
+    return [str(item) for item in _list(value) if isinstance(item, (str, int, float))]
+
+
+def _list(value: object) -> list[Any]:
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]

@@ -1,0 +1,97 @@
+"""Certified numbers in a card: the `model-index` results of the types that rszoo writes."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["Certified", "certified"]
+
+_ACCURACY = "certified_accuracy"
+_ACR = ("acr", "average_certified_radius")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Certified:
+    """What is certified of a model on a data set, at one noise level.
+
+    Attributes:
+        dataset: its name.
+        norm: of the radii.
+        sigma, n, alpha: noise level, draws per input, failure probability; None where not said.
+        acr: average certified radius; None where not said.
+        accuracy: radius -> certified accuracy there, in [0, 1].
+    """
+
+    dataset: str
+    norm: str
+    sigma: float | None
+    n: float | None
+    alpha: float | None
+    acr: float | None
+    accuracy: dict[float, float]
+
+
+def certified(metadata: dict[str, Any]) -> list[Certified]:
+    """Return the certified numbers of a card; what is malformed is left out."""
+    groups: dict[tuple[str, str, float | None], list[dict[str, Any]]] = {}
+    for dataset, metric in _metrics(metadata):
+        args = _dict(metric.get("args"))
+        key = (dataset, str(args.get("norm", "l2")).upper(), _number(args.get("sigma")))
+        groups.setdefault(key, []).append(metric)
+    found = [_certified(*key, metrics) for key, metrics in groups.items()]
+    return sorted(
+        (one for one in found if one.accuracy or one.acr is not None),
+        key=lambda one: (one.dataset, one.norm, one.sigma or 0.0),
+    )
+
+
+def _metrics(metadata: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for model in _dicts(metadata.get("model-index")):
+        for result in _dicts(model.get("results")):
+            dataset = _dict(result.get("dataset"))
+            name = str(dataset.get("name") or dataset.get("type") or "-")
+            for metric in _dicts(result.get("metrics")):
+                yield name, metric
+
+
+def _certified(
+    dataset: str, norm: str, sigma: float | None, metrics: list[dict[str, Any]]
+) -> Certified:
+    accuracy: dict[float, float] = {}
+    acr: float | None = None
+    shared: dict[str, float | None] = {"n": None, "alpha": None}
+    for metric in metrics:
+        args, value = _dict(metric.get("args")), _number(metric.get("value"))
+        kind = str(metric.get("type", "")).lower().replace("-", "_")
+        radius = _number(args.get("radius"))
+        if value is None or value < 0:
+            continue
+        if kind == _ACCURACY and radius is not None and radius >= 0 and value <= 1:
+            accuracy[radius] = value
+        elif kind in _ACR:
+            acr = value
+        for name in shared:
+            shared[name] = shared[name] or _number(args.get(name))
+    return Certified(
+        dataset=dataset,
+        norm=norm,
+        sigma=sigma,
+        acr=acr,
+        accuracy=dict(sorted(accuracy.items())),
+        **shared,
+    )
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return float(value) if abs(value) < 1e15 and math.isfinite(value) else None
+
+
+def _dict(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _dicts(value: object) -> list[dict[str, Any]]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []

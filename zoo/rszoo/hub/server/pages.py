@@ -1,0 +1,123 @@
+"""The hub for people: a table of its models, and a page per model.
+
+Everything from a repository is escaped, and the Content-Security-Policy forbids scripts, foreign
+pictures and every style but the page's own, should that fail.
+"""
+
+import base64
+import hashlib
+from functools import cache
+from html import escape
+from pathlib import Path
+from urllib.parse import quote
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from rszoo.hub.server.card import card_of, tags
+from rszoo.hub.server.context import hub_of, repo_of
+from rszoo.hub.server.markdown import render
+from rszoo.hub.server.reads import visible
+from rszoo.hub.server.repo import Commit, Repo
+from rszoo.hub.server.tables import model_rows, numbers_table, size_text
+
+__all__ = ["index", "model"]
+
+_LONGEST_CARD = 200_000
+_CURVE = "curve.png"
+
+
+def index(request: Request) -> Response:
+    """Show the models of this hub with their certified numbers."""
+    repos = visible(request, "models")
+    rows = []
+    for repo in repos:
+        metadata = card_of(repo.commits[repo.head], hub_of(request).blobs).metadata
+        rows += model_rows(repo.id, metadata)
+    body = f"<h1>Certified models</h1>{numbers_table(rows, by_model=True)}"
+    if not repos:
+        body = "<h1>Certified models</h1><p>There is no public model here yet.</p>"
+    return _page("Certified models", body + _how_to(request))
+
+
+def model(request: Request) -> Response:
+    """Show the card, the numbers and the files of a model."""
+    repo = repo_of(request)
+    commit = repo.commits[repo.head]
+    card = card_of(commit, hub_of(request).blobs)
+    base = f"/{repo.id}/resolve/{repo.head}/"
+    text = f'<div class="card">{_card_html(card.text, base)}</div>'
+    curve = ""
+    if _CURVE in commit.tree and f'src="{base}{_CURVE}"' not in text:
+        alt = "certified accuracy over the radius"
+        curve = f'<figure><img src="{base}{_CURVE}" alt="{alt}"></figure>'
+    rows = model_rows(repo.id, card.metadata)
+    numbers = ""
+    if any(row.certified for row in rows):
+        numbers = f"<h2>Certified</h2>{numbers_table(rows, by_model=False)}"
+    body = _heading(repo, commit, tags(card.metadata)) + numbers + curve + text
+    command = f"HF_ENDPOINT={str(request.base_url).rstrip('/')} hf download {repo.id}"
+    body += f"<h2>Download</h2><pre><code>{escape(command)}</code></pre>"
+    return _page(repo.id, body + _files(commit, base))
+
+
+def _heading(repo: Repo, commit: Commit, tags: list[str]) -> str:
+    shown = "".join(f"<li>{escape(tag)}</li>" for tag in tags[:40])
+    size = size_text(sum(file.size for file in commit.tree.values()))
+    flags = "".join(f" · {name}" for name in ("private", "gated") if getattr(repo, name))
+    return (
+        f'<p class="faint"><a href="/">All models</a></p><h1>{escape(repo.id)}</h1>'
+        f'<p class="faint">{escape(commit.date[:10])} · <code>{repo.head[:10]}</code> · {size}'
+        f'{flags}</p><ul class="tags">{shown}</ul>'
+    )
+
+
+def _card_html(text: str, base: str) -> str:
+    if len(text) > _LONGEST_CARD:
+        return f'<p>The card is long: <a href="{base}README.md">README.md</a></p>'
+    return render(text, base=base)
+
+
+def _files(commit: Commit, base: str) -> str:
+    rows = "".join(
+        f'<tr><td><a href="{escape(base + quote(path))}">{escape(path)}</a></td>'
+        f'<td class="right">{size_text(file.size)}</td></tr>'
+        for path, file in commit.tree.items()
+    )
+    return f'<h2>Files</h2><div class="wide"><table><tbody>{rows}</tbody></table></div>'
+
+
+def _how_to(request: Request) -> str:
+    endpoint = escape(str(request.base_url).rstrip("/"))
+    return (
+        "<h2>Use this hub</h2><pre><code>"
+        f"export HF_ENDPOINT={endpoint}\n"
+        "export HF_TOKEN=...              # to upload: the token that `rszoo hub serve` printed\n"
+        "export HF_HUB_DISABLE_XET=1      # to upload: there is no Xet here\n"
+        "hf download ORG/NAME\n"
+        "hf upload ORG/NAME FOLDER</code></pre>"
+    )
+
+
+def _page(title: str, body: str) -> Response:
+    style, policy = _style()
+    html = (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(title)}</title><style>{style}</style></head><body><main>{body}</main>"
+        "<footer>rszoo hub · numbers are as the cards say; <code>rszoo verify</code> checks a "
+        "bundle</footer></body></html>"
+    )
+    headers = {"Content-Security-Policy": policy, "Referrer-Policy": "no-referrer"}
+    return HTMLResponse(html, headers=headers)
+
+
+@cache
+def _style() -> tuple[str, str]:
+    """Return the style sheet, and the policy that allows it and nothing else."""
+    style = (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    return style, (
+        f"default-src 'none'; img-src 'self'; style-src 'sha256-{digest}'; base-uri 'none'; "
+        "form-action 'none'; frame-ancestors 'none'"
+    )

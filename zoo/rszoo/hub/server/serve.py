@@ -1,0 +1,71 @@
+"""The process: a socket, the lock on the folder, uvicorn."""
+
+import secrets
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+from rszoo.errors import RszooError
+from rszoo.hub.server.access import Access
+
+__all__ = ["new_token", "serve"]
+
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+def new_token() -> str:
+    """Return a token that nobody can guess."""
+    return f"hf_{secrets.token_urlsafe(24)}"
+
+
+def serve(
+    root: Path, *, host: str, port: int, access: Access, ready: Callable[[str], None]
+) -> None:
+    """Run a hub until it is interrupted.
+
+    Args:
+        root: its folder, made if need be.
+        port: 0 takes a free one.
+        ready: called with the hub's address as soon as it answers there.
+
+    Raises:
+        RszooError: the folder is in use or unreadable, or the address cannot be had.
+        KeyboardInterrupt: Ctrl-C, after all is closed.
+    """
+    import uvicorn
+
+    from rszoo.hub.server.app import make_app
+    from rszoo.hub.server.context import Hub
+    from rszoo.hub.server.store import open_store
+
+    with open_store(root) as store, _listening(host, port) as listener:
+        hosts = [*_LOOPBACK, "[::1]"] if host in _LOOPBACK else None
+        config = uvicorn.Config(
+            make_app(Hub(store=store, access=access), hosts=hosts),
+            http="h11",
+            ws="none",
+            lifespan="off",
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=5,
+        )
+        ready(_address(host, listener.getsockname()[1]))
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise RszooError(
+            f"cannot listen on {host} port {port}: {error.strerror}; choose another --port "
+            "or --host"
+        ) from error
+
+
+def _address(host: str, port: int) -> str:
+    if host in ("0.0.0.0", "::"):
+        host = socket.gethostname()
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -1,0 +1,144 @@
+"""Certified numbers as HTML tables; on a narrow screen every row becomes a block."""
+
+from dataclasses import dataclass
+from decimal import ROUND_FLOOR, Decimal
+from functools import cache
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import rszoo
+from rszoo.hub.server.card import tags
+from rszoo.hub.server.certified import Certified, certified
+
+__all__ = ["Row", "model_rows", "numbers_table", "size_text"]
+
+_STEP = 0.25  # between the usual radii
+_LARGEST = 3.0
+_MOST_RADII = 16
+_HEADS = ("data set", "method", "sigma", "ACR")
+_HEADS_OF_ONE = ("data set", "method", "sigma", "n", "alpha", "ACR")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table; `certified` is None for a model without numbers."""
+
+    repo_id: str
+    method: str
+    certified: Certified | None
+
+
+def model_rows(repo_id: str, metadata: dict[str, Any]) -> list[Row]:
+    """Return the lines of a model, one per data set and noise level."""
+    own = [tag.replace("-", "_") for tag in tags(metadata)]
+    method = next((tag for tag in own if tag in _methods()), "-")
+    return [Row(repo_id, method, one) for one in certified(metadata) or [None]]
+
+
+def numbers_table(rows: list[Row], *, by_model: bool) -> str:
+    """Return the table of some lines.
+
+    Args:
+        by_model: many models, each at the usual radii, the best average radius of a data set
+            first; else one model, with all that it says as far as a table can hold it.
+    """
+    if by_model:
+        rows = sorted(rows, key=_rank)
+    said = {radius for row in rows if row.certified for radius in row.certified.accuracy}
+    only_usual = by_model or len(said) > _MOST_RADII
+    radii = sorted(radius for radius in said if not only_usual or _usual(radius))
+    heads = _HEADS if by_model else _HEADS_OF_ONE
+    lines = "".join(_line(row, heads, radii, by_model) for row in rows)
+    norms = sorted({row.certified.norm for row in rows if row.certified})
+    note = (
+        f'<p class="faint">r is the {escape(", ".join(norms))} radius, ACR the average certified '
+        "radius; accuracy and ACR are rounded down.</p>"
+    )
+    return (
+        f'<div class="wide"><table class="numbers">{_head(heads, radii, by_model)}'
+        f"<tbody>{lines}</tbody></table></div>{note if norms else ''}"
+    )
+
+
+def _head(heads: tuple[str, ...], radii: list[float], by_model: bool) -> str:
+    before = (["model"] if by_model else []) + list(heads)
+    cells = "".join(f'<th scope="col"{_right(head)}>{head}</th>' for head in before)
+    cells += "".join(f'<th scope="col" class="right">{radius:g}</th>' for radius in radii)
+    over = ""
+    if radii:
+        what = f'<th colspan="{len(radii)}" class="over">certified accuracy in % at r</th>'
+        over = f'<tr><td colspan="{len(before)}"></td>{what}</tr>'
+    return f"<thead>{over}<tr>{cells}</tr></thead>"
+
+
+def size_text(size: int) -> str:
+    """Return a size for people.
+
+    >>> size_text(0), size_text(1500), size_text(2_340_000)
+    ('0 B', '1.5 kB', '2.3 MB')
+    """
+    value, unit = float(size), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if value < 1000:
+            break
+        value, unit = value / 1000, larger
+    return f"{size} B" if unit == "B" else f"{value:.1f} {unit}"
+
+
+def _line(row: Row, heads: tuple[str, ...], radii: list[float], by_model: bool) -> str:
+    values = {"method": row.method}
+    if (one := row.certified) is not None:
+        values |= {
+            "data set": one.dataset,
+            "sigma": _general(one.sigma),
+            "n": "-" if one.n is None else f"{one.n:,.0f}",
+            "alpha": _general(one.alpha),
+            "ACR": "-" if one.acr is None else _down(Decimal(repr(one.acr)), 3),
+        }
+        values |= {f"r = {radius:g}": _percent(one.accuracy.get(radius)) for radius in radii}
+    labels = [*heads, *(f"r = {radius:g}" for radius in radii)]
+    cells = "".join(_cell(label, values.get(label, "-")) for label in labels)
+    link = f'<th scope="row"><a href="/{escape(row.repo_id)}">{escape(row.repo_id)}</a></th>'
+    return f"<tr>{link if by_model else ''}{cells}</tr>"
+
+
+def _cell(label: str, value: str) -> str:
+    return f'<td data-label="{label}"{_right(label, value)}>{escape(value)}</td>'
+
+
+def _rank(row: Row) -> tuple[bool, str, float, str]:
+    one = row.certified
+    if one is None:
+        return True, "", 0.0, row.repo_id
+    return False, one.dataset.lower(), -(one.acr or 0.0), row.repo_id
+
+
+def _right(label: str, value: str = "") -> str:
+    names = ["none"] if value == "-" else []
+    if label not in ("model", "data set", "method"):
+        names.append("right")
+    return f' class="{" ".join(names)}"' if names else ""
+
+
+def _usual(radius: float) -> bool:
+    return radius <= _LARGEST and radius % _STEP == 0
+
+
+def _general(value: float | None) -> str:
+    return "-" if value is None else f"{value:g}"
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else _down(Decimal(repr(share)) * 100, 1)
+
+
+def _down(value: Decimal, digits: int) -> str:
+    return f"{value.quantize(Decimal(1).scaleb(-digits), rounding=ROUND_FLOOR):f}"
+
+
+@cache
+def _methods() -> set[str]:
+    """Return the names of the training methods, without loading them."""
+    folder = Path(rszoo.__file__).parent / "methods"
+    return {path.stem for path in folder.glob("[!_]*.py")}
