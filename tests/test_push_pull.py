@@ -228,7 +228,19 @@ def test_missing_private_and_gated(
 
 @pytest.mark.parametrize(
     "text",
-    ["org", "../x", "org/..", "org/../x", "/etc/passwd", "a/b/c", "org/x@", "org/x@../y", "o/x\n"],
+    [
+        "org",
+        "../x",
+        "org/..",
+        "org/../x",
+        "org/a..b",
+        "org/x@a..b",
+        "/etc/passwd",
+        "a/b/c",
+        "org/x@",
+        "org/x@../y",
+        "o/x\n",
+    ],
 )
 def test_ids_that_are_none(text: str) -> None:
     assert not HubId.matches(text)

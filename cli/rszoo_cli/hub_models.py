@@ -1,5 +1,6 @@
 """`rszoo push`, `rszoo pull` and `rszoo ls --hub`: models to a hub, and from it."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -21,6 +22,9 @@ def push(
     uncertified: Annotated[
         bool, typer.Option("--uncertified", help="Even without certificates.")
     ] = False,
+    sign: Annotated[
+        Path | None, typer.Option(metavar="KEY", help="Sign it with this private key (PEM).")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Publish a bundle with a card made from it; an unchanged one makes no commit.
@@ -44,6 +48,7 @@ def push(
             private=private,
             license=license,
             uncertified=uncertified,
+            sign=sign,
         )
     if json:
         out.print_json(data={"id": str(done.id), "url": done.url, "changed": done.changed})

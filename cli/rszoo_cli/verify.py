@@ -35,6 +35,9 @@ def verify(
     seed: Annotated[
         int | None, typer.Option(min=0, help="Of sample and noise.", show_default="random")
     ] = None,
+    key: Annotated[
+        Path | None, typer.Option(help="Public key (PEM) that must have signed the bundle.")
+    ] = None,
     dataset: Annotated[
         str | None,
         typer.Option(help="Where the inputs are.", show_default="the data set of the log"),
@@ -57,6 +60,11 @@ def verify(
     from rszoo.evaluation.verify import fresh_seed
 
     log, bundle = _opened(target, model)
+    if key is not None:
+        from rszoo.hub.pull import check_signed
+
+        check_signed(bundle, key=key)
+        err.print(f"signed by the owner of {key}", markup=False, highlight=False, soft_wrap=True)
     _check_origin(log, bundle)
     seed = fresh_seed(log) if seed is None else seed
     if seed == (log.protocol or {}).get("seed"):
@@ -135,7 +143,7 @@ def _recertified(
     )
     if source["digest"] != stated.get("digest"):
         raise DataError(f"{source['name']}: the images are not those of {log.path}")
-    classifier = bundle.smoothed_classifier(
+    classifier = bundle.classifier(
         device=device,
         precision=protocol.get("precision", "auto"),
         compile=bool(protocol.get("compiled")),

@@ -89,7 +89,6 @@ _FIELDS = {
     "router_votes": _COUNT,
     "router_draws": _COUNT,
     "router_spent": _COUNT,
-    "router_alpha": _ALPHA,
     "router_sigma": _SIGMA,
     "input": _TEXT,
 }
@@ -223,11 +222,10 @@ def _check_dual(path: Path, number: int, row: dict[str, Any]) -> None:
 
     That the router's votes decide the smaller radii too is, as for `_early`, not in the row.
     """
-    counts = {name: row[name] for name in ("n0", "n", "sigma")}
-    alpha = row["alpha"] - row["router_alpha"]
-    if not (0.0 < alpha and row["votes"] <= row["n"]):
-        raise _broken(path, number, "router_alpha < alpha and votes <= n", f"{alpha=}")
-    expert = certificate_from_votes(row["candidate"], row["votes"], alpha=alpha, **counts)
+    if row["votes"] > row["n"]:
+        raise _broken(path, number, "votes <= n", f"{row['votes']} {row['n']}")
+    counts = {name: row[name] for name in ("n0", "n", "alpha", "sigma")}
+    expert = certificate_from_votes(row["candidate"], row["votes"], **counts)
     reached = expert.label != ABSTAIN and _router_decided(row)
     smaller = min(row["expert_radius"], row["router_radius"])
     right = {
@@ -246,7 +244,7 @@ def _router_decided(row: dict[str, Any]) -> bool:
     needed = needed_probability(row["router_radius"], row["router_sigma"])
     if not needed < 1.0:
         return False
-    test = boundary(needed, row["n"], row["router_alpha"])
+    test = boundary(needed, row["n"], row["alpha"])
     decided = (test.looks == row["router_draws"]) & (row["router_votes"] >= test.above)
     return bool(decided.any())
 

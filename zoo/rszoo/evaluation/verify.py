@@ -13,9 +13,12 @@ import numpy as np
 from rszoo.errors import DataError
 from rszoo.evaluation.certify import Input
 from rszoo.evaluation.log import LogTable
-from rszoo.smoothing.certificate import Certificate
-from rszoo.smoothing.classifier import SmoothedClassifier
+from rszoo.smoothing.certificate import Certificate, Routing
+from rszoo.smoothing.classifier import Classifier, SmoothedClassifier
+from rszoo.smoothing.dual import DualClassifier
+from rszoo.smoothing.noise import Stream
 from rszoo.theory.bounds import binomial_lower_tail, same_proportion_p_value
+from rszoo.theory.radii import needed_probability
 
 __all__ = ["Finding", "fresh_seed", "recertify", "sample"]
 
@@ -67,7 +70,7 @@ def sample(log: LogTable, inputs: Sequence[Input], *, count: int, seed: int) -> 
 
 
 def recertify(
-    classifier: SmoothedClassifier,
+    classifier: Classifier,
     log: LogTable,
     inputs: Sequence[Input],
     *,
@@ -80,7 +83,8 @@ def recertify(
 
     A row that rests on all of its n draws is compared by Fisher's exact test: were its votes and
     the new ones of the same proportion? Of a row that was decided early, whose votes depend on
-    when it was stopped, the claim is tested: is the proportion above its bound?
+    when it was stopped, the claim is tested: is the proportion above its bound? So is that of a
+    router, beside the votes of its expert.
 
     Guarantee:
         If all rows are true, the probability that any of them is found to disagree is at most
@@ -100,9 +104,14 @@ def recertify(
     share = level / len(inputs)
     for one in inputs:
         old = log.certificate(rows[one.idx])
-        votes = classifier.votes(one.image(), n=draws, seed=seed, on_progress=on_draws)
+        expert, router = _parts(classifier, old)
+        votes = expert.votes(one.image(), n=draws, seed=seed, on_progress=on_draws)
         new = votes[old.candidate]
         p_value = _p_value(old, new, draws, early=log.tested is not None)
+        if router is not None and old.routing is not None and old.routing.router_draws:
+            routed = router.votes(one.image(), n=draws, seed=seed, stream=Stream.ROUTER_ESTIMATION)
+            claim = _router_p_value(old.routing, routed[old.routing.router_level], draws)
+            p_value = min(1.0, 2.0 * min(p_value, claim))
         yield Finding(
             idx=one.idx,
             votes=old.votes,
@@ -112,6 +121,28 @@ def recertify(
             p_value=p_value,
             agrees=p_value >= share,
         )
+
+
+def _parts(
+    classifier: Classifier, old: Certificate
+) -> tuple[SmoothedClassifier, SmoothedClassifier | None]:
+    """Return who drew the votes of a row, and the router, if there is one.
+
+    Raises:
+        DataError: the row is of another kind of classifier, or of an expert that there is not.
+    """
+    if isinstance(classifier, SmoothedClassifier) and old.routing is None:
+        return classifier, None
+    if isinstance(classifier, DualClassifier) and old.routing is not None:
+        if old.routing.router_level < len(classifier.experts):
+            return classifier.experts[old.routing.router_level], classifier.router
+    raise DataError("expected a log of this kind of model, with experts that it has, got another")
+
+
+def _router_p_value(claim: Routing, votes: int, draws: int) -> float:
+    """Return how likely so few votes are where the router reaches as far as a row says."""
+    needed = needed_probability(claim.router_radius, claim.router_sigma)
+    return binomial_lower_tail(votes, draws, needed)
 
 
 def _p_value(old: Certificate, new: int, draws: int, *, early: bool) -> float:

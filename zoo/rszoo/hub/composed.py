@@ -31,7 +31,6 @@ def composed_classifier(bundle: Bundle, **options: Any) -> "Classifier":
         [part_of(bundle, part).smoothed_classifier(**options) for part in config.experts],
         part_of(bundle, config.router).smoothed_classifier(**options),
         class_names=config.class_names,
-        router_share=config.router_share,
     )
 
 
@@ -70,7 +69,6 @@ def compose_dual(
     *,
     experts: Sequence[Bundle],
     router: Bundle,
-    router_share: float,
     overwrite: bool = False,
 ) -> Bundle:
     """Write a bundle that routes its inputs among experts.
@@ -79,7 +77,6 @@ def compose_dual(
         folder: the new bundle; its name is the bundle's.
         experts: smoothed bundles of the same inputs and classes.
         router: with one class per expert, in their order.
-        router_share: the part of alpha that is the router's, in (0, 1).
         overwrite: replace an existing bundle.
 
     Raises:
@@ -95,7 +92,6 @@ def compose_dual(
         class_names=first.class_names,
         experts=tuple(_part(expert, folder) for expert in experts),
         router=_part(router, folder),
-        router_share=router_share,
     )
     return write_bundle(folder, config=config, origin=_origin(experts, router), replace=overwrite)
 

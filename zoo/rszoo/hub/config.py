@@ -141,13 +141,11 @@ class DualConfig(BundleConfig):
     Attributes:
         experts: smoothed bundles, in the order of the router's classes.
         router: a bundle of kind "router" with a class for each expert.
-        router_share: the part of alpha that is the router's.
     """
 
     kind: Literal["dual"] = "dual"
     experts: Annotated[tuple[Part, ...], Field(min_length=2)]
     router: Part
-    router_share: Annotated[float, Field(gt=0, lt=1)] = 0.1
 
     @property
     def parts(self) -> tuple[Part, ...]:

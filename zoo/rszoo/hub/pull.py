@@ -1,24 +1,27 @@
 """Fetch a bundle from a hub into the hub client's cache; nothing else of the model is fetched."""
 
 import logging
+from pathlib import Path
 
-from rszoo.errors import IntegrityError
+from rszoo.errors import IntegrityError, RszooError
 from rszoo.hub import remote
 from rszoo.hub.bundle import Bundle, open_bundle
 from rszoo.hub.card import CARD, CURVE, RESULTS
+from rszoo.hub.composed import part_of
 from rszoo.hub.ids import HubId
 from rszoo.hub.manifest import MANIFEST, Manifest
+from rszoo.hub.signing import SIGNATURE, check_signature
 
-__all__ = ["pull"]
+__all__ = ["check_signed", "pull"]
 
 _log = logging.getLogger("rszoo.hub")
 
 # Files of a model that present it, and are not read.
-_SHOWN = {CARD, CURVE, RESULTS, ".gitattributes"}
+_SHOWN = {CARD, CURVE, RESULTS, SIGNATURE, ".gitattributes"}
 
 
 def pull(model: HubId) -> Bundle:
-    """Return the checked bundle at a revision; its id is `org/name@commit`.
+    """Return the checked bundle at a revision, its parts fetched too; its id is `org/name@commit`.
 
     What is cached is not fetched again, and a commit that is cached needs no hub. Only the files
     that the manifest lists are fetched, and only they are ever read. Without the hub, the cached
@@ -54,4 +57,25 @@ def _fetched(head: remote.Head, *, anew: bool = False) -> Bundle:
             "%s: ignored what its manifest does not list: %s", head.id, ", ".join(sorted(unlisted))
         )
     folder = remote.download(head.id, names, anew=anew)
-    return open_bundle(folder, id=str(head.id), cache=folder.parent.parent)
+    bundle = open_bundle(folder, id=str(head.id), cache=folder.parent.parent)
+    for part in bundle.config.parts:
+        part_of(bundle, part)
+    return bundle
+
+
+def check_signed(bundle: Bundle, *, key: Path) -> None:
+    """Check the signature of a bundle on a hub.
+
+    Args:
+        bundle: from `pull`.
+        key: PEM file of its publisher's public key.
+
+    Raises:
+        RszooError: the bundle is not from a hub, or the key cannot be used.
+        HubError: it is not signed, or the signature cannot be fetched.
+        IntegrityError: somebody else signed it, or other files.
+    """
+    if not HubId.matches(bundle.id):
+        raise RszooError(f"expected a model on a hub, where signatures are, got {bundle.id}")
+    folder = remote.download(HubId.parse(bundle.id), [SIGNATURE])
+    check_signature(bundle, (folder / SIGNATURE).read_bytes(), key=key)

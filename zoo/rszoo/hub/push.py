@@ -14,13 +14,15 @@ from rszoo.hub.bundle import (
     Bundle,
 )
 from rszoo.hub.card import CARD, CURVE, RESULTS, card_files
+from rszoo.hub.composed import own_parts
 from rszoo.hub.ids import HubId
 from rszoo.hub.manifest import MANIFEST
+from rszoo.hub.signing import SIGNATURE, is_signed_with, signature
 
 __all__ = ["Pushed", "push"]
 
 # What an earlier push may have left that this one does not bring.
-_OURS = {CONFIG, WEIGHTS, RECIPE, EVIDENCE, PROTOCOL, MANIFEST, CARD, CURVE, RESULTS}
+_OURS = {CONFIG, WEIGHTS, RECIPE, EVIDENCE, PROTOCOL, MANIFEST, CARD, CURVE, RESULTS, SIGNATURE}
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ def push(
     private: bool = False,
     license: str | None = None,
     uncertified: bool = False,
+    sign: Path | None = None,
 ) -> Pushed:
     """Publish a bundle; a bundle that is there already makes no commit.
 
@@ -56,9 +59,11 @@ def push(
         private: of a model that is new.
         license: for the card.
         uncertified: publish it even without certificates.
+        sign: PEM file of a private key to sign it with; see `rszoo.hub.signing`.
 
     Raises:
-        RszooError: the bundle has no certificates, or the id has a revision.
+        RszooError: the bundle has no certificates, the id has a revision, or a part is not on a
+            hub.
         HubError: no permission; the model was changed at the same time; no hub.
     """
     if model.revision is not None:
@@ -68,12 +73,19 @@ def push(
             f"{bundle.id} is not certified: rszoo certify --model {bundle.id} --attach, or push "
             "it with --uncertified"
         )
+    if local := own_parts(bundle):
+        raise RszooError(
+            f"{bundle.id}: its parts {', '.join(local)} are on no hub: push them, and compose it "
+            "from their ids there"
+        )
     files: dict[str, bytes | Path] = {
         name: bundle.path / name for name in (*bundle.manifest.files, MANIFEST)
     }
     files |= card_files(bundle, model.repo, license=license)
     remote.create(model, private=private)
     head = remote.head(model)
+    if sign is not None:
+        files[SIGNATURE] = _signature(bundle, head, sign)
     stale = sorted(_OURS.intersection(head.files) - files.keys())
     done = model.at(
         remote.commit(head.id, files, stale=stale, message=f"rszoo push {bundle.config.name}")
@@ -81,3 +93,12 @@ def push(
     if tag is not None:
         remote.tag(done, tag)
     return Pushed(done, f"{remote.endpoint()}/{model.repo}", changed=done != head.id)
+
+
+def _signature(bundle: Bundle, head: remote.Head, private_key: Path) -> bytes:
+    """Return a signature: the one that is there if it is good, since no two are equal."""
+    if SIGNATURE in head.files:
+        there = (remote.download(head.id, [SIGNATURE]) / SIGNATURE).read_bytes()
+        if is_signed_with(bundle, there, private_key=private_key):
+            return there
+    return signature(bundle, private_key=private_key)

@@ -21,7 +21,6 @@ class Routing:
         expert_radius: within it the expert certainly answers `candidate`; pixel units.
         router_votes, router_draws, router_spent: as `votes`, `draws` and `spent` of a
             `Certificate`; 0 where nothing was left to decide.
-        router_alpha: the router's part of `alpha`.
         router_sigma: standard deviation of the router's noise.
     """
 
@@ -31,7 +30,6 @@ class Routing:
     router_votes: int
     router_draws: int
     router_spent: int
-    router_alpha: float
     router_sigma: float
 
 

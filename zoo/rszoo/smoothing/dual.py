@@ -4,14 +4,19 @@ Sun, Mao and Vechev (2026), Dual Randomized Smoothing, https://arxiv.org/abs/251
 certified function is x -> g_k(x)(x): k(x) is the answer of the exact smoothed router, g_k the
 exact smoothed classifier of expert k.
 
-Theorem (theirs, 4.1 and 4.2). If the router answers k everywhere closer to x than R_router, and
-expert k answers c everywhere closer than R_expert, then the function answers c everywhere closer
-than min(R_router, R_expert): in that ball it *is* expert k. If the two statements fail with
-probability at most alpha_router and alpha_expert, the conclusion fails with probability at most
-their sum, however the draws depend on each other.
+Theorem (theirs, 4.1). If the router answers k everywhere closer to x than R_router, and expert k
+answers c everywhere closer than R_expert, then the function answers c everywhere closer than the
+smaller of the two: in that ball it *is* expert k.
 
-Theirs certifies the router like any classifier. Ours asks less: whether the router's ball is as
-large as the expert's, which a sequential test decides with few draws where the router is sure.
+Alpha is not shared. Theirs (4.2) gives each part a share of alpha, by the union bound. There is no
+need to: let d_router be the distance up to which the router really answers k, and d_expert that up
+to which expert k really answers c. The certificate is wrong only if min(R_router, R_expert) >
+min(d_router, d_expert). Whichever distance is the smaller one, that part's radius exceeds it. So a
+wrong certificate needs one given part to be wrong, not either, and its probability is at most the
+larger of the parts' (an intersection-union test), however their draws depend on each other.
+
+Nor is the router certified as far as its draws go. Whether its ball is as large as the expert's is
+decided by a sequential test with few draws, where the router is sure.
 """
 
 from collections.abc import Callable, Sequence
@@ -38,7 +43,6 @@ class DualClassifier:
     Attributes:
         experts: in the order of the router's classes.
         router: smoothed under its own sigma.
-        router_share: the part of alpha that is the router's.
         num_classes, input_shape, class_names, device: as in `SmoothedClassifier`.
     """
 
@@ -48,12 +52,11 @@ class DualClassifier:
         router: SmoothedClassifier,
         *,
         class_names: tuple[str, ...] | None = None,
-        router_share: float = 0.1,
     ) -> None:
         """Put a router over experts.
 
         Raises:
-            ValueError: experts and router do not fit together, or the share is not in (0, 1).
+            ValueError: experts and router do not fit together.
         """
         shapes = {(one.num_classes, one.input_shape) for one in experts}
         if len(shapes) != 1 or router.num_classes != len(experts):
@@ -61,11 +64,8 @@ class DualClassifier:
                 f"expected experts alike and a router with {len(experts)} classes, got {shapes} "
                 f"and {router.num_classes}"
             )
-        if not 0.0 < router_share < 1.0:
-            raise ValueError(f"expected 0 < router_share < 1, got {router_share=}")
         self.experts = tuple(experts)
         self.router = router
-        self.router_share = router_share
         self.num_classes = experts[0].num_classes
         self.input_shape = experts[0].input_shape
         self.class_names = class_names
@@ -73,10 +73,7 @@ class DualClassifier:
 
     def __repr__(self) -> str:
         sigmas = ", ".join(f"{one.sigma:g}" for one in self.experts)
-        return (
-            f"DualClassifier(experts at sigma {sigmas}; router at sigma {self.router.sigma:g}, "
-            f"router_share={self.router_share:g})"
-        )
+        return f"DualClassifier(experts at sigma {sigmas}; router at {self.router.sigma:g})"
 
     @property
     def facts(self) -> dict[str, object]:
@@ -85,7 +82,6 @@ class DualClassifier:
             "sigma": None,
             "experts": [one.facts for one in self.experts],
             "router": self.router.facts,
-            "router_share": self.router_share,
             **{key: self.router.facts[key] for key in ("precision", "batch_size", "device")},
         }
 
@@ -106,9 +102,8 @@ class DualClassifier:
         Guarantee:
             For each input, with probability at least 1 - alpha over the noise: the certificate
             abstains, or the dual classifier answers `label` at every x' closer than `radius`.
-            The expert's statement has alpha (1 - router_share), the router's the rest, fixed
-            beforehand. The router's is one about all radii at once, so that it may be asked at
-            the radius that the expert's draws gave.
+            Each part has the whole alpha, see above. The router's statement is one about all
+            radii at once, so that it may be asked at the radius that the expert's draws gave.
 
         Args:
             x, seed, on_progress: as in `SmoothedClassifier.certify`.
@@ -122,20 +117,19 @@ class DualClassifier:
         """
         if radii is not None or tolerance:
             raise ValueError("expected no radii and no tolerance with a dual classifier")
-        alpha_router = alpha * self.router_share
 
         def one(image: Tensor) -> Certificate:
             level = self._level(image, n0, seed)
             expert = self.experts[level].certify(
-                image, n0=n0, n=n, alpha=alpha - alpha_router, seed=seed, on_progress=on_progress
+                image, n0=n0, n=n, alpha=alpha, seed=seed, on_progress=on_progress
             )
             assert isinstance(expert, Certificate)  # one image gives one certificate
             router = None
             if expert.label != ABSTAIN:
                 router = self._router_certificate(
-                    image, level, reach=expert.radius, n0=n0, n=n, alpha=alpha_router, seed=seed
+                    image, level, reach=expert.radius, n0=n0, n=n, alpha=alpha, seed=seed
                 )
-            return self._combined(level, expert, router, alpha=alpha)
+            return self._combined(level, expert, router)
 
         return self.router.for_each(one, x)
 
@@ -152,18 +146,18 @@ class DualClassifier:
 
         Guarantee:
             For each input, with probability at least 1 - alpha over the noise: the prediction
-            abstains, or its label is that of the exact router's expert. No radius follows.
+            abstains, or its label is that of the exact router's expert. No radius follows. Here
+            the two parts share alpha: either of them may be the one that is wrong.
 
         Args and errors are those of `SmoothedClassifier.predict`; n draws each.
         """
-        alpha_router = alpha * self.router_share
 
         def one(image: Tensor) -> Prediction:
-            routed = self.router.predict(image, n=n, alpha=alpha_router, seed=seed)
+            routed = self.router.predict(image, n=n, alpha=alpha, seed=seed)
             assert isinstance(routed, Prediction)
             level = max(routed.label, 0)
             given = self.experts[level].predict(
-                image, n=n, alpha=alpha - alpha_router, seed=seed, on_progress=on_progress
+                image, n=n, alpha=alpha / 2, seed=seed, on_progress=on_progress
             )
             assert isinstance(given, Prediction)
             label = ABSTAIN if routed.label == ABSTAIN else given.label
@@ -190,7 +184,6 @@ class DualClassifier:
             sigma=self.router.sigma,
             n=n,
             alpha=alpha,
-            tolerance=_STEP * self.router.sigma,
         )
         looks = tests.looks.tolist()
         with closing(
@@ -199,7 +192,7 @@ class DualClassifier:
             return tests.certificate(level, (votes[level] for votes in runs), n0=n0)
 
     def _combined(
-        self, level: int, expert: Certificate, router: Certificate | None, *, alpha: float
+        self, level: int, expert: Certificate, router: Certificate | None
     ) -> Certificate:
         """Return the certificate of the whole; the router's is None where there is no need."""
         certified = router is not None and router.label != ABSTAIN
@@ -207,7 +200,6 @@ class DualClassifier:
             expert,
             label=expert.label if certified else ABSTAIN,
             radius=min(expert.radius, router.radius) if router and certified else 0.0,
-            alpha=alpha,
             routing=Routing(
                 router_level=level,
                 router_radius=router.radius if router else 0.0,
@@ -215,7 +207,6 @@ class DualClassifier:
                 router_votes=router.votes if router else 0,
                 router_draws=router.draws if router else 0,
                 router_spent=router.spent if router else 0,
-                router_alpha=alpha * self.router_share,
                 router_sigma=self.router.sigma,
             ),
         )

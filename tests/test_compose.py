@@ -1,0 +1,263 @@
+"""Dual bundles: made, certified, logged, published, and refused when a part is not the one."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import Result
+from hub_server import RunningHub
+from huggingface_hub import constants
+from typer.testing import CliRunner
+
+import rszoo
+from rszoo import data, networks
+from rszoo.errors import DataError, HubError, IntegrityError, RszooError
+from rszoo.evaluation.log import read_log
+from rszoo.hub.bundle import Bundle, open_bundle, write_bundle
+from rszoo.hub.catalog import find
+from rszoo.hub.composed import compose_dual
+from rszoo.hub.config import NetworkConfig
+from rszoo.hub.ids import HubId
+from rszoo.hub.pull import pull
+from rszoo.hub.push import push
+from rszoo.smoothing.dual import DualClassifier
+from rszoo_cli import app
+
+EXPERTS = ["builtin/digits-gaussian-0.25", "builtin/digits-gaussian-0.50"]
+
+
+def constant(folder: Path, answer: int, *, kind: str, classes: tuple[str, ...]) -> Bundle:
+    """A bundle whose network answers the same to everything."""
+    images = data.load("digits", "test")
+    network = networks.build("small_cnn", input_shape=images.shape, num_classes=len(classes))
+    *_, bias = network.parameters()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.zero_()
+        bias[answer] = 1.0
+    config = NetworkConfig(
+        kind=kind,  # type: ignore[arg-type]
+        name=folder.name,
+        method="dual_rs" if kind == "router" else "gaussian",
+        dataset="digits",
+        architecture={"name": "small_cnn"},
+        input_shape=images.shape,
+        normalization=None,
+        class_names=classes,
+        sigma=1.0,
+        trained_precision="float32",
+    )
+    origin: dict[str, object] = {"seed": 0, "parents": []}
+    return write_bundle(folder, config=config, network=network, recipe="", origin=origin)
+
+
+@pytest.fixture
+def router(tmp_path: Path) -> Bundle:
+    """A router that always takes the second expert."""
+    return constant(tmp_path / "runs" / "router", 1, kind="router", classes=("small", "large"))
+
+
+@pytest.fixture
+def composed(router: Bundle, tmp_path: Path) -> Bundle:
+    experts = [find(name) for name in EXPERTS]
+    return compose_dual(tmp_path / "runs" / "dual", experts=experts, router=router)
+
+
+@pytest.fixture
+def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Turn the client to another cache."""
+
+    def turn(name: str) -> None:
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / name))
+
+    return turn
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, arguments, catch_exceptions=False)
+
+
+def test_a_dual_bundle_names_its_parts(composed: Bundle, router: Bundle) -> None:
+    config = json.loads((composed.path / "config.json").read_text())
+    assert config["kind"] == "dual"
+    assert [part["id"] for part in config["experts"]] == EXPERTS
+    assert config["router"] == {"id": "router", "digest": router.weights_digest}
+    model = rszoo.load(composed.path, device="cpu")
+    assert isinstance(model, DualClassifier)
+    assert [one.sigma for one in model.experts] == [0.25, 0.5]
+    with pytest.raises(RszooError, match="expected a bundle with a network, got one made of"):
+        composed.network()
+
+
+def test_the_command_line_from_parts_to_a_checked_log(
+    router: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = run("compose", "dual", *(f"--expert={name}" for name in EXPERTS),
+               "--router", "runs/router", "--out", "runs/dual")  # fmt: skip
+    assert made.exit_code == 0, made.stderr
+    assert made.stdout.strip() == "runs/dual"
+    options = ["--n", "1000", "--limit", "4", "--device", "cpu", "--json"]
+    done = run("certify", "--model", "runs/dual", *options, "--out", "dual.tsv", "--attach")
+    assert done.exit_code == 0, done.stderr
+    alone = run("certify", "--model", EXPERTS[1], *options, "--out", "alone.tsv")
+    assert alone.exit_code == 0, alone.stderr
+    log, single = read_log("dual.tsv"), read_log("alone.tsv")
+    assert log.routing is not None
+    assert set(log.routing["router_level"]) == {1}
+    # The router is as sure as can be, so that the dual model is its second expert.
+    assert log.votes is not None
+    assert log.votes.tolist() == single.votes.tolist()  # type: ignore[union-attr]
+    assert log.radius.tolist() == single.radius.tolist()
+    assert log.protocol is not None
+    assert [expert["sigma"] for expert in log.protocol["experts"]] == [0.25, 0.5]
+    assert run("show", "runs/dual").exit_code == 0
+    assert "2 networks" not in run("ls").stdout
+    again = run("certify", "--model", "runs/dual", *options, "--out", "dual.tsv", "--resume")
+    assert again.exit_code == 0
+    crew = run("certify", "--model", "runs/dual", *options[:-1], "--device", "cpu,cpu",
+               "--out", "crew.tsv")  # fmt: skip
+    assert crew.exit_code == 0, crew.stderr
+    assert read_log("crew.tsv").radius.tolist() == log.radius.tolist()
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("radius", "9.0"),
+        ("router_radius", "1.9"),
+        ("router_votes", "10"),
+        ("expert_radius", "1.5"),
+        ("votes", "900"),
+        ("votes", "5000"),
+        ("predict", "-1"),
+        ("router_sigma", "0.1"),
+        ("router_level", "-1"),
+    ],
+)
+def test_a_row_that_claims_more_than_its_votes_give(
+    composed: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, column: str, value: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run("certify", "-m", "runs/dual", "--n", "1000", "--limit", "1", "--out", "a.tsv",
+               "--device", "cpu").exit_code == 0  # fmt: skip
+    header, row = Path("a.tsv").read_text().splitlines()
+    values = dict(zip(header.split("\t"), row.split("\t"), strict=True))
+    assert read_log("a.tsv").certificate(0).routing is not None
+    values[column] = value
+    if column == "predict":
+        values["correct"] = "0"
+    Path("a.tsv").write_text(header + "\n" + "\t".join(values.values()) + "\n")
+    with pytest.raises(DataError, match=r"a\.tsv, line 2: expected "):
+        read_log("a.tsv")
+
+
+def test_parts_that_do_not_fit(router: Bundle, tmp_path: Path) -> None:
+    experts = [find(name) for name in EXPERTS]
+    to = tmp_path / "runs" / "dual"
+    with pytest.raises(RszooError, match="expected at least two experts, got 1"):
+        compose_dual(to, experts=experts[:1], router=router)
+    with pytest.raises(RszooError, match=r"expected a router with 3 classes .* with 2 cl"):
+        compose_dual(to, experts=[*experts, experts[0]], router=router)
+    with pytest.raises(RszooError, match="got a smoothed one with 10 classes"):
+        compose_dual(to, experts=experts, router=experts[0])
+    with pytest.raises(RszooError, match="router: expected a smoothed bundle, got a router"):
+        compose_dual(to, experts=[experts[0], router], router=router)
+    other = constant(tmp_path / "runs" / "other", 0, kind="smoothed", classes=("a", "b"))
+    with pytest.raises(RszooError, match="other: expected the inputs and classes of builtin/"):
+        compose_dual(to, experts=[experts[0], other], router=router)
+    assert not to.exists()
+
+
+def test_a_part_that_is_missing_or_changed(composed: Bundle, router: Bundle) -> None:
+    aside = shutil.move(router.path, router.path.with_name("aside"))
+    with pytest.raises(RszooError, match="its part router is missing: expected a bundle folder"):
+        composed.classifier()
+    constant(router.path, 0, kind="router", classes=("small", "large"))
+    with pytest.raises(IntegrityError, match=r"^router: expected the part of .* with digest "):
+        composed.classifier()
+    shutil.rmtree(router.path)
+    shutil.move(aside, router.path)
+    weights = router.path / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1])
+    with pytest.raises(IntegrityError, match=r"^model\.safetensors: expected \d+ bytes"):
+        composed.classifier()
+
+
+def test_it_may_be_moved_with_its_parts(composed: Bundle, tmp_path: Path) -> None:
+    moved = shutil.move(tmp_path / "runs", tmp_path / "elsewhere")
+    assert isinstance(open_bundle(Path(moved) / "dual").classifier(device="cpu"), DualClassifier)
+
+
+def on_hub(bundle: Bundle, name: str) -> Bundle:
+    return pull(push(bundle, HubId(name), uncertified=True).id)
+
+
+def test_it_travels_with_its_parts(
+    hub: RunningHub,
+    router: Bundle,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    empty_cache: Callable[[str], None],
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", hub.token)
+    experts = [find(EXPERTS[0]), on_hub(find(EXPERTS[1]), "org/expert")]
+    local = compose_dual(tmp_path / "runs" / "local", experts=experts, router=router)
+    with pytest.raises(RszooError, match="its parts router are on no hub: push them, and compose"):
+        push(local, HubId("org/dual"), uncertified=True)
+    composed = compose_dual(
+        tmp_path / "runs" / "dual", experts=experts, router=on_hub(router, "org/router")
+    )
+    x = data.load("digits", "test").images(torch.arange(2))
+    before = composed.classifier(device="cpu").certify(x, n0=10, n=1000)
+    pushed = push(composed, HubId("org/dual"), uncertified=True)
+    empty_cache("second")
+    fetched = pull(pushed.id)
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # its parts came with it
+    assert fetched.classifier(device="cpu").certify(x, n0=10, n=1000) == before
+    empty_cache("third")
+    with pytest.raises(HubError, match="cannot reach"):
+        pull(pushed.id)
+
+
+def test_a_path_in_somebody_elses_bundle(
+    hub: RunningHub, composed: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", hub.token)
+    monkeypatch.setattr("rszoo.hub.push.own_parts", lambda bundle: [])
+    pushed = push(composed, HubId("org/dual"), uncertified=True)
+    with pytest.raises(RszooError, match="expected a part on a hub, got the path 'router'"):
+        pull(pushed.id)
+
+
+def test_verify(composed: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    certify = ["certify", "-m", "runs/dual", "--n", "1000", "--limit", "2", "--device", "cpu"]
+    assert run(*certify, "--out", "a.tsv").exit_code == 0
+    verify = [
+        "verify",
+        "a.tsv",
+        "-m",
+        "runs/dual",
+        "--n",
+        "1000",
+        "--device",
+        "cpu",
+        "--seed",
+        "5",
+    ]
+    true = run(*verify)
+    assert true.exit_code == 0, true.output
+    assert "2 inputs certified again" in " ".join(true.stdout.split())
+    # Another router than the one of the log, with the same digest in its protocol.
+    header, *rows = Path("a.tsv").read_text().splitlines()
+    level = header.split("\t").index("router_level")
+    changed = ["\t".join([*cells[:level], "0", *cells[level + 1 :]]) for cells in
+               (row.split("\t") for row in rows)]  # fmt: skip
+    Path("a.tsv").write_text("\n".join([header, *changed]) + "\n")
+    false = run(*verify)
+    assert false.exit_code == 1
+    assert "disagrees" in false.stdout
