@@ -44,8 +44,8 @@ def pull(model: HubId) -> Bundle:
         if not head.reached:
             raise
         bundle = _fetched(head, anew=True)  # a broken transfer stays in the cache
-    if head.reached:
-        remote.download(model, [])  # nothing but what the revision stands for
+    if head.reached and not model.is_commit:
+        remote.remember(model, MANIFEST)
     return bundle
 
 

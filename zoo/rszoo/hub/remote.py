@@ -4,8 +4,7 @@ The client retries most of its calls itself; what it does not is retried here. I
 become `HubError`s that say what to do.
 """
 
-import errno
-import os
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,23 +16,32 @@ from typing import TypeVar
 import huggingface_hub
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, ModelInfo, constants
 from huggingface_hub.errors import (
-    GatedRepoError,
     HfHubHTTPError,
     LocalEntryNotFoundError,
-    RemoteEntryNotFoundError,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
+)
+from huggingface_hub.utils import (
+    are_progress_bars_disabled,
+    disable_progress_bars,
+    enable_progress_bars,
 )
 
 from rszoo.errors import HubError
+from rszoo.hub._explained import HTTPError, endpoint, explained
 from rszoo.hub.ids import HubId
 
-__all__ = ["Head", "commit", "create", "download", "endpoint", "head", "models", "tag"]
+__all__ = [
+    "Head",
+    "commit",
+    "create",
+    "download",
+    "endpoint",
+    "head",
+    "models",
+    "remember",
+    "tag",
+]
 
 T = TypeVar("T")
-
-# The root of the HTTP library in use, which depends on the client's version.
-_HTTPError: type[Exception] = HfHubHTTPError.__mro__[1]
 
 # Seconds before each new attempt at a call that the hub answered with "later", or with a fault.
 _WAITS = (0.5, 1.0, 2.0, 4.0)
@@ -55,11 +63,6 @@ class Head:
     reached: bool
 
 
-def endpoint() -> str:
-    """Return the address of the hub in use: `HF_ENDPOINT`, or huggingface.co."""
-    return os.environ.get("HF_ENDPOINT", "").rstrip("/") or "https://huggingface.co"
-
-
 def head(model: HubId) -> Head:
     """Find the commit that a revision stands for; without the hub, the newest that is cached.
 
@@ -69,10 +72,10 @@ def head(model: HubId) -> Head:
     """
     if model.is_commit and _cached(model) is not None:
         return Head(model, (), reached=False)
-    with _explained(model):
+    with explained(model):
         try:
             info = _patiently(lambda: _api().model_info(model.repo, revision=model.revision))
-        except (OSError, _HTTPError) as error:
+        except (OSError, HTTPError) as error:
             cached = None if isinstance(error, HfHubHTTPError) else _cached(model)
             if cached is None:
                 raise
@@ -85,14 +88,14 @@ def download(model: HubId, names: Sequence[str], *, anew: bool = False) -> Path:
     """Bring files of a model into the cache; return the folder that shows its commit.
 
     Args:
-        model: at any revision; the cache will know what it stood for.
+        model: its revision is a commit.
         names: plain file names, all of which are there.
         anew: fetch them even if they are cached.
 
     Raises:
         HubError: a file is missing, cannot be fetched or cannot be stored.
     """
-    with _explained(model):
+    with explained(model), _quiet():
         folder = _patiently(
             lambda: huggingface_hub.snapshot_download(
                 model.repo,
@@ -109,13 +112,31 @@ def download(model: HubId, names: Sequence[str], *, anew: bool = False) -> Path:
     return Path(folder)
 
 
+def remember(model: HubId, name: str) -> None:
+    """Have the cache know which commit a revision stands for, for when there is no hub.
+
+    Args:
+        model: at a branch or tag.
+        name: a file of it, which is fetched if it is not cached.
+
+    Raises:
+        HubError: as `download`.
+    """
+    with explained(model), _quiet():
+        _patiently(
+            lambda: huggingface_hub.hf_hub_download(
+                model.repo, name, revision=model.revision, endpoint=endpoint()
+            )
+        )
+
+
 def create(model: HubId, *, private: bool) -> None:
     """Make sure that a model exists, so that something can be committed to it.
 
     Raises:
         HubError: it cannot be made.
     """
-    with _explained(model, writing=True):
+    with explained(model, writing=True):
         _patiently(lambda: _api().create_repo(model.repo, private=private, exist_ok=True))
 
 
@@ -140,7 +161,7 @@ def commit(
         *(CommitOperationAdd(name, content) for name, content in files.items()),
         *(CommitOperationDelete(name) for name in stale),
     ]
-    with _explained(model, writing=True), _without_xet():
+    with explained(model, writing=True), _without_xet(), _quiet():
         done = _patiently(
             lambda: _api().create_commit(
                 model.repo, operations, commit_message=message, parent_commit=model.revision
@@ -155,7 +176,7 @@ def tag(model: HubId, name: str) -> None:
     Raises:
         HubError: another commit has it.
     """
-    with _explained(model, writing=True):
+    with explained(model, writing=True):
         refs = _patiently(lambda: _api().list_repo_refs(model.repo))
         there = {ref.name: ref.target_commit for ref in refs.tags}
         if name in there and there[name] != model.revision:
@@ -174,7 +195,7 @@ def models(
     Raises:
         HubError: the hub cannot be reached.
     """
-    with _explained(None):
+    with explained(None):
         return list(
             _api().list_models(
                 author=author, search=search, filter=["rszoo", *tags], full=True, cardData=True
@@ -228,51 +249,13 @@ def _without_xet() -> Iterator[None]:
 
 
 @contextmanager
-def _explained(model: HubId | None, *, writing: bool = False) -> Iterator[None]:
-    """Turn the exceptions of the client into errors that say what to do."""
-    hub, what = endpoint(), "its list of models" if model is None else str(model)
+def _quiet() -> Iterator[None]:
+    """Leave out the client's progress bars where nobody watches."""
+    leave = are_progress_bars_disabled() or sys.stderr.isatty()
+    if not leave:
+        disable_progress_bars()
     try:
         yield
-    except GatedRepoError as error:
-        raise HubError(
-            f"{what} is gated: ask for access on its page at {hub}, then set HF_TOKEN or run "
-            "`hf auth login`"
-        ) from error
-    except RevisionNotFoundError as error:
-        raise HubError(f"{hub} has no such revision: {what}") from error
-    except RepositoryNotFoundError as error:
-        raise HubError(
-            f"{hub} has no model {what}, or it is private: set HF_TOKEN or run `hf auth login`"
-        ) from error
-    except RemoteEntryNotFoundError as error:
-        raise HubError(f"{what}: expected a bundle of rszoo, got another model") from error
-    except HfHubHTTPError as error:
-        raise HubError(_refusal(error, what, writing=writing)) from error
-    except JSONDecodeError as error:
-        raise HubError(f"{hub} answered something else than JSON for {what}: no hub?") from error
-    except (OSError, _HTTPError) as error:
-        raise HubError(_trouble(error, what)) from error
-
-
-def _refusal(error: HfHubHTTPError, what: str, *, writing: bool) -> str:
-    status = error.response.status_code if error.response is not None else 0
-    if status in (401, 403):
-        verb = "write" if writing else "read"
-        return (
-            f"{endpoint()} does not let you {verb} {what}: set HF_TOKEN to a token that may, or "
-            "run `hf auth login`"
-        )
-    if status == 412:
-        return f"{what}: somebody pushed at the same time; look at what is there, then push again"
-    return f"{endpoint()} answered {status} for {what}: {_first_line(error)}"
-
-
-def _trouble(error: Exception, what: str) -> str:
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES):
-        return f"cannot store {what} in {constants.HF_HUB_CACHE}: {error.strerror}"
-    offline = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else _first_line(error)
-    return f"cannot reach {endpoint()} ({offline}), and {what} is not in the cache"
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    finally:
+        if not leave:
+            enable_progress_bars()
