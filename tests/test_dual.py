@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from rszoo.errors import DataError
 from rszoo.smoothing.certificate import ABSTAIN, Certificate, Prediction
 from rszoo.smoothing.classifier import SmoothedClassifier
+from rszoo.smoothing.consensus import ConsensusClassifier
 from rszoo.smoothing.dual import DualClassifier
 
 ALPHA = 0.05
@@ -159,3 +160,58 @@ def test_bad_input_and_bad_parts() -> None:
     experts = [smoothed(HalfSpace(0.0), 0.5)] * 3
     with pytest.raises(ValueError, match="a router with 3 classes"):
         DualClassifier(experts, experts[0])
+
+
+# --- consensus
+
+
+def consensus(*borders: float) -> ConsensusClassifier:
+    """Experts with these borders, and a router that may do anything."""
+    experts = [smoothed(HalfSpace(border), 0.5 + i / 2) for i, border in enumerate(borders)]
+    router = SmoothedClassifier(nn.Linear(2, len(borders)), sigma=1.0, num_classes=len(borders))
+    return ConsensusClassifier(DualClassifier(experts, router))
+
+
+def agreed(classifier: ConsensusClassifier, *, n: int, alpha: float, seed: int) -> Certificate:
+    found = classifier.certify(torch.zeros(2), n0=20, n=n, alpha=alpha, seed=seed)
+    assert isinstance(found, Certificate)
+    return found
+
+
+@pytest.mark.parametrize("borders", [(0.4, 0.4), (0.4, 3.0), (3.0, 0.4), (0.0, 1.0)])
+def test_the_failure_rate_of_a_consensus(borders: tuple[float, ...]) -> None:
+    classifier = consensus(*borders)
+    found = [agreed(classifier, n=500, alpha=ALPHA, seed=seed) for seed in range(TRIALS)]
+    failed = sum(
+        one.label not in (0, ABSTAIN) or one.radius > min(borders) for one in found
+    )  # fmt: skip
+    assert failed <= TOO_MANY
+
+
+def test_the_failure_rate_of_a_consensus_would_show_three_times_the_alpha() -> None:
+    classifier = consensus(0.4, 3.0)
+    found = [agreed(classifier, n=500, alpha=3 * ALPHA, seed=seed) for seed in range(TRIALS)]
+    assert sum(one.radius > 0.4 for one in found) > TOO_MANY
+
+
+def test_a_consensus_is_its_weakest_expert() -> None:
+    classifier = consensus(0.4, 0.9)
+    whole = agreed(classifier, n=1000, alpha=0.001, seed=0)
+    alone = [
+        expert.certify(torch.zeros(2), n0=20, n=1000, alpha=0.001, seed=0)
+        for expert in classifier.dual.experts
+    ]
+    assert whole == alone[0]
+    assert whole.radius == min(one.radius for one in alone)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("borders", [(0.4, -0.4), (-3.0, 3.0), (0.4, 0.0)])
+def test_experts_that_do_not_agree(borders: tuple[float, ...]) -> None:
+    whole = agreed(consensus(*borders), n=1000, alpha=0.001, seed=0)
+    assert (whole.label, whole.radius) == (ABSTAIN, 0.0)
+
+
+def test_a_consensus_predicts_as_the_dual_classifier_does() -> None:
+    classifier = dual(1.0, 1.0)
+    x = torch.zeros(2)
+    assert ConsensusClassifier(classifier).predict(x) == classifier.predict(x)
