@@ -277,7 +277,7 @@ def test_ids_of_experts_that_are_named() -> None:
     assert expert_ids(recipe(), Path("runs")) == BUILTIN
 
 
-def bundle_of(images: data.ImageSet, folder: Path, *, kind: Any = "smoothed") -> Bundle:
+def bundle_of(images: data.ImageSet, folder: Path, *, kind: str = "smoothed") -> Bundle:
     """Return a bundle whose network answers the same to everything, and nearly never right."""
     network = networks.build("small_cnn", input_shape=images.shape, num_classes=images.num_classes)
     with torch.no_grad():

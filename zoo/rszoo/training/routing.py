@@ -125,36 +125,32 @@ def _expert_radii(
     trainer: "Trainer", recipe: Recipe, experts: list[Bundle], images: ImageSet
 ) -> Tensor:
     """Return the radius that each expert certifies for each image, `[N, K]`."""
-    draws, alpha = _spec(recipe).draws, recipe.certify.alpha
-    columns = []
-    for expert in experts:
-        task = f"votes of {expert.config.name} on the {images.split} images"
-        with trainer.shown(task, total=len(images), unit="images"):
-            shares = cached_vote_shares(
-                trainer.state / "votes",
-                place(expert.network(), trainer.device),
-                images,
-                weights_digest=expert.weights_digest,
-                sigma=expert.of_network.sigma,
-                draws=draws,
-                seed=recipe.seed,
-                precision=trainer.precision,
-                processes=trainer.processes,
-                on_progress=trainer.observer.advanced,
-            )
-        columns.append(
-            radii_of_labels(
-                shares,
-                images.labels,
-                draws=draws,
-                sigma=expert.of_network.sigma,
-                alpha=alpha,
-            )
-        )
-    radii = torch.stack(columns, 1)
+    radii = torch.stack([_radii(trainer, recipe, expert, images) for expert in experts], 1)
     if not radii.any():
         raise RszooError(
-            f"expected {images.split} images that an expert certifies with {draws} draws at "
-            f"alpha {alpha:g}, got none; raise experts.draws, or take other experts"
+            f"expected {images.split} images that an expert certifies with "
+            f"{_spec(recipe).draws} draws at alpha {recipe.certify.alpha:g}, got none; raise experts.draws, or take other experts"
         )
     return radii
+
+
+def _radii(trainer: "Trainer", recipe: Recipe, expert: Bundle, images: ImageSet) -> Tensor:
+    """Return the radius that an expert certifies for each image, `[N]`."""
+    sigma, draws = expert.of_network.sigma, _spec(recipe).draws
+    task = f"votes of {expert.config.name} on the {images.split} images"
+    with trainer.shown(task, total=len(images), unit="images"):
+        shares = cached_vote_shares(
+            trainer.state / "votes",
+            place(expert.network(), trainer.device),
+            images,
+            weights_digest=expert.weights_digest,
+            sigma=sigma,
+            draws=draws,
+            seed=recipe.seed,
+            precision=trainer.precision,
+            processes=trainer.processes,
+            on_progress=trainer.observer.advanced,
+        )
+    return radii_of_labels(
+        shares, images.labels, draws=draws, sigma=sigma, alpha=recipe.certify.alpha
+    )
