@@ -127,9 +127,10 @@ def _expert_radii(
     """Return the radius that each expert certifies for each image, `[N, K]`."""
     radii = torch.stack([_radii(trainer, recipe, expert, images) for expert in experts], 1)
     if not radii.any():
+        draws, alpha = _spec(recipe).draws, recipe.certify.alpha
         raise RszooError(
-            f"expected {images.split} images that an expert certifies with "
-            f"{_spec(recipe).draws} draws at alpha {recipe.certify.alpha:g}, got none; raise experts.draws, or take other experts"
+            f"expected {images.split} images that an expert certifies with {draws} draws at "
+            f"alpha {alpha:g}, got none; raise experts.draws, or take other experts"
         )
     return radii
 
