@@ -78,6 +78,19 @@ def test_a_training(rszoo: Command, empty: None, trained: Path) -> None:
     assert made["model.safetensors"] == expected["model.safetensors"]
 
 
+def test_a_router_is_for_composing(rszoo: Command, empty: None) -> None:
+    experts = ["builtin/digits-cat_rs-0.25", "builtin/digits-cat_rs-0.50"]
+    few = ["train.epochs=1", "experts.draws=12", f"experts.bundles=[{', '.join(experts)}]"]
+    done = rszoo(*few, recipe="dual_rs", usual=False)
+    router = "runs/digits-dual_rs-0.50"
+    assert (done.code, done.out) == (0, router)
+    assert done.err.splitlines()[-1] == (
+        f"compose with: rszoo compose dual --expert {experts[0]} --expert {experts[1]} "
+        f"--router {router}"
+    )
+    assert "certify with" not in done.err
+
+
 def test_several_noise_levels_as_json(rszoo: Command, empty: None) -> None:
     done = rszoo("--sigma", "0.5", "train.epochs=1", "--json")
     assert done.code == 0

@@ -16,6 +16,7 @@ from rszoo.errors import RszooError
 NAMES = [
     "cat_rs",
     "consistency",
+    "dual_rs",
     "gaussian",
     "hard_dropping",
     "insta_rs",
@@ -47,6 +48,8 @@ def call(name: str, model: nn.Module, *, seed: int = 0, **weights: Any) -> Tenso
     given = {
         "soft_targets": torch.rand((BATCH, CLASSES), generator=batch).softmax(-1),
         "sigmas": torch.full((BATCH,), 0.25),
+        "expert_radii": torch.rand((BATCH, CLASSES), generator=batch),
+        "example_weights": torch.ones(BATCH),
     }
     torch.manual_seed(seed)
     before = x.clone()
@@ -145,6 +148,7 @@ def test_the_signature_is_the_documented_one(name: str) -> None:
     [
         ("gaussian", {}),
         ("consistency", {"m": 2, "lambda_": 10.0, "eta": 0.5}),
+        ("dual_rs", {"m": 2, "lambda_": 40.0, "eta": 0.5, "temperature": 1.0}),
         (
             "cat_rs",
             {"m": 4, "lambda_": 1.0, "attack_steps": 4, "rho": 1.0, "confidence_mask": False},
@@ -161,6 +165,7 @@ def test_defaults_are_the_papers(name: str, defaults: dict[str, Any]) -> None:
         ("gaussian", ()),
         ("consistency", ()),
         ("cat_rs", ("soft_targets",)),
+        ("dual_rs", ("expert_radii", "example_weights")),
         ("insta_rs", ("sigmas",)),
         ("hard_dropping", ("sampling_weights",)),
     ],

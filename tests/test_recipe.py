@@ -163,11 +163,80 @@ def test_bad_train_value_is_named(section: dict[str, Any], message: str) -> None
             "targets: method 'gaussian' takes no soft targets; remove them",
         ),
         ({"method": "cat_rs"}, "targets: missing; method 'cat_rs' needs them"),
+        (
+            {"experts": {"draws": 10, "bundles": ["a", "b"]}},
+            "experts: method 'gaussian' takes no experts; remove them",
+        ),
+        ({"method": "dual_rs"}, "experts: missing; method 'dual_rs' needs them"),
     ],
 )
 def test_bad_value_is_named(changes: dict[str, Any], message: str) -> None:
     (found,) = problems(**changes)
     assert found.partition(" [")[0] == message.partition(" [")[0]
+
+
+EITHER = "experts.bundles: expected either method and sigmas, or bundles, got"
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ({}, f"{EITHER} []"),
+        ({"method": "gaussian"}, f"{EITHER} ['method']"),
+        ({"sigmas": [0.25, 0.5]}, f"{EITHER} ['sigmas']"),
+        (
+            {"method": "gaussian", "sigmas": [0.25, 0.5], "bundles": ["a", "b"]},
+            f"{EITHER} ['method', 'sigmas', 'bundles']",
+        ),
+        ({"bundles": ["a", "b"], "method": "gaussian"}, f"{EITHER} ['method', 'bundles']"),
+        ({"bundles": ["a"]}, "experts.bundles: expected at least 2 entries, got ['a']"),
+        ({"bundles": "a"}, "experts.bundles: expected a list or null, got 'a'"),
+        (
+            {"bundles": ["a", "b", "a"]},
+            "experts.bundles: expected each expert once, got 'a' more than once",
+        ),
+        (
+            {"method": "gaussian", "sigmas": [0.5]},
+            "experts.sigmas: expected at least 2 entries, got [0.5]",
+        ),
+        (
+            {"method": "gaussian", "sigmas": [0.5, 0.5]},
+            "experts.sigmas: expected each expert once, got 0.5 more than once",
+        ),
+        (
+            {"method": "gaussian", "sigmas": [0.5, -1]},
+            "experts.sigmas.1: expected a value that is greater than 0, got -1",
+        ),
+        (
+            {"method": "gausian", "sigmas": [0.25, 0.5]},
+            "experts.method: unknown method 'gausian' (did you mean 'gaussian'?); expected one of",
+        ),
+        (
+            {"method": "dual_rs", "sigmas": [0.25, 0.5]},
+            "experts.method: expected a method that trains classifiers, got 'dual_rs'",
+        ),
+        (
+            {"bundles": ["a", "b"], "draws": 0},
+            "experts.draws: expected an integer >= 1, got 0",
+        ),
+        (
+            {"bundles": ["a", "b"], "drawz": 1},
+            "experts.drawz: unknown key; nearest valid key: experts.draws",
+        ),
+    ],
+)
+def test_bad_experts_are_named(section: dict[str, Any], message: str) -> None:
+    (found,) = problems(method="dual_rs", experts={"draws": 10} | section)
+    assert found.partition(" [")[0] == message.partition(" [")[0]
+    assert found.startswith(message)
+
+
+@pytest.mark.parametrize(
+    "section", [{"method": "gaussian", "sigmas": [0.25, 0.5]}, {"bundles": ["a", "b"]}]
+)
+def test_experts_in_both_forms_survive_yaml(section: dict[str, Any]) -> None:
+    made = recipe(method="dual_rs", experts={"draws": 10} | section)
+    assert Recipe.from_yaml(made.to_yaml()) == made
 
 
 def test_all_problems_are_reported_at_once() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from rszoo.errors import RecipeError, RszooError
 from rszoo.training.recipe_files import RecipeFile, load_recipe
+from rszoo.training.recipe_layers import merge
 
 TEXT = """\
 method: consistency
@@ -147,7 +148,7 @@ def test_unlisted_sigma_and_profile_are_refused(read: Read) -> None:
         (
             "zzz=3",
             "zzz: unknown key; expected one of ['network', 'weights', 'train', 'targets', "
-            "'certify'] before the first dot",
+            "'experts', 'certify'] before the first dot",
         ),
         ("train.lr=fast", "train.lr: expected a number > 0, got 'fast'"),
         ("train.lr=yes", "train.lr: expected a number > 0, got 'yes'"),
@@ -304,3 +305,33 @@ def test_file_that_is_no_recipe_is_refused(read: Read, content: str | bytes, lin
 
 def test_byte_order_mark_is_accepted(read: Read) -> None:
     assert read(b"\xef\xbb\xbf" + TEXT.encode()).method == "consistency"
+
+
+def experts_of(**overrides: str) -> dict[str, object]:
+    """Return the experts of the shipped router for MNIST under overrides of `experts`."""
+    texts = [f"experts.{key}={value}" for key, value in overrides.items()]
+    made = load_recipe("dual_rs").resolve(dataset="mnist", sigma=1.0, overrides=texts)
+    assert made.experts is not None
+    return made.experts.model_dump()
+
+
+def test_experts_in_one_form_drop_those_in_the_other() -> None:
+    default = {"draws": 100, "method": "cat_rs", "sigmas": [0.25, 0.5, 1.0], "bundles": None}
+    assert experts_of() == default
+    assert experts_of(draws="7") == default | {"draws": 7}
+    assert experts_of(method="macer") == default | {"method": "macer"}
+    assert experts_of(sigmas="[0.5, 1.0]") == default | {"sigmas": [0.5, 1.0]}
+    others = {"draws": 100, "method": None, "sigmas": None, "bundles": ["a", "b"]}
+    assert experts_of(bundles="[a, b]") == others
+
+
+def test_a_layer_that_names_experts_drops_the_bundles_of_a_weaker_one() -> None:
+    layers = [("a", {"experts": {"bundles": ["x", "y"], "draws": 3}})]
+    for form in ({"method": "macer"}, {"sigmas": [0.5, 1.0]}):
+        merged, _ = merge([*layers, ("b", {"experts": form})])
+        assert merged == {"experts": {"draws": 3, **form}}
+
+
+def test_experts_in_both_forms_are_refused() -> None:
+    with pytest.raises(RecipeError, match="expected either method and sigmas, or bundles, got"):
+        experts_of(method="macer", sigmas="[0.5, 1.0]", bundles="[a, b]")

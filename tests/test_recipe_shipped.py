@@ -30,7 +30,7 @@ def test_every_data_set_sigma_and_profile_resolves(name: str) -> None:
 def test_every_run_survives_yaml(name: str) -> None:
     file = load_recipe(name)
     for dataset in file.content.datasets:
-        made = file.resolve(dataset=dataset, sigma=0.5)
+        made = file.resolve(dataset=dataset, sigma=file.sigmas(dataset)[-1])
         assert Recipe.from_yaml(made.to_yaml()) == made
 
 
@@ -124,6 +124,29 @@ def test_published_details() -> None:
 
 
 @pytest.mark.parametrize(
+    ("dataset", "epochs", "network", "levels"),
+    [("cifar10", 90, "cifar_resnet", [0.25, 0.5, 1.0]), ("imagenet", 9, "resnet50", [0.5, 1.0])],
+)
+def test_published_router(dataset: str, epochs: int, network: str, levels: list[float]) -> None:
+    made = published("dual_rs", dataset, 1.0)
+    train = made.train
+    assert (train.epochs, made.network.name, train.optimizer) == (epochs, network, "adamw")
+    assert (train.lr, train.weight_decay, made.certify.n) == (0.01, 0.01, 10_000)
+    assert made.weights == {"m": 2, "lambda_": 40.0, "eta": 0.5, "temperature": 1.0}
+    assert made.experts is not None
+    assert (made.experts.draws, made.experts.sigmas) == (100, levels)
+
+
+def test_a_router_has_at_least_the_noise_of_its_experts() -> None:
+    file = load_recipe("dual_rs")
+    for dataset in file.content.datasets:
+        for sigma in file.sigmas(dataset):
+            experts = file.resolve(dataset=dataset, sigma=sigma).experts
+            assert experts is not None
+            assert max(experts.sigmas or []) <= sigma
+
+
+@pytest.mark.parametrize(
     ("dataset", "augment"),
     [
         ("mnist", "none"),
@@ -135,4 +158,6 @@ def test_published_details() -> None:
 )
 @pytest.mark.parametrize("name", recipe_names())
 def test_augmentation(name: str, dataset: str, augment: str) -> None:
-    assert load_recipe(name).resolve(dataset=dataset, sigma=0.5).train.augment == augment
+    file = load_recipe(name)
+    sigma = file.sigmas(dataset)[-1]
+    assert file.resolve(dataset=dataset, sigma=sigma).train.augment == augment

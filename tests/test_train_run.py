@@ -16,7 +16,7 @@ from rszoo.errors import RszooError
 from rszoo.hub.bundle import Bundle, open_bundle
 from rszoo.methods import load
 from rszoo.smoothing.certificate import Certificate
-from rszoo.training import loop, per_example, provenance
+from rszoo.training import loop, prerequisites, provenance
 from rszoo.training.loop import Epoch
 from rszoo.training.observer import Observer
 from rszoo.training.recipe import Recipe
@@ -25,6 +25,7 @@ from rszoo.training.run import train
 
 NAME = "digits-gaussian-0.25"
 IMAGES = 1437
+EXPERTS = "[builtin/digits-cat_rs-0.25, builtin/digits-cat_rs-0.50]"
 
 
 @pytest.fixture(autouse=True)
@@ -312,6 +313,7 @@ def test_every_recipe_trains_on_digits(name: str, empty: Path, quick_base: Recip
     renewing = load(name).renews is not None
     overrides = ["train.epochs=2", *(["weights.refreshes=1"] if renewing else [])]
     overrides += ["targets.draws=2"] if name == "cat_rs" else []
+    overrides += [f"experts.bundles={EXPERTS}", "experts.draws=12"] if name == "dual_rs" else []
     (bundle,) = train(
         [load_recipe(name).resolve(sigma=0.5, overrides=overrides)], out=empty, precision="float32"
     )
@@ -329,7 +331,7 @@ def quick_base(monkeypatch: pytest.MonkeyPatch) -> Recipe:
         def resolve(self, **_: object) -> Recipe:
             return base
 
-    monkeypatch.setattr(per_example, "load_recipe", lambda name: Quick())
+    monkeypatch.setattr(prerequisites, "load_recipe", lambda name: Quick())
     return base
 
 

@@ -1,5 +1,6 @@
 """`rszoo train`: from recipe to bundles."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +12,7 @@ from rszoo_cli.options import DataRoot, Device, Download, Json, Precision, Seed
 
 if TYPE_CHECKING:
     from rszoo.training.observer import Observer
+    from rszoo.training.recipe import Recipe
 
 __all__ = ["train"]
 
@@ -87,17 +89,29 @@ def train(
         observer=_observer(),
     )
     if is_main_process():
-        _print_bundles([str(bundle.path) for bundle in bundles], json=json)
+        paths = [str(bundle.path) for bundle in bundles]
+        _print_bundles(paths, [_next_step(made, out_folder) for made in recipes], json=json)
 
 
-def _print_bundles(paths: Sequence[str], *, json: bool) -> None:
+def _print_bundles(paths: Sequence[str], next_steps: Sequence[str], *, json: bool) -> None:
     if json:
         out.print_json(data=paths)
         return
     for path in paths:
         out.print(path, highlight=False, soft_wrap=True)
-    for path in paths:
-        err.print(f"certify with: rszoo certify --model {path}", highlight=False, soft_wrap=True)
+    for step in next_steps:
+        err.print(step, highlight=False, markup=False, soft_wrap=True)
+
+
+def _next_step(recipe: "Recipe", folder: Path) -> str:
+    """Return the command that a new bundle is for."""
+    from rszoo.training.routing import expert_ids
+
+    path = str(folder / recipe.name)
+    if recipe.experts is None:
+        return f"certify with: rszoo certify --model {path}"
+    experts = [part for expert in expert_ids(recipe, folder) for part in ("--expert", expert)]
+    return f"compose with: {shlex.join(['rszoo', 'compose', 'dual', *experts, '--router', path])}"
 
 
 def _observer() -> "Observer":

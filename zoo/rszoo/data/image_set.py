@@ -1,9 +1,10 @@
 """What every data set offers: images in [0, 1] with labels, class names and a digest."""
 
+import hashlib
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -80,6 +81,18 @@ class ImageSet(ABC):
     @abstractmethod
     def to(self, device: torch.device | str) -> "ImageSet":
         """Return the same set with its batches made on `device`."""
+
+    def relabelled(self, labels: Tensor, class_names: Sequence[str]) -> "ImageSet":
+        """Return the same images with other labels `[N]`, those of other classes."""
+        header = repr((self.digest, tuple(class_names)))
+        digest = hashlib.sha256(header.encode())
+        digest.update(labels.cpu().contiguous().numpy().data)
+        return replace(
+            self,
+            labels=labels.to(self.labels.device),
+            class_names=tuple(class_names),
+            digest=digest.hexdigest(),
+        )
 
 
 def safe_name(name: str) -> str:

@@ -19,8 +19,9 @@ from rszoo.hub.config import NetworkConfig
 from rszoo.hub.manifest import MANIFEST
 from rszoo.networks.execution import resolve_device
 from rszoo.training.provenance import environment
-from rszoo.training.recipe import Section, Sigma, network_model
+from rszoo.training.recipe import network_model
 from rszoo.training.recipe_problems import explain
+from rszoo.training.recipe_sections import Section, Sigma
 
 __all__ = ["Imported", "Statement", "import_checkpoint"]
 

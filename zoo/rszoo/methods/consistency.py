@@ -49,9 +49,19 @@ def regularised_cross_entropy(
         y: labels `[B]`.
         lambda_, eta: as in `loss`.
     """
+    classification = cross_entropy(log_probs, y).mean(0)
+    return (classification + inconsistency(log_probs, lambda_=lambda_, eta=eta)).mean()
+
+
+def inconsistency(log_probs: Tensor, *, lambda_: float, eta: float) -> Tensor:
+    """Return the second and third term of the formula for every image, `[B]`.
+
+    Args:
+        log_probs: log F_i, `[m, B, classes]`.
+        lambda_, eta: as in `loss`.
+    """
     log_fbar = log_mean(log_probs)
     fbar = log_fbar.exp()
     divergence = (fbar * (log_fbar - log_probs)).sum(-1).mean(0)
     entropy = -(fbar * log_fbar).sum(-1)
-    classification = cross_entropy(log_probs, y).mean(0)
-    return (classification + lambda_ * divergence + eta * entropy).mean()
+    return lambda_ * divergence + eta * entropy

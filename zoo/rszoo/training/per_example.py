@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from rszoo.networks.execution import place
+from rszoo.training.prerequisites import parent_of, prerequisite, prerequisite_recipe
 from rszoo.training.recipe import Recipe
-from rszoo.training.recipe_files import load_recipe
-from rszoo.training.soft_targets import cached_soft_targets
+from rszoo.training.votes import cached_vote_shares
 
 if TYPE_CHECKING:
     from rszoo.training.trainer import Trainer
@@ -34,22 +34,14 @@ class PerExample:
 def _soft_targets(trainer: "Trainer", recipe: Recipe) -> PerExample:
     """Return CAT-RS's soft targets, training the network that they come from if need be."""
     assert recipe.targets is not None  # the recipe has checked it
-    base_recipe = load_recipe("gaussian").resolve(
-        dataset=recipe.dataset,
-        sigma=recipe.targets.sigma,
-        profile=recipe.profile,
-        seed=recipe.seed,
+    base = prerequisite(
+        trainer, prerequisite_recipe(recipe, method="gaussian", sigma=recipe.targets.sigma)
     )
-    base = trainer.existing(
-        base_recipe, resume=True, overwrite=False, remedy=f"move {base_recipe.name} away"
-    )
-    trainer.processes.wait()  # nobody writes before everybody has looked
-    base = base or trainer.train(base_recipe)
     with trainer.shown(
         f"soft targets from {base.config.name}", total=len(trainer.images), unit="images"
     ):
-        shares = cached_soft_targets(
-            trainer.state / "soft_targets",
+        shares = cached_vote_shares(
+            trainer.state / "votes",
             place(base.network(), trainer.device),
             trainer.images,
             weights_digest=base.weights_digest,
@@ -60,8 +52,7 @@ def _soft_targets(trainer: "Trainer", recipe: Recipe) -> PerExample:
             processes=trainer.processes,
             on_progress=trainer.observer.advanced,
         )
-    parent = {"name": base.config.name, "weights_sha256": base.weights_digest}
-    return PerExample(shares, parent)
+    return PerExample(shares, parent_of(base))
 
 
 def _sigmas(trainer: "Trainer", recipe: Recipe) -> PerExample:

@@ -6,125 +6,35 @@ come from (files, profiles, overrides) is the matter of `rszoo.training.recipe_f
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 from pydantic import (
     BaseModel,
-    BeforeValidator,
-    ConfigDict,
     Field,
+    SerializerFunctionWrapHandler,
     ValidationError,
-    ValidationInfo,
     create_model,
-    field_validator,
+    model_serializer,
 )
 
 from rszoo._yaml import parse_yaml, to_yaml
-from rszoo.errors import RecipeError, RszooError
+from rszoo.errors import RecipeError, RszooError, unknown_name
 from rszoo.training.recipe_problems import explain, show
+from rszoo.training.recipe_sections import (
+    CertifySpec,
+    Count,
+    ExpertsSpec,
+    NetworkSpec,
+    Section,
+    Sigma,
+    TargetsSpec,
+    TrainSpec,
+)
 
-__all__ = [
-    "CertifySpec",
-    "NetworkSpec",
-    "Recipe",
-    "TargetsSpec",
-    "TrainSpec",
-    "make_recipe",
-    "network_model",
-]
-
-
-def _whole(value: object) -> object:
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-Count = Annotated[int, Field(ge=1), BeforeValidator(_whole)]
-Sigma = Annotated[float, Field(gt=0, le=100)]
-
-
-class Section(BaseModel):
-    """Base of all parts of a recipe: unknown keys and converted types are errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-
-class NetworkSpec(Section):
-    """The architecture's name, and its options as further keys."""
-
-    model_config = ConfigDict(extra="allow")
-
-    name: str
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """The architecture's own options, for `rszoo.networks.build`."""
-        return dict(self.model_extra or {})
-
-
-class TrainSpec(Section):
-    """How the network is trained.
-
-    Attributes:
-        epochs: passes over the training images.
-        batch_size: different images per step, before noise copies are made.
-        lr: learning rate; the highest one for "one_cycle".
-        momentum: of "sgd"; "adamw" takes its usual betas.
-        nesterov: of "sgd".
-        schedule: "step" multiplies the rate by 0.1 every `step_epochs`; "one_cycle" raises it
-            linearly from 0 during the first `warmup` share of the run, then lowers it to 0.
-        augment: "none", "crop_flip" or "resized_crop_flip".
-        clip_norm: largest L2 norm of the whole gradient; null for no limit.
-    """
-
-    epochs: Count
-    batch_size: Count
-    optimizer: Literal["sgd", "adamw"]
-    lr: float = Field(gt=0)
-    momentum: float = Field(default=0.9, ge=0, lt=1)
-    nesterov: bool = False
-    weight_decay: float = Field(ge=0)
-    schedule: Literal["step", "one_cycle"]
-    step_epochs: Count | None = Field(default=None, validate_default=True)
-    warmup: float = Field(default=0.2, ge=0, lt=1)
-    augment: Literal["none", "crop_flip", "resized_crop_flip"] = "none"
-    clip_norm: float | None = Field(default=None, gt=0)
-
-    @field_validator("nesterov")
-    @classmethod
-    def _nesterov_needs_momentum(cls, value: bool, info: ValidationInfo) -> bool:
-        if value and info.data.get("momentum") == 0:
-            raise ValueError("nesterov needs a momentum > 0, got momentum 0")
-        return value
-
-    @field_validator("step_epochs")
-    @classmethod
-    def _step_needs_epochs(cls, value: int | None, info: ValidationInfo) -> int | None:
-        if value is None and info.data.get("schedule") == "step":
-            raise ValueError("schedule 'step' needs an integer >= 1 here, got null")
-        return value
-
-
-class TargetsSpec(Section):
-    """Soft targets made before training: the votes of a Gaussian-trained network.
-
-    Attributes:
-        sigma: noise level at which that network is trained and votes.
-        draws: votes per training image.
-    """
-
-    sigma: Sigma
-    draws: Count
-
-
-class CertifySpec(Section):
-    """How the trained model's certificates are made (see `rszoo.SmoothedClassifier.certify`)."""
-
-    n0: Count
-    n: Count
-    alpha: float = Field(gt=0, lt=1)
+__all__ = ["Recipe", "make_recipe", "network_model"]
 
 
 class Recipe(Section):
@@ -139,6 +49,7 @@ class Recipe(Section):
         seed: of everything random in the run.
         weights: the method's weights, defaults filled in.
         targets: for methods that take soft targets, else null.
+        experts: for methods that train a router, else null.
     """
 
     method: str
@@ -151,6 +62,7 @@ class Recipe(Section):
     weights: dict[str, Any]
     train: TrainSpec
     targets: TargetsSpec | None = None
+    experts: ExpertsSpec | None = None
     certify: CertifySpec
 
     @property
@@ -167,6 +79,14 @@ class Recipe(Section):
         """SHA-256, in hex, of the recipe as JSON with sorted keys."""
         text = json.dumps(self.model_dump(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
+
+    @model_serializer(mode="wrap")
+    def _without_absent_experts(self, values_of: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # So that the digests of recipes from before there were experts stay what they are.
+        values = values_of(self)
+        if self.experts is None:
+            del values["experts"]
+        return values
 
     def to_yaml(self) -> str:
         """Return the recipe as YAML, which `from_yaml` turns back into an equal recipe."""
@@ -232,14 +152,32 @@ def make_recipe(
     except ValidationError as error:
         return None, problems + explain(error, Recipe, place=place)
     if not problems:
-        takes = "soft_targets" in methods.needs(recipe.method)
-        if takes and recipe.targets is None:
-            problems.append(f"{place('targets')}: missing; method {recipe.method!r} needs them")
-        if not takes and recipe.targets is not None:
-            problems.append(
-                f"{place('targets')}: method {recipe.method!r} takes no soft targets; remove them"
-            )
+        problems += [f"{place(path)}: {text}" for path, text in _misfits(recipe)]
     return (None, problems) if problems else (recipe, [])
+
+
+#: Section -> the per-example data that a method makes of it, and what they are called.
+_SOURCES = {
+    "targets": ("soft_targets", "soft targets"),
+    "experts": ("expert_radii", "experts"),
+}
+
+
+def _misfits(recipe: Recipe) -> Iterator[tuple[str, str]]:
+    """Yield place and problem of each section that the method lacks or cannot use."""
+    from rszoo import methods
+
+    for section, (need, called) in _SOURCES.items():
+        takes, given = need in methods.needs(recipe.method), getattr(recipe, section) is not None
+        if takes and not given:
+            yield section, f"missing; method {recipe.method!r} needs them"
+        if given and not takes:
+            yield section, f"method {recipe.method!r} takes no {called}; remove them"
+    method = recipe.experts and recipe.experts.method
+    if method is not None and method not in methods.names():
+        yield "experts.method", str(unknown_name("method", method, methods.names()))
+    elif method is not None and "expert_radii" in methods.needs(method):
+        yield "experts.method", f"expected a method that trains classifiers, got {method!r}"
 
 
 def _name_of(network: object) -> object:

@@ -1,7 +1,8 @@
 """What a recipe file may hold, and how its layers are merged.
 
 A later layer wins, key by key; a layer that names another network replaces the whole `network`
-section, because options belong to one architecture. The values themselves are judged only when
+section, because options belong to one architecture; one that names experts in one of the two forms
+drops those in the other. The values themselves are judged only when
 they are merged (`rszoo.training.recipe`).
 """
 
@@ -10,10 +11,13 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator
 
-from rszoo.training.recipe import Count, Section, Sigma
 from rszoo.training.recipe_problems import show
+from rszoo.training.recipe_sections import Count, Section, Sigma
 
 __all__ = ["Content", "DataSet", "Profile", "Values", "contradictions", "merge"]
+
+
+_EXPERT_FORMS = ({"bundles"}, {"method", "sigmas"})
 
 
 class Paper(Section):
@@ -32,6 +36,7 @@ class Values(Section):
     weights: dict[str, Any] = Field(default={})
     train: dict[str, Any] = Field(default={})
     targets: dict[str, Any] | None = Field(default={})
+    experts: dict[str, Any] | None = Field(default={})
     certify: dict[str, Any] = Field(default={})
 
     def layer(self) -> dict[str, Any]:
@@ -118,8 +123,18 @@ def merge(
             before = values.get("network")
             if isinstance(before, dict) and before.get("name") != network["name"]:
                 values["network"] = {}
+        _drop_other_form(values.get("experts"), layer.get("experts"))
         _merge_into(values, layer, origins, place=f"{place}." if place else "", path="")
     return values, origins
+
+
+def _drop_other_form(before: object, now: object) -> None:
+    """Remove earlier experts that a layer names in another form (see `ExpertsSpec`)."""
+    if not (isinstance(before, dict) and isinstance(now, Mapping)):
+        return
+    for form, other in (_EXPERT_FORMS, _EXPERT_FORMS[::-1]):
+        for key in other if now.keys() & form else ():
+            before.pop(key, None)
 
 
 def _merge_into(

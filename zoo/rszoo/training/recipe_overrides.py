@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from rszoo._yaml import parse_yaml
-from rszoo.training.recipe import CertifySpec, TargetsSpec, TrainSpec
+from rszoo.training.recipe_sections import CertifySpec, ExpertsSpec, TargetsSpec, TrainSpec
 
 __all__ = ["parse_overrides"]
 
 _FLAGS = ("dataset", "sigma", "profile", "seed")
 _FIXED = ("method", "version")
-_SECTIONS = ("network", "weights", "train", "targets", "certify")
+_SECTIONS = ("network", "weights", "train", "targets", "experts", "certify")
 
 
 def parse_overrides(overrides: Sequence[str], *, method: str) -> tuple[dict[str, Any], list[str]]:
@@ -55,7 +55,12 @@ def _nearest_path(path: str, method: str) -> str:
     """Return the complaint about a path outside all sections."""
     from rszoo import methods
 
-    known = {"train": TrainSpec, "targets": TargetsSpec, "certify": CertifySpec}
+    known = {
+        "train": TrainSpec,
+        "targets": TargetsSpec,
+        "experts": ExpertsSpec,
+        "certify": CertifySpec,
+    }
     if method in methods.names():
         known["weights"] = methods.weights(method)
     paths = [f"{name}.{key}" for name, model in known.items() for key in model.model_fields]

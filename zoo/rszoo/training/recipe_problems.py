@@ -116,7 +116,10 @@ def _sentence(item: Mapping[str, Any], model: type[BaseModel], where: str) -> st
     if isinstance(value, float) and not math.isfinite(value):
         return f"expected a finite number, got {value}"
     if kind == "too_short":
-        return f"expected at least {item['ctx']['min_length']} entry, got {show(value)}"
+        least = item["ctx"]["min_length"]
+        return (
+            f"expected at least {least} {'entry' if least == 1 else 'entries'}, got {show(value)}"
+        )
     field = owner.model_fields.get(str(key)) if owner is not None else None
     if field is None:  # an entry of a list
         rule = item["msg"].replace("Input should be", "expected a value that is")

@@ -4,18 +4,17 @@ State of an unfinished training, and what several trainings share, lies in `.sta
 output folder:
 
     .state/<name>/        checkpoint and MLflow run of a training that is not finished
-    .state/soft_targets/  CAT-RS's soft targets, by digest (see per_example.py)
+    .state/votes/         vote shares of networks on the images, by digest (see votes.py)
 """
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from rszoo import methods, networks
 from rszoo._files import write_json_atomically
@@ -28,9 +27,10 @@ from rszoo.training.checkpoint import TrainingState, load_checkpoint, save_check
 from rszoo.training.distributed import Processes
 from rszoo.training.loop import Epoch, build_optimizer, fit, noisy_accuracy
 from rszoo.training.observer import Observer
-from rszoo.training.per_example import PER_EXAMPLE
 from rszoo.training.provenance import environment
 from rszoo.training.recipe import Recipe
+from rszoo.training.routing import routing
+from rszoo.training.task import Task, classification
 from rszoo.training.tracking import TrackedRun, Tracking
 
 __all__ = ["Trainer"]
@@ -95,19 +95,17 @@ class Trainer:
 
     def train(self, recipe: Recipe) -> Bundle:
         """Train one model, from its checkpoint if there is one, and return its bundle."""
-        given = {need: PER_EXAMPLE[need](self, recipe) for need in methods.needs(recipe.method)}
-        parents = [entry.parent for entry in given.values() if entry.parent]
-        per_example = {need: entry.values for need, entry in given.items()}
+        task = (routing if recipe.experts else classification)(self, recipe)
         checkpoint = self._state(recipe) / CHECKPOINT
-        state = self._initial_state(recipe)
+        state = self._initial_state(recipe, task)
         if checkpoint.exists():
             load_checkpoint(checkpoint, state, facts=self._facts(recipe))
             self.observer.note(f"{recipe.name}: continues after epoch {state.epoch}")
         self.processes.wait()  # the main process removes the checkpoint when it is done with it
         with self._tracked(recipe) as run:
-            accuracy = self._epochs(recipe, state, per_example, run)
+            accuracy = self._epochs(recipe, state, task, run)
             if self.processes.is_main:
-                bundle = self._publish(recipe, state, run, parents)
+                bundle = self._publish(recipe, state, task, run)
                 if run is not None:
                     run.log_bundle(bundle, {"final_noisy_accuracy": accuracy})
         if self.processes.is_main:
@@ -117,15 +115,12 @@ class Trainer:
         return open_bundle(self.out / recipe.name)
 
     def _publish(
-        self,
-        recipe: Recipe,
-        state: TrainingState,
-        run: TrackedRun | None,
-        parents: list[dict[str, str]],
+        self, recipe: Recipe, state: TrainingState, task: Task, run: TrackedRun | None
     ) -> Bundle:
         """Write the bundle of a finished training."""
         config = NetworkConfig.of(
-            self.images,
+            task.images,
+            kind=task.kind,
             name=recipe.name,
             method=recipe.method,
             dataset=recipe.dataset,
@@ -138,7 +133,7 @@ class Trainer:
             "seed": recipe.seed,
             **environment(),
             "device": self.device.type,
-            "parents": parents,
+            "parents": task.parents,
             "mlflow_run": run.run_id if run else None,
         }
         return write_bundle(
@@ -151,11 +146,7 @@ class Trainer:
         )
 
     def _epochs(
-        self,
-        recipe: Recipe,
-        state: TrainingState,
-        per_example: Mapping[str, Tensor],
-        run: TrackedRun | None,
+        self, recipe: Recipe, state: TrainingState, task: Task, run: TrackedRun | None
     ) -> float:
         """Run the remaining epochs; return the last noisy accuracy on the test images."""
         train, checkpoint = recipe.train, self._state(recipe) / CHECKPOINT
@@ -165,21 +156,22 @@ class Trainer:
         def accuracy() -> float:
             return noisy_accuracy(
                 state.network,
-                self.test_images,
+                task.test_images,
                 sigma=recipe.sigma,
                 seed=recipe.seed,
                 precision=self.precision,
+                indices=task.judged,
             )
 
         epochs = fit(
             state,
             methods.load(recipe.method, **recipe.weights),
-            self.images,
+            task.images,
             train=train,
             sigma=recipe.sigma,
             seed=recipe.seed,
             precision=self.precision,
-            per_example=per_example,
+            per_example=task.per_example,
             processes=self.processes,
             on_step=self.observer.advanced,
             on_refresh=self.observer.refreshing,
@@ -235,13 +227,13 @@ class Trainer:
             write_json_atomically(folder / RUN, {"run_id": run.run_id, "facts": facts})
             yield run
 
-    def _initial_state(self, recipe: Recipe) -> TrainingState:
+    def _initial_state(self, recipe: Recipe, task: Task) -> TrainingState:
         torch.manual_seed(recipe.seed)
         network = networks.build(
             recipe.network.name,
-            input_shape=self.images.shape,
-            num_classes=self.images.num_classes,
-            normalization=self.images.normalization,
+            input_shape=task.images.shape,
+            num_classes=task.images.num_classes,
+            normalization=task.images.normalization,
             **recipe.network.options,
         )
         network = place(network, self.device)

@@ -1,4 +1,4 @@
-"""CAT-RS's soft targets: vote shares of a Gaussian-trained network on every training image.
+"""How a network votes on noisy copies of every image: what soft targets and expert radii are from.
 
 Made once from the un-augmented images, cached by the digests of what they depend on, and read by
 every run that asks for the same ones.
@@ -19,13 +19,13 @@ from rszoo.networks.execution import autocast, evaluation_mode
 from rszoo.smoothing.noise import gaussian_copies
 from rszoo.training.distributed import ALONE, Processes
 
-__all__ = ["cached_soft_targets", "vote_shares"]
+__all__ = ["cached_vote_shares", "vote_shares"]
 
-_KEY = "soft_targets"
+_KEY = "votes"
 _BATCH = 250
 
 
-def cached_soft_targets(
+def cached_vote_shares(
     folder: Path,
     network: nn.Module,
     images: ImageSet,
@@ -42,8 +42,8 @@ def cached_soft_targets(
 
     Args:
         folder: the cache.
-        network: the Gaussian-trained network, on the images' device.
-        images: the training set.
+        network: maps images to logits; on the images' device.
+        images: a data set.
         weights_digest: sha256 of the network's weights.
         sigma, draws, seed, precision: as in `vote_shares`.
         processes: who shares the work.

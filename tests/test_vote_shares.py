@@ -1,4 +1,4 @@
-"""CAT-RS's soft targets: right, and made once."""
+"""Vote shares: right, and made once."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from rszoo import data
 from rszoo.data import ImageSet
 from rszoo.training.distributed import ALONE, Processes
-from rszoo.training.soft_targets import cached_soft_targets, vote_shares
+from rszoo.training.votes import cached_vote_shares, vote_shares
 
 COUNT, CLASSES, DRAWS, SIGMA = 300, 3, 40, 0.5
 
@@ -54,7 +54,7 @@ def cached(folder: Path, network: nn.Module, images: ImageSet, **changed: Any) -
         "precision": "float32",
         "processes": ALONE,
     }
-    return cached_soft_targets(folder, network, images, **(usual | changed))
+    return cached_vote_shares(folder, network, images, **(usual | changed))
 
 
 def slow_reference(images: ImageSet) -> Tensor:
@@ -152,16 +152,16 @@ def test_the_cache_is_for_the_same_images_only(images: ImageSet, tmp_path: Path)
 
 
 def damaged(path: Path) -> Iterator[tuple[str, bytes]]:
-    whole, shares = path.read_bytes(), load_file(path)["soft_targets"]
+    whole, shares = path.read_bytes(), load_file(path)["votes"]
     yield "empty", b""
     yield "truncated", whole[:-100]
     yield "other bytes", b"\x7f" * len(whole)
     yield "changed", whole[:-1] + bytes([whole[-1] ^ 0x40])
     for name, tensors in {
-        "fewer images": {"soft_targets": shares[:-1].clone()},
-        "more classes": {"soft_targets": torch.cat([shares, shares[:, :1]], 1)},
+        "fewer images": {"votes": shares[:-1].clone()},
+        "more classes": {"votes": torch.cat([shares, shares[:, :1]], 1)},
         "another name": {"targets": shares},
-        "not a number": {"soft_targets": shares * float("nan")},
+        "not a number": {"votes": shares * float("nan")},
     }.items():
         save_file(tensors, path)
         yield name, path.read_bytes()

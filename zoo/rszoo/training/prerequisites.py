@@ -1,0 +1,41 @@
+"""Models that another training builds on: bundles in its output folder, trained if need be."""
+
+from typing import TYPE_CHECKING
+
+from rszoo.hub.bundle import Bundle
+from rszoo.training.recipe import Recipe
+from rszoo.training.recipe_files import load_recipe
+
+if TYPE_CHECKING:
+    from rszoo.training.trainer import Trainer
+
+__all__ = ["parent_of", "prerequisite", "prerequisite_recipe"]
+
+
+def prerequisite_recipe(recipe: Recipe, *, method: str, sigma: float) -> Recipe:
+    """Return the recipe of a model that `recipe` builds on: same data, profile and seed.
+
+    Raises:
+        RecipeError: the method's recipe has no such profile or sigma.
+    """
+    return load_recipe(method).resolve(
+        dataset=recipe.dataset, sigma=sigma, profile=recipe.profile, seed=recipe.seed
+    )
+
+
+def prerequisite(trainer: "Trainer", recipe: Recipe) -> Bundle:
+    """Return the bundle of a model that another builds on, training it if need be.
+
+    Raises:
+        RszooError: a bundle of that name was made by another recipe or from other data.
+    """
+    bundle = trainer.existing(
+        recipe, resume=True, overwrite=False, remedy=f"move {recipe.name} away"
+    )
+    trainer.processes.wait()  # nobody writes before everybody has looked
+    return bundle or trainer.train(recipe)
+
+
+def parent_of(bundle: Bundle) -> dict[str, str]:
+    """Return how a bundle's origin names another."""
+    return {"name": bundle.config.name, "weights_sha256": bundle.weights_digest}
