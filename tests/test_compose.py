@@ -261,3 +261,35 @@ def test_verify(composed: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     false = run(*verify)
     assert false.exit_code == 1
     assert "disagrees" in false.stdout
+
+
+def test_a_router_for_other_experts(router: Bundle, tmp_path: Path) -> None:
+    experts = [find(name) for name in EXPERTS]
+    parents = [{"name": one.config.name, "weights_sha256": one.weights_digest} for one in experts]
+    taught = write_bundle(
+        tmp_path / "runs" / "taught",
+        config=router.config,
+        network=router.network(),
+        recipe="",
+        origin={"parents": parents},
+    )
+    assert compose_dual(tmp_path / "runs" / "right", experts=experts, router=taught)
+    with pytest.raises(RszooError, match="taught: expected the experts that it was trained for"):
+        compose_dual(tmp_path / "runs" / "wrong", experts=experts[::-1], router=taught)
+
+
+def test_which_router_by_the_command_line(tmp_path: Path) -> None:
+    experts = [f"--expert={name}" for name in EXPERTS]
+    for options in ([], ["--router", "x", "--train-router"]):
+        done = run("compose", "dual", *experts, "--out", str(tmp_path / "d"), *options)
+        assert done.exit_code == 2
+        assert "expected either --router or --train-router" in " ".join(done.stderr.split())
+
+
+@pytest.mark.slow
+def test_a_router_is_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    experts = [f"--expert={name}" for name in EXPERTS]
+    done = run("compose", "dual", *experts, "--train-router", "--out", "runs/dual")
+    assert done.exit_code == 0, done.output
+    assert isinstance(open_bundle(Path("runs/dual")).classifier(device="cpu"), DualClassifier)

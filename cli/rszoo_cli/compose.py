@@ -1,12 +1,15 @@
 """`rszoo compose`: bundles made of other bundles."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rszoo_cli.console import err, out
-from rszoo_cli.options import Json
+from rszoo_cli.options import DataRoot, Json
+
+if TYPE_CHECKING:
+    from rszoo.hub.bundle import Bundle
 
 __all__ = ["app"]
 
@@ -28,11 +31,19 @@ def dual(
             metavar="ID", help="A smoothed bundle; once for each, in the order of the router's."
         ),
     ],
-    router: Annotated[
-        str, typer.Option(metavar="ID", help="A router; rszoo train dual_rs makes one.")
-    ],
     to: Annotated[Path, typer.Option("--out", help="The new bundle's folder.")],
+    router: Annotated[
+        str | None, typer.Option(metavar="ID", help="A router for these experts.")
+    ] = None,
+    train_router: Annotated[
+        bool,
+        typer.Option("--train-router", help="Train one by the recipe dual_rs, beside the bundle."),
+    ] = False,
+    profile: Annotated[
+        str | None, typer.Option(help="With --train-router: of its recipe.")
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
+    data_root: DataRoot = None,
     json: Json = False,
 ) -> None:
     """Put a router over experts (Dual RS): strong at small and at large radii.
@@ -47,9 +58,11 @@ def dual(
     from rszoo.hub.catalog import find
     from rszoo.hub.composed import compose_dual
 
-    bundle = compose_dual(
-        to, experts=[find(one) for one in expert], router=find(router), overwrite=overwrite
-    )
+    if (router is None) == (not train_router):
+        raise typer.BadParameter("expected either --router or --train-router")
+    experts = [find(one) for one in expert]
+    chosen = find(router) if router else _trained(experts, to.parent, data_root, profile)
+    bundle = compose_dual(to, experts=experts, router=chosen, overwrite=overwrite)
     if json:
         parts = [part.model_dump() for part in bundle.config.parts]
         out.print_json(data={"id": bundle.id, "parts": parts})
@@ -57,3 +70,26 @@ def dual(
     out.print(bundle.id, markup=False, highlight=False, soft_wrap=True)
     text = f"certify with: rszoo certify --model {bundle.id}"
     err.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _trained(
+    experts: "list[Bundle]", folder: Path, data_root: Path | None, profile: str | None
+) -> "Bundle":
+    """Train a router for the experts by its recipe; continue one that was begun."""
+    from json import dumps
+
+    from rszoo.training.recipe_files import load_recipe
+    from rszoo.training.run import train
+    from rszoo_cli.train import shown_observer
+
+    file, dataset = load_recipe("dual_rs"), experts[0].config.dataset
+    recipe = file.resolve(
+        dataset=dataset,
+        sigma=max(file.sigmas(dataset)),
+        profile=profile,
+        overrides=[f"experts.bundles={dumps([expert.id for expert in experts])}"],
+    )
+    (router,) = train(
+        [recipe], out=folder, data_root=data_root, resume=True, observer=shown_observer()
+    )
+    return router

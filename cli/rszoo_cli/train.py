@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rszoo.training.observer import Observer
     from rszoo.training.recipe import Recipe
 
-__all__ = ["train"]
+__all__ = ["shown_observer", "train"]
 
 
 _Recipe = Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe's file or name.")]
@@ -86,7 +86,7 @@ def train(
         precision=precision,
         resume=resume,
         overwrite=overwrite,
-        observer=_observer(),
+        observer=shown_observer(),
     )
     if is_main_process():
         paths = [str(bundle.path) for bundle in bundles]
@@ -114,7 +114,7 @@ def _next_step(recipe: "Recipe", folder: Path) -> str:
     return f"compose with: {shlex.join(['rszoo', 'compose', 'dual', *experts, '--router', path])}"
 
 
-def _observer() -> "Observer":
+def shown_observer() -> "Observer":
     from rszoo.training.loop import Epoch
     from rszoo.training.observer import Observer
     from rszoo_cli.progress import Meter

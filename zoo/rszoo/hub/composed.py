@@ -84,6 +84,7 @@ def compose_dual(
     """
     first = _checked_experts(experts)
     _check_router(router, experts)
+    _check_taught(router, experts)
     config = DualConfig(
         name=folder.name,
         method="dual_rs",
@@ -119,6 +120,16 @@ def _check_router(router: Bundle, experts: Sequence[Bundle]) -> None:
         raise RszooError(
             f"{router.id}: expected a router with {len(experts)} classes for inputs of the shape "
             f"of the experts', got a {config.kind} one with {len(config.class_names)} classes"
+        )
+
+
+def _check_taught(router: Bundle, experts: Sequence[Bundle]) -> None:
+    """Refuse a router that was trained for other experts, or for these in another order."""
+    taught = [parent.get("weights_sha256") for parent in router.manifest.origin.get("parents", [])]
+    if taught and taught != [expert.weights_digest for expert in experts]:
+        raise RszooError(
+            f"{router.id}: expected the experts that it was trained for, in their order: "
+            f"{', '.join(router.config.class_names)}; name them so, or train a router for these"
         )
 
 
