@@ -154,7 +154,12 @@ def _text(bundle: Bundle, repo: str, known: Summary | None, license: str | None)
 def _what(bundle: Bundle) -> str:
     """Return a sentence on the network and its noise, or on the parts."""
     config = bundle.config
-    if config.noise is not None:
+    if config.noise == 0.0:
+        return (
+            f"Its network, a {_plain(config.summary)}, is trained without noise and certifies "
+            "nothing: it is meant as the accurate part of a mix."
+        )
+    if config.noise is not None and not config.parts:
         return (
             f"Its network, a {_plain(config.summary)}, is smoothed by Gaussian noise of standard "
             f"deviation {config.noise:g} (pixels in [0, 1])."
