@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from rszoo.errors import RecipeError, RszooError
-from rszoo_cli import recipe
+from rszoo_cli import compose, recipe
 from rszoo_cli.bundles import ls, show
 from rszoo_cli.certify import certify
 from rszoo_cli.console import err
@@ -63,6 +63,11 @@ app.command()(push)
 app.command()(pull)
 app.command("import")(import_checkpoint)
 app.command()(export)
+app.add_typer(
+    compose.app,
+    name="compose",
+    epilog="Example: `rszoo compose mixed --standard ID --robust ID --out runs/mix`.",
+)
 app.add_typer(recipe.app, name="recipe", epilog="Example: `rszoo recipe show cat_rs`.")
 
 

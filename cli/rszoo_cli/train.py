@@ -10,6 +10,7 @@ from rszoo_cli.console import err, out
 from rszoo_cli.options import DataRoot, Device, Download, Json, Precision, Seed
 
 if TYPE_CHECKING:
+    from rszoo.hub.bundle import Bundle
     from rszoo.training.observer import Observer
 
 __all__ = ["train"]
@@ -87,17 +88,21 @@ def train(
         observer=_observer(),
     )
     if is_main_process():
-        _print_bundles([str(bundle.path) for bundle in bundles], json=json)
+        _print_bundles(bundles, json=json)
 
 
-def _print_bundles(paths: Sequence[str], *, json: bool) -> None:
+def _print_bundles(bundles: "Sequence[Bundle]", *, json: bool) -> None:
+    paths = [str(bundle.path) for bundle in bundles]
     if json:
         out.print_json(data=paths)
         return
     for path in paths:
         out.print(path, highlight=False, soft_wrap=True)
-    for path in paths:
-        err.print(f"certify with: rszoo certify --model {path}", highlight=False, soft_wrap=True)
+    for bundle, path in zip(bundles, paths, strict=True):
+        usual = f"certify with: rszoo certify --model {path}"
+        if bundle.config.noise == 0.0:
+            usual = f"mix with: rszoo compose mixed --standard {path}"
+        err.print(usual, highlight=False, soft_wrap=True)
 
 
 def _observer() -> "Observer":

@@ -100,7 +100,9 @@ def compose_dual(
         router=part_in(folder, router),
         router_share=router_share,
     )
-    return write_bundle(folder, config=config, origin=origin_of([*experts, router]), replace=overwrite)
+    return write_bundle(
+        folder, config=config, origin=origin_of([*experts, router]), replace=overwrite
+    )
 
 
 def _checked_experts(experts: Sequence[Bundle]) -> NetworkConfig:
@@ -141,9 +143,7 @@ def origin_of(parts: Sequence[Bundle]) -> dict[str, Any]:
     """Return what the manifest of a bundle says that is made of others."""
     from rszoo import __version__
 
-    parents = [
-        {"name": part.config.name, "weights_sha256": part.weights_digest} for part in parts
-    ]
+    parents = [{"name": part.config.name, "weights_sha256": part.weights_digest} for part in parts]
     return {"rszoo": __version__, "parents": parents}
 
 

@@ -54,6 +54,11 @@ class BundleConfig(BaseModel):
         return None
 
     @property
+    def alpha_mix(self) -> float | None:
+        """The least weight of the smoothed part of a mix; None where there is no such thing."""
+        return None
+
+    @property
     def summary(self) -> str:
         """The network's name, or how many there are."""
         return f"{len(self.parts)} networks"
@@ -81,7 +86,7 @@ class NetworkConfig(BundleConfig):
 
     Attributes:
         kind: "smoothed": a classifier under one noise level; "router": one whose classes are the
-            experts of a dual bundle; "standard": one trained without noise, which certifies nothing.
+            experts of a dual bundle; "standard": one without noise, which certifies nothing.
         architecture: name of the network and its options.
         normalization: applied inside the network; None for none.
         sigma: noise level, in pixel units with images in [0, 1]; 0 for a standard network.
@@ -184,6 +189,11 @@ class MixedConfig(BundleConfig):
     def noise(self) -> float | None:
         """The noise level of the robust part."""
         return self.sigma
+
+    @property
+    def alpha_mix(self) -> float | None:
+        """The least weight of the robust part; None where it has no bound above 1/2."""
+        return self.weight.alpha_min
 
     @property
     def parts(self) -> tuple[Part, ...]:

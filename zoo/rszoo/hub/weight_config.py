@@ -19,6 +19,11 @@ class FixedConfig(_Config):
     kind: Literal["fixed"] = "fixed"
     alpha_mix: _Certified
 
+    @property
+    def alpha_min(self) -> float:
+        """The weight."""
+        return self.alpha_mix
+
 
 class LearnedConfig(_Config):
     """A mixing network's.
@@ -49,7 +54,10 @@ class GradientConfig(_Config):
     kind: Literal["gradient"] = "gradient"
     scale: Annotated[float, Field(gt=0)]
 
+    @property
+    def alpha_min(self) -> None:
+        """None: there is no lower bound above 1/2."""
+        return None
 
-WeightConfig = Annotated[
-    FixedConfig | LearnedConfig | GradientConfig, Field(discriminator="kind")
-]
+
+WeightConfig = Annotated[FixedConfig | LearnedConfig | GradientConfig, Field(discriminator="kind")]

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -43,6 +44,8 @@ def _whole(value: object) -> object:
 
 Count = Annotated[int, Field(ge=1), BeforeValidator(_whole)]
 Sigma = Annotated[float, Field(gt=0, le=100)]
+# 0 is for methods without noise, whose bundles must not be named after -0.0.
+SigmaOrNone = Annotated[float, Field(ge=0, le=100), AfterValidator(abs)]
 
 
 class Section(BaseModel):
@@ -134,7 +137,7 @@ class Recipe(Section):
         method: a name of `rszoo.methods`.
         version: of the recipe file that it came from.
         dataset: a name or a path that `rszoo.data.load` takes.
-        sigma: noise level, in pixel units with images in [0, 1].
+        sigma: noise level, in pixel units with images in [0, 1]; 0 for a method without noise.
         profile: which of the data set's schedules; "published" is the papers' own.
         seed: of everything random in the run.
         weights: the method's weights, defaults filled in.
@@ -144,7 +147,7 @@ class Recipe(Section):
     method: str
     version: Count
     dataset: str = Field(min_length=1)
-    sigma: Sigma
+    sigma: SigmaOrNone
     profile: str = "published"
     seed: int = Field(default=0, ge=0)
     network: NetworkSpec
@@ -232,6 +235,13 @@ def make_recipe(
     except ValidationError as error:
         return None, problems + explain(error, Recipe, place=place)
     if not problems:
+        free = methods.noise_free(recipe.method)
+        if free != (recipe.sigma == 0.0):
+            wanted = "0: it trains without noise" if free else "a number > 0"
+            problems.append(
+                f"{place('sigma')}: method {recipe.method!r} expects {wanted}, got "
+                f"{show(recipe.sigma)}"
+            )
         takes = "soft_targets" in methods.needs(recipe.method)
         if takes and recipe.targets is None:
             problems.append(f"{place('targets')}: missing; method {recipe.method!r} needs them")

@@ -126,6 +126,7 @@ class Trainer:
         """Write the bundle of a finished training."""
         config = NetworkConfig.of(
             self.images,
+            kind="standard" if methods.noise_free(recipe.method) else "smoothed",
             name=recipe.name,
             method=recipe.method,
             dataset=recipe.dataset,
