@@ -145,6 +145,7 @@ class GradientWeight:
         """See `Weight`."""
         with torch.enable_grad():
             x = image.detach()[None].requires_grad_()
-            (gradient,) = torch.autograd.grad(standard(x).softmax(-1).max(), x)
-        a = self.scale * gradient.double().norm().item()
-        return a / (1.0 + a)
+            probabilities = standard(x).softmax(-1)[0]
+            # Not `max`, whose gradient is an average where two classes are tied.
+            (gradient,) = torch.autograd.grad(probabilities[probabilities.argmax()], x)
+        return 1.0 - 1.0 / (1.0 + self.scale * gradient.double().norm().item())
