@@ -36,6 +36,8 @@ COMMANDS = list(commands(typer.main.get_command(app)))
 def test_the_commands() -> None:
     assert [" ".join(path) for path in COMMANDS] == [
         "certify",
+        "compose",
+        "compose mixed",
         "export",
         "import",
         "leaderboard",

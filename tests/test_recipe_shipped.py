@@ -30,7 +30,7 @@ def test_every_data_set_sigma_and_profile_resolves(name: str) -> None:
 def test_every_run_survives_yaml(name: str) -> None:
     file = load_recipe(name)
     for dataset in file.content.datasets:
-        made = file.resolve(dataset=dataset, sigma=0.5)
+        made = file.resolve(dataset=dataset, sigma=file.sigmas(dataset)[-1])
         assert Recipe.from_yaml(made.to_yaml()) == made
 
 
@@ -100,7 +100,7 @@ def test_a_published_step_sees_256_images_that_are_noisy_copies_of_fewer(name: s
     file = load_recipe(name)
     for dataset in file.content.datasets:
         if "published" in file.profiles(dataset):
-            made = published(name, dataset, 1.0)
+            made = published(name, dataset, file.sigmas(dataset)[-1])
             images, copies = made.train.batch_size, made.weights.get("m", 1)
             # MACER's authors do not cut a batch: each of its 256 images comes with all its copies.
             assert images == (256 if name == "macer" else 256 // copies)
@@ -135,4 +135,6 @@ def test_published_details() -> None:
 )
 @pytest.mark.parametrize("name", recipe_names())
 def test_augmentation(name: str, dataset: str, augment: str) -> None:
-    assert load_recipe(name).resolve(dataset=dataset, sigma=0.5).train.augment == augment
+    file = load_recipe(name)
+    sigma = file.sigmas(dataset)[-1]
+    assert file.resolve(dataset=dataset, sigma=sigma).train.augment == augment

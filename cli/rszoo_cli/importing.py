@@ -22,7 +22,7 @@ _Name = Annotated[str, typer.Option(help="Name of the bundle.")]
 _Dataset = Annotated[
     str, typer.Option(help="A data set's name, a folder of class folders, or an .npz file.")
 ]
-_Sigma = Annotated[float, typer.Option(help="Noise level it was trained with; 0 for none.")]
+_Sigma = Annotated[float, typer.Option(help="Noise level it was trained with.")]
 _Architecture = Annotated[str, typer.Option(help="A network of rszoo, such as cifar_resnet.")]
 _Options = Annotated[
     list[str] | None,

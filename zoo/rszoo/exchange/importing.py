@@ -19,7 +19,7 @@ from rszoo.hub.config import NetworkConfig
 from rszoo.hub.manifest import MANIFEST
 from rszoo.networks.execution import resolve_device
 from rszoo.training.provenance import environment
-from rszoo.training.recipe import Section, SigmaOrNone, network_model
+from rszoo.training.recipe import Section, Sigma, network_model
 from rszoo.training.recipe_problems import explain
 
 __all__ = ["Imported", "Statement", "import_checkpoint"]
@@ -37,7 +37,7 @@ class Statement(Section):
         name: of the bundle.
         method: how the network was trained; any name.
         dataset: a name or a path that `rszoo.data.load` takes.
-        sigma: noise level of the training; 0 makes a standard bundle.
+        sigma: noise level of the training.
         normalization: whether the network's first layer subtracts the data set's mean and divides
             by its standard deviation ("full"), only subtracts ("centre"), or is absent ("none").
         network: the architecture's name, and its options as further keys.
@@ -46,7 +46,7 @@ class Statement(Section):
     name: Name
     method: Name = "unknown"
     dataset: str = Field(min_length=1)
-    sigma: SigmaOrNone
+    sigma: Sigma
     normalization: Literal["full", "centre", "none"]
     network: dict[str, Any]
 
@@ -184,7 +184,6 @@ def _config(
     statement: Statement, known: ImageSet | Facts, normalization: Normalization | None
 ) -> NetworkConfig:
     return NetworkConfig(
-        kind="standard" if statement.sigma == 0.0 else "smoothed",
         name=statement.name,
         method=statement.method,
         dataset=statement.dataset,

@@ -237,11 +237,9 @@ def make_recipe(
     if not problems:
         free = methods.noise_free(recipe.method)
         if free != (recipe.sigma == 0.0):
-            wanted = "0: it trains without noise" if free else "a number > 0"
-            problems.append(
-                f"{place('sigma')}: method {recipe.method!r} expects {wanted}, got "
-                f"{show(recipe.sigma)}"
-            )
+            trained = f"0, as method {recipe.method!r} trains without noise"
+            wanted = trained if free else "0 < sigma <= 100"
+            problems.append(f"{place('sigma')}: expected {wanted}, got {show(full['sigma'])}")
         takes = "soft_targets" in methods.needs(recipe.method)
         if takes and recipe.targets is None:
             problems.append(f"{place('targets')}: missing; method {recipe.method!r} needs them")
