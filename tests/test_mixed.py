@@ -251,6 +251,15 @@ def test_the_votes_are_those_of_the_robust_part(one: Trial) -> None:
     assert replace(mine, radius=0, alpha_mix=None) == replace(robust, radius=0)
 
 
+def test_predictions_have_noise_of_their_own(one: Trial) -> None:
+    mine = one.mixed(1.0).predict(one.x, n=1000, seed=3)
+    robust = one.robust.predict(one.x, n=1000, seed=3)
+    assert isinstance(mine, Prediction)
+    assert isinstance(robust, Prediction)
+    assert (mine.label, mine.votes, mine.sigma) == (robust.label, robust.votes, robust.sigma)
+    assert mine.votes != certified(one.mixed(1.0), one.x).votes
+
+
 def test_all_weight_on_the_robust_part_is_its_certificate(one: Trial) -> None:
     mine = certified(one.mixed(1.0), one.x)
     assert mine.radius == pytest.approx(certified(one.mixed(0.999999), one.x).radius, abs=1e-5)
