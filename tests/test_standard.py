@@ -7,7 +7,9 @@ import torch
 from torch import nn
 
 from rszoo.errors import RecipeError, RszooError
+from rszoo.exchange.readme import readme
 from rszoo.hub.bundle import open_bundle
+from rszoo.hub.card import card_files
 from rszoo.methods import standard
 from rszoo.training.recipe_files import load_recipe
 from rszoo.training.run import train
@@ -71,3 +73,10 @@ def test_a_standard_bundle_has_a_network_and_no_certificate(
     for use in (bundle.classifier, bundle.smoothed_classifier):
         with pytest.raises(RszooError, match="expected a smoothed bundle, got a standard one"):
             use()
+    card = card_files(bundle, "org/name")["README.md"].decode()
+    assert "with certified robustness" not in card
+    assert "`rszoo compose mixed --standard org/name --robust ID" in card
+    assert "model.certify" not in card
+    text = readme(bundle, weights=True, onnx=False)
+    assert "trained without noise" in text
+    assert "sigma =" not in text
