@@ -196,12 +196,20 @@ def test_a_manifest_that_is_none(folder: Path, change: Callable[[dict], str]) ->
     ("change", "complaint"),
     [
         ({"colour": "red"}, "colour: Extra inputs are not permitted"),
-        ({"sigma": 0}, "sigma: Input should be greater than 0"),
+        ({"sigma": -1}, "sigma: Input should be greater than or equal to 0"),
+        (
+            {"sigma": 0},
+            "sigma: Value error, expected 0 for a standard network, and more for any other",
+        ),
+        (
+            {"kind": "standard"},
+            "sigma: Value error, expected 0 for a standard network, and more for any other",
+        ),
         ({"kind": "dual"}, "experts: Field required"),
         (
             {"kind": "triple"},
             "the file: Input tag 'triple' found using 'kind' does not match any of the expected "
-            "tags: 'smoothed', 'router', 'dual'",
+            "tags: 'smoothed', 'router', 'standard', 'dual', 'mixed'",
         ),
         ({"input_shape": [1, 8]}, "input_shape.2: Field required"),
         ({"name": "../../x"}, "name: Value error, expected a name that a file can have"),

@@ -38,6 +38,7 @@ def test_the_commands() -> None:
         "certify",
         "compose",
         "compose dual",
+        "compose mixed",
         "export",
         "hub",
         "hub serve",

@@ -25,6 +25,7 @@ NAMES = [
     "smoothadv_consistency",
     "smoothmix",
     "stability",
+    "standard",
 ]
 CLASSES = 3
 BATCH = 6
@@ -65,6 +66,9 @@ def test_the_registry_is_the_folder() -> None:
 
 
 every_method = pytest.mark.parametrize("name", methods.names())
+every_noisy_method = pytest.mark.parametrize(
+    "name", [name for name in methods.names() if not methods.noise_free(name)]
+)
 
 
 @every_method
@@ -83,7 +87,11 @@ def test_a_loss_is_a_finite_scalar_with_a_gradient_for_every_parameter(name: str
     assert model[-1].weight.grad.abs().sum() > 0
 
 
-@every_method
+def test_only_standard_training_is_without_noise() -> None:
+    assert [name for name in methods.names() if methods.noise_free(name)] == ["standard"]
+
+
+@every_noisy_method
 def test_a_loss_repeats_under_a_seed(name: str) -> None:
     model = network()
     start = {key: value.clone() for key, value in model.state_dict().items()}
@@ -106,7 +114,7 @@ def test_a_loss_leaves_the_network_as_it_was(name: str) -> None:
     assert trainable == dict(model.named_parameters()).keys() - {"0.bias"}
 
 
-@every_method
+@every_noisy_method
 def test_a_loss_asks_for_noise_of_the_given_sigma(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -228,7 +236,9 @@ def test_a_weight_out_of_range_is_refused(
     assert message in [problem["msg"] for problem in caught.value.errors()]
 
 
-@pytest.mark.parametrize("function", [methods.load, methods.weights, methods.needs])
+@pytest.mark.parametrize(
+    "function", [methods.load, methods.weights, methods.needs, methods.noise_free]
+)
 @pytest.mark.parametrize(
     ("name", "message"),
     [

@@ -228,7 +228,7 @@ def test_check_of_a_whole_file_names_the_place_of_each_problem_once(read: Read) 
         (
             "sigmas: [0.25, 0.5]",
             "sigmas: [0.25, -1]",
-            ["sigmas.1: expected a value that is greater than 0, got -1"],
+            ["sigmas.1: expected a value that is greater than or equal to 0, got -1"],
         ),
         (
             "datasets:",

@@ -100,7 +100,7 @@ def test_a_published_step_sees_256_images_that_are_noisy_copies_of_fewer(name: s
     file = load_recipe(name)
     for dataset in file.content.datasets:
         if "published" in file.profiles(dataset):
-            made = published(name, dataset, 1.0)
+            made = published(name, dataset, file.sigmas(dataset)[-1])
             images, copies = made.train.batch_size, made.weights.get("m", 1)
             # MACER's authors do not cut a batch: each of its 256 images comes with all its copies.
             assert images == (256 if name == "macer" else 256 // copies)

@@ -68,8 +68,10 @@ def print_summary(log: Path, *, json: bool) -> None:
 
 
 def _fields(certificate: "Certificate") -> dict[str, object]:
-    """Return the values of a certificate; those of the routing only where there is one."""
+    """Return the values of a certificate; those of routing and mixing only where there are any."""
     from dataclasses import asdict
 
     values = asdict(certificate)
+    if values["alpha_mix"] is None:
+        del values["alpha_mix"]
     return values | (values.pop("routing") or {})

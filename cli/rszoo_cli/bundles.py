@@ -109,6 +109,7 @@ def show(
         "input_shape": list(bundle.config.input_shape),
         "classes": list(bundle.config.class_names),
         "weights_sha256": bundle.weights_digest,
+        **_composition(bundle),
         "origin": bundle.manifest.origin,
     }
     if json:
@@ -154,6 +155,16 @@ def _facts(bundle: "Bundle") -> dict[str, Any]:
         "sigma": config.noise,
         "certified": certified,
     }
+
+
+def _composition(bundle: "Bundle") -> dict[str, Any]:
+    """Return what a bundle is made of; nothing for one with a network."""
+    from rszoo.hub.config import MixedConfig
+
+    config = bundle.config
+    made = {"parts": [part.id for part in config.parts]} if config.parts else {}
+    weight = {"weight": config.weight.model_dump()} if isinstance(config, MixedConfig) else {}
+    return {**made, **weight}
 
 
 def _rounded(acr: float | None) -> str:

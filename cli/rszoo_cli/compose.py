@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rszoo_cli.compose_mixed import mixed
 from rszoo_cli.console import err, out
 from rszoo_cli.options import DataRoot, Json
 
@@ -16,11 +17,7 @@ __all__ = ["app"]
 app = typer.Typer(
     help="Make a bundle out of other bundles.", no_args_is_help=True, rich_markup_mode="markdown"
 )
-
-
-@app.callback()
-def _group() -> None:
-    pass
+app.command()(mixed)
 
 
 @app.command()

@@ -104,8 +104,13 @@ def _check_origin(log: "LogTable", bundle: "Bundle") -> None:
     stated = {
         "weights": (log.protocol.get("model") or {}).get("weights_sha256"),
         "sigma": log.protocol.get("sigma"),
+        "alpha_mix": None if log.alpha_mix is None else max(log.alpha_mix, default=None),
     }
-    actual = {"weights": bundle.weights_digest, "sigma": bundle.config.noise}
+    actual = {
+        "weights": bundle.weights_digest,
+        "sigma": bundle.config.noise,
+        "alpha_mix": bundle.config.alpha_mix,
+    }
     for name, value in actual.items():
         if stated[name] != value:
             raise DataError(
@@ -143,7 +148,7 @@ def _recertified(
     )
     if source["digest"] != stated.get("digest"):
         raise DataError(f"{source['name']}: the images are not those of {log.path}")
-    classifier = bundle.classifier(
+    classifier = _voting(bundle).classifier(
         device=device,
         precision=protocol.get("precision", "auto"),
         compile=bool(protocol.get("compiled")),
@@ -156,6 +161,15 @@ def _recertified(
                 classifier, log, chosen, draws=n, level=level, seed=seed, on_draws=meter.advance
             )
         )
+
+
+def _voting(bundle: "Bundle") -> "Bundle":
+    """Return the bundle whose votes the log holds: of a mix, its robust part."""
+    from rszoo.hub.composed import part_of
+    from rszoo.hub.config import MixedConfig
+
+    config = bundle.config
+    return part_of(bundle, config.robust) if isinstance(config, MixedConfig) else bundle
 
 
 def _print(

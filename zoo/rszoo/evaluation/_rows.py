@@ -9,7 +9,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rszoo.errors import DataError
-from rszoo.smoothing.certificate import ABSTAIN, Routing, certificate_from_votes
+from rszoo.smoothing.certificate import (
+    ABSTAIN,
+    Routing,
+    certificate_from_votes,
+    mixed_certificate,
+)
 from rszoo.theory.radii import needed_probability
 from rszoo.theory.sequential import boundary
 
@@ -17,6 +22,7 @@ __all__ = [
     "COLUMNS",
     "DUAL_COLUMNS",
     "EARLY_COLUMNS",
+    "MIXED_COLUMNS",
     "ORIGINAL_COLUMNS",
     "Content",
     "is_correct",
@@ -40,9 +46,14 @@ EARLY_COLUMNS = (*COLUMNS, "draws", "spent")
 #: More for the certificates of dual classifiers: the fields of `Routing`.
 DUAL_COLUMNS = (*COLUMNS, *(field.name for field in fields(Routing)))
 
+#: One more for the certificates of mixed classifiers.
+MIXED_COLUMNS = (*COLUMNS, "alpha_mix")
+
+_KINDS = (COLUMNS, EARLY_COLUMNS, DUAL_COLUMNS, MIXED_COLUMNS)
+
 _HEADERS = (
     ORIGINAL_COLUMNS,
-    *((*columns, *own) for columns in (COLUMNS, EARLY_COLUMNS, DUAL_COLUMNS) for own in _OWN),
+    *((*columns, *own) for columns in _KINDS for own in _OWN),
 )
 
 # Versions of scipy may differ in the last digits of a quantile.
@@ -90,6 +101,7 @@ _FIELDS = {
     "router_draws": _COUNT,
     "router_spent": _COUNT,
     "router_sigma": _SIGMA,
+    "alpha_mix": _Field(float, lambda value: 0.5 < value <= 1.0, "a number in (1/2, 1]"),
     "input": _TEXT,
 }
 
@@ -200,6 +212,8 @@ def _fixed(row: dict[str, Any]) -> tuple[int, dict[str, float]]:
     """Return label, bound and radius that all n draws give."""
     counts = {name: row[name] for name in ("n0", "n", "alpha", "sigma")}
     given = certificate_from_votes(row["candidate"], row["votes"], **counts)
+    if "alpha_mix" in row:
+        given = mixed_certificate(given, alpha_mix=row["alpha_mix"])
     return given.label, {"p_lower": given.p_lower, "radius": given.radius}
 
 

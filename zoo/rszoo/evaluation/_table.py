@@ -34,6 +34,7 @@ class LogTable:
         candidate, votes, n0, n, alpha, sigma, p_lower, draws, spent: see `Certificate`; None for
             the logs of the original research code, which do not hold them.
         routing: the fields of `Routing`, by name; None for logs without a router.
+        alpha_mix: see `Certificate`; None for logs of anything but mixed classifiers.
         input: name of each input; None for data sets.
     """
 
@@ -56,6 +57,7 @@ class LogTable:
     draws: NDArray[np.int64] | None = None
     spent: NDArray[np.int64] | None = None
     routing: dict[str, NDArray[Any]] | None = None
+    alpha_mix: NDArray[np.float64] | None = None
     input: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
@@ -131,7 +133,7 @@ def _entry(columns: dict[str, NDArray[Any]], row: int) -> dict[str, Any]:
 
 
 def _is_real(column: str) -> bool:
-    return column.rpartition("_")[2] in ("radius", "alpha", "sigma", "lower")
+    return column.rpartition("_")[2] in ("radius", "alpha", "sigma", "lower", "mix")
 
 
 def _name(path: Path) -> str:

@@ -32,6 +32,7 @@ from rszoo.evaluation._rows import (
     COLUMNS,
     DUAL_COLUMNS,
     EARLY_COLUMNS,
+    MIXED_COLUMNS,
     Content,
     is_correct,
     line,
@@ -83,7 +84,7 @@ class CertificationLog:
             path: the file; its folder is made if need be.
             protocol: what is certified and how, as JSON values; stored beside the log. With
                 "radii" in it, rows say how many draws were needed; with "router", what the router
-                adds.
+                adds; with "alpha_mix", the weight of the smoothed part.
             resume: continue the log that is there (and start one if there is none): complete
                 rows are kept, an unfinished last row is cut off.
 
@@ -181,6 +182,8 @@ def _columns(protocol: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the columns of a log with a protocol, but for `input`."""
     if "router" in protocol:
         return DUAL_COLUMNS
+    if "alpha_mix" in protocol:
+        return MIXED_COLUMNS
     return EARLY_COLUMNS if "radii" in protocol else COLUMNS
 
 

@@ -16,10 +16,7 @@ _HEAD = """\
 {name}: base network, exported by rszoo
 
 {no_certificate}
-Certificates are about the smoothed classifier, the majority vote of this network under
-Gaussian noise of standard deviation sigma = {sigma}, as rszoo evaluates it. For a
-certificate, run `rszoo certify` on the bundle; another runtime rounds differently, and what
-it votes has to be certified anew.
+{certificates}
 
 images   float32 [batch, {shape}], in [0, 1]; noise is added to them as they are
 logits   float32 [batch, {num_classes}]
@@ -28,6 +25,15 @@ network  {architecture}
 weights  sha256 {digest} in the bundle
 The network standardises its input itself: {standardisation}.
 """
+
+_SMOOTHED = """\
+Certificates are about the smoothed classifier, the majority vote of this network under
+Gaussian noise of standard deviation sigma = {sigma}, as rszoo evaluates it. For a
+certificate, run `rszoo certify` on the bundle; another runtime rounds differently, and what
+it votes has to be certified anew."""
+
+_STANDARD = """\
+It was trained without noise, as the accurate part of a mix: `rszoo compose mixed`."""
 
 _ONNX = """
 model.onnx: the network with its standardisation; the batch size is free
@@ -75,7 +81,7 @@ def readme(bundle: Bundle, *, weights: bool, onnx: bool) -> str:
     text = _HEAD.format(
         name=config.name,
         no_certificate=NO_CERTIFICATE,
-        sigma=config.sigma,
+        certificates=_SMOOTHED.format(sigma=config.sigma) if config.sigma else _STANDARD,
         shape=", ".join(map(str, config.input_shape)),
         num_classes=len(config.class_names),
         classes=json.dumps(config.class_names, ensure_ascii=False),

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from rszoo.smoothing.classifier import Classifier, SmoothedClassifier
 
-__all__ = ["Bundle", "add_evidence", "open_bundle", "write_bundle"]
+__all__ = ["Bundle", "add_evidence", "open_bundle", "weights_of", "write_bundle"]
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
@@ -123,10 +123,19 @@ class Bundle:
         return self.smoothed_classifier(**options)
 
     def smoothed_classifier(self, **options: Any) -> "SmoothedClassifier":
-        """Return the smoothed classifier of a bundle with a network; as `classifier`."""
+        """Return the smoothed classifier of a bundle with a network; as `classifier`.
+
+        Raises:
+            RszooError: also for a standard network.
+        """
         from rszoo.smoothing.classifier import SmoothedClassifier
 
         config = self.of_network
+        if config.kind == "standard":
+            raise RszooError(
+                f"{self.id}: expected a smoothed bundle, got a standard one, whose network has no "
+                "noise level to certify at; rszoo compose mixed puts it beside a smoothed one"
+            )
         return SmoothedClassifier(
             self.network(),
             sigma=config.sigma,
@@ -201,30 +210,34 @@ def write_bundle(
         folder: where; its parent is made.
         config: what the model is.
         origin: what the manifest says of the bundle's origin.
-        network: the trained network, its normalisation inside; None for a bundle of others.
+        network: the trained network, its normalisation inside; None for a bundle of others that
+            has no weights of its own.
         recipe: text of the resolved recipe, if there is one.
         replace: replace an existing bundle.
 
     Raises:
         RszooError: the folder exists and `replace` is false.
     """
-    from safetensors.torch import save
-
     folder = Path(folder)
     if folder.exists() and not replace:
         raise RszooError(f"expected a new folder, got {str(folder)!r}, which exists")
     with folder_replaced(folder) as draft:
-        # No metadata: with two keys or more the bytes of a safetensors file are not reproducible.
-        # Not `save_file`, which makes files that only their owner may read.
-        if network is not None:
-            state = network.state_dict()
-            weights = {key: value.contiguous().cpu() for key, value in state.items()}
-            (draft / WEIGHTS).write_bytes(save(weights))
+        if network is not None:  # not `save_file`: its files are for their owner alone
+            (draft / WEIGHTS).write_bytes(weights_of(network))
         if recipe is not None:
             (draft / RECIPE).write_text(recipe, encoding="utf-8")
         (draft / CONFIG).write_text(config.to_json(), encoding="utf-8")
         _write_manifest(draft, dict(origin))
     return open_bundle(folder)
+
+
+def weights_of(network: "nn.Module") -> bytes:
+    """Return the content of `model.safetensors`, the same whenever the weights are."""
+    from safetensors.torch import save
+
+    # No metadata: with two keys or more the bytes of a safetensors file are not reproducible.
+    state = network.state_dict()
+    return save({key: value.contiguous().cpu() for key, value in state.items()})
 
 
 def add_evidence(bundle: Bundle, *, log: Path, protocol: Path, overwrite: bool = False) -> Bundle:

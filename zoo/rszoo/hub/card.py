@@ -132,13 +132,10 @@ def _text(bundle: Bundle, repo: str, known: Summary | None, license: str | None)
     config = bundle.config
     parts = [
         f"# {_plain(config.name)}",
-        f"An image classifier with certified robustness for "
+        f"An image classifier {'' if config.noise == 0.0 else 'with certified robustness '}for "
         f"{_plain(_dataset_name(config.dataset))}, made with `{config.method}`. {_what(bundle)}",
         "## Use",
-        "```python\nimport rszoo\n"
-        f'model = rszoo.load("{repo}")\n'
-        "certificate = model.certify(image)  # [C, H, W] in [0, 1]; label, radius, p_lower\n```",
-        f"From a shell: `rszoo certify --model {repo} photo.png`.",
+        *_use(repo, standard=config.noise == 0.0),
         "## Results",
         _table(known) if known else "Not certified.",
         "## Intended use and limits",
@@ -151,10 +148,26 @@ def _text(bundle: Bundle, repo: str, known: Summary | None, license: str | None)
     return "\n\n".join(parts) + "\n"
 
 
+def _use(repo: str, *, standard: bool) -> list[str]:
+    if standard:
+        return [f"`rszoo compose mixed --standard {repo} --robust ID --alpha-mix 0.76 --out DIR`"]
+    return [
+        "```python\nimport rszoo\n"
+        f'model = rszoo.load("{repo}")\n'
+        "certificate = model.certify(image)  # [C, H, W] in [0, 1]; label, radius, p_lower\n```",
+        f"From a shell: `rszoo certify --model {repo} photo.png`.",
+    ]
+
+
 def _what(bundle: Bundle) -> str:
     """Return a sentence on the network and its noise, or on the parts."""
     config = bundle.config
-    if config.noise is not None:
+    if config.noise == 0.0:
+        return (
+            f"Its network, a {_plain(config.summary)}, is trained without noise and certifies "
+            "nothing: it is meant as the accurate part of a mix."
+        )
+    if config.noise is not None and not config.parts:
         return (
             f"Its network, a {_plain(config.summary)}, is smoothed by Gaussian noise of standard "
             f"deviation {config.noise:g} (pixels in [0, 1])."

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 from rszoo.errors import IntegrityError, RszooError
 from rszoo.hub.bundle import Bundle, write_bundle
 from rszoo.hub.catalog import find, is_own
-from rszoo.hub.config import DualConfig, NetworkConfig, Part
+from rszoo.hub.config import DualConfig, MixedConfig, NetworkConfig, Part
 
 if TYPE_CHECKING:
     from rszoo.smoothing.classifier import Classifier
 
-__all__ = ["compose_dual", "composed_classifier", "own_parts", "part_of"]
+__all__ = ["compose_dual", "composed_classifier", "origin_of", "own_parts", "part_in", "part_of"]
 
 
 def composed_classifier(bundle: Bundle, **options: Any) -> "Classifier":
@@ -23,9 +23,12 @@ def composed_classifier(bundle: Bundle, **options: Any) -> "Classifier":
         RszooError: a part is not there, or is none.
         IntegrityError: a part is not the one that was composed.
     """
+    from rszoo.hub.mixed import mixed_classifier
     from rszoo.smoothing.dual import DualClassifier
 
     config = bundle.config
+    if isinstance(config, MixedConfig):
+        return mixed_classifier(bundle, config, **options)
     assert isinstance(config, DualConfig)
     return DualClassifier(
         [part_of(bundle, part).smoothed_classifier(**options) for part in config.experts],
@@ -91,10 +94,12 @@ def compose_dual(
         dataset=first.dataset,
         input_shape=first.input_shape,
         class_names=first.class_names,
-        experts=tuple(_part(expert, folder) for expert in experts),
-        router=_part(router, folder),
+        experts=tuple(part_in(folder, expert) for expert in experts),
+        router=part_in(folder, router),
     )
-    return write_bundle(folder, config=config, origin=_origin(experts, router), replace=overwrite)
+    return write_bundle(
+        folder, config=config, origin=origin_of([*experts, router]), replace=overwrite
+    )
 
 
 def _checked_experts(experts: Sequence[Bundle]) -> NetworkConfig:
@@ -133,7 +138,7 @@ def _check_taught(router: Bundle, experts: Sequence[Bundle]) -> None:
         )
 
 
-def _part(bundle: Bundle, folder: Path) -> Part:
+def part_in(folder: Path, bundle: Bundle) -> Part:
     """Return how a bundle in `folder` names another."""
     named = bundle.id
     if is_own(bundle):
@@ -141,13 +146,11 @@ def _part(bundle: Bundle, folder: Path) -> Part:
     return Part(id=named, digest=bundle.weights_digest)
 
 
-def _origin(experts: Sequence[Bundle], router: Bundle) -> dict[str, Any]:
+def origin_of(parts: Sequence[Bundle]) -> dict[str, Any]:
+    """Return what the manifest of a bundle says that is made of others."""
     from rszoo import __version__
 
-    parents = [
-        {"name": part.config.name, "weights_sha256": part.weights_digest}
-        for part in (*experts, router)
-    ]
+    parents = [{"name": part.config.name, "weights_sha256": part.weights_digest} for part in parts]
     return {"rszoo": __version__, "parents": parents}
 
 

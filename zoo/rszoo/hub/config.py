@@ -14,13 +14,15 @@ from pydantic import (
     Field,
     TypeAdapter,
     ValidationError,
+    ValidationInfo,
     field_validator,
 )
 
 from rszoo.data import ImageSet, Normalization
 from rszoo.errors import RszooError
+from rszoo.hub.weight_config import WeightConfig
 
-__all__ = ["BundleConfig", "DualConfig", "NetworkConfig", "Part", "read_config"]
+__all__ = ["BundleConfig", "DualConfig", "MixedConfig", "NetworkConfig", "Part", "read_config"]
 
 Pixels = Annotated[int, Field(ge=1, le=65536)]
 
@@ -52,6 +54,11 @@ class BundleConfig(BaseModel):
         return None
 
     @property
+    def alpha_mix(self) -> float | None:
+        """The least weight of the smoothed part of a mix; None where there is no such thing."""
+        return None
+
+    @property
     def summary(self) -> str:
         """The network's name, or how many there are."""
         return f"{len(self.parts)} networks"
@@ -79,17 +86,17 @@ class NetworkConfig(BundleConfig):
 
     Attributes:
         kind: "smoothed": a classifier under one noise level; "router": one whose classes are the
-            experts of a dual bundle.
+            experts of a dual bundle; "standard": one without noise, which certifies nothing.
         architecture: name of the network and its options.
         normalization: applied inside the network; None for none.
-        sigma: noise level, in pixel units with images in [0, 1].
+        sigma: noise level, in pixel units with images in [0, 1]; 0 for a standard network.
         trained_precision: in which precision the network was trained; it is stored in float32.
     """
 
-    kind: Literal["smoothed", "router"] = "smoothed"
+    kind: Literal["smoothed", "router", "standard"] = "smoothed"
     architecture: dict[str, Any]
     normalization: Normalization | None
-    sigma: Annotated[float, Field(gt=0, le=100)]
+    sigma: Annotated[float, Field(ge=0, le=100)]
     trained_precision: Literal["float32", "bfloat16"]
 
     @property
@@ -107,6 +114,13 @@ class NetworkConfig(BundleConfig):
     def _has_name(cls, value: dict[str, Any]) -> dict[str, Any]:
         if not isinstance(value.get("name"), str):
             raise ValueError("expected the name of a network")
+        return value
+
+    @field_validator("sigma")
+    @classmethod
+    def _fits_kind(cls, value: float, info: ValidationInfo) -> float:
+        if (value == 0.0) != (info.data.get("kind") == "standard"):
+            raise ValueError("expected 0 for a standard network, and more for any other")
         return value
 
     @classmethod
@@ -153,8 +167,40 @@ class DualConfig(BundleConfig):
         return (*self.experts, self.router)
 
 
-_KINDS: TypeAdapter[NetworkConfig | DualConfig] = TypeAdapter(
-    Annotated[NetworkConfig | DualConfig, Field(discriminator="kind")]
+class MixedConfig(BundleConfig):
+    """A standard network and a smoothed one (mixing classifiers).
+
+    Attributes:
+        standard: a bundle of kind "standard".
+        robust: a smoothed bundle.
+        sigma: its noise level.
+        weight: how much it counts.
+    """
+
+    kind: Literal["mixed"] = "mixed"
+    standard: Part
+    robust: Part
+    sigma: Annotated[float, Field(gt=0, le=100)]
+    weight: WeightConfig
+
+    @property
+    def noise(self) -> float | None:
+        """The noise level of the robust part."""
+        return self.sigma
+
+    @property
+    def alpha_mix(self) -> float | None:
+        """The least weight of the robust part; None where it has no bound above 1/2."""
+        return self.weight.alpha_min
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The standard and the robust part."""
+        return (self.standard, self.robust)
+
+
+_KINDS: TypeAdapter[NetworkConfig | DualConfig | MixedConfig] = TypeAdapter(
+    Annotated[NetworkConfig | DualConfig | MixedConfig, Field(discriminator="kind")]
 )
 
 

@@ -110,10 +110,10 @@ def _of_bundle(name: str, bundle: Bundle | RszooError) -> Iterator[Found]:
 
 
 def _profile(bundle: Bundle) -> str | None:
-    """Return the profile of a bundle's recipe; None where the recipe is not rszoo's."""
+    """Return the profile of a bundle's recipe; None where there is none of rszoo's."""
     try:
         recipe = parse_yaml(bundle.recipe.read_text(encoding="utf-8"))
-    except ValueError:
+    except (OSError, ValueError):
         return None
     profile = recipe.get("profile") if isinstance(recipe, dict) else None
     return profile if isinstance(profile, str) else None

@@ -18,6 +18,8 @@ which the loop calls on all training images, `refreshes` times at equal distance
 the share `start` of the training; both are weights of the method. `first` says that it is the
 first time.
 
+A method that trains without noise says `NOISE_FREE = True`; its sigma is 0.
+
 Both draw their noise from the global generator, like dropout; the loop seeds it. They know
 nothing of optimisers, epochs or logging.
 """
@@ -37,7 +39,7 @@ from torch import Tensor
 
 from rszoo.errors import unknown_name
 
-__all__ = ["Method", "load", "names", "needs", "weights"]
+__all__ = ["Method", "load", "names", "needs", "noise_free", "weights"]
 
 _GIVEN_BY_LOOP = ("sigma", "progress", "first")
 
@@ -87,6 +89,15 @@ def needs(name: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
+def noise_free(name: str) -> bool:
+    """Return whether a method trains without noise, for a network that is not to be smoothed.
+
+    Raises:
+        RszooError: no such method.
+    """
+    return getattr(_module(name), "NOISE_FREE", False)
+
+
 @cache
 def weights(name: str) -> type[BaseModel]:
     """Return a model of a method's weights: unknown keys, types and ranges are errors.
@@ -134,10 +145,14 @@ def load(name: str, **values: Any) -> Method:
 
 def _functions(name: str) -> dict[str, Callable[..., Tensor]]:
     """Return `loss`, and `refresh` where there is one."""
+    module = _module(name)
+    return {kind: getattr(module, kind) for kind in ("loss", "refresh") if hasattr(module, kind)}
+
+
+def _module(name: str) -> ModuleType:
     if name not in names():
         raise unknown_name("method", name, names())
-    module: ModuleType = import_module(f"{__name__}.{name}")
-    return {kind: getattr(module, kind) for kind in ("loss", "refresh") if hasattr(module, kind)}
+    return import_module(f"{__name__}.{name}")
 
 
 def _per_example(function: Callable[..., Tensor]) -> tuple[str, ...]:

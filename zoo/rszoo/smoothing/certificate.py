@@ -1,11 +1,19 @@
 """What a smoothed classifier says about one input. Free of torch, so that logs can use it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rszoo.theory.bounds import clopper_pearson_lower
+from rszoo.theory.mixing import mixed_radius
 from rszoo.theory.radii import certified_radius
 
-__all__ = ["ABSTAIN", "Certificate", "Prediction", "Routing", "certificate_from_votes"]
+__all__ = [
+    "ABSTAIN",
+    "Certificate",
+    "Prediction",
+    "Routing",
+    "certificate_from_votes",
+    "mixed_certificate",
+]
 
 #: The label of an answer that could not be given with the confidence asked for.
 ABSTAIN = -1
@@ -50,6 +58,8 @@ class Certificate:
         spent: how many estimation draws were made before nothing was left to decide.
         routing: of a dual classifier, else None; the fields above but `label`, `radius` and
             `alpha` are then those of the expert.
+        alpha_mix: of a mixed classifier, else None: the least weight of its smoothed part, which
+            the fields but `label` and `radius` are about.
     """
 
     label: int
@@ -64,6 +74,7 @@ class Certificate:
     draws: int
     spent: int
     routing: Routing | None = None
+    alpha_mix: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,8 +83,10 @@ class Prediction:
 
     Attributes:
         label: the smoothed classifier's class, or `ABSTAIN`.
-        votes, runner_up_votes: draws on the most and on the second most frequent class.
-        p_value: of the test that these two classes are equally likely.
+        votes, runner_up_votes: draws on the most and on the second most frequent class; of a mixed
+            classifier, on the class of the largest and of the second largest mix.
+        p_value: of the test that these two classes are equally likely; of a mixed classifier, the
+            smallest `alpha` at which its class is certain.
         n: draws.
         alpha: probability that `label` is not the smoothed classifier's class.
         sigma: standard deviation of the noise.
@@ -120,4 +133,27 @@ def certificate_from_votes(
         sigma=sigma,
         draws=n,
         spent=n,
+    )
+
+
+def mixed_certificate(robust: Certificate, *, alpha_mix: float) -> Certificate:
+    """Return what a certificate of the robust part of a mix says of the mix.
+
+    Guarantee:
+        Whenever the bound `p_lower` of `robust` holds: the result abstains, or the mix answers
+        `label` at every point closer than `radius`; see `rszoo.theory.mixing.mixed_radius`.
+
+    Args:
+        robust: from all its draws.
+        alpha_mix: what the weight of the robust part is at least, in (1/2, 1].
+
+    Raises:
+        ValueError: the weight is out of range.
+    """
+    radius = mixed_radius(robust.p_lower, robust.sigma, alpha_mix)
+    return replace(
+        robust,
+        label=robust.candidate if radius > 0.0 else ABSTAIN,
+        radius=radius,
+        alpha_mix=alpha_mix,
     )

@@ -211,7 +211,7 @@ class SmoothedClassifier:
             UserWarning: with `input_shape`, for pixels outside [0, 1].
         """
         _check_draws(n0=n0, n=n, alpha=alpha)
-        sigma = self._applied_sigma
+        sigma = self.applied_sigma
         tests = (
             RadiusTests.of(radii, sigma=sigma, n=n, alpha=alpha, tolerance=tolerance)
             if radii is not None
@@ -270,7 +270,7 @@ class SmoothedClassifier:
                 p_value=p_value,
                 n=n,
                 alpha=alpha,
-                sigma=self._applied_sigma,
+                sigma=self.applied_sigma,
             )
 
         return self.for_each(one, x)
@@ -318,12 +318,12 @@ class SmoothedClassifier:
             n0=n0,
             n=n,
             alpha=alpha,
-            sigma=self._applied_sigma,
+            sigma=self.applied_sigma,
         )
 
     @property
-    def _applied_sigma(self) -> float:
-        # The noise is scaled in float32: 0.12 becomes 0.1199999973, and so does the radius.
+    def applied_sigma(self) -> float:
+        """The sigma of a certificate: the noise is scaled in float32, 0.12 is 0.1199999973."""
         return min(self.sigma, _in_float32(self.sigma))
 
     def running(

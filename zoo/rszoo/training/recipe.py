@@ -29,7 +29,7 @@ from rszoo.training.recipe_sections import (
     ExpertsSpec,
     NetworkSpec,
     Section,
-    Sigma,
+    SigmaOrNone,
     TargetsSpec,
     TrainSpec,
 )
@@ -44,7 +44,7 @@ class Recipe(Section):
         method: a name of `rszoo.methods`.
         version: of the recipe file that it came from.
         dataset: a name or a path that `rszoo.data.load` takes.
-        sigma: noise level, in pixel units with images in [0, 1].
+        sigma: noise level, in pixel units with images in [0, 1]; 0 for a method without noise.
         profile: which of the data set's schedules; "published" is the papers' own.
         seed: of everything random in the run.
         weights: the method's weights, defaults filled in.
@@ -55,7 +55,7 @@ class Recipe(Section):
     method: str
     version: Count
     dataset: str = Field(min_length=1)
-    sigma: Sigma
+    sigma: SigmaOrNone
     profile: str = "published"
     seed: int = Field(default=0, ge=0)
     network: NetworkSpec

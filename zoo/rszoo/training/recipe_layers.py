@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator
 
 from rszoo.training.recipe_problems import show
-from rszoo.training.recipe_sections import Count, Section, Sigma
+from rszoo.training.recipe_sections import Count, Section, SigmaOrNone
 
 __all__ = ["Content", "DataSet", "Profile", "Values", "contradictions", "merge"]
 
@@ -70,7 +70,7 @@ class Profile(Values):
 class DataSet(Profile):
     """The values for one data set; `profile` is the name of those outside `profiles`."""
 
-    sigmas: Annotated[list[Sigma], Field(min_length=1)] | None = None
+    sigmas: Annotated[list[SigmaOrNone], Field(min_length=1)] | None = None
     profile: str = "published"
     profiles: dict[str, Profile] = Field(default={})
 
@@ -81,7 +81,7 @@ class Content(Section):
     method: str
     version: Count
     paper: Paper
-    sigmas: list[Sigma] = Field(min_length=1)
+    sigmas: list[SigmaOrNone] = Field(min_length=1)
     defaults: Values = Values()
     datasets: dict[str, DataSet] = Field(min_length=1)
 

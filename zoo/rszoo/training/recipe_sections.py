@@ -2,7 +2,15 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+)
 
 from rszoo.training.recipe_problems import show
 
@@ -13,6 +21,7 @@ __all__ = [
     "NetworkSpec",
     "Section",
     "Sigma",
+    "SigmaOrNone",
     "TargetsSpec",
     "TrainSpec",
 ]
@@ -24,6 +33,8 @@ def _whole(value: object) -> object:
 
 Count = Annotated[int, Field(ge=1), BeforeValidator(_whole)]
 Sigma = Annotated[float, Field(gt=0, le=100)]
+# 0 is for methods without noise, whose bundles must not be named after -0.0.
+SigmaOrNone = Annotated[float, Field(ge=0, le=100), AfterValidator(abs)]
 
 
 class Section(BaseModel):

@@ -120,7 +120,7 @@ class Trainer:
         """Write the bundle of a finished training."""
         config = NetworkConfig.of(
             task.images,
-            kind=task.kind,
+            kind="standard" if methods.noise_free(recipe.method) else task.kind,
             name=recipe.name,
             method=recipe.method,
             dataset=recipe.dataset,

@@ -1,0 +1,63 @@
+"""How the weight of a mixed bundle is stored; see `rszoo.smoothing.mixing_weights`."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+
+__all__ = ["FixedConfig", "GradientConfig", "LearnedConfig", "WeightConfig"]
+
+_Certified = Annotated[float, Field(gt=0.5, le=1)]
+
+
+class _Config(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class FixedConfig(_Config):
+    """The same weight everywhere."""
+
+    kind: Literal["fixed"] = "fixed"
+    alpha_mix: _Certified
+
+    @property
+    def alpha_min(self) -> float:
+        """The weight."""
+        return self.alpha_mix
+
+
+class LearnedConfig(_Config):
+    """A mixing network's.
+
+    Attributes:
+        alpha_min, alpha_max: between which it lies.
+        hidden: units of the network.
+        weights_sha256: of its weights, `model.safetensors` of the same bundle.
+    """
+
+    kind: Literal["learned"] = "learned"
+    alpha_min: _Certified
+    alpha_max: _Certified
+    hidden: Annotated[int, Field(ge=1, le=4096)]
+    weights_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+    @field_validator("alpha_max")
+    @classmethod
+    def _not_below(cls, value: float, info: ValidationInfo) -> float:
+        if value < info.data.get("alpha_min", value):
+            raise ValueError("expected at least alpha_min")
+        return value
+
+
+class GradientConfig(_Config):
+    """By the steepness of the standard network; certifies nothing."""
+
+    kind: Literal["gradient"] = "gradient"
+    scale: Annotated[float, Field(gt=0)]
+
+    @property
+    def alpha_min(self) -> None:
+        """None: there is no lower bound above 1/2."""
+        return None
+
+
+WeightConfig = Annotated[FixedConfig | LearnedConfig | GradientConfig, Field(discriminator="kind")]

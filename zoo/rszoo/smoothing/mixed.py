@@ -1,0 +1,192 @@
+"""Mixing classifiers: an accurate standard network and a smoothed one.
+
+Bai, Anderson, Kim and Sojoudi (2024), Improving the Accuracy-Robustness Trade-Off of Classifiers
+via Adaptive Smoothing, https://arxiv.org/abs/2301.12554. The certified function is
+
+    x -> argmax_c  (1 - w(x)) g_c(x) + w(x) h_c(x)
+
+g(x): the probabilities of the standard network at the clean input; h(x): the *exact* vote
+probabilities of the smoothed classifier; w(x): the weight, `alpha_mix` where it is the same for
+all inputs. Nobody can evaluate h, and therefore the function: `predict` and `certify` say what it
+answers, or abstain. Radii are those of `rszoo.theory.mixing`, which are larger than the published
+ones and, unlike these in the authors' code, hold with a stated confidence.
+"""
+
+from collections.abc import Callable, Sequence
+
+from torch import Tensor, nn
+
+from rszoo.errors import RszooError
+from rszoo.networks.execution import autocast, evaluation_mode, place
+from rszoo.smoothing.certificate import ABSTAIN, Certificate, Prediction, mixed_certificate
+from rszoo.smoothing.classifier import SmoothedClassifier
+from rszoo.smoothing.mixing_weights import FixedWeight, Weight
+from rszoo.smoothing.noise import Stream
+from rszoo.theory.mixing import mixed_p_value
+
+__all__ = ["MixedClassifier"]
+
+
+class MixedClassifier:
+    """A mix; predicts and certifies as `SmoothedClassifier` does.
+
+    Attributes:
+        standard: the standard network; maps images in [0, 1] to logits.
+        robust: the smoothed classifier.
+        weight: how much the robust part counts.
+        num_classes, input_shape, class_names, device: those of the robust part.
+    """
+
+    def __init__(
+        self, standard: nn.Module, robust: SmoothedClassifier, *, weight: Weight | float
+    ) -> None:
+        """Mix; the standard network is moved to the device of the robust part.
+
+        Args:
+            standard: gives as many logits as the robust part has classes, in their order. It runs
+                in the precision of the robust part.
+            robust: smoothed under its sigma.
+            weight: a number is `alpha_mix`, in (1/2, 1].
+
+        Raises:
+            ValueError: the weight is out of range.
+        """
+        self.standard = place(standard, robust.device)
+        self.robust = robust
+        self.weight = FixedWeight(weight) if isinstance(weight, int | float) else weight
+        self.num_classes = robust.num_classes
+        self.input_shape = robust.input_shape
+        self.class_names = robust.class_names
+        self.device = robust.device
+
+    def __repr__(self) -> str:
+        return f"MixedClassifier(robust={self.robust!r}, weight={self.weight!r})"
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """What a log's protocol says of it, as JSON values.
+
+        Raises:
+            RszooError: there is no certificate with this weight, and so no log.
+        """
+        return {**self.robust.facts, "alpha_mix": self._certified_weight(), **self.weight.facts}
+
+    def certify(
+        self,
+        x: Tensor,
+        *,
+        n0: int = 100,
+        n: int = 100_000,
+        alpha: float = 0.001,
+        seed: int = 0,
+        radii: Sequence[float] | None = None,
+        tolerance: float = 0.0,
+        on_progress: Callable[[int], None] | None = None,
+    ) -> Certificate | list[Certificate]:
+        """Certify one input `[C, H, W]`, or each input of a batch `[B, C, H, W]`.
+
+        Guarantee:
+            For each input, with probability at least 1 - alpha over the noise: the certificate
+            abstains, or the mix with the exact vote probabilities answers `label` at every x'
+            closer than `radius`, whatever the standard network says there, and whatever the
+            weight is there as long as it is not below the least one. Where the robust part is
+            not sure enough to outvote the standard one, it abstains, agree they or not.
+
+        Args:
+            x, n0, n, alpha, seed, on_progress: as in `SmoothedClassifier.certify`.
+            radii, tolerance: not for mixes; None and 0.
+
+        Raises:
+            RszooError: the weight has no lower bound above 1/2.
+            DataError, ValueError: as `SmoothedClassifier.certify`; or radii are given.
+        """
+        alpha_mix = self._certified_weight()
+        if radii is not None or tolerance:
+            raise ValueError("expected no radii and no tolerance with a mixed classifier")
+
+        def one(image: Tensor) -> Certificate:
+            certificate = self.robust.certify(
+                image, n0=n0, n=n, alpha=alpha, seed=seed, on_progress=on_progress
+            )
+            assert isinstance(certificate, Certificate)  # one image gives one certificate
+            return mixed_certificate(certificate, alpha_mix=alpha_mix)
+
+        return self.robust.for_each(one, x)
+
+    def predict(
+        self,
+        x: Tensor,
+        *,
+        n: int = 1000,
+        alpha: float = 0.001,
+        seed: int = 0,
+        on_progress: Callable[[int], None] | None = None,
+    ) -> Prediction | list[Prediction]:
+        """Evaluate the mix at one input, or at each input of a batch.
+
+        Guarantee:
+            For each input, with probability at least 1 - alpha over the noise: the prediction
+            abstains, or its label is that of the mix with the exact vote probabilities. It may be
+            the class of the standard network against the robust part. No radius follows.
+
+        Args and errors are those of `SmoothedClassifier.predict`.
+        """
+        if not 0.0 < alpha < 1.0:
+            raise ValueError(f"expected 0 < alpha < 1, got {alpha=}")
+
+        def one(image: Tensor) -> Prediction:
+            votes = self.robust.votes(
+                image, n=n, stream=Stream.PREDICTION, seed=seed, on_progress=on_progress
+            )
+            standard = self.standard_probabilities(image)
+            weight = self.weight.at(
+                image, standard=self._standard_logits, robust=self._robust_logits
+            )
+            mix = [
+                (1.0 - weight) * g + weight * k / n for g, k in zip(standard, votes, strict=True)
+            ]
+            label, runner_up = sorted(range(len(mix)), key=lambda c: -mix[c])[:2]
+            p_value = mixed_p_value(label, standard=standard, votes=votes, alpha_mix=weight)
+            return Prediction(
+                label=label if p_value <= alpha else ABSTAIN,
+                votes=votes[label],
+                runner_up_votes=votes[runner_up],
+                p_value=p_value,
+                n=n,
+                alpha=alpha,
+                sigma=self.robust.applied_sigma,
+            )
+
+        return self.robust.for_each(one, x)
+
+    def standard_probabilities(self, image: Tensor) -> list[float]:
+        """Return what the standard network says of one checked image.
+
+        Raises:
+            RszooError: it gives another number of logits than the robust part, or NaN.
+        """
+        logits = self._standard_logits(image[None])
+        if logits.shape != (1, self.num_classes) or bool(logits.isnan().any()):
+            raise RszooError(
+                f"expected {self.num_classes} logits that are numbers from the standard network, "
+                f"got {tuple(logits.shape)} of which {int(logits.isnan().sum())} are NaN"
+            )
+        return logits.detach().double().softmax(-1)[0].tolist()
+
+    def _certified_weight(self) -> float:
+        if self.weight.alpha_min is None:
+            raise RszooError(
+                f"no certificate holds for {self.weight!r}: near an input it may be anything; "
+                "predict answers, and a fixed alpha_mix > 1/2 certifies"
+            )
+        return self.weight.alpha_min
+
+    def _standard_logits(self, images: Tensor) -> Tensor:
+        return self._logits(self.standard, images)
+
+    def _robust_logits(self, images: Tensor) -> Tensor:
+        return self._logits(self.robust.network, images)
+
+    def _logits(self, network: nn.Module, images: Tensor) -> Tensor:
+        with evaluation_mode(network), autocast(self.device, self.robust.precision):
+            return network(images).float()

@@ -1,0 +1,151 @@
+"""How much a mix listens to its smoothed part: always alike, by a network, or by a gradient.
+
+A weight is evaluated at the clean input. What it is there decides the answer; what it can be
+anywhere decides the certificate, see `rszoo.theory.mixing`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from rszoo.errors import RszooError
+from rszoo.networks.mixing import MixingNetwork
+
+__all__ = ["FixedWeight", "GradientWeight", "LearnedWeight", "Weight"]
+
+# Images `[B, C, H, W]` -> logits `[B, classes]`.
+_Network = Callable[[Tensor], Tensor]
+
+
+class Weight(Protocol):
+    """The weight of the smoothed part of a mix."""
+
+    @property
+    def alpha_min(self) -> float | None:
+        """What it never falls below, in (1/2, 1]; None where nothing is known."""
+        ...
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """What a log's protocol says of it, as JSON values."""
+        ...
+
+    def at(self, image: Tensor, *, standard: _Network, robust: _Network) -> float:
+        """Return the weight at an image `[C, H, W]`, in [0, 1], given both networks."""
+        ...
+
+
+@dataclass(frozen=True)
+class FixedWeight:
+    """The same everywhere.
+
+    Attributes:
+        alpha_mix: in (1/2, 1].
+    """
+
+    alpha_mix: float
+
+    def __post_init__(self) -> None:
+        if not 0.5 < self.alpha_mix <= 1.0:
+            raise ValueError(f"expected 1/2 < alpha_mix <= 1, got {self.alpha_mix}")
+
+    @property
+    def alpha_min(self) -> float:
+        """The weight."""
+        return self.alpha_mix
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """See `Weight`."""
+        return {"weight": "fixed"}
+
+    def at(self, image: Tensor, *, standard: _Network, robust: _Network) -> float:
+        """See `Weight`."""
+        return self.alpha_mix
+
+
+@dataclass(frozen=True)
+class LearnedWeight:
+    """alpha_min + (alpha_max - alpha_min) times what a network answers.
+
+    The network sees the logits of the standard and of the bare robust network at the input.
+
+    Attributes:
+        network: on the device of the classifiers.
+        alpha_min, alpha_max: 1/2 < alpha_min <= alpha_max <= 1.
+    """
+
+    network: MixingNetwork
+    alpha_min: float
+    alpha_max: float
+
+    def __post_init__(self) -> None:
+        if not 0.5 < self.alpha_min <= self.alpha_max <= 1.0:
+            raise ValueError(
+                "expected 1/2 < alpha_min <= alpha_max <= 1, got "
+                f"alpha_min={self.alpha_min}, alpha_max={self.alpha_max}"
+            )
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """See `Weight`."""
+        return {"weight": "learned", "alpha_max": self.alpha_max}
+
+    def at(self, image: Tensor, *, standard: _Network, robust: _Network) -> float:
+        """See `Weight`.
+
+        Guarantee:
+            The weight is never below alpha_min, whatever the network answers.
+
+        Raises:
+            RszooError: the network answers NaN.
+        """
+        with torch.inference_mode():
+            batch = image[None]
+            share = self.network(standard(batch), robust(batch)).item()
+        if share != share:
+            raise RszooError("expected a weight from the mixing network, got NaN; it is broken")
+        weight = self.alpha_min + (self.alpha_max - self.alpha_min) * share
+        return min(max(weight, self.alpha_min), self.alpha_max)
+
+
+@dataclass(frozen=True)
+class GradientWeight:
+    """a / (1 + a), where a is `scale` times how steep the standard network is. No certificate.
+
+    Locally biased smoothing: Anderson and Sojoudi (2022), Certified Robustness via Locally Biased
+    Randomized Smoothing, L4DC, in the form that the code of Bai et al. keeps,
+    (g + a h) / (1 + a). Steep is the L2 norm of the gradient of the largest probability of g, per
+    pixel unit. Close to the input it may be anything, 0 too, where g alone decides.
+
+    Attributes:
+        scale: positive and finite.
+    """
+
+    scale: float
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.scale < float("inf"):
+            raise ValueError(f"expected a positive finite scale, got {self.scale}")
+
+    @property
+    def alpha_min(self) -> None:
+        """None: it has no lower bound above 1/2."""
+        return None
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """See `Weight`."""
+        return {"weight": "gradient", "scale": self.scale}
+
+    def at(self, image: Tensor, *, standard: _Network, robust: _Network) -> float:
+        """See `Weight`."""
+        with torch.enable_grad():
+            x = image.detach()[None].requires_grad_()
+            probabilities = standard(x).softmax(-1)[0]
+            # Not `max`, whose gradient is an average where two classes are tied.
+            (gradient,) = torch.autograd.grad(probabilities[probabilities.argmax()], x)
+        return 1.0 - 1.0 / (1.0 + self.scale * gradient.double().norm().item())
