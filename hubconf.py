@@ -1,4 +1,4 @@
-"""torch.hub entry points: one per training method.
+"""torch.hub entry points: one per training method of smoothed classifiers.
 
     torch.hub.load("owner/rszoo", "cat_rs", dataset="mnist", sigma=0.5)
 

@@ -164,9 +164,13 @@ _SOURCES = {
 
 
 def _misfits(recipe: Recipe) -> Iterator[tuple[str, str]]:
-    """Yield place and problem of each section that the method lacks or cannot use."""
+    """Yield place and problem of each value that does not fit the method."""
     from rszoo import methods
 
+    free = methods.noise_free(recipe.method)
+    if free != (recipe.sigma == 0.0):
+        trained = f"0, as method {recipe.method!r} trains without noise"
+        yield "sigma", f"expected {trained if free else '0 < sigma <= 100'}, got {recipe.sigma}"
     for section, (need, called) in _SOURCES.items():
         takes, given = need in methods.needs(recipe.method), getattr(recipe, section) is not None
         if takes and not given:
