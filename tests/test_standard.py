@@ -45,7 +45,7 @@ def test_a_minus_zero_is_a_zero() -> None:
             0.5,
             "sigma: expected 0, as method 'standard' trains without noise, got 0.5",
         ),
-        ("gaussian", 0.0, "sigma: expected 0 < sigma <= 100, got 0.0"),
+        ("gaussian", 0.0, "sigma: expected 0 < sigma <= 100, got 0"),
     ],
 )
 def test_a_noise_level_that_does_not_fit_the_method(

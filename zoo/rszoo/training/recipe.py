@@ -170,7 +170,7 @@ def _misfits(recipe: Recipe) -> Iterator[tuple[str, str]]:
     free = methods.noise_free(recipe.method)
     if free != (recipe.sigma == 0.0):
         trained = f"0, as method {recipe.method!r} trains without noise"
-        yield "sigma", f"expected {trained if free else '0 < sigma <= 100'}, got {recipe.sigma}"
+        yield "sigma", f"expected {trained if free else '0 < sigma <= 100'}, got {recipe.sigma:g}"
     for section, (need, called) in _SOURCES.items():
         takes, given = need in methods.needs(recipe.method), getattr(recipe, section) is not None
         if takes and not given:
