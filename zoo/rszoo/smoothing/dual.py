@@ -33,8 +33,10 @@ from rszoo.theory.radii import largest_radius
 
 __all__ = ["DualClassifier"]
 
-# The router's radius is looked for on a grid, in units of its sigma.
+# The router's radius is looked for on a grid, in units of its sigma; where two neighbours on it
+# are all that is left between certain and out of reach, the draws to tell them apart are saved.
 _STEP = 0.1
+_GIVEN_UP = 2 * _STEP * (1.0 + 1e-9)
 
 
 class DualClassifier:
@@ -184,6 +186,7 @@ class DualClassifier:
             sigma=self.router.sigma,
             n=n,
             alpha=alpha,
+            tolerance=_GIVEN_UP * self.router.sigma,
         )
         looks = tests.looks.tolist()
         with closing(
@@ -213,7 +216,10 @@ class DualClassifier:
 
 
 def _grid(sigma: float, *, n: int, alpha: float, reach: float) -> list[float]:
-    """Return radii from 0 to the first that is at least `reach`, or as far as n draws go."""
+    """Return radii from 0 to two steps beyond `reach`, or as far as n draws go.
+
+    Two more, so that giving up what is left between two neighbours never gives up `reach`.
+    """
     step = _STEP * sigma
     last = int(largest_radius(n, alpha, sigma) / step)
-    return [step * i for i in range(min(last, -int(-reach // step)) + 1)]
+    return [step * i for i in range(min(last, 2 - int(-reach // step)) + 1)]
