@@ -73,3 +73,8 @@ def test_few_draws_take_the_usual_size_and_many_a_measured_one(
     Path("a.json").unlink()
     monkeypatch.setattr(engine, "_WORTH_MEASURING", 1000)
     assert protocol_of(*certify, "--device", "cpu")["batch_size"] == 40
+
+
+def test_no_more_than_a_chunk() -> None:
+    certify = ["certify", "--model", "builtin/digits-cat_rs-0.50", "--batch-size"]
+    assert CliRunner().invoke(app, [*certify, str(CHUNK + 1)]).exit_code == 2

@@ -86,7 +86,7 @@ def test_a_router_is_for_composing(rszoo: Command, empty: None) -> None:
     assert (done.code, done.out) == (0, router)
     assert done.err.splitlines()[-1] == (
         f"compose with: rszoo compose dual --expert {experts[0]} --expert {experts[1]} "
-        f"--router {router}"
+        f"--router {router} --out DIR"
     )
     assert "certify with" not in done.err
 

@@ -293,3 +293,16 @@ def test_a_router_is_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     done = run("compose", "dual", *experts, "--train-router", "--out", "runs/dual")
     assert done.exit_code == 0, done.output
     assert isinstance(open_bundle(Path("runs/dual")).classifier(device="cpu"), DualClassifier)
+
+
+def test_a_bundle_does_not_replace_its_part(router: Bundle) -> None:
+    experts = [find(name) for name in EXPERTS]
+    with pytest.raises(RszooError, match="expected another folder than that of a part, got "):
+        compose_dual(router.path, experts=experts, router=router, overwrite=True)
+    assert open_bundle(router.path).config == router.config
+
+
+def test_a_folder_that_exists_is_seen_before_a_router_is_trained(composed: Bundle) -> None:
+    experts = [f"--expert={name}" for name in EXPERTS]
+    with pytest.raises(RszooError, match="exists; choose another --out, or --overwrite"):
+        run("compose", "dual", *experts, "--train-router", "--out", str(composed.path))

@@ -493,7 +493,7 @@ def test_by_the_command_line(
     for nothing in (("--sigma", "0.25"), ("--method", "macer"), ("--author", "me")):
         assert run("ls", "--hub", *nothing, "--json").stdout.strip() == "[]"
     assert run("ls", "--method", "macer").exit_code == 2
-    assert run("show", "org/digits").exit_code == 0
+    assert "org/digits  " in run("show", "org/digits").stdout
     assert run("verify", "org/digits", "--sample", "2", "--n", "200").exit_code == 0
     refused = run("certify", "--model", "org/digits", "--attach", "--limit", "1")
     assert refused.exit_code == 2

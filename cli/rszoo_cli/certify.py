@@ -86,7 +86,10 @@ _Devices = Annotated[
 _BatchSize = Annotated[
     int | None,
     typer.Option(
-        min=1, help="Noisy inputs per forward.", show_default="measured, where it is worth it"
+        min=1,
+        max=1000,
+        help="Noisy inputs per forward.",
+        show_default="measured, where it is worth it",
     ),
 ]
 _Shard = Annotated[

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rszoo.errors import RszooError
 from rszoo_cli.compose_mixed import mixed
 from rszoo_cli.console import err, out
 from rszoo_cli.options import DataRoot, Json
@@ -57,6 +58,8 @@ def dual(
 
     if (router is None) == (not train_router):
         raise typer.BadParameter("expected either --router or --train-router")
+    if to.exists() and not overwrite:
+        raise RszooError(f"{to} exists; choose another --out, or --overwrite replaces it")
     experts = [find(one) for one in expert]
     chosen = find(router) if router else _trained(experts, to.parent, data_root, profile)
     bundle = compose_dual(to, experts=experts, router=chosen, overwrite=overwrite)

@@ -110,11 +110,12 @@ def _next_step(recipe: "Recipe", folder: Path) -> str:
 
     path = str(folder / recipe.name)
     if noise_free(recipe.method):
-        return f"mix with: rszoo compose mixed --standard {path}"
+        return f"mix with: rszoo compose mixed --standard {path} --robust ID --out DIR"
     if recipe.experts is None:
         return f"certify with: rszoo certify --model {path}"
     experts = [part for expert in expert_ids(recipe, folder) for part in ("--expert", expert)]
-    return f"compose with: {shlex.join(['rszoo', 'compose', 'dual', *experts, '--router', path])}"
+    command = shlex.join(["rszoo", "compose", "dual", *experts, "--router", path])
+    return f"compose with: {command} --out DIR"
 
 
 def shown_observer() -> "Observer":

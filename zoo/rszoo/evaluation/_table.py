@@ -138,5 +138,8 @@ def _is_real(column: str) -> bool:
 
 def _name(path: Path) -> str:
     if path.name == _LOG_OF_BUNDLE:
-        return path.resolve().parent.name
+        folder = path.parent.resolve()
+        if folder.parent.name == "snapshots":  # of a model in the hub client's cache
+            return folder.parent.parent.name.removeprefix("models--").replace("--", "/")
+        return folder.name
     return path.stem if path.suffix == ".tsv" else path.name

@@ -53,7 +53,7 @@ def explained(model: HubId | None, *, writing: bool = False) -> Iterator[None]:
     except JSONDecodeError as error:
         raise HubError(f"{hub} answered something else than JSON for {what}: no hub?") from error
     except (OSError, HTTPError) as error:
-        raise HubError(_trouble(error, what)) from error
+        raise HubError(_trouble(error, what, writing=writing)) from error
 
 
 def _refusal(error: HfHubHTTPError, what: str, *, writing: bool) -> str:
@@ -69,11 +69,12 @@ def _refusal(error: HfHubHTTPError, what: str, *, writing: bool) -> str:
     return f"{endpoint()} answered {status} for {what}: {_first_line(error)}"
 
 
-def _trouble(error: Exception, what: str) -> str:
+def _trouble(error: Exception, what: str, *, writing: bool) -> str:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES):
         return f"cannot store {what} in {constants.HF_HUB_CACHE}: {error.strerror}"
     offline = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else _first_line(error)
-    return f"cannot reach {endpoint()} ({offline}), and {what} is not in the cache"
+    unreachable = f"cannot reach {endpoint()} ({offline})"
+    return unreachable if writing else f"{unreachable}, and {what} is not in the cache"
 
 
 def _first_line(error: Exception) -> str:

@@ -13,7 +13,15 @@ from rszoo.hub.config import DualConfig, MixedConfig, NetworkConfig, Part
 if TYPE_CHECKING:
     from rszoo.smoothing.classifier import Classifier
 
-__all__ = ["compose_dual", "composed_classifier", "origin_of", "own_parts", "part_in", "part_of"]
+__all__ = [
+    "check_place",
+    "compose_dual",
+    "composed_classifier",
+    "origin_of",
+    "own_parts",
+    "part_in",
+    "part_of",
+]
 
 
 def composed_classifier(bundle: Bundle, **options: Any) -> "Classifier":
@@ -85,6 +93,7 @@ def compose_dual(
     Raises:
         RszooError: the parts do not fit together, or the folder exists.
     """
+    check_place(folder, [*experts, router])
     first = _checked_experts(experts)
     _check_router(router, experts)
     _check_taught(router, experts)
@@ -100,6 +109,17 @@ def compose_dual(
     return write_bundle(
         folder, config=config, origin=origin_of([*experts, router]), replace=overwrite
     )
+
+
+def check_place(folder: Path, parts: Sequence[Bundle]) -> None:
+    """Refuse to put a bundle in the place of one of its parts.
+
+    Raises:
+        RszooError: it is one.
+    """
+    for part in parts:
+        if part.path.resolve() == folder.resolve():
+            raise RszooError(f"expected another folder than that of a part, got {str(folder)!r}")
 
 
 def _checked_experts(experts: Sequence[Bundle]) -> NetworkConfig:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from rszoo.errors import IntegrityError, RszooError
 from rszoo.hub.bundle import WEIGHTS, Bundle, weights_of, write_bundle
-from rszoo.hub.composed import origin_of, part_in, part_of
+from rszoo.hub.composed import check_place, origin_of, part_in, part_of
 from rszoo.hub.config import MixedConfig
 from rszoo.hub.manifest import DAMAGED
 from rszoo.hub.weight_config import FixedConfig, GradientConfig, LearnedConfig
@@ -41,6 +41,7 @@ def compose_mixed(
     Raises:
         RszooError: the parts do not fit together, or the folder exists.
     """
+    check_place(folder, [standard, robust])
     config = robust.of_network
     for bundle, wanted in ((standard, "standard"), (robust, "smoothed")):
         if bundle.of_network.kind != wanted:

@@ -75,7 +75,7 @@ def check_signed(bundle: Bundle, *, key: Path) -> None:
         HubError: it is not signed, or the signature cannot be fetched.
         IntegrityError: somebody else signed it, or other files.
     """
-    if not HubId.matches(bundle.id):
+    if "@" not in bundle.id:
         raise RszooError(f"expected a model on a hub, where signatures are, got {bundle.id}")
     folder = remote.download(HubId.parse(bundle.id), [SIGNATURE])
     check_signature(bundle, (folder / SIGNATURE).read_bytes(), key=key)

@@ -23,6 +23,7 @@ from huggingface_hub.utils import (
     are_progress_bars_disabled,
     disable_progress_bars,
     enable_progress_bars,
+    logging,
 )
 
 from rszoo.errors import HubError
@@ -195,7 +196,7 @@ def models(
     Raises:
         HubError: the hub cannot be reached.
     """
-    with explained(None):
+    with explained(None), _quiet():
         return list(
             _api().list_models(
                 author=author, search=search, filter=["rszoo", *tags], full=True, cardData=True
@@ -250,12 +251,15 @@ def _without_xet() -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Leave out the client's progress bars where nobody watches."""
+    """Leave out the client's remarks, and its progress bars where nobody watches."""
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()
     leave = are_progress_bars_disabled() or sys.stderr.isatty()
     if not leave:
         disable_progress_bars()
     try:
         yield
     finally:
+        logging.set_verbosity(verbosity)
         if not leave:
             enable_progress_bars()
