@@ -226,6 +226,18 @@ def test_missing_private_and_gated(
         pull(MODEL)
 
 
+def test_gated(
+    writer: RunningHub, certified: Bundle, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    push(certified, MODEL)
+    writer.api.update_repo_settings(MODEL.repo, gated="auto")
+    empty_cache(monkeypatch, tmp_path / "another")
+    monkeypatch.delenv("HF_TOKEN")
+    with pytest.raises(HubError, match=r"org/digits.* is gated: ask for access on its"):
+        pull(MODEL)
+    assert not list((tmp_path / "another").rglob("config.json"))
+
+
 @pytest.mark.parametrize(
     "text",
     [
