@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from rszoo.smoothing.classifier import Classifier
+    from rszoo.smoothing.interface import Classifier
 
 _METHODS = {
     "gaussian": "Gaussian augmentation (Cohen et al., 2019)",

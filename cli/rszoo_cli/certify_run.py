@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rszoo.evaluation.certify import Input
     from rszoo.hub.bundle import Bundle
     from rszoo.smoothing.certificate import Certificate
-    from rszoo.smoothing.classifier import Classifier
+    from rszoo.smoothing.interface import Classifier
 
 __all__ = ["Plan", "finish_log", "run"]
 

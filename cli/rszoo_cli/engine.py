@@ -10,7 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from rszoo.hub.bundle import Bundle
-    from rszoo.smoothing.classifier import Classifier
+    from rszoo.smoothing.interface import Classifier
 
 __all__ = ["batch_size_for", "check_engine", "engine_of"]
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from rszoo.data import ImageSet
 from rszoo.evaluation.log import NO_LABEL, CertificationLog
 from rszoo.smoothing.certificate import Certificate
-from rszoo.smoothing.classifier import Classifier
+from rszoo.smoothing.interface import Classifier
 
 __all__ = [
     "Input",

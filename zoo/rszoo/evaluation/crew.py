@@ -17,7 +17,8 @@ from torch import Tensor
 from rszoo.evaluation.certify import Input, missing, record
 from rszoo.evaluation.log import CertificationLog
 from rszoo.smoothing.certificate import Certificate
-from rszoo.smoothing.classifier import Classifier, SmoothedClassifier
+from rszoo.smoothing.classifier import SmoothedClassifier
+from rszoo.smoothing.interface import Classifier
 from rszoo.smoothing.noise import CHUNK, Stream
 
 __all__ = ["Crew", "certify_inputs_with"]

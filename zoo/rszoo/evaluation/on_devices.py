@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from rszoo.smoothing.classifier import Classifier
+from rszoo.smoothing.interface import Classifier
 
 __all__ = ["device_crew"]
 

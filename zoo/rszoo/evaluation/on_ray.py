@@ -13,7 +13,7 @@ from torch import Tensor
 from rszoo.errors import RszooError
 
 if TYPE_CHECKING:
-    from rszoo.smoothing.classifier import Classifier
+    from rszoo.smoothing.interface import Classifier
 
 __all__ = ["ray_crew"]
 

@@ -14,8 +14,9 @@ from rszoo.errors import DataError
 from rszoo.evaluation.certify import Input
 from rszoo.evaluation.log import LogTable
 from rszoo.smoothing.certificate import Certificate, Routing
-from rszoo.smoothing.classifier import Classifier, SmoothedClassifier
+from rszoo.smoothing.classifier import SmoothedClassifier
 from rszoo.smoothing.dual import DualClassifier
+from rszoo.smoothing.interface import Classifier
 from rszoo.smoothing.noise import Stream
 from rszoo.theory.bounds import binomial_lower_tail, same_proportion_p_value
 from rszoo.theory.radii import needed_probability

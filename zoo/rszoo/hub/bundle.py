@@ -26,7 +26,8 @@ from rszoo.hub.manifest import DAMAGED, MANIFEST, Manifest
 if TYPE_CHECKING:
     from torch import nn
 
-    from rszoo.smoothing.classifier import Classifier, SmoothedClassifier
+    from rszoo.smoothing.classifier import SmoothedClassifier
+    from rszoo.smoothing.interface import Classifier
 
 __all__ = ["Bundle", "add_evidence", "open_bundle", "weights_of", "write_bundle"]
 

@@ -12,7 +12,7 @@ from rszoo.hub.ids import HubId
 from rszoo.hub.manifest import MANIFEST
 
 if TYPE_CHECKING:
-    from rszoo.smoothing.classifier import Classifier
+    from rszoo.smoothing.interface import Classifier
 
 __all__ = ["builtin_names", "bundles_in", "find", "is_id", "is_own", "list_models", "load"]
 

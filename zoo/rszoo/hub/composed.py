@@ -11,7 +11,7 @@ from rszoo.hub.catalog import find, is_own
 from rszoo.hub.config import DualConfig, MixedConfig, NetworkConfig, Part
 
 if TYPE_CHECKING:
-    from rszoo.smoothing.classifier import Classifier
+    from rszoo.smoothing.interface import Classifier
 
 __all__ = [
     "check_place",

@@ -4,15 +4,13 @@ PREDICT and CERTIFY of Cohen, Rosenfeld and Kolter (2019), Certified Adversarial
 Randomized Smoothing, https://arxiv.org/abs/1902.02918, section 3.2.
 """
 
-import warnings
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from rszoo.errors import DataError
 from rszoo.networks.compiled import Compiled
 from rszoo.networks.execution import place, resolve_device, resolve_precision
 from rszoo.smoothing.certificate import (
@@ -21,63 +19,16 @@ from rszoo.smoothing.certificate import (
     Prediction,
     certificate_from_votes,
 )
+from rszoo.smoothing.checks import checked
 from rszoo.smoothing.decisions import RadiusTests
-from rszoo.smoothing.lattice import SCHEME_SUFFIX, check_on_lattice
+from rszoo.smoothing.lattice import SCHEME_SUFFIX
 from rszoo.smoothing.noise import SCHEME, Stream
 from rszoo.smoothing.votes import default_batch_size, running_votes
 from rszoo.theory.bounds import majority_p_value
 
-__all__ = ["Classifier", "SmoothedClassifier"]
+__all__ = ["SmoothedClassifier"]
 
 T = TypeVar("T")
-
-
-class Classifier(Protocol):
-    """What certifies: one smoothed network, or several that work together.
-
-    Attributes:
-        num_classes: number of classes.
-        input_shape: shape of one input, or None when any shape is accepted.
-        class_names: names of the classes, or None.
-        device: where it runs.
-    """
-
-    num_classes: int
-    input_shape: tuple[int, ...] | None
-    class_names: tuple[str, ...] | None
-    device: torch.device
-
-    @property
-    def facts(self) -> dict[str, object]:
-        """What a log's protocol says of it, as JSON values."""
-        ...
-
-    def certify(
-        self,
-        x: Tensor,
-        *,
-        n0: int = 100,
-        n: int = 100_000,
-        alpha: float = 0.001,
-        seed: int = 0,
-        radii: Sequence[float] | None = None,
-        tolerance: float = 0.0,
-        on_progress: Callable[[int], None] | None = None,
-    ) -> Certificate | list[Certificate]:
-        """Certify one input or a batch; see `SmoothedClassifier.certify`."""
-        ...
-
-    def predict(
-        self,
-        x: Tensor,
-        *,
-        n: int = 1000,
-        alpha: float = 0.001,
-        seed: int = 0,
-        on_progress: Callable[[int], None] | None = None,
-    ) -> Prediction | list[Prediction]:
-        """Evaluate at one input or a batch; see `SmoothedClassifier.predict`."""
-        ...
 
 
 class SmoothedClassifier:
@@ -293,7 +244,7 @@ class SmoothedClassifier:
         Args and errors are those of `certify`, and of `rszoo.smoothing.votes`.
         """
         _check_draws(n=n, alpha=0.5)
-        image = self._checked(x)
+        image = checked(x, input_shape=self.input_shape, sound=self.sound).to(self.device)
         (counts,) = self.running(
             image, [n], stream=stream, seed=seed, first=first, on_progress=on_progress
         )
@@ -358,35 +309,9 @@ class SmoothedClassifier:
         Raises:
             DataError: x has the wrong type or shape, or is not finite.
         """
-        x = self._checked(x)
+        x = checked(x, input_shape=self.input_shape, sound=self.sound).to(self.device)
         single = x.shape == self.input_shape if self.input_shape else x.ndim in (1, 3)
         return one(x) if single else [one(image) for image in x]
-
-    def _checked(self, x: Tensor) -> Tensor:
-        if not isinstance(x, Tensor) or not x.is_floating_point():
-            kind = x.dtype if isinstance(x, Tensor) else type(x).__name__
-            raise DataError(
-                f"expected a float tensor with pixels in [0, 1], got {kind}; "
-                "divide bytes by 255 first"
-            )
-        shape = tuple(x.shape)
-        if self.input_shape and self.input_shape not in (shape, shape[1:]):
-            raise DataError(
-                f"expected input of shape {self.input_shape} or a batch of such, got {shape}"
-            )
-        if not self.input_shape and x.ndim not in (1, 2, 3, 4):
-            raise DataError(f"expected an input [C, H, W] or a batch of such, got {shape}")
-        if not bool(torch.isfinite(x).all()):
-            raise DataError("expected finite pixels, got NaN or infinity")
-        if self.input_shape and bool(((x < 0.0) | (x > 1.0)).any()):
-            warnings.warn(
-                f"expected pixels in [0, 1], got {x.min():g} to {x.max():g}: the radius is in "
-                "their units, and the network may not know such images",
-                stacklevel=4,
-            )
-        if self.sound:
-            check_on_lattice(x)
-        return x.detach().to(self.device, torch.float32)
 
 
 def _in_float32(value: float) -> float:

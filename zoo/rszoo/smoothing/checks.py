@@ -1,0 +1,48 @@
+"""Inputs are checked before any noise is drawn."""
+
+import warnings
+
+import torch
+from torch import Tensor
+
+from rszoo.errors import DataError
+from rszoo.smoothing.lattice import check_on_lattice
+
+__all__ = ["checked"]
+
+
+def checked(x: Tensor, *, input_shape: tuple[int, ...] | None, sound: bool) -> Tensor:
+    """Return an input, or a batch of inputs, as float32.
+
+    Args:
+        x: float input(s), pixels in [0, 1].
+        input_shape: shape of one input, or None when any shape is accepted.
+        sound: whether pixels have to be multiples of 1/255.
+
+    Raises:
+        DataError: x has the wrong type or shape, is not finite, or is off the lattice.
+
+    Warns:
+        UserWarning: with `input_shape`, for pixels outside [0, 1].
+    """
+    if not isinstance(x, Tensor) or not x.is_floating_point():
+        kind = x.dtype if isinstance(x, Tensor) else type(x).__name__
+        raise DataError(
+            f"expected a float tensor with pixels in [0, 1], got {kind}; divide bytes by 255 first"
+        )
+    shape = tuple(x.shape)
+    if input_shape and input_shape not in (shape, shape[1:]):
+        raise DataError(f"expected input of shape {input_shape} or a batch of such, got {shape}")
+    if not input_shape and x.ndim not in (1, 2, 3, 4):
+        raise DataError(f"expected an input [C, H, W] or a batch of such, got {shape}")
+    if not bool(torch.isfinite(x).all()):
+        raise DataError("expected finite pixels, got NaN or infinity")
+    if input_shape and bool(((x < 0.0) | (x > 1.0)).any()):
+        warnings.warn(
+            f"expected pixels in [0, 1], got {x.min():g} to {x.max():g}: the radius is in "
+            "their units, and the network may not know such images",
+            stacklevel=4,
+        )
+    if sound:
+        check_on_lattice(x)
+    return x.detach().to(torch.float32)
