@@ -1,6 +1,7 @@
 """A router over experts: its certificates against closed forms, and its alpha."""
 
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,9 @@ from scipy.stats import binom
 from torch import Tensor, nn
 
 from rszoo.errors import DataError
+from rszoo.evaluation.certify import Input, certify_inputs
+from rszoo.evaluation.log import CertificationLog, read_log
+from rszoo.evaluation.verify import recertify
 from rszoo.smoothing.certificate import ABSTAIN, Certificate, Prediction
 from rszoo.smoothing.classifier import SmoothedClassifier
 from rszoo.smoothing.consensus import ConsensusClassifier
@@ -233,3 +237,18 @@ def test_a_consensus_predicts_as_the_dual_classifier_does() -> None:
     classifier = dual(1.0, 1.0)
     x = torch.zeros(2)
     assert ConsensusClassifier(classifier).predict(x) == classifier.predict(x)
+
+
+def test_verify_puts_the_routers_claim_to_the_test_too(tmp_path: Path) -> None:
+    inputs = [Input(0, 0, lambda: torch.zeros(2))]
+    budget: dict[str, Any] = {"n0": 20, "n": 1000, "alpha": 0.001, "seed": 0}
+    with CertificationLog.open(tmp_path / "a.tsv", {"router": {}}, resume=False) as log:
+        list(certify_inputs(dual(3.0, 0.4), inputs, log=log, **budget))
+    table = read_log(tmp_path / "a.tsv")
+
+    def agrees(classifier: DualClassifier) -> bool:
+        (found,) = recertify(classifier, table, inputs, draws=1000, level=0.001, seed=1)
+        return found.agrees
+
+    assert agrees(dual(3.0, 0.4))
+    assert not agrees(dual(0.0, 0.4))  # the same expert, below a router that is undecided
