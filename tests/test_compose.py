@@ -107,7 +107,7 @@ def test_the_command_line_from_parts_to_a_checked_log(
     assert alone.exit_code == 0, alone.stderr
     log, single = read_log("dual.tsv"), read_log("alone.tsv")
     assert log.routing is not None
-    assert set(log.routing["router_level"]) == {1}
+    assert set(log.routing["expert_level"]) == {1}
     # The router is as sure as can be, so that the dual model is its second expert.
     assert log.votes is not None
     assert log.votes.tolist() == single.votes.tolist()  # type: ignore[union-attr]
@@ -135,7 +135,13 @@ def test_the_command_line_from_parts_to_a_checked_log(
         ("votes", "5000"),
         ("predict", "-1"),
         ("router_sigma", "0.1"),
-        ("router_level", "-1"),
+        ("expert_level", "0"),
+        ("lowest_level", "2"),
+        ("lowest_level", "0"),  # a consensus, without what the other expert says
+        ("highest_level", "2"),
+        ("others", "0:0.25:1.0:1000:1000:1000"),
+        ("others", "0:0.25:1.0"),
+        ("experts", "1"),
     ],
 )
 def test_a_row_that_claims_more_than_its_votes_give(
@@ -254,9 +260,12 @@ def test_verify(composed: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert "2 inputs certified again" in " ".join(true.stdout.split())
     # Another router than the one of the log, with the same digest in its protocol.
     header, *rows = Path("a.tsv").read_text().splitlines()
-    level = header.split("\t").index("router_level")
-    changed = ["\t".join([*cells[:level], "0", *cells[level + 1 :]]) for cells in
-               (row.split("\t") for row in rows)]  # fmt: skip
+    names = header.split("\t")
+    levels = {"lowest_level", "highest_level", "expert_level"}
+    changed = [
+        "\t".join("0" if name in levels else cell for name, cell in zip(names, cells, strict=True))
+        for cells in (row.split("\t") for row in rows)
+    ]
     Path("a.tsv").write_text("\n".join([header, *changed]) + "\n")
     false = run(*verify)
     assert false.exit_code == 1

@@ -15,7 +15,6 @@ from rszoo.evaluation.log import CertificationLog, read_log
 from rszoo.evaluation.verify import recertify
 from rszoo.smoothing.certificate import ABSTAIN, Certificate, Prediction
 from rszoo.smoothing.classifier import SmoothedClassifier
-from rszoo.smoothing.consensus import ConsensusClassifier
 from rszoo.smoothing.dual import DualClassifier
 from rszoo.smoothing.noise import Stream
 
@@ -61,14 +60,16 @@ def certify(classifier: DualClassifier, **options: Any) -> Certificate:
     return certificate
 
 
-def wrong(classifier: DualClassifier, exact: float, *, alpha: float) -> int:
+def wrong(classifier: DualClassifier, exact: float, *, alpha: float, trials: int = TRIALS) -> int:
     """Return how many of the trials certify more than is true."""
-    found = [certify(classifier, n=500, alpha=alpha, seed=seed) for seed in range(TRIALS)]
+    found = [certify(classifier, n=500, alpha=alpha, seed=seed) for seed in range(trials)]
     return sum((one.label != 0 and one.label != ABSTAIN) or one.radius > exact for one in found)
 
 
 # More wrong certificates than this come with probability 1e-4 if each is so with ALPHA.
 TOO_MANY = int(binom.isf(1e-4, TRIALS, ALPHA))
+FEWER = 300
+TOO_MANY_OF_FEWER = int(binom.isf(1e-4, FEWER, ALPHA))
 
 
 @pytest.mark.parametrize(
@@ -85,16 +86,16 @@ def test_the_failure_rate(router: float, expert: float) -> None:
     assert wrong(classifier, min(router, expert), alpha=ALPHA) <= TOO_MANY
 
 
-def test_the_failure_rate_would_show_three_times_the_alpha() -> None:
-    assert wrong(dual(0.29999, 2.0, level=1), 0.29999, alpha=3 * ALPHA) > TOO_MANY
-    assert wrong(dual(3.0, 0.4), 0.4, alpha=3 * ALPHA) > TOO_MANY
+def test_the_failure_rate_would_show_four_times_the_alpha() -> None:
+    for classifier, exact in ((dual(0.29999, 2.0, level=1), 0.29999), (dual(3.0, 0.4), 0.4)):
+        assert wrong(classifier, exact, alpha=4 * ALPHA, trials=FEWER) > TOO_MANY_OF_FEWER
 
 
 def test_the_smaller_radius_is_certified() -> None:
     near = certify(dual(0.45, 2.0, level=1), n=20_000)
     assert near.routing is not None
     assert near.label == 0
-    assert near.routing.router_level == 1
+    assert near.routing.expert_level == 1
     assert near.radius == near.routing.router_radius
     assert 0.29 < near.radius < 0.41  # on the grid, one step given up at most
     assert near.routing.expert_radius > 1.5
@@ -140,20 +141,28 @@ def test_the_noise_of_router_and_expert_is_not_the_same() -> None:
     assert whole.routing.router_votes != looks[0]
 
 
-def test_the_router_selects_and_estimates_on_different_draws(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(
+    ("part", "streams"),
+    [
+        ("router", [Stream.ROUTER_SELECTION, Stream.ROUTER_ESTIMATION]),
+        ("expert", [Stream.SELECTION, Stream.ESTIMATION]),
+    ],
+)
+def test_selection_and_estimation_use_different_draws(
+    part: str, streams: list[Stream], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     classifier = dual(0.5, 0.5)
+    spied = classifier.router if part == "router" else classifier.experts[0]
     used = []
-    running = classifier.router.running
+    running = spied.running
 
     def spy(*args: Any, stream: Stream, **options: Any) -> Any:  # noqa: ANN401
         used.append(stream)
         return running(*args, stream=stream, **options)
 
-    monkeypatch.setattr(classifier.router, "running", spy)
+    monkeypatch.setattr(spied, "running", spy)
     certify(classifier)
-    assert used == [Stream.ROUTER_SELECTION, Stream.ROUTER_ESTIMATION]
+    assert used == streams
 
 
 def test_prediction() -> None:
@@ -184,59 +193,143 @@ def test_bad_input_and_bad_parts() -> None:
         DualClassifier(experts, experts[0])
 
 
-# --- consensus
+# --- several experts where the router is undecided
 
 
-def consensus(*borders: float) -> ConsensusClassifier:
-    """Experts with these borders, and a router that may do anything."""
-    experts = [smoothed(HalfSpace(border), 0.5 + i / 2) for i, border in enumerate(borders)]
-    router = SmoothedClassifier(nn.Linear(2, len(borders)), sigma=1.0, num_classes=len(borders))
-    return ConsensusClassifier(DualClassifier(experts, router))
+class Steps(nn.Module):
+    """Answers how many of the borders the first coordinate has passed."""
+
+    def __init__(self, *borders: float) -> None:
+        super().__init__()
+        self.borders = torch.tensor(borders)
+
+    def forward(self, x: Tensor) -> Tensor:
+        passed = (x[:, :1] >= self.borders).sum(1)
+        return nn.functional.one_hot(passed, len(self.borders) + 1).float()
 
 
-def agreed(classifier: ConsensusClassifier, *, n: int, alpha: float, seed: int) -> Certificate:
-    found = classifier.certify(torch.zeros(2), n0=20, n=n, alpha=alpha, seed=seed)
-    assert isinstance(found, Certificate)
-    return found
+def three(router: tuple[float, float], experts: tuple[float, float, float]) -> DualClassifier:
+    """Three experts with these borders, and a router with these between its levels.
+
+    The median of the noise is 0: the exact router takes the level of the point itself.
+    """
+    return DualClassifier(
+        [
+            smoothed(HalfSpace(border), sigma)
+            for border, sigma in zip(experts, (0.5, 1.0, 0.7), strict=True)
+        ],
+        SmoothedClassifier(Steps(*router), sigma=1.0, num_classes=3, device="cpu"),
+    )
 
 
-@pytest.mark.parametrize("borders", [(0.4, 0.4), (0.4, 3.0), (3.0, 0.4), (0.0, 1.0)])
-def test_the_failure_rate_of_a_consensus(borders: tuple[float, ...]) -> None:
-    classifier = consensus(*borders)
-    found = [agreed(classifier, n=500, alpha=ALPHA, seed=seed) for seed in range(TRIALS)]
-    failed = sum(
-        one.label not in (0, ABSTAIN) or one.radius > min(borders) for one in found
-    )  # fmt: skip
-    assert failed <= TOO_MANY
+UNDECIDED = [
+    # Just beside a border of the router, two experts agree:
+    (three((0.05, 9.0), (3.0, 0.4, -9.0)), 0.4),  # up to a border of the second,
+    (three((0.05, 0.29999), (3.0, 3.0, -9.0)), 0.29999),  # up to the third expert, above them,
+    (three((-0.29999, 0.05), (-9.0, 3.0, 3.0)), 0.29999),  # or below.
+    # All agree, and the router may do anything:
+    (three((0.0, 0.0), (9.0, 0.4, 9.0)), 0.4),
+    (three((0.0, 0.0), (9.0, 9.0, 0.0)), 0.0),
+]
 
 
-def test_the_failure_rate_of_a_consensus_would_show_three_times_the_alpha() -> None:
-    classifier = consensus(0.4, 3.0)
-    found = [agreed(classifier, n=500, alpha=3 * ALPHA, seed=seed) for seed in range(TRIALS)]
-    assert sum(one.radius > 0.4 for one in found) > TOO_MANY
+@pytest.mark.parametrize(("classifier", "exact"), UNDECIDED)
+def test_the_failure_rate_with_several_experts(classifier: DualClassifier, exact: float) -> None:
+    assert wrong(classifier, exact, alpha=ALPHA) <= TOO_MANY
 
 
-def test_a_consensus_is_its_weakest_expert() -> None:
-    classifier = consensus(0.4, 0.9)
-    whole = agreed(classifier, n=1000, alpha=0.001, seed=0)
-    alone = [
-        expert.certify(torch.zeros(2), n0=20, n=1000, alpha=0.001, seed=0)
-        for expert in classifier.dual.experts
-    ]
-    assert whole == alone[0]
-    assert whole.radius == min(one.radius for one in alone)  # type: ignore[union-attr]
+@pytest.mark.parametrize(("which", "times"), [(0, 4), (1, 12), (2, 12), (3, 4)])
+def test_the_failure_rate_with_several_experts_would_show_more_alpha(
+    which: int, times: int
+) -> None:
+    classifier, exact = UNDECIDED[which]
+    found = wrong(classifier, exact, alpha=times * ALPHA, trials=FEWER)
+    assert found > TOO_MANY_OF_FEWER
 
 
-@pytest.mark.parametrize("borders", [(0.4, -0.4), (-3.0, 3.0), (0.4, 0.0)])
-def test_experts_that_do_not_agree(borders: tuple[float, ...]) -> None:
-    whole = agreed(consensus(*borders), n=1000, alpha=0.001, seed=0)
+def test_two_experts_agree_beside_a_border_of_the_router() -> None:
+    whole = certify(three((0.05, 2.0), (1.2, 0.6, -9.0)), n0=100, n=20_000)
+    assert whole.routing is not None
+    assert (whole.routing.lowest_level, whole.routing.highest_level) == (0, 1)
+    assert whole.routing.expert_level == 1  # the nearer of the two borders
+    assert whole.label == 0
+    assert 0.5 < whole.radius == whole.routing.expert_radius < 0.6
+    (other,) = whole.routing.others
+    assert (other.level, other.sigma) == (0, 0.5)
+    assert other.radius >= whole.radius
+    assert other.spent < 2000
+
+
+def test_the_other_expert_may_be_the_nearer_one_after_all() -> None:
+    # Few draws select the first expert, by its sigma; the second reaches less far.
+    classifier = three((0.05, 9.0), (0.45, 0.4, -9.0))
+    found = [certify(classifier, n0=5, n=20_000, seed=seed) for seed in range(20)]
+    mistaken = [one for one in found if one.routing and one.routing.expert_level == 0
+                and one.routing.others]  # fmt: skip
+    assert mistaken
+    for one in mistaken:
+        assert one.routing is not None
+        assert one.radius == min(one.routing.expert_radius, one.routing.others[0].radius) < 0.4
+
+
+def test_a_consensus_needs_no_router() -> None:
+    whole = certify(three((0.0, 0.0), (0.4, 0.9, 0.9)), n0=100)
+    assert whole.routing is not None
+    assert (whole.routing.lowest_level, whole.routing.highest_level) == (0, 2)
+    assert whole.routing.router_draws == 0
+    assert len(whole.routing.others) == 2
+    assert 0.25 < whole.radius < 0.4
+
+
+@pytest.mark.parametrize("borders", [(0.4, -0.4, 0.4), (-3.0, 3.0, 3.0), (0.4, 0.0, 0.4)])
+def test_experts_that_do_not_agree(borders: tuple[float, float, float]) -> None:
+    whole = certify(three((0.0, 0.0), borders), alpha=0.001)
     assert (whole.label, whole.radius) == (ABSTAIN, 0.0)
 
 
-def test_a_consensus_predicts_as_the_dual_classifier_does() -> None:
-    classifier = dual(1.0, 1.0)
-    x = torch.zeros(2)
-    assert ConsensusClassifier(classifier).predict(x) == classifier.predict(x)
+def test_experts_that_seem_to_agree_by_chance() -> None:
+    classifier = three((0.0, 0.0), (0.4, -0.4, 0.4))
+    found = [certify(classifier, n0=2, alpha=0.001, seed=seed) for seed in range(100)]
+    tried = [one for one in found if one.routing and one.routing.others]
+    assert tried
+    assert all(one.label == ABSTAIN for one in tried)
+
+
+def test_one_expert_alone_where_it_reaches_further() -> None:
+    whole = certify(three((1.0, 2.0), (0.9, 0.1, 0.1)))
+    assert whole.routing is not None
+    assert (whole.routing.lowest_level, whole.routing.highest_level) == (0, 0)
+    assert whole.routing.others == ()
+
+
+def test_prediction_beside_a_border_of_the_router() -> None:
+    agreed = three((0.0, 9.0), (1.0, 1.0, -9.0)).predict(torch.zeros(2), n=1000)
+    assert isinstance(agreed, Prediction)
+    assert agreed.label == 0
+    split = three((0.0, 9.0), (1.0, -1.0, -9.0)).predict(torch.zeros(2), n=1000)
+    assert isinstance(split, Prediction)
+    assert split.label == ABSTAIN
+
+
+@pytest.mark.parametrize(
+    "classifier",
+    [
+        three((1e-9, 9.0), (9.0, -9.0, -9.0)),  # barely the first expert, which answers 0
+        three((-9.0, 1e-9), (-9.0, 9.0, -9.0)),  # barely the second
+        three((-9.0, 9.0), (-9.0, 1e-9, -9.0)),  # its border is barely not passed
+    ],
+)
+def test_the_failure_rate_of_predictions(classifier: DualClassifier) -> None:
+    def mistakes(alpha: float, trials: int) -> int:
+        found = [
+            classifier.predict(torch.zeros(2), n=500, alpha=alpha, seed=seed)
+            for seed in range(trials)
+        ]
+        return sum(one.label == 1 for one in found)  # type: ignore[union-attr]
+
+    assert mistakes(ALPHA, TRIALS) <= TOO_MANY
+    # Each of these is one test of several: its share of alpha is a fourth, or half of a half.
+    assert mistakes(0.9, FEWER) > TOO_MANY_OF_FEWER
 
 
 def test_verify_puts_the_routers_claim_to_the_test_too(tmp_path: Path) -> None:
@@ -252,3 +345,22 @@ def test_verify_puts_the_routers_claim_to_the_test_too(tmp_path: Path) -> None:
 
     assert agrees(dual(3.0, 0.4))
     assert not agrees(dual(0.0, 0.4))  # the same expert, below a router that is undecided
+
+
+def test_verify_puts_every_expert_to_the_test(tmp_path: Path) -> None:
+    inputs = [Input(0, 0, lambda: torch.zeros(2))]
+    true = three((0.05, 2.0), (1.2, 0.6, -9.0))
+    budget: dict[str, Any] = {"n0": 100, "n": 1000, "alpha": 0.001, "seed": 0}
+    with CertificationLog.open(tmp_path / "a.tsv", {"router": {}}, resume=False) as log:
+        list(certify_inputs(true, inputs, log=log, **budget))
+    table = read_log(tmp_path / "a.tsv")
+    assert table.certificate(0) == true.certify(torch.zeros(2), **budget)
+
+    def agrees(classifier: DualClassifier) -> bool:
+        (found,) = recertify(classifier, table, inputs, draws=1000, level=0.001, seed=1)
+        return found.agrees
+
+    assert agrees(true)
+    assert not agrees(three((0.05, 2.0), (0.2, 0.6, -9.0)))  # another first expert
+    assert not agrees(three((0.05, 0.2), (1.2, 0.6, -9.0)))  # the router, above
+    assert not agrees(three((-0.2, 2.0), (0.2, 0.6, -9.0)))  # or below

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from rszoo.errors import DataError
 from rszoo.smoothing.certificate import (
     ABSTAIN,
+    Reach,
     Routing,
     certificate_from_votes,
     mixed_certificate,
@@ -29,6 +30,7 @@ __all__ = [
     "line",
     "parse",
     "printable",
+    "reaches_text",
 ]
 
 #: The columns of the original research code.
@@ -78,6 +80,32 @@ _RADIUS = _Field(float, lambda value: 0.0 <= value < math.inf, "a finite number 
 _ALPHA = _Field(float, lambda value: 0.0 < value < 1.0, "a number between 0 and 1")
 _SIGMA = _Field(float, lambda value: 0.0 < value < math.inf, "a positive finite number")
 _TEXT = _Field(str, lambda value: True, "text")
+
+
+def _reaches(text: str) -> tuple[Reach, ...]:
+    """Read what `reaches_text` has written."""
+    return tuple(_reach(one.split(":")) for one in text.split(";") if text)
+
+
+def _reach(parts: Sequence[str]) -> Reach:
+    """Return one of them.
+
+    Raises:
+        ValueError: there are more or fewer fields, or one is out of range.
+    """
+    kinds = (_INDEX, _SIGMA, _RADIUS, _COUNT, _COUNT, _COUNT)
+    values = [kind.read(part) for kind, part in zip(kinds, parts, strict=True)]
+    if not all(kind.holds(value) for kind, value in zip(kinds, values, strict=True)):
+        raise ValueError
+    return Reach(**dict(zip(_REACH, values, strict=True)))
+
+
+def reaches_text(reaches: Sequence[Reach]) -> str:
+    """Return one text for all: fields between colons, experts between semicolons."""
+    return ";".join(":".join(repr(getattr(one, name)) for name in _REACH) for one in reaches)
+
+
+_REACH = tuple(field.name for field in fields(Reach))
 _FIELDS = {
     "idx": _INDEX,
     "label": _CLASS,
@@ -94,9 +122,15 @@ _FIELDS = {
     "p_lower": _Field(float, lambda value: 0.0 <= value < 1.0, "a number in [0, 1)"),
     "draws": _DRAWS,
     "spent": _DRAWS,
-    "router_level": _INDEX,
-    "router_radius": _RADIUS,
+    "experts": _DRAWS,
+    "lowest_level": _INDEX,
+    "highest_level": _INDEX,
+    "expert_level": _INDEX,
     "expert_radius": _RADIUS,
+    "others": _Field(
+        _reaches, lambda value: True, "level:sigma:radius:votes:draws:spent of experts, by ';'"
+    ),
+    "router_radius": _RADIUS,
     "router_votes": _COUNT,
     "router_draws": _COUNT,
     "router_spent": _COUNT,
@@ -191,7 +225,7 @@ def _read_row(path: Path, number: int, columns: tuple[str, ...], content: bytes)
 
 def _check_certificate(path: Path, number: int, row: dict[str, Any]) -> None:
     """Refuse a row that claims another certificate than its votes give."""
-    if "router_level" in row:
+    if "router_radius" in row:
         _check_dual(path, number, row)
         return
     early = "draws" in row
@@ -232,20 +266,21 @@ def _early(row: dict[str, Any]) -> tuple[int, dict[str, float]]:
 
 
 def _check_dual(path: Path, number: int, row: dict[str, Any]) -> None:
-    """Refuse a row whose votes, of expert and router, give another radius or label.
+    """Refuse a row whose votes, of experts and router, give another radius or label.
 
-    That the router's votes decide the smaller radii too is, as for `_early`, not in the row.
+    That the votes decide the smaller radii too is, as for `_early`, not in the row.
     """
     if row["votes"] > row["n"]:
         raise _broken(path, number, "votes <= n", f"{row['votes']} {row['n']}")
+    if not row["lowest_level"] <= row["expert_level"] <= row["highest_level"] < row["experts"]:
+        raise _broken(path, number, "levels from the lowest to the highest", row["expert_level"])
     counts = {name: row[name] for name in ("n0", "n", "alpha", "sigma")}
     expert = certificate_from_votes(row["candidate"], row["votes"], **counts)
-    reached = expert.label != ABSTAIN and _router_decided(row)
-    smaller = min(row["expert_radius"], row["router_radius"])
+    reached = expert.label != ABSTAIN and _others_decided(row) and _router_decided(row)
     right = {
         "p_lower": expert.p_lower,
         "expert_radius": expert.radius,
-        "radius": smaller if reached else 0.0,
+        "radius": min(_radii(row)) if reached else 0.0,
         "predict": expert.label if reached else ABSTAIN,
     }
     for name, value in right.items():
@@ -253,14 +288,39 @@ def _check_dual(path: Path, number: int, row: dict[str, Any]) -> None:
             raise _broken(path, number, f"{name}={value!r} for the row's votes", row[name])
 
 
+def _radii(row: dict[str, Any]) -> list[float]:
+    """Return the radii of all parts that a dual certificate rests on."""
+    radii = [row["expert_radius"], *(one.radius for one in row["others"])]
+    return radii if _needs_no_router(row) else [*radii, row["router_radius"]]
+
+
+def _needs_no_router(row: dict[str, Any]) -> bool:
+    return row["highest_level"] - row["lowest_level"] + 1 == row["experts"]
+
+
+def _others_decided(row: dict[str, Any]) -> bool:
+    """Return whether all experts between the levels are there, and decide for their radii."""
+    levels = sorted([row["expert_level"], *(one.level for one in row["others"])])
+    between = list(range(row["lowest_level"], row["highest_level"] + 1))
+    return levels == between and all(_decided(row, **vars(one)) for one in row["others"])
+
+
 def _router_decided(row: dict[str, Any]) -> bool:
-    """Return whether the router's votes decide for the radius that the row says."""
-    needed = needed_probability(row["router_radius"], row["router_sigma"])
+    if _needs_no_router(row):
+        return True
+    names = ("radius", "votes", "draws", "sigma")
+    return _decided(row, **{name: row[f"router_{name}"] for name in names})
+
+
+def _decided(
+    row: dict[str, Any], *, radius: float, votes: int, draws: int, sigma: float, **_: int
+) -> bool:
+    """Return whether the votes of a sequential test decide for a radius."""
+    needed = needed_probability(radius, sigma)
     if not needed < 1.0:
         return False
     test = boundary(needed, row["n"], row["alpha"])
-    decided = (test.looks == row["router_draws"]) & (row["router_votes"] >= test.above)
-    return bool(decided.any())
+    return bool(((test.looks == draws) & (votes >= test.above)).any())
 
 
 def _value(path: Path, number: int, name: str, text: str) -> Any:  # noqa: ANN401

@@ -119,17 +119,19 @@ def _arrays(content: Content) -> dict[str, Any]:
     arrays: dict[str, Any] = {
         name: np.array(column, dtype=np.float64 if name in reals else np.int64)
         for name, column in values.items()
+        if name != "others"
     }
     arrays["correct"] = arrays["correct"].astype(bool)
     if "n" in arrays:
         arrays = {"draws": arrays["n"], "spent": arrays["n"]} | arrays
-    if "router_level" in arrays:
+    if "others" in values:
+        arrays["others"] = np.fromiter(values["others"], dtype=object)
         arrays["routing"] = {field.name: arrays.pop(field.name) for field in fields(Routing)}
     return {**arrays, "input": None if names is None else tuple(names)}
 
 
 def _entry(columns: dict[str, NDArray[Any]], row: int) -> dict[str, Any]:
-    return {name: column[row].item() for name, column in columns.items()}
+    return {name: column.item(row) for name, column in columns.items()}
 
 
 def _is_real(column: str) -> bool:

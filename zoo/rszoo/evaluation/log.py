@@ -38,6 +38,7 @@ from rszoo.evaluation._rows import (
     line,
     parse,
     printable,
+    reaches_text,
 )
 from rszoo.evaluation._table import LogTable, read_log
 from rszoo.smoothing.certificate import Certificate
@@ -191,7 +192,10 @@ def _row(
     columns: tuple[str, ...], idx: int, label: int, certificate: Certificate, seconds: float
 ) -> list[object]:
     """Return the values of some columns, as plain Python numbers, whose text is their repr."""
-    values = {**vars(certificate), **(vars(certificate.routing) if certificate.routing else {})}
+    values = dict(vars(certificate))
+    if certificate.routing is not None:
+        others = reaches_text(certificate.routing.others)
+        values |= {**vars(certificate.routing), "others": others}
     values |= {
         "idx": int(idx),
         "label": int(label),

@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from torch import Tensor
 
 from rszoo.errors import DataError
 from rszoo.evaluation.certify import Input
 from rszoo.evaluation.log import LogTable
-from rszoo.smoothing.certificate import Certificate, Routing
+from rszoo.smoothing.certificate import Certificate
 from rszoo.smoothing.classifier import SmoothedClassifier
 from rszoo.smoothing.dual import DualClassifier
 from rszoo.smoothing.interface import Classifier
@@ -84,8 +85,8 @@ def recertify(
 
     A row that rests on all of its n draws is compared by Fisher's exact test: were its votes and
     the new ones of the same proportion? Of a row that was decided early, whose votes depend on
-    when it was stopped, the claim is tested: is the proportion above its bound? So is that of a
-    router, beside the votes of its expert.
+    when it was stopped, the claim is tested: is the proportion above its bound? So are those
+    of a router and of further experts, beside the votes of the first.
 
     Guarantee:
         If all rows are true, the probability that any of them is found to disagree is at most
@@ -105,14 +106,13 @@ def recertify(
     share = level / len(inputs)
     for one in inputs:
         old = log.certificate(rows[one.idx])
-        expert, router = _parts(classifier, old)
-        votes = expert.votes(one.image(), n=draws, seed=seed, on_progress=on_draws)
+        image = one.image()
+        votes = _expert(classifier, old).votes(image, n=draws, seed=seed, on_progress=on_draws)
         new = votes[old.candidate]
-        p_value = _p_value(old, new, draws, early=log.tested is not None)
-        if router is not None and old.routing is not None and old.routing.router_draws:
-            routed = router.votes(one.image(), n=draws, seed=seed, stream=Stream.ROUTER_ESTIMATION)
-            claim = _router_p_value(old.routing, routed[old.routing.router_level], draws)
-            p_value = min(1.0, 2.0 * min(p_value, claim))
+        p_values = [_p_value(old, new, draws, early=log.tested is not None)]
+        if old.routing is not None and isinstance(classifier, DualClassifier):
+            p_values += _routing_p_values(classifier, image, old, draws=draws, seed=seed)
+        p_value = min(1.0, len(p_values) * min(p_values))
         yield Finding(
             idx=one.idx,
             votes=old.votes,
@@ -124,26 +124,43 @@ def recertify(
         )
 
 
-def _parts(
-    classifier: Classifier, old: Certificate
-) -> tuple[SmoothedClassifier, SmoothedClassifier | None]:
-    """Return who drew the votes of a row, and the router, if there is one.
+def _expert(classifier: Classifier, old: Certificate) -> SmoothedClassifier:
+    """Return who drew the votes of a row.
 
     Raises:
-        DataError: the row is of another kind of classifier, or of an expert that there is not.
+        DataError: the row is of another kind of classifier, or of other experts.
     """
     if isinstance(classifier, SmoothedClassifier) and old.routing is None:
-        return classifier, None
+        return classifier
     if isinstance(classifier, DualClassifier) and old.routing is not None:
-        if old.routing.router_level < len(classifier.experts):
-            return classifier.experts[old.routing.router_level], classifier.router
-    raise DataError("expected a log of this kind of model, with experts that it has, got another")
+        if old.routing.experts == len(classifier.experts):
+            return classifier.experts[old.routing.expert_level]
+    raise DataError("expected a log of this kind of model, with its experts, got another")
 
 
-def _router_p_value(claim: Routing, votes: int, draws: int) -> float:
-    """Return how likely so few votes are where the router reaches as far as a row says."""
-    needed = needed_probability(claim.router_radius, claim.router_sigma)
-    return binomial_lower_tail(votes, draws, needed)
+def _routing_p_values(
+    classifier: DualClassifier, image: Tensor, old: Certificate, *, draws: int, seed: int
+) -> list[float]:
+    """Return, for each other part of a dual certificate, how likely the new votes are if it holds.
+
+    The router makes two claims at once: no level below, and none above.
+    """
+    claim = old.routing
+    assert claim is not None
+    found = []
+    for other in claim.others:
+        votes = classifier.experts[other.level].votes(image, n=draws, seed=seed)
+        found.append(_claim_p_value(votes[old.candidate], draws, other.radius, other.sigma))
+    if claim.router_draws:
+        votes = classifier.router.votes(image, n=draws, seed=seed, stream=Stream.ROUTER_ESTIMATION)
+        for side in (votes[: claim.highest_level + 1], votes[claim.lowest_level :]):
+            found.append(_claim_p_value(sum(side), draws, claim.router_radius, claim.router_sigma))
+    return found
+
+
+def _claim_p_value(votes: int, draws: int, radius: float, sigma: float) -> float:
+    """Return how likely so few votes are where an event really reaches as far as `radius`."""
+    return binomial_lower_tail(votes, draws, needed_probability(radius, sigma))
 
 
 def _p_value(old: Certificate, new: int, draws: int, *, early: bool) -> float:

@@ -10,6 +10,7 @@ __all__ = [
     "ABSTAIN",
     "Certificate",
     "Prediction",
+    "Reach",
     "Routing",
     "certificate_from_votes",
     "mixed_certificate",
@@ -20,21 +21,49 @@ ABSTAIN = -1
 
 
 @dataclass(frozen=True, kw_only=True)
+class Reach:
+    """How far an expert certainly answers the class of another one, by a sequential test.
+
+    Attributes:
+        level: the expert, from 0.
+        sigma: standard deviation of its noise.
+        radius: within it the expert certainly answers that class; pixel units.
+        votes, draws, spent: as in a `Certificate`.
+    """
+
+    level: int
+    sigma: float
+    radius: float
+    votes: int
+    draws: int
+    spent: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Routing:
     """What a router adds to the certificate of an expert.
 
     Attributes:
-        router_level: the expert that was chosen, from 0.
-        router_radius: within it the router certainly chooses no other; pixel units.
-        expert_radius: within it the expert certainly answers `candidate`; pixel units.
+        experts: how many there are.
+        lowest_level, highest_level: the router certainly chooses one of these, from 0.
+        expert_level: the one that the fields of the `Certificate` are about.
+        expert_radius: within it that expert certainly answers `candidate`; pixel units.
+        others: what the other experts between the levels say of `candidate`; fewer than they
+            are where one more was not needed to abstain.
+        router_radius: within it the router certainly chooses no other level; pixel units. Of no
+            meaning where the levels are all there are.
         router_votes, router_draws, router_spent: as `votes`, `draws` and `spent` of a
             `Certificate`; 0 where nothing was left to decide.
         router_sigma: standard deviation of the router's noise.
     """
 
-    router_level: int
-    router_radius: float
+    experts: int
+    lowest_level: int
+    highest_level: int
+    expert_level: int
     expert_radius: float
+    others: tuple[Reach, ...]
+    router_radius: float
     router_votes: int
     router_draws: int
     router_spent: int

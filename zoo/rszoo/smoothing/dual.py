@@ -1,49 +1,82 @@
 """Dual randomized smoothing: a smoothed router picks the expert, a smoothed expert the class.
 
 Sun, Mao and Vechev (2026), Dual Randomized Smoothing, https://arxiv.org/abs/2512.01782. The
-certified function is x -> g_k(x)(x): k(x) is the answer of the exact smoothed router, g_k the
-exact smoothed classifier of expert k.
+certified function is x -> g_k(x)(x): g_k is the exact smoothed classifier of expert k, and k(x)
+the median of the router's answers under noise. In the paper it is the most frequent answer. Where
+one expert has more than half of the answers, which every certificate there needs, both are the
+same. Between two experts the median goes on: it moves from one to the next as x moves, and so it
+is known to be one of a few.
 
-Theorem (theirs, 4.1). If the router answers k everywhere closer to x than R_router, and expert k
-answers c everywhere closer than R_expert, then the function answers c everywhere closer than the
-smaller of the two: in that ball it *is* expert k.
+Theorem. Let S be a set of neighbouring experts. If the router's median lies in S everywhere closer
+to x than R_S (see `rszoo.smoothing.level_sets`), and each expert k of S answers c everywhere
+closer than R_k, then the function answers c everywhere closer than the smallest of these radii: at
+each such point it *is* one expert of S. With one expert in S this is Theorem 4.1 of the paper.
+With all of them R_S is infinite: where all experts agree, the router does not matter (consensus).
 
-Alpha is not shared. Theirs (4.2) gives each part a share of alpha, by the union bound. There is no
-need to: let d_router be the distance up to which the router really answers k, and d_expert that up
-to which expert k really answers c. The certificate is wrong only if min(R_router, R_expert) >
-min(d_router, d_expert). Whichever distance is the smaller one, that part's radius exceeds it. So a
-wrong certificate needs one given part to be wrong, not either, and its probability is at most the
-larger of the parts' (an intersection-union test), however their draws depend on each other.
+Alpha is not shared. The paper (4.2) gives each part a share of it, by the union bound. There is no
+need to: let d_k be the distance up to which expert k really answers c, and let d_above and d_below
+be those up to which the router really stays below the upper and above the lower end of S. The
+certificate is wrong only if the smallest radius exceeds the smallest of these distances. Whichever
+distance that is, its own radius exceeds it. So a wrong certificate needs one given part to be
+wrong, not any of them, and its probability is at most the largest of the parts' (an
+intersection-union test), however their draws depend on each other. S and c are chosen on other
+draws, and so are given.
 
-Nor is the router certified as far as its draws go. Whether its ball is as large as the expert's is
-decided by a sequential test with few draws, where the router is sure.
+Only one expert is certified with all n draws, the one that seems to reach least far. Whether the
+others and the router reach as far is decided by sequential tests, with few draws where they do.
 """
 
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from rszoo.smoothing.certificate import ABSTAIN, Certificate, Prediction, Routing
+from rszoo.smoothing.certificate import ABSTAIN, Certificate, Prediction, Reach, Routing
 from rszoo.smoothing.classifier import SmoothedClassifier
 from rszoo.smoothing.decisions import RadiusTests
+from rszoo.smoothing.level_sets import LevelSet, certain_levels, expected_radius, level_sets
 from rszoo.smoothing.noise import Stream
 from rszoo.theory.radii import largest_radius
 
 __all__ = ["DualClassifier"]
 
-# The router's radius is looked for on a grid, in units of its sigma; where two neighbours on it
+# The radii of the sequential tests are on a grid, in units of sigma; where two neighbours on it
 # are all that is left between certain and out of reach, the draws to tell them apart are saved.
 _STEP = 0.1
 _GIVEN_UP = 2 * _STEP * (1.0 + 1e-9)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Budget:
+    """The draws and the failure probability of one certificate, see `DualClassifier.certify`."""
+
+    n0: int
+    n: int
+    alpha: float
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Plan:
+    """What is to be certified, chosen on draws of its own.
+
+    Attributes:
+        among: the levels.
+        order: the same, the one that seems to reach least far first.
+        selection: votes of that one, on the classes.
+    """
+
+    among: LevelSet
+    order: list[int]
+    selection: list[int]
 
 
 class DualClassifier:
     """A router over experts; predicts and certifies as `SmoothedClassifier` does.
 
     Attributes:
-        experts: in the order of the router's classes.
+        experts: in the order of the router's classes, by sigma if they differ in that.
         router: smoothed under its own sigma.
         num_classes, input_shape, class_names, device: as in `SmoothedClassifier`.
     """
@@ -104,13 +137,13 @@ class DualClassifier:
         Guarantee:
             For each input, with probability at least 1 - alpha over the noise: the certificate
             abstains, or the dual classifier answers `label` at every x' closer than `radius`.
-            Each part has the whole alpha, see above. The router's statement is one about all
-            radii at once, so that it may be asked at the radius that the expert's draws gave.
+            Each part has the whole alpha, see above. The sequential tests are about all radii at
+            once, so that they may be asked at the radius that another part's draws gave.
 
         Args:
             x, seed, on_progress: as in `SmoothedClassifier.certify`.
-            n0: draws for selecting the expert, and for selecting its class.
-            n: draws for the expert's bound, and at most for the router's.
+            n0: draws of the router and of each expert, for selecting experts and class.
+            n: draws for the bound of one expert, and at most for that of each other part.
             alpha: failure probability of the whole statement.
             radii, tolerance: not for dual classifiers; None and 0.
 
@@ -119,21 +152,8 @@ class DualClassifier:
         """
         if radii is not None or tolerance:
             raise ValueError("expected no radii and no tolerance with a dual classifier")
-
-        def one(image: Tensor) -> Certificate:
-            level = self._level(image, n0, seed)
-            expert = self.experts[level].certify(
-                image, n0=n0, n=n, alpha=alpha, seed=seed, on_progress=on_progress
-            )
-            assert isinstance(expert, Certificate)  # one image gives one certificate
-            router = None
-            if expert.label != ABSTAIN:
-                router = self._router_certificate(
-                    image, level, reach=expert.radius, n0=n0, n=n, alpha=alpha, seed=seed
-                )
-            return self._combined(level, expert, router)
-
-        return self.router.for_each(one, x)
+        budget = _Budget(n0=n0, n=n, alpha=alpha, seed=seed)
+        return self.router.for_each(lambda image: self._certify(image, budget, on_progress), x)
 
     def predict(
         self,
@@ -148,71 +168,163 @@ class DualClassifier:
 
         Guarantee:
             For each input, with probability at least 1 - alpha over the noise: the prediction
-            abstains, or its label is that of the exact router's expert. No radius follows. Here
-            the two parts share alpha: either of them may be the one that is wrong.
+            abstains, or its label is that of the expert at the exact router's median. No radius
+            follows. The router, which may name several experts, and the experts, which must then
+            agree, share alpha: the median may be none of those named, or the prediction of the
+            one expert that it is may be wrong.
 
         Args and errors are those of `SmoothedClassifier.predict`; n draws each.
+
+        Returns:
+            The prediction of the expert that is least sure.
         """
 
         def one(image: Tensor) -> Prediction:
-            routed = self.router.predict(image, n=n, alpha=alpha, seed=seed)
-            assert isinstance(routed, Prediction)
-            level = max(routed.label, 0)
-            given = self.experts[level].predict(
-                image, n=n, alpha=alpha / 2, seed=seed, on_progress=on_progress
-            )
-            assert isinstance(given, Prediction)
-            label = ABSTAIN if routed.label == ABSTAIN else given.label
-            return replace(given, label=label, alpha=alpha)
+            votes = self.router.votes(image, n=n, stream=Stream.PREDICTION, seed=seed)
+            given = []
+            for level in certain_levels(votes, alpha / 2).levels:
+                found = self.experts[level].predict(
+                    image, n=n, alpha=alpha / 2, seed=seed, on_progress=on_progress
+                )
+                assert isinstance(found, Prediction)  # one image gives one prediction
+                given.append(found)
+            least = max(given, key=lambda prediction: prediction.p_value)
+            agree = len({prediction.label for prediction in given}) == 1
+            return replace(least, label=least.label if agree else ABSTAIN, alpha=alpha)
 
         return self.router.for_each(one, x)
 
-    def _level(self, image: Tensor, n0: int, seed: int) -> int:
-        """Return the expert that the router chooses most often."""
-        votes = self.router.votes(image, n=n0, stream=Stream.ROUTER_SELECTION, seed=seed)
-        return votes.index(max(votes))
-
-    def _router_certificate(
-        self, image: Tensor, level: int, *, reach: float, n0: int, n: int, alpha: float, seed: int
+    def _certify(
+        self, image: Tensor, budget: _Budget, on_progress: Callable[[int], None] | None
     ) -> Certificate:
-        """Return how far the router certainly answers `level`, looking no further than `reach`.
-
-        Guarantee:
-            With probability at least 1 - alpha over the router's draws, whatever `reach`: the
-            certificate abstains, or the router answers `level` everywhere closer than its radius.
-        """
-        tests = RadiusTests.of(
-            _grid(self.router.sigma, n=n, alpha=alpha, reach=reach),
-            sigma=self.router.sigma,
-            n=n,
-            alpha=alpha,
-            tolerance=_GIVEN_UP * self.router.sigma,
+        """Return the certificate of one checked input."""
+        plan = self._plan(image, budget)
+        first, *rest = plan.order
+        (votes,) = self.experts[first].running(
+            image, [budget.n], stream=Stream.ESTIMATION, seed=budget.seed, on_progress=on_progress
         )
-        looks = tests.looks.tolist()
-        with closing(
-            self.router.running(image, looks, stream=Stream.ROUTER_ESTIMATION, seed=seed)
-        ) as runs:
-            return tests.certificate(level, (votes[level] for votes in runs), n0=n0)
-
-    def _combined(
-        self, level: int, expert: Certificate, router: Certificate | None
-    ) -> Certificate:
-        """Return the certificate of the whole; the router's is None where there is no need."""
-        certified = router is not None and router.label != ABSTAIN
+        certificate = self.experts[first].certificate(
+            plan.selection, votes, n0=budget.n0, n=budget.n, alpha=budget.alpha
+        )
+        reach, others = certificate.radius, []
+        for level in rest:
+            if not reach:
+                break
+            others.append(self._other(level, image, certificate.candidate, reach, budget))
+            reach = min(reach, others[-1].radius)
+        router = None
+        if reach and not plan.among.is_all(len(self.experts)):
+            router = _reach(
+                self.router,
+                image,
+                plan.among.votes,
+                stream=Stream.ROUTER_ESTIMATION,
+                reach=reach,
+                budget=budget,
+            )
+            reach = min(reach, router.radius)
         return replace(
-            expert,
-            label=expert.label if certified else ABSTAIN,
-            radius=min(expert.radius, router.radius) if router and certified else 0.0,
+            certificate,
+            label=certificate.candidate if reach else ABSTAIN,
+            radius=reach,
             routing=Routing(
-                router_level=level,
+                experts=len(self.experts),
+                lowest_level=plan.among.lowest,
+                highest_level=plan.among.highest,
+                expert_level=first,
+                expert_radius=certificate.radius,
+                others=tuple(others),
                 router_radius=router.radius if router else 0.0,
-                expert_radius=expert.radius,
                 router_votes=router.votes if router else 0,
                 router_draws=router.draws if router else 0,
                 router_spent=router.spent if router else 0,
-                router_sigma=self.router.sigma,
+                router_sigma=self.router.applied_sigma,
             ),
         )
+
+    def _plan(self, image: Tensor, budget: _Budget) -> _Plan:
+        """Return the levels with the largest expected radius; the fewest of them, where equal."""
+        n0, seed = budget.n0, budget.seed
+        routed = self.router.votes(image, n=n0, stream=Stream.ROUTER_SELECTION, seed=seed)
+        votes = [
+            expert.votes(image, n=n0, stream=Stream.SELECTION, seed=seed)
+            for expert in self.experts
+        ]
+
+        def expected(part: SmoothedClassifier, agreeing: int) -> float:
+            cap = largest_radius(budget.n, budget.alpha, part.sigma)
+            return expected_radius(agreeing, n0, part.sigma, cap=cap)
+
+        radii = [
+            expected(expert, max(one)) for expert, one in zip(self.experts, votes, strict=True)
+        ]
+        classes = [one.index(max(one)) for one in votes]
+
+        def radius(among: LevelSet) -> float:
+            if len({classes[level] for level in among.levels}) > 1:
+                return 0.0
+            weakest = min(radii[level] for level in among.levels)
+            if among.is_all(len(self.experts)):
+                return weakest
+            return min(weakest, expected(self.router, among.votes(routed)))
+
+        among = max(level_sets(len(self.experts)), key=radius)
+        order = sorted(among.levels, key=lambda level: radii[level])
+        return _Plan(among=among, order=order, selection=votes[order[0]])
+
+    def _other(
+        self, level: int, image: Tensor, candidate: int, reach: float, budget: _Budget
+    ) -> Reach:
+        """Return how far an expert certainly answers `candidate`, looking not beyond `reach`."""
+        found = _reach(
+            self.experts[level],
+            image,
+            lambda votes: votes[candidate],
+            stream=Stream.ESTIMATION,
+            reach=reach,
+            budget=budget,
+        )
+        return Reach(
+            level=level,
+            sigma=found.sigma,
+            radius=found.radius,
+            votes=found.votes,
+            draws=found.draws,
+            spent=found.spent,
+        )
+
+
+def _reach(
+    part: SmoothedClassifier,
+    image: Tensor,
+    count: Callable[[list[int]], int],
+    *,
+    stream: Stream,
+    reach: float,
+    budget: _Budget,
+) -> Certificate:
+    """Return how far an event certainly keeps more than half of the noise, not beyond `reach`.
+
+    Guarantee:
+        With probability at least 1 - alpha over the draws, whatever `reach`: the certificate
+        abstains, or the event has more than half of the noise everywhere closer than its radius.
+        Of two events, the votes for the less frequent one are at no look more than those for
+        the one that is really the first to lose its half; so it holds for both.
+
+    Args:
+        count: the votes for the event among those on each class.
+    """
+    sigma = part.applied_sigma
+    tests = RadiusTests.of(
+        _grid(sigma, n=budget.n, alpha=budget.alpha, reach=reach),
+        sigma=sigma,
+        n=budget.n,
+        alpha=budget.alpha,
+        tolerance=_GIVEN_UP * sigma,
+    )
+    looks = tests.looks.tolist()
+    with closing(part.running(image, looks, stream=stream, seed=budget.seed)) as runs:
+        return tests.certificate(0, (count(votes) for votes in runs), n0=budget.n0)
 
 
 def _grid(sigma: float, *, n: int, alpha: float, reach: float) -> list[float]:
