@@ -8,7 +8,7 @@ from torch import Tensor
 from rszoo.errors import DataError
 from rszoo.smoothing.lattice import check_on_lattice
 
-__all__ = ["checked"]
+__all__ = ["check_draws", "checked"]
 
 
 def checked(x: Tensor, *, input_shape: tuple[int, ...] | None, sound: bool) -> Tensor:
@@ -46,3 +46,15 @@ def checked(x: Tensor, *, input_shape: tuple[int, ...] | None, sound: bool) -> T
     if sound:
         check_on_lattice(x)
     return x.detach().to(torch.float32)
+
+
+def check_draws(*, n: int, alpha: float, n0: int = 1) -> None:
+    """Refuse numbers of draws and an alpha out of range.
+
+    Raises:
+        ValueError: one is.
+    """
+    if not (isinstance(n0, int) and isinstance(n, int) and n0 >= 1 and n >= 1):
+        raise ValueError(f"expected integers n0 >= 1 and n >= 1, got {n0=}, {n=}")
+    if not 0.0 < alpha < 1.0:
+        raise ValueError(f"expected 0 < alpha < 1, got {alpha=}")

@@ -19,7 +19,7 @@ from rszoo.smoothing.certificate import (
     Prediction,
     certificate_from_votes,
 )
-from rszoo.smoothing.checks import checked
+from rszoo.smoothing.checks import check_draws, checked
 from rszoo.smoothing.decisions import RadiusTests
 from rszoo.smoothing.lattice import SCHEME_SUFFIX
 from rszoo.smoothing.noise import SCHEME, Stream
@@ -161,7 +161,7 @@ class SmoothedClassifier:
         Warns:
             UserWarning: with `input_shape`, for pixels outside [0, 1].
         """
-        _check_draws(n0=n0, n=n, alpha=alpha)
+        check_draws(n0=n0, n=n, alpha=alpha)
         sigma = self.applied_sigma
         tests = (
             RadiusTests.of(radii, sigma=sigma, n=n, alpha=alpha, tolerance=tolerance)
@@ -206,7 +206,7 @@ class SmoothedClassifier:
 
         Args and errors are those of `certify`.
         """
-        _check_draws(n=n, alpha=alpha)
+        check_draws(n=n, alpha=alpha)
 
         def one(image: Tensor) -> Prediction:
             (votes,) = self.running(
@@ -243,7 +243,7 @@ class SmoothedClassifier:
 
         Args and errors are those of `certify`, and of `rszoo.smoothing.votes`.
         """
-        _check_draws(n=n, alpha=0.5)
+        check_draws(n=n, alpha=0.5)
         image = checked(x, input_shape=self.input_shape, sound=self.sound).to(self.device)
         (counts,) = self.running(
             image, [n], stream=stream, seed=seed, first=first, on_progress=on_progress
@@ -316,10 +316,3 @@ class SmoothedClassifier:
 
 def _in_float32(value: float) -> float:
     return float(torch.tensor(value, dtype=torch.float64).to(torch.float32))
-
-
-def _check_draws(*, n: int, alpha: float, n0: int = 1) -> None:
-    if not (isinstance(n0, int) and isinstance(n, int) and n0 >= 1 and n >= 1):
-        raise ValueError(f"expected integers n0 >= 1 and n >= 1, got {n0=}, {n=}")
-    if not 0.0 < alpha < 1.0:
-        raise ValueError(f"expected 0 < alpha < 1, got {alpha=}")

@@ -27,34 +27,19 @@ others and the router reach as far is decided by sequential tests, with few draw
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from dataclasses import dataclass, replace
 
 from torch import Tensor
 
 from rszoo.smoothing.certificate import ABSTAIN, Certificate, Prediction, Reach, Routing
+from rszoo.smoothing.checks import check_draws
 from rszoo.smoothing.classifier import SmoothedClassifier
-from rszoo.smoothing.decisions import RadiusTests
 from rszoo.smoothing.level_sets import LevelSet, certain_levels, expected_radius, level_sets
 from rszoo.smoothing.noise import Stream
+from rszoo.smoothing.reach import Budget, reach_of
 from rszoo.theory.radii import largest_radius
 
 __all__ = ["DualClassifier"]
-
-# The radii of the sequential tests are on a grid, in units of sigma; where two neighbours on it
-# are all that is left between certain and out of reach, the draws to tell them apart are saved.
-_STEP = 0.1
-_GIVEN_UP = 2 * _STEP * (1.0 + 1e-9)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Budget:
-    """The draws and the failure probability of one certificate, see `DualClassifier.certify`."""
-
-    n0: int
-    n: int
-    alpha: float
-    seed: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,7 +137,8 @@ class DualClassifier:
         """
         if radii is not None or tolerance:
             raise ValueError("expected no radii and no tolerance with a dual classifier")
-        budget = _Budget(n0=n0, n=n, alpha=alpha, seed=seed)
+        check_draws(n0=n0, n=n, alpha=alpha)
+        budget = Budget(n0=n0, n=n, alpha=alpha, seed=seed)
         return self.router.for_each(lambda image: self._certify(image, budget, on_progress), x)
 
     def predict(
@@ -195,7 +181,7 @@ class DualClassifier:
         return self.router.for_each(one, x)
 
     def _certify(
-        self, image: Tensor, budget: _Budget, on_progress: Callable[[int], None] | None
+        self, image: Tensor, budget: Budget, on_progress: Callable[[int], None] | None
     ) -> Certificate:
         """Return the certificate of one checked input."""
         plan = self._plan(image, budget)
@@ -214,7 +200,7 @@ class DualClassifier:
             reach = min(reach, others[-1].radius)
         router = None
         if reach and not plan.among.is_all(len(self.experts)):
-            router = _reach(
+            router = reach_of(
                 self.router,
                 image,
                 plan.among.votes,
@@ -242,7 +228,7 @@ class DualClassifier:
             ),
         )
 
-    def _plan(self, image: Tensor, budget: _Budget) -> _Plan:
+    def _plan(self, image: Tensor, budget: Budget) -> _Plan:
         """Return the levels with the largest expected radius; the fewest of them, where equal."""
         n0, seed = budget.n0, budget.seed
         routed = self.router.votes(image, n=n0, stream=Stream.ROUTER_SELECTION, seed=seed)
@@ -273,10 +259,10 @@ class DualClassifier:
         return _Plan(among=among, order=order, selection=votes[order[0]])
 
     def _other(
-        self, level: int, image: Tensor, candidate: int, reach: float, budget: _Budget
+        self, level: int, image: Tensor, candidate: int, reach: float, budget: Budget
     ) -> Reach:
         """Return how far an expert certainly answers `candidate`, looking not beyond `reach`."""
-        found = _reach(
+        found = reach_of(
             self.experts[level],
             image,
             lambda votes: votes[candidate],
@@ -292,46 +278,3 @@ class DualClassifier:
             draws=found.draws,
             spent=found.spent,
         )
-
-
-def _reach(
-    part: SmoothedClassifier,
-    image: Tensor,
-    count: Callable[[list[int]], int],
-    *,
-    stream: Stream,
-    reach: float,
-    budget: _Budget,
-) -> Certificate:
-    """Return how far an event certainly keeps more than half of the noise, not beyond `reach`.
-
-    Guarantee:
-        With probability at least 1 - alpha over the draws, whatever `reach`: the certificate
-        abstains, or the event has more than half of the noise everywhere closer than its radius.
-        Of two events, the votes for the less frequent one are at no look more than those for
-        the one that is really the first to lose its half; so it holds for both.
-
-    Args:
-        count: the votes for the event among those on each class.
-    """
-    sigma = part.applied_sigma
-    tests = RadiusTests.of(
-        _grid(sigma, n=budget.n, alpha=budget.alpha, reach=reach),
-        sigma=sigma,
-        n=budget.n,
-        alpha=budget.alpha,
-        tolerance=_GIVEN_UP * sigma,
-    )
-    looks = tests.looks.tolist()
-    with closing(part.running(image, looks, stream=stream, seed=budget.seed)) as runs:
-        return tests.certificate(0, (count(votes) for votes in runs), n0=budget.n0)
-
-
-def _grid(sigma: float, *, n: int, alpha: float, reach: float) -> list[float]:
-    """Return radii from 0 to two steps beyond `reach`, or as far as n draws go.
-
-    Two more, so that giving up what is left between two neighbours never gives up `reach`.
-    """
-    step = _STEP * sigma
-    last = int(largest_radius(n, alpha, sigma) / step)
-    return [step * i for i in range(min(last, 2 - int(-reach // step)) + 1)]
