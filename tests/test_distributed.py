@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from rszoo.training.distributed import ALONE, Processes, processes
+from rszoo.training.recipe_files import recipe_names
 
 NAME = "digits-gaussian-0.25"
 
@@ -36,14 +37,14 @@ main()
 """
 
 
-def launched(here: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+def launched(here: Path, method: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
     """Train on two processes with gloo, in the folder `here`."""
     (here / "witness.py").write_text(WITNESS)
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     environment.pop("MLFLOW_TRACKING_URI", None)
     return subprocess.run(
-        [sys.executable, *launcher, "witness.py", "train", "gaussian", *arguments],
+        [sys.executable, *launcher, "witness.py", "train", method, *arguments],
         cwd=here,
         env=environment,
         capture_output=True,
@@ -53,7 +54,7 @@ def launched(here: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
 
 
 def test_two_processes_train_one_model(tmp_path: Path, trained: Path) -> None:
-    done = launched(tmp_path, "--sigma", "0.25", "train.epochs=2")
+    done = launched(tmp_path, "gaussian", "--sigma", "0.25", "train.epochs=2")
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [f"runs/{NAME}"]
 
@@ -124,7 +125,7 @@ def test_a_process_that_torchrun_did_not_start_is_alone(monkeypatch: pytest.Monk
 
 @pytest.mark.slow
 def test_a_batch_that_two_processes_cannot_share(tmp_path: Path) -> None:
-    done = launched(tmp_path, "--sigma", "0.25", "train.batch_size=63")
+    done = launched(tmp_path, "gaussian", "--sigma", "0.25", "train.batch_size=63")
     assert done.returncode == 1
     expected = (
         "error: expected a batch size that 2 processes can share evenly, got 63; "
@@ -132,3 +133,28 @@ def test_a_batch_that_two_processes_cannot_share(tmp_path: Path) -> None:
     )
     assert expected in done.stderr.splitlines()
     assert not (tmp_path / "runs" / NAME).exists()
+
+
+# What the training of a method needs besides two epochs.
+_MORE = {
+    "cat_rs": ["targets.draws=10"],
+    "dual_rs": [
+        "experts.bundles=[builtin/digits-cat_rs-0.25,builtin/digits-cat_rs-0.50]",
+        "experts.draws=20",
+    ],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", recipe_names())
+def test_two_processes_train_a_model_of_each_method(tmp_path: Path, method: str) -> None:
+    done = launched(tmp_path, method, "train.epochs=2", *_MORE.get(method, []))
+    assert done.returncode == 0, done.stderr
+    first, second = (tmp_path / f"weights-{rank}-of-2" for rank in (0, 1))
+    assert first.read_text() == second.read_text()
+    client = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'runs' / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("rszoo")
+    assert experiment is not None
+    names = [run.info.run_name for run in client.search_runs([experiment.experiment_id])]
+    for line in done.stdout.splitlines():
+        assert names.count(Path(line).name) == 1  # logged once
