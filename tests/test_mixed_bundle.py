@@ -287,9 +287,9 @@ def test_parts_that_change_places_are_refused() -> None:
 
 
 def learned(alpha_min: float = 0.8) -> LearnedWeight:
-    network = MixingNetwork(hidden=5)
+    network = MixingNetwork(hidden=5, alpha_min=alpha_min, alpha_max=0.95)
     torch.nn.init.normal_(network.out.weight)
-    return LearnedWeight(network, alpha_min, 0.95)
+    return LearnedWeight(network)
 
 
 def test_a_learned_weight_is_kept_with_the_bundle() -> None:
