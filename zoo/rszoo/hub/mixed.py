@@ -169,9 +169,7 @@ def _mixing_network(bundle: Bundle, stored: LearnedConfig) -> "MixingNetwork":
             actual="none" if file is None else file.sha256,
             hint=DAMAGED,
         )
-    network = MixingNetwork(
-        stored.hidden, alpha_min=stored.alpha_min, alpha_max=stored.alpha_max
-    )
+    network = MixingNetwork(stored.hidden, alpha_min=stored.alpha_min, alpha_max=stored.alpha_max)
     try:
         network.load_state_dict(load_file(bundle.path / WEIGHTS), strict=True)
     except (RuntimeError, SafetensorError) as error:
