@@ -94,7 +94,7 @@ def learned_weight(bundle: Bundle, *, standard: Bundle, robust: Bundle) -> "Lear
             f"{bundle.id}: expected the parts that it was trained for, got {standard.id} and "
             f"{robust.id}; train it for these (rszoo train mixing)"
         )
-    network = bundle.network()[1]  # after the layer that normalises images
+    _, network = bundle.network().children()  # the first normalises images
     if not isinstance(network, MixingNetwork):
         raise RszooError(f"{bundle.id}: expected a network 'mixing', got {network!r}")
     return LearnedWeight(network)

@@ -98,7 +98,7 @@ class Mix(nn.Sequential):
         return network
 
     def forward(self, input: Tensor) -> Tensor:
-        """Map images to log-probabilities of a mix with the robust network's own, not its votes."""
+        """Map images to log-probabilities of a mix, the robust network's in place of votes."""
         g, h = self.standard(input).float(), self.robust(input).float()
         weight = self.weighing.weight(self.weighing(g, h))
         return log_mix(g.log_softmax(-1), h.log_softmax(-1), weight)
