@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from typer.testing import CliRunner, Result
 
 from rszoo import data, load, networks
 from rszoo.errors import RecipeError, RszooError
+from rszoo.exchange.export import export
 from rszoo.hub.bundle import Bundle, open_bundle, write_bundle
 from rszoo.hub.catalog import find
 from rszoo.hub.config import NetworkConfig
@@ -80,7 +82,7 @@ def test_the_attack_is_on_the_mix_and_within_its_radius(monkeypatch: pytest.Monk
     model, seen = mix(), []
     ascend = mixing.ascend_images
 
-    def recording(objective: Any, x: Tensor, **options: Any) -> Tensor:
+    def recording(objective: Callable[[Tensor], Tensor], x: Tensor, **options: Any) -> Tensor:
         moved = ascend(objective, x, **options)
         seen.append((options["radius"], (moved - x).flatten(1).norm(dim=1).max().item()))
         assert objective(moved) > objective(x)
@@ -183,6 +185,8 @@ def test_the_bundle_of_a_weight(runs: Path, monkeypatch: pytest.MonkeyPatch) -> 
     ]
     with pytest.raises(RszooError, match="got the weight of a mix; rszoo compose mixed --weight"):
         bundle.classifier()
+    with pytest.raises(RszooError, match="a bundle whose network takes images, got the weight"):
+        export(bundle, runs / "out", formats=["state_dict"])
     (row,) = (
         row for row in json.loads(run("ls", "--json")) if row["id"] == "runs/digits-mixing-0.25"
     )
