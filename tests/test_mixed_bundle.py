@@ -15,6 +15,7 @@ from rszoo import load
 from rszoo.errors import IntegrityError, RszooError
 from rszoo.evaluation.log import read_log
 from rszoo.hub.bundle import open_bundle
+from rszoo.hub.card import card_files
 from rszoo.hub.catalog import find
 from rszoo.hub.composed import part_of
 from rszoo.hub.config import MixedConfig
@@ -350,6 +351,9 @@ def test_a_weight_by_the_gradient_predicts_and_certifies_nothing() -> None:
     mix = load("runs/mix")
     assert isinstance(mix, MixedClassifier)
     assert mix.weight == GradientWeight(0.5)
+    card = card_files(bundle, "me/mix")["README.md"].decode()
+    assert "certified robustness for" not in card
+    assert "It predicts, and certifies nothing: `rszoo predict --model me/mix photo.png`" in card
 
 
 def test_a_log_of_a_larger_weight_than_the_bundles_is_found() -> None:

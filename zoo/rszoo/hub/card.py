@@ -17,7 +17,7 @@ from huggingface_hub import (
 from rszoo.evaluation.log import LogTable, read_log
 from rszoo.evaluation.metrics import Summary, summary
 from rszoo.hub.bundle import Bundle
-from rszoo.hub.config import BundleConfig, NetworkConfig
+from rszoo.hub.config import BundleConfig, MixedConfig, NetworkConfig
 from rszoo.theory.radii import floor_digits
 
 __all__ = ["CARD", "CURVE", "RESULTS", "card_files"]
@@ -152,11 +152,16 @@ def _text(bundle: Bundle, repo: str, known: Summary | None, license: str | None)
 def _called(config: BundleConfig) -> str:
     if _weighs(config):
         return "The weight of a mix"
-    return f"An image classifier{'' if config.noise == 0.0 else ' with certified robustness'}"
+    certifies = config.noise != 0.0 and not _only_predicts(config)
+    return f"An image classifier{' with certified robustness' if certifies else ''}"
 
 
 def _weighs(config: BundleConfig) -> bool:
     return isinstance(config, NetworkConfig) and config.kind == "weight"
+
+
+def _only_predicts(config: BundleConfig) -> bool:
+    return isinstance(config, MixedConfig) and config.alpha_mix is None
 
 
 def _use(repo: str, config: BundleConfig) -> list[str]:
@@ -164,6 +169,8 @@ def _use(repo: str, config: BundleConfig) -> list[str]:
         return [f"`rszoo compose mixed --standard {repo} --robust ID --alpha-mix 0.76 --out DIR`"]
     if _weighs(config):
         return [f"`rszoo compose mixed --standard ID --robust ID --weight {repo} --out DIR`"]
+    if _only_predicts(config):
+        return [f"It predicts, and certifies nothing: `rszoo predict --model {repo} photo.png`."]
     return [
         "```python\nimport rszoo\n"
         f'model = rszoo.load("{repo}")\n'
