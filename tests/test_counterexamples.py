@@ -24,7 +24,6 @@ from rszoo.methods._copies import log_mean, noisy_log_probs
 from rszoo.networks.mixing import MixingNetwork
 from rszoo.smoothing.certificate import ABSTAIN, Certificate, Prediction
 from rszoo.smoothing.classifier import SmoothedClassifier
-from rszoo.smoothing.consensus import ConsensusClassifier
 from rszoo.smoothing.dual import DualClassifier
 from rszoo.smoothing.interface import Classifier
 from rszoo.smoothing.mixed import MixedClassifier
@@ -179,20 +178,29 @@ def of_smoothed(name: str) -> Subject:
 @pytest.fixture(scope="module")
 def dual() -> DualClassifier:
     """Two experts, of which a router takes one for the first five digits and one for the rest."""
-    levels = (data.load("digits", "train").labels >= 5).long()
-    router = trained(levels, num_classes=2, sigma=0.5)
-    return DualClassifier(
-        [smoothed("cat_rs-0.25"), smoothed("cat_rs-0.50")],
-        SmoothedClassifier(router, sigma=0.5, num_classes=2, device="cpu", precision="float32"),
+    return DualClassifier([smoothed("cat_rs-0.25"), smoothed("cat_rs-0.50")], router(2))
+
+
+@pytest.fixture(scope="module")
+def three() -> DualClassifier:
+    experts = [smoothed(f"cat_rs-{sigma}") for sigma in ("0.25", "0.50", "1.00")]
+    return DualClassifier(experts, router(3))
+
+
+def router(levels: int) -> SmoothedClassifier:
+    chosen = data.load("digits", "train").labels * levels // 10
+    network = trained(chosen, num_classes=levels, sigma=0.5)
+    return SmoothedClassifier(
+        network, sigma=0.5, num_classes=levels, device="cpu", precision="float32"
     )
 
 
-def of_dual(classifier: Classifier, dual: DualClassifier) -> Subject:
+def of_dual(dual: DualClassifier) -> Subject:
     def mistakes(x: Tensor, label: int) -> list[Mistake]:
-        levels = [astray(dual.router, x, level) for level in range(2)]
+        levels = [astray(dual.router, x, level) for level in range(len(dual.experts))]
         return [astray(expert, x, label) for expert in dual.experts] + levels
 
-    return Subject(classifier, mistakes)
+    return Subject(dual, mistakes)
 
 
 @pytest.fixture(scope="module")
@@ -218,13 +226,18 @@ def learned() -> LearnedWeight:
     return LearnedWeight(network)
 
 
-@pytest.fixture(params=["smoothed", "dual", "consensus", "mixed", "learned"])
-def subject(request: pytest.FixtureRequest, dual: DualClassifier, standard: nn.Module) -> Subject:
+@pytest.fixture(params=["smoothed", "dual", "three", "mixed", "learned"])
+def subject(
+    request: pytest.FixtureRequest,
+    dual: DualClassifier,
+    three: DualClassifier,
+    standard: nn.Module,
+) -> Subject:
     robust = smoothed("cat_rs-0.25")
     made: dict[str, Callable[[], Subject]] = {
         "smoothed": lambda: of_smoothed("gaussian-0.50"),
-        "dual": lambda: of_dual(dual, dual),
-        "consensus": lambda: of_dual(ConsensusClassifier(dual), dual),
+        "dual": lambda: of_dual(dual),
+        "three": lambda: of_dual(three),
         "mixed": lambda: of_mix(MixedClassifier(standard, robust, weight=0.76)),
         "learned": lambda: of_mix(MixedClassifier(standard, robust, weight=learned())),
     }
@@ -262,7 +275,7 @@ def test_a_router_that_is_not_certified_is_found_out(dual: DualClassifier, image
         assert given.routing is not None
         return replace(given, radius=given.routing.expert_radius)
 
-    subject = of_dual(both, both)
+    subject = of_dual(both)
     search = search_in(subject, images, times(1.0))
     assert search.predictions >= 3 * SUSPECTS
     assert search.failure < 1e-3 / 7

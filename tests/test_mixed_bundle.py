@@ -148,7 +148,10 @@ def test_json_says_what_was_made() -> None:
         (("--alpha-mix", "nan"), "expected 1/2 < alpha_mix <= 1, got nan"),
         (("--gradient-scale", "0"), "expected a positive finite number, got 0.0"),
         ((), "expected one of --alpha-mix, --weight and --gradient-scale"),
-        (("--alpha-mix", "0.7", "--gradient-scale", "1"), "expected one of --alpha-mix, --weight and"),
+        (
+            ("--alpha-mix", "0.7", "--gradient-scale", "1"),
+            "expected one of --alpha-mix, --weight and",
+        ),
     ],
 )
 def test_wrong_usage(more: tuple[str, ...], message: str) -> None:
