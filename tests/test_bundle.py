@@ -209,7 +209,7 @@ def test_a_manifest_that_is_none(folder: Path, change: Callable[[dict], str]) ->
         (
             {"kind": "triple"},
             "the file: Input tag 'triple' found using 'kind' does not match any of the expected "
-            "tags: 'smoothed', 'router', 'standard', 'dual', 'mixed'",
+            "tags: 'smoothed', 'router', 'standard', 'weight', 'dual', 'mixed'",
         ),
         ({"input_shape": [1, 8]}, "input_shape.2: Field required"),
         ({"name": "../../x"}, "name: Value error, expected a name that a file can have"),
@@ -236,7 +236,7 @@ def test_a_config_with_an_unknown_network(folder: Path) -> None:
     seal(folder)
     assert refused(folder, Bundle.network) == (
         "unknown network 'lenett' (did you mean 'lenet'?); "
-        "expected one of ['cifar_resnet', 'lenet', 'resnet50', 'small_cnn']"
+        "expected one of ['cifar_resnet', 'lenet', 'mixing', 'resnet50', 'small_cnn']"
     )
 
 

@@ -24,8 +24,8 @@ ROOT = Path(__file__).parents[1]
 #: Those of the bundles that come with rszoo.
 METHODS = sorted({name.split("-")[1] for name in catalog.builtin_names()})
 
-#: Not a router, nor a network without noise: neither can certify.
-CLASSIFIERS = sorted({*methods.names()} - {"dual_rs", "standard"})
+#: Not a router, a network without noise, or the weight of a mix: none can certify.
+CLASSIFIERS = sorted({*methods.names()} - {"dual_rs", "mixing", "standard"})
 
 
 @pytest.fixture(autouse=True)

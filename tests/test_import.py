@@ -435,8 +435,8 @@ STATED = OrderedDict(
 @pytest.mark.parametrize(
     ("wrong", "problem"),
     [
-        ({"sigma": 0.0}, "sigma: expected 0 < sigma <= 100, got 0.0"),
-        ({"sigma": -0.5}, "sigma: expected 0 < sigma <= 100, got -0.5"),
+        ({"sigma": -0.5}, "sigma: expected 0 <= sigma <= 100, got -0.5"),
+        ({"sigma": 101.0}, "sigma: expected 0 <= sigma <= 100, got 101.0"),
         ({"sigma": float("nan")}, "sigma: expected a finite number, got nan"),
         ({"normalization": "center"}, "normalization: expected one of ['full', 'centre', 'none']"),
         ({"name": "../up"}, "name: expected"),
@@ -458,9 +458,9 @@ def test_a_wrong_sigma_is_wrong_usage(tmp_path: Path, capsys: pytest.CaptureFixt
 
     arguments = "x --name it --dataset mnist --architecture lenet --normalization none".split()
     with pytest.raises(SystemExit) as caught:
-        main(["import", *arguments, "--sigma", "0"])
+        main(["import", *arguments, "--sigma", "-1"])
     assert caught.value.code == 2
-    assert capsys.readouterr().err == "error: sigma: expected 0 < sigma <= 100, got 0.0\n"
+    assert capsys.readouterr().err == "error: sigma: expected 0 <= sigma <= 100, got -1.0\n"
 
 
 @pytest.mark.parametrize("option", ["--sigma", "--normalization", "--dataset", "--architecture"])

@@ -51,6 +51,27 @@ def test_a_good_import_is_certified(tmp_path: Path) -> None:
     assert json.loads(certified.stdout)["acr"] > 0
 
 
+@pytest.mark.parametrize("sigma", ["0", "-0.0"])
+def test_a_checkpoint_without_noise_becomes_the_accurate_part_of_a_mix(
+    tmp_path: Path, sigma: str
+) -> None:
+    path = save(tmp_path, find(BUILTIN).network())
+    result = digits(path, tmp_path / "it", sigma=sigma)  # type: ignore[arg-type]
+    assert result.exit_code == 0, result.output
+    assert result.stderr == ""
+    bundle = open_bundle(tmp_path / "it")
+    clean = bundle.manifest.origin["check"]["noisy_accuracy"]["none"]
+    assert f"\naccuracy {clean:.1%} (360 test images; " in result.stdout
+    images = data.load("digits", "test")
+    with torch.no_grad():
+        right = bundle.network()(images.images(torch.arange(len(images)))).argmax(1)
+    assert clean == pytest.approx((right == images.labels).double().mean().item())
+    assert (bundle.of_network.kind, str(bundle.of_network.sigma)) == ("standard", "0.0")
+    parts = ["--standard", str(tmp_path / "it"), "--robust", BUILTIN, "--alpha-mix", "0.8"]
+    mixed = CliRunner().invoke(app, ["compose", "mixed", *parts, "--out", str(tmp_path / "mix")])
+    assert mixed.exit_code == 0, mixed.output
+
+
 def test_an_untrained_network_is_doubted(tmp_path: Path) -> None:
     network = build("small_cnn", input_shape=(1, 8, 8), num_classes=10)
     result = digits(save(tmp_path, network), tmp_path / "it", "--json")

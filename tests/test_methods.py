@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from rszoo import methods
 from rszoo.errors import RszooError
+from rszoo.networks.mixing import Mix, MixingNetwork
 
 NAMES = [
     "cat_rs",
@@ -21,6 +22,7 @@ NAMES = [
     "hard_dropping",
     "insta_rs",
     "macer",
+    "mixing",
     "smoothadv",
     "smoothadv_consistency",
     "smoothmix",
@@ -31,7 +33,12 @@ CLASSES = 3
 BATCH = 6
 
 
-def network() -> nn.Sequential:
+def network(method: str = "gaussian") -> nn.Sequential:
+    """Return what a method trains."""
+    if methods.mixes(method):
+        weighing = nn.Sequential(nn.Identity(), MixingNetwork())
+        nn.init.normal_(weighing[1].out.weight)
+        return Mix(weighing, network(), network())
     return nn.Sequential(
         nn.Conv2d(2, 4, 3, padding=1),
         nn.BatchNorm2d(4),
@@ -73,7 +80,7 @@ every_noisy_method = pytest.mark.parametrize(
 
 @every_method
 def test_a_loss_is_a_finite_scalar_with_a_gradient_for_every_parameter(name: str) -> None:
-    model = network()
+    model = network(name)
     loss = call(name, model)
     assert loss.shape == ()
     assert loss.dtype == torch.float32
@@ -84,7 +91,9 @@ def test_a_loss_is_a_finite_scalar_with_a_gradient_for_every_parameter(name: str
     for parameter in model.parameters():
         assert parameter.grad is not None
         assert torch.isfinite(parameter.grad).all()
-    assert model[-1].weight.grad.abs().sum() > 0
+    *_, weight, _ = model.parameters()
+    assert weight.grad is not None
+    assert weight.grad.abs().sum() > 0
 
 
 def test_only_standard_training_is_without_noise() -> None:
@@ -93,7 +102,7 @@ def test_only_standard_training_is_without_noise() -> None:
 
 @every_noisy_method
 def test_a_loss_repeats_under_a_seed(name: str) -> None:
-    model = network()
+    model = network(name)
     start = {key: value.clone() for key, value in model.state_dict().items()}
 
     def value(seed: int) -> float:
@@ -106,12 +115,13 @@ def test_a_loss_repeats_under_a_seed(name: str) -> None:
 
 @every_method
 def test_a_loss_leaves_the_network_as_it_was(name: str) -> None:
-    model = network()
-    model[0].bias.requires_grad_(False)
+    model = network(name)
+    (first, parameter), *others = model.named_parameters()
+    parameter.requires_grad_(False)
     call(name, model).backward()
     assert all(module.training for module in model.modules())
     trainable = {key for key, parameter in model.named_parameters() if parameter.requires_grad}
-    assert trainable == dict(model.named_parameters()).keys() - {"0.bias"}
+    assert trainable == dict(others).keys() - {first}
 
 
 @every_noisy_method
@@ -127,7 +137,7 @@ def test_a_loss_asks_for_noise_of_the_given_sigma(
 
     monkeypatch.setattr(module, "gaussian_copies", recording)
     copies = methods.weights(name)().model_dump().get("m", 1)
-    call(name, network())
+    call(name, network(name))
     # insta_rs scales the noise itself: each image has a level of its own.
     assert asked == [((BATCH, 2, 4, 4), copies, 1.0 if name == "insta_rs" else 0.25)]
 
@@ -135,7 +145,7 @@ def test_a_loss_asks_for_noise_of_the_given_sigma(
 @every_method
 def test_a_loss_is_float32_under_autocast(name: str) -> None:
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        loss = call(name, network())
+        loss = call(name, network(name))
     assert loss.dtype == torch.float32
     loss.backward()
 
@@ -237,7 +247,8 @@ def test_a_weight_out_of_range_is_refused(
 
 
 @pytest.mark.parametrize(
-    "function", [methods.load, methods.weights, methods.needs, methods.noise_free]
+    "function",
+    [methods.load, methods.weights, methods.needs, methods.noise_free, methods.mixes],
 )
 @pytest.mark.parametrize(
     ("name", "message"),

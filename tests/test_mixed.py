@@ -139,8 +139,8 @@ def test_a_weight_that_is_claimed_too_large_fails(monkeypatch: pytest.MonkeyPatc
 class Anything(MixingNetwork):
     """Answers a number of its own, within [0, 1] or not."""
 
-    def __init__(self, answer: float) -> None:
-        super().__init__(1)
+    def __init__(self, answer: float, alpha_min: float = 0.84, alpha_max: float = 0.99) -> None:
+        super().__init__(1, alpha_min=alpha_min, alpha_max=alpha_max)
         self.answer = answer
 
     def forward(self, standard: Tensor, robust: Tensor) -> Tensor:
@@ -149,7 +149,7 @@ class Anything(MixingNetwork):
 
 def test_a_learned_weight_is_certified_with_its_least_value() -> None:
     """At the input the network is all for the robust part; elsewhere it may be against it."""
-    weight = LearnedWeight(Anything(1.0), 0.7, 1.0)
+    weight = LearnedWeight(Anything(1.0, 0.7, 1.0))
     failed = overclaims(weight, least=0.7, trials=500)
     assert failed <= tolerance(0.05, 500)
     assert failed > 0.2 * 0.05 * 500
@@ -165,7 +165,7 @@ def test_a_learned_weight_certified_with_its_value_at_the_input_fails(
 
 @pytest.mark.parametrize("answer", [-1e30, -1.0, 0.0, 0.3, 1.0, 7.0, math.inf])
 def test_no_network_leaves_the_range_of_the_weight(answer: float) -> None:
-    weight = LearnedWeight(Anything(answer), 0.84, 0.99)
+    weight = LearnedWeight(Anything(answer))
     net = Constant(0.0, 1.0)
     value = weight.at(torch.rand(SHAPE), standard=net, robust=net)
     assert 0.84 <= value <= 0.99
@@ -173,7 +173,7 @@ def test_no_network_leaves_the_range_of_the_weight(answer: float) -> None:
 
 
 def test_a_broken_mixing_network_is_named() -> None:
-    weight = LearnedWeight(Anything(math.nan), 0.84, 0.99)
+    weight = LearnedWeight(Anything(math.nan))
     with pytest.raises(RszooError, match="expected a weight from the mixing network, got NaN"):
         weight.at(torch.rand(SHAPE), standard=Constant(0.0, 1.0), robust=Constant(0.0, 1.0))
 
@@ -307,12 +307,12 @@ def test_a_weight_of_a_half_or_less_is_refused(one: Trial, alpha_mix: float) -> 
     with pytest.raises(ValueError, match="alpha_mix <= 1"):
         one.mixed(alpha_mix)
     with pytest.raises(ValueError, match="alpha_min <= alpha_max"):
-        LearnedWeight(MixingNetwork(), alpha_mix, 1.0)
+        MixingNetwork(alpha_min=alpha_mix, alpha_max=1.0)
 
 
 def test_bounds_the_wrong_way_round_are_refused() -> None:
     with pytest.raises(ValueError, match="alpha_min <= alpha_max"):
-        LearnedWeight(MixingNetwork(), 0.9, 0.8)
+        MixingNetwork(alpha_min=0.9, alpha_max=0.8)
 
 
 @pytest.mark.parametrize(
@@ -383,7 +383,7 @@ def test_a_weight_by_the_gradient_certifies_nothing(one: Trial) -> None:
     [
         (0.76, {"alpha_mix": 0.76, "weight": "fixed"}),
         (
-            LearnedWeight(MixingNetwork(), 0.8, 0.9),
+            LearnedWeight(MixingNetwork(alpha_min=0.8, alpha_max=0.9)),
             {"alpha_mix": 0.8, "weight": "learned", "alpha_max": 0.9},
         ),
     ],

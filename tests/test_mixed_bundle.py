@@ -15,6 +15,7 @@ from rszoo import load
 from rszoo.errors import IntegrityError, RszooError
 from rszoo.evaluation.log import read_log
 from rszoo.hub.bundle import open_bundle
+from rszoo.hub.card import card_files
 from rszoo.hub.catalog import find
 from rszoo.hub.composed import part_of
 from rszoo.hub.config import MixedConfig
@@ -146,8 +147,11 @@ def test_json_says_what_was_made() -> None:
         (("--alpha-mix", "1.5"), "expected 1/2 < alpha_mix <= 1, got 1.5"),
         (("--alpha-mix", "nan"), "expected 1/2 < alpha_mix <= 1, got nan"),
         (("--gradient-scale", "0"), "expected a positive finite number, got 0.0"),
-        ((), "expected one of --alpha-mix and --gradient-scale"),
-        (("--alpha-mix", "0.7", "--gradient-scale", "1"), "expected one of --alpha-mix and"),
+        ((), "expected one of --alpha-mix, --weight and --gradient-scale"),
+        (
+            ("--alpha-mix", "0.7", "--gradient-scale", "1"),
+            "expected one of --alpha-mix, --weight and",
+        ),
     ],
 )
 def test_wrong_usage(more: tuple[str, ...], message: str) -> None:
@@ -287,9 +291,9 @@ def test_parts_that_change_places_are_refused() -> None:
 
 
 def learned(alpha_min: float = 0.8) -> LearnedWeight:
-    network = MixingNetwork(hidden=5)
+    network = MixingNetwork(hidden=5, alpha_min=alpha_min, alpha_max=0.95)
     torch.nn.init.normal_(network.out.weight)
-    return LearnedWeight(network, alpha_min, 0.95)
+    return LearnedWeight(network)
 
 
 def test_a_learned_weight_is_kept_with_the_bundle() -> None:
@@ -350,6 +354,9 @@ def test_a_weight_by_the_gradient_predicts_and_certifies_nothing() -> None:
     mix = load("runs/mix")
     assert isinstance(mix, MixedClassifier)
     assert mix.weight == GradientWeight(0.5)
+    card = card_files(bundle, "me/mix")["README.md"].decode()
+    assert "certified robustness for" not in card
+    assert "It predicts, and certifies nothing: `rszoo predict --model me/mix photo.png`" in card
 
 
 def test_a_log_of_a_larger_weight_than_the_bundles_is_found() -> None:

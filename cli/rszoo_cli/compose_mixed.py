@@ -1,17 +1,21 @@
 """`rszoo compose mixed`: an accurate standard network beside a smoothed one."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rszoo_cli.console import err, out
 from rszoo_cli.options import Json
 
+if TYPE_CHECKING:
+    from rszoo.hub.bundle import Bundle
+    from rszoo.smoothing.mixing_weights import Weight
+
 __all__ = ["mixed"]
 
 
-def _weight(value: float | None) -> float | None:
+def _alpha_mix(value: float | None) -> float | None:
     if value is not None and not 0.5 < value <= 1.0:
         raise typer.BadParameter(
             f"expected 1/2 < alpha_mix <= 1, got {value}: the standard part would decide"
@@ -33,13 +37,22 @@ def mixed(
     folder: Annotated[Path, typer.Option("--out", help="The new bundle's folder.")],
     alpha_mix: Annotated[
         float | None,
-        typer.Option(callback=_weight, help="Weight of the robust part, above 1/2 and up to 1."),
+        typer.Option(
+            callback=_alpha_mix, help="Weight of the robust part, above 1/2 and up to 1."
+        ),
+    ] = None,
+    weight: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ID",
+            help="In its place, a weight that rszoo train mixing trained for these two.",
+        ),
     ] = None,
     gradient_scale: Annotated[
         float | None,
         typer.Option(
             callback=_scale,
-            help="In its place, a weight by the gradient of the standard network: no certificate.",
+            help="Or a weight by the gradient of the standard network: no certificate.",
         ),
     ] = None,
     overwrite: Annotated[
@@ -51,35 +64,41 @@ def mixed(
 
     The mix answers argmax (1 - alpha_mix) g + alpha_mix h, of the probabilities of the standard
     network at the clean input and the vote probabilities of the smoothed one. A certificate
-    costs sigma Phi^-1(1 / (2 alpha_mix)) of the smoothed one's radius. The parts are named by
-    id and digest, not copied.
+    costs sigma Phi^-1(1 / (2 alpha_mix)) of the smoothed one's radius; with a trained weight,
+    that of its least value. The parts are named by id and digest, not copied.
 
     Example:
 
         rszoo compose mixed --standard runs/digits-standard-0.00 \\
             --robust runs/digits-cat_rs-0.50 --alpha-mix 0.76 --out runs/mix
     """
-    if (alpha_mix is None) == (gradient_scale is None):
-        raise typer.BadParameter("expected one of --alpha-mix and --gradient-scale")
+    if [alpha_mix, weight, gradient_scale].count(None) != 2:
+        raise typer.BadParameter("expected one of --alpha-mix, --weight and --gradient-scale")
     from rszoo.hub.catalog import find
     from rszoo.hub.mixed import compose_mixed
-    from rszoo.smoothing.mixing_weights import FixedWeight, GradientWeight
 
-    if alpha_mix is not None:
-        weight = FixedWeight(alpha_mix)
-    else:
-        assert gradient_scale is not None
-        weight = GradientWeight(gradient_scale)
-    bundle = compose_mixed(
-        folder,
-        standard=find(standard),
-        robust=find(robust),
-        weight=weight,
-        overwrite=overwrite,
-    )
+    parts = {"standard": find(standard), "robust": find(robust)}
+    chosen = _weight(alpha_mix, weight, gradient_scale, parts)
+    bundle = compose_mixed(folder, **parts, weight=chosen, overwrite=overwrite)
     if json:
         out.print_json(data={"id": bundle.id, **bundle.config.model_dump(mode="json")})
         return
     out.print(str(bundle.path), markup=False, highlight=False, soft_wrap=True)
-    usual = "certify" if weight.alpha_min is not None else "predict"
+    usual = "certify" if chosen.alpha_min is not None else "predict"
     err.print(f"next: rszoo {usual} --model {bundle.path}", markup=False, soft_wrap=True)
+
+
+def _weight(
+    alpha_mix: float | None, weight: str | None, scale: float | None, parts: "dict[str, Bundle]"
+) -> "Weight":
+    """Return the one weight that is given."""
+    from rszoo.hub.catalog import find
+    from rszoo.hub.mixed import learned_weight
+    from rszoo.smoothing.mixing_weights import FixedWeight, GradientWeight
+
+    if alpha_mix is not None:
+        return FixedWeight(alpha_mix)
+    if weight is not None:
+        return learned_weight(find(weight), **parts)
+    assert scale is not None
+    return GradientWeight(scale)

@@ -22,7 +22,7 @@ _Name = Annotated[str, typer.Option(help="Name of the bundle.")]
 _Dataset = Annotated[
     str, typer.Option(help="A data set's name, a folder of class folders, or an .npz file.")
 ]
-_Sigma = Annotated[float, typer.Option(help="Noise level it was trained with.")]
+_Sigma = Annotated[float, typer.Option(help="Noise level it was trained with; 0 for none.")]
 _Architecture = Annotated[str, typer.Option(help="A network of rszoo, such as cifar_resnet.")]
 _Options = Annotated[
     list[str] | None,
@@ -63,7 +63,8 @@ def import_checkpoint(
     """Import a checkpoint of research code as a bundle; nothing in the file is executed.
 
     The accuracy under noise is checked on 500 test images, if they are there: a wrong statement
-    about the checkpoint shows in nothing else.
+    about the checkpoint shows in nothing else. With --sigma 0 it becomes a standard bundle, for
+    rszoo compose mixed.
 
     Example:
 
@@ -132,7 +133,7 @@ def _print(imported: "Imported", *, json: bool) -> None:
         if check is not None:
             accuracies = [f"{kind} {value:.1%}" for kind, value in check.accuracies.items()]
             out.print(
-                f"accuracy under noise {check.accuracy:.1%} ({check.images} test images; "
+                f"{check.called} {check.accuracy:.1%} ({check.images} test images; "
                 f"by normalization: {', '.join(accuracies)})",
                 highlight=False,
                 soft_wrap=True,

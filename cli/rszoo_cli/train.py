@@ -106,11 +106,16 @@ def _print_bundles(paths: Sequence[str], next_steps: Sequence[str], *, json: boo
 def _next_step(recipe: "Recipe", folder: Path) -> str:
     """Return the command that a new bundle is for."""
     from rszoo.methods import noise_free
+    from rszoo.training.mixing import part_ids
     from rszoo.training.routing import expert_ids
 
     path = str(folder / recipe.name)
     if noise_free(recipe.method):
         return f"mix with: rszoo compose mixed --standard {path} --robust ID --out DIR"
+    if recipe.parts is not None:
+        standard, robust = part_ids(recipe, folder)
+        parts = ("--standard", standard, "--robust", robust, "--weight", path)
+        return f"compose with: {shlex.join(['rszoo', 'compose', 'mixed', *parts])} --out DIR"
     if recipe.experts is None:
         return f"certify with: rszoo certify --model {path}"
     experts = [part for expert in expert_ids(recipe, folder) for part in ("--expert", expert)]

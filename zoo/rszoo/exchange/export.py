@@ -48,8 +48,8 @@ def export(
         overwrite: replace an earlier export.
 
     Raises:
-        RszooError: unknown format; packages for ONNX are missing; or `out` exists and `overwrite`
-            is false, or it holds something else than an export.
+        RszooError: unknown format; packages for ONNX are missing; the network takes no images; or
+            `out` exists and `overwrite` is false, or it holds something else than an export.
     """
     from safetensors.torch import save
 
@@ -57,6 +57,11 @@ def export(
     if unknown or not formats:
         raise unknown_name("format", unknown[0] if unknown else "", FORMATS)
     _check_place(out, overwrite=overwrite)
+    if bundle.of_network.kind == "weight":
+        raise RszooError(
+            f"{bundle.id}: expected a bundle whose network takes images, got the weight of a mix; "
+            "export the parts of the mix"
+        )
     network = bundle.network()
     content: dict[str, bytes] = {}
     difference = None

@@ -21,7 +21,7 @@ from rszoo.networks.execution import resolve_device
 from rszoo.training.provenance import environment
 from rszoo.training.recipe import network_model
 from rszoo.training.recipe_problems import explain
-from rszoo.training.recipe_sections import Section, Sigma
+from rszoo.training.recipe_sections import Section, SigmaOrNone
 
 __all__ = ["Imported", "Statement", "import_checkpoint"]
 
@@ -38,7 +38,7 @@ class Statement(Section):
         name: of the bundle.
         method: how the network was trained; any name.
         dataset: a name or a path that `rszoo.data.load` takes.
-        sigma: noise level of the training.
+        sigma: noise level of the training; 0 for none, which makes a standard bundle.
         normalization: whether the network's first layer subtracts the data set's mean and divides
             by its standard deviation ("full"), only subtracts ("centre"), or is absent ("none").
         network: the architecture's name, and its options as further keys.
@@ -47,7 +47,7 @@ class Statement(Section):
     name: Name
     method: Name = "unknown"
     dataset: str = Field(min_length=1)
-    sigma: Sigma
+    sigma: SigmaOrNone
     normalization: Literal["full", "centre", "none"]
     network: dict[str, Any]
 
@@ -185,6 +185,7 @@ def _config(
     statement: Statement, known: ImageSet | Facts, normalization: Normalization | None
 ) -> NetworkConfig:
     return NetworkConfig(
+        kind="smoothed" if statement.sigma else "standard",
         name=statement.name,
         method=statement.method,
         dataset=statement.dataset,

@@ -46,20 +46,25 @@ class Check:
         return self.accuracies[self.stated]
 
     @property
+    def called(self) -> str:
+        """What the accuracies are."""
+        return "accuracy under noise" if self.sigma else "accuracy"
+
+    @property
     def doubts(self) -> list[str]:
         """What speaks against the import, in words; empty when nothing does."""
         found = []
         if self.accuracy < self.expected:
             found.append(
-                f"accuracy under noise is {self.accuracy:.1%}, expected {self.expected:.0%} or "
-                f"more of a network trained at sigma {self.sigma:g}: is everything stated as the "
-                "checkpoint was trained?"
+                f"{self.called} is {self.accuracy:.1%}, expected {self.expected:.0%} or more of a "
+                f"network trained at sigma {self.sigma:g}: is everything stated as the checkpoint "
+                "was trained?"
             )
         best = max(self.accuracies, key=lambda kind: self.accuracies[kind])
         if self.accuracies[best] > self.accuracy + _MARGIN:
             found.append(
-                f"--normalization {best} would fit better than {self.stated}: accuracy under "
-                f"noise {self.accuracies[best]:.1%} instead of {self.accuracy:.1%}"
+                f"--normalization {best} would fit better than {self.stated}: {self.called} "
+                f"{self.accuracies[best]:.1%} instead of {self.accuracy:.1%}"
             )
         return found
 

@@ -127,7 +127,7 @@ class Bundle:
         """Return the smoothed classifier of a bundle with a network; as `classifier`.
 
         Raises:
-            RszooError: also for a standard network.
+            RszooError: also for a standard network, and for the weight of a mix.
         """
         from rszoo.smoothing.classifier import SmoothedClassifier
 
@@ -136,6 +136,11 @@ class Bundle:
             raise RszooError(
                 f"{self.id}: expected a smoothed bundle, got a standard one, whose network has no "
                 "noise level to certify at; rszoo compose mixed puts it beside a smoothed one"
+            )
+        if config.kind == "weight":
+            raise RszooError(
+                f"{self.id}: expected a smoothed bundle, got the weight of a mix; "
+                "rszoo compose mixed --weight makes the mix"
             )
         return SmoothedClassifier(
             self.network(),

@@ -17,6 +17,7 @@ from huggingface_hub import (
 from rszoo.evaluation.log import LogTable, read_log
 from rszoo.evaluation.metrics import Summary, summary
 from rszoo.hub.bundle import Bundle
+from rszoo.hub.config import BundleConfig, MixedConfig, NetworkConfig
 from rszoo.theory.radii import floor_digits
 
 __all__ = ["CARD", "CURVE", "RESULTS", "card_files"]
@@ -132,10 +133,10 @@ def _text(bundle: Bundle, repo: str, known: Summary | None, license: str | None)
     config = bundle.config
     parts = [
         f"# {_plain(config.name)}",
-        f"An image classifier {'' if config.noise == 0.0 else 'with certified robustness '}for "
-        f"{_plain(_dataset_name(config.dataset))}, made with `{config.method}`. {_what(bundle)}",
+        f"{_called(config)} for {_plain(_dataset_name(config.dataset))}, made with "
+        f"`{config.method}`. {_what(bundle)}",
         "## Use",
-        *_use(repo, standard=config.noise == 0.0),
+        *_use(repo, config),
         "## Results",
         _table(known) if known else "Not certified.",
         "## Intended use and limits",
@@ -148,9 +149,28 @@ def _text(bundle: Bundle, repo: str, known: Summary | None, license: str | None)
     return "\n\n".join(parts) + "\n"
 
 
-def _use(repo: str, *, standard: bool) -> list[str]:
-    if standard:
+def _called(config: BundleConfig) -> str:
+    if _weighs(config):
+        return "The weight of a mix"
+    certifies = config.noise != 0.0 and not _only_predicts(config)
+    return f"An image classifier{' with certified robustness' if certifies else ''}"
+
+
+def _weighs(config: BundleConfig) -> bool:
+    return isinstance(config, NetworkConfig) and config.kind == "weight"
+
+
+def _only_predicts(config: BundleConfig) -> bool:
+    return isinstance(config, MixedConfig) and config.alpha_mix is None
+
+
+def _use(repo: str, config: BundleConfig) -> list[str]:
+    if config.noise == 0.0:
         return [f"`rszoo compose mixed --standard {repo} --robust ID --alpha-mix 0.76 --out DIR`"]
+    if _weighs(config):
+        return [f"`rszoo compose mixed --standard ID --robust ID --weight {repo} --out DIR`"]
+    if _only_predicts(config):
+        return [f"It predicts, and certifies nothing: `rszoo predict --model {repo} photo.png`."]
     return [
         "```python\nimport rszoo\n"
         f'model = rszoo.load("{repo}")\n'
@@ -166,6 +186,11 @@ def _what(bundle: Bundle) -> str:
         return (
             f"Its network, a {_plain(config.summary)}, is trained without noise and certifies "
             "nothing: it is meant as the accurate part of a mix."
+        )
+    if _weighs(config):
+        return (
+            "Its small network weighs a standard and a smoothed classifier, input by input; it "
+            "certifies nothing by itself."
         )
     if config.noise is not None and not config.parts:
         return (

@@ -86,14 +86,16 @@ class NetworkConfig(BundleConfig):
 
     Attributes:
         kind: "smoothed": a classifier under one noise level; "router": one whose classes are the
-            experts of a dual bundle; "standard": one without noise, which certifies nothing.
+            experts of a dual bundle; "standard": one without noise, which certifies nothing;
+            "weight": one that weighs a standard and a smoothed one, for a mix.
         architecture: name of the network and its options.
         normalization: applied inside the network; None for none.
-        sigma: noise level, in pixel units with images in [0, 1]; 0 for a standard network.
+        sigma: noise level, in pixel units with images in [0, 1]; 0 for a standard network, that of
+            the smoothed one for a weight.
         trained_precision: in which precision the network was trained; it is stored in float32.
     """
 
-    kind: Literal["smoothed", "router", "standard"] = "smoothed"
+    kind: Literal["smoothed", "router", "standard", "weight"] = "smoothed"
     architecture: dict[str, Any]
     normalization: Normalization | None
     sigma: Annotated[float, Field(ge=0, le=100)]

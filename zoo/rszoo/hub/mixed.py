@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from rszoo.networks.mixing import MixingNetwork
     from rszoo.smoothing.mixed import MixedClassifier
-    from rszoo.smoothing.mixing_weights import Weight
+    from rszoo.smoothing.mixing_weights import LearnedWeight, Weight
 
-__all__ = ["compose_mixed", "mixed_classifier"]
+__all__ = ["compose_mixed", "learned_weight", "mixed_classifier"]
 
 
 def compose_mixed(
@@ -74,6 +74,32 @@ def compose_mixed(
     )
 
 
+def learned_weight(bundle: Bundle, *, standard: Bundle, robust: Bundle) -> "LearnedWeight":
+    """Return the weight that was trained for two bundles.
+
+    Raises:
+        RszooError: the bundle is of another kind, or was trained for others.
+    """
+    from rszoo.networks.mixing import MixingNetwork
+    from rszoo.smoothing.mixing_weights import LearnedWeight
+
+    if bundle.of_network.kind != "weight":
+        raise RszooError(
+            f"{bundle.id}: expected the weight of a mix, got a {bundle.of_network.kind} bundle; "
+            "rszoo train mixing trains one"
+        )
+    taught = [parent.get("weights_sha256") for parent in bundle.manifest.origin.get("parents", [])]
+    if taught != [standard.weights_digest, robust.weights_digest]:
+        raise RszooError(
+            f"{bundle.id}: expected the parts that it was trained for, got {standard.id} and "
+            f"{robust.id}; train it for these (rszoo train mixing)"
+        )
+    _, network = bundle.network().children()  # the first normalises images
+    if not isinstance(network, MixingNetwork):
+        raise RszooError(f"{bundle.id}: expected a network 'mixing', got {network!r}")
+    return LearnedWeight(network)
+
+
 def mixed_classifier(bundle: Bundle, config: MixedConfig, **options: Any) -> "MixedClassifier":
     """Return the classifier of a mixed bundle; see `Bundle.classifier`.
 
@@ -109,8 +135,8 @@ def _stored(
     if not isinstance(weight, LearnedWeight):
         raise RszooError(f"expected a fixed, learned or gradient weight, got {weight!r}")
     stored = LearnedConfig(
-        alpha_min=weight.alpha_min,
-        alpha_max=weight.alpha_max,
+        alpha_min=weight.network.alpha_min,
+        alpha_max=weight.network.alpha_max,
         hidden=weight.network.hidden.out_features,
         weights_sha256=hashlib.sha256(weights_of(weight.network)).hexdigest(),
     )
@@ -126,7 +152,7 @@ def _weight(bundle: Bundle, config: MixedConfig, *, device: "Device") -> "Weight
     if isinstance(stored, GradientConfig):
         return GradientWeight(stored.scale)
     network = _mixing_network(bundle, stored).to(device)
-    return LearnedWeight(network, stored.alpha_min, stored.alpha_max)
+    return LearnedWeight(network)
 
 
 def _mixing_network(bundle: Bundle, stored: LearnedConfig) -> "MixingNetwork":
@@ -143,7 +169,7 @@ def _mixing_network(bundle: Bundle, stored: LearnedConfig) -> "MixingNetwork":
             actual="none" if file is None else file.sha256,
             hint=DAMAGED,
         )
-    network = MixingNetwork(stored.hidden)
+    network = MixingNetwork(stored.hidden, alpha_min=stored.alpha_min, alpha_max=stored.alpha_max)
     try:
         network.load_state_dict(load_file(bundle.path / WEIGHTS), strict=True)
     except (RuntimeError, SafetensorError) as error:

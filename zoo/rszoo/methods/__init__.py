@@ -18,7 +18,8 @@ which the loop calls on all training images, `refreshes` times at equal distance
 the share `start` of the training; both are weights of the method. `first` says that it is the
 first time.
 
-A method that trains without noise says `NOISE_FREE = True`; its sigma is 0.
+A method that trains without noise says `NOISE_FREE = True`; its sigma is 0. One that trains the
+weight of a mix says `MIXES = True`; its `model` is a `rszoo.networks.mixing.Mix`.
 
 Both draw their noise from the global generator, like dropout; the loop seeds it. They know
 nothing of optimisers, epochs or logging.
@@ -39,7 +40,7 @@ from torch import Tensor
 
 from rszoo.errors import unknown_name
 
-__all__ = ["Method", "load", "names", "needs", "noise_free", "weights"]
+__all__ = ["Method", "load", "mixes", "names", "needs", "noise_free", "weights"]
 
 _GIVEN_BY_LOOP = ("sigma", "progress", "first")
 
@@ -96,6 +97,15 @@ def noise_free(name: str) -> bool:
         RszooError: no such method.
     """
     return getattr(_module(name), "NOISE_FREE", False)
+
+
+def mixes(name: str) -> bool:
+    """Return whether a method trains the weight of a mix of two other models.
+
+    Raises:
+        RszooError: no such method.
+    """
+    return getattr(_module(name), "MIXES", False)
 
 
 @cache

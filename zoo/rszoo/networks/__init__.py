@@ -3,7 +3,7 @@
 A network takes images in [0, 1], so that noise and radii are in pixel units, and normalises them
 itself. The registry is the folder `architectures`: one file per architecture, the file's name is
 the network's name, and each file defines one function `build(*, input_shape, num_classes,
-<options>)`.
+<options>)`. One of them, `mixing`, takes what two other networks answer in place of images.
 """
 
 import importlib

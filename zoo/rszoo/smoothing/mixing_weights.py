@@ -69,30 +69,25 @@ class FixedWeight:
 
 @dataclass(frozen=True)
 class LearnedWeight:
-    """alpha_min + (alpha_max - alpha_min) times what a network answers.
+    """What a network answers, between its alpha_min and its alpha_max.
 
     The network sees the logits of the standard and of the bare robust network at the input.
 
     Attributes:
         network: on the device of the classifiers.
-        alpha_min, alpha_max: 1/2 < alpha_min <= alpha_max <= 1.
     """
 
     network: MixingNetwork
-    alpha_min: float
-    alpha_max: float
 
-    def __post_init__(self) -> None:
-        if not 0.5 < self.alpha_min <= self.alpha_max <= 1.0:
-            raise ValueError(
-                "expected 1/2 < alpha_min <= alpha_max <= 1, got "
-                f"alpha_min={self.alpha_min}, alpha_max={self.alpha_max}"
-            )
+    @property
+    def alpha_min(self) -> float:
+        """The network's."""
+        return self.network.alpha_min
 
     @property
     def facts(self) -> dict[str, object]:
         """See `Weight`."""
-        return {"weight": "learned", "alpha_max": self.alpha_max}
+        return {"weight": "learned", "alpha_max": self.network.alpha_max}
 
     def at(self, image: Tensor, *, standard: _Network, robust: _Network) -> float:
         """See `Weight`.
@@ -105,11 +100,10 @@ class LearnedWeight:
         """
         with torch.inference_mode():
             batch = image[None]
-            share = self.network(standard(batch), robust(batch)).item()
-        if share != share:
+            weight = self.network.weight(self.network(standard(batch), robust(batch)).double())
+        if weight.isnan().any():
             raise RszooError("expected a weight from the mixing network, got NaN; it is broken")
-        weight = self.alpha_min + (self.alpha_max - self.alpha_min) * share
-        return min(max(weight, self.alpha_min), self.alpha_max)
+        return min(max(weight.item(), self.alpha_min), self.network.alpha_max)
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from rszoo.training.recipe_sections import (
     Count,
     ExpertsSpec,
     NetworkSpec,
+    PartsSpec,
     Section,
     SigmaOrNone,
     TargetsSpec,
@@ -50,6 +51,7 @@ class Recipe(Section):
         weights: the method's weights, defaults filled in.
         targets: for methods that take soft targets, else null.
         experts: for methods that train a router, else null.
+        parts: for methods that train the weight of a mix, else null.
     """
 
     method: str
@@ -63,6 +65,7 @@ class Recipe(Section):
     train: TrainSpec
     targets: TargetsSpec | None = None
     experts: ExpertsSpec | None = None
+    parts: PartsSpec | None = None
     certify: CertifySpec
 
     @property
@@ -81,11 +84,12 @@ class Recipe(Section):
         return hashlib.sha256(text.encode()).hexdigest()
 
     @model_serializer(mode="wrap")
-    def _without_absent_experts(self, values_of: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # So that the digests of recipes from before there were experts stay what they are.
+    def _without_absent_models(self, values_of: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # So that the digests of recipes from before there were such sections stay what they are.
         values = values_of(self)
-        if self.experts is None:
-            del values["experts"]
+        for section in ("experts", "parts"):
+            if values[section] is None:
+                del values[section]
         return values
 
     def to_yaml(self) -> str:
@@ -162,6 +166,8 @@ _SOURCES = {
     "experts": ("expert_radii", "experts"),
 }
 
+_MIXING = "mixing"
+
 
 def _misfits(recipe: Recipe) -> Iterator[tuple[str, str]]:
     """Yield place and problem of each value that does not fit the method."""
@@ -182,6 +188,36 @@ def _misfits(recipe: Recipe) -> Iterator[tuple[str, str]]:
         yield "experts.method", str(unknown_name("method", method, methods.names()))
     elif method is not None and "expert_radii" in methods.needs(method):
         yield "experts.method", f"expected a method that trains classifiers, got {method!r}"
+    yield from _misfits_of_mixes(recipe)
+
+
+def _misfits_of_mixes(recipe: Recipe) -> Iterator[tuple[str, str]]:
+    from rszoo import methods
+
+    mixes, network = methods.mixes(recipe.method), recipe.network.name
+    if mixes != (network == _MIXING):
+        wanted = repr(_MIXING) if mixes else "a network for images"
+        yield "network.name", f"method {recipe.method!r} trains {wanted}, got {network!r}"
+    if mixes and recipe.parts is None:
+        yield "parts", f"missing; method {recipe.method!r} needs them"
+    if recipe.parts is None:
+        return
+    if not mixes:
+        yield "parts", f"method {recipe.method!r} takes no parts; remove them"
+    for part, name in recipe.parts:
+        trains = name in methods.names() and _trains(name)
+        if trains and trains != part:
+            yield f"parts.{part}", f"expected a bundle or a method for one, got {name!r}"
+
+
+def _trains(method: str) -> str:
+    """Return which part of a mix a method trains, or what else."""
+    from rszoo import methods
+
+    if methods.noise_free(method):
+        return "standard"
+    routes = "expert_radii" in methods.needs(method)
+    return "neither" if routes or methods.mixes(method) else "robust"
 
 
 def _name_of(network: object) -> object:

@@ -37,6 +37,7 @@ class Values(Section):
     train: dict[str, Any] = Field(default={})
     targets: dict[str, Any] | None = Field(default={})
     experts: dict[str, Any] | None = Field(default={})
+    parts: dict[str, Any] | None = Field(default={})
     certify: dict[str, Any] = Field(default={})
 
     def layer(self) -> dict[str, Any]:

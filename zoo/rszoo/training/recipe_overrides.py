@@ -5,13 +5,19 @@ from collections.abc import Sequence
 from typing import Any
 
 from rszoo._yaml import parse_yaml
-from rszoo.training.recipe_sections import CertifySpec, ExpertsSpec, TargetsSpec, TrainSpec
+from rszoo.training.recipe_sections import (
+    CertifySpec,
+    ExpertsSpec,
+    PartsSpec,
+    TargetsSpec,
+    TrainSpec,
+)
 
 __all__ = ["parse_overrides"]
 
 _FLAGS = ("dataset", "sigma", "profile", "seed")
 _FIXED = ("method", "version")
-_SECTIONS = ("network", "weights", "train", "targets", "experts", "certify")
+_SECTIONS = ("network", "weights", "train", "targets", "experts", "parts", "certify")
 
 
 def parse_overrides(overrides: Sequence[str], *, method: str) -> tuple[dict[str, Any], list[str]]:
@@ -59,6 +65,7 @@ def _nearest_path(path: str, method: str) -> str:
         "train": TrainSpec,
         "targets": TargetsSpec,
         "experts": ExpertsSpec,
+        "parts": PartsSpec,
         "certify": CertifySpec,
     }
     if method in methods.names():

@@ -19,6 +19,7 @@ __all__ = [
     "Count",
     "ExpertsSpec",
     "NetworkSpec",
+    "PartsSpec",
     "Section",
     "Sigma",
     "SigmaOrNone",
@@ -145,6 +146,21 @@ class ExpertsSpec(Section):
             got = [*given, *(["bundles"] if value is not None else [])]
             raise ValueError(f"expected either method and sigmas, or bundles, got {got}")
         return value
+
+
+class PartsSpec(Section):
+    """The two models that a mixing network weighs.
+
+    Each is a bundle's id, as `rszoo.load` takes it, or the name of a method: then it is the bundle
+    of that recipe in the output folder, which is trained if need be.
+
+    Attributes:
+        standard: the accurate one, without noise.
+        robust: the smoothed one, at the recipe's sigma.
+    """
+
+    standard: str = Field(min_length=1)
+    robust: str = Field(min_length=1)
 
 
 class CertifySpec(Section):

@@ -1,10 +1,10 @@
 """What one network learns: images, what it is to answer to them, and what the method asks for."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from rszoo import methods
 from rszoo.data import ImageSet
@@ -27,14 +27,18 @@ class Task:
         parents: name and weights of the models that labels or rows come from.
         kind: of the bundle.
         judged: the test images that have a right answer; None for all.
+        beside: puts the network that learns beside others that it works with; None: it is alone.
+        noise: noise level at which its accuracy is watched; None: the recipe's.
     """
 
     images: ImageSet
     test_images: ImageSet
     per_example: Mapping[str, Tensor]
     parents: list[dict[str, str]]
-    kind: Literal["smoothed", "router"] = "smoothed"
+    kind: Literal["smoothed", "router", "weight"] = "smoothed"
     judged: Tensor | None = None
+    beside: Callable[[nn.Sequential], nn.Module] | None = None
+    noise: float | None = None
 
 
 def classification(trainer: "Trainer", recipe: Recipe) -> Task:

@@ -26,6 +26,7 @@ from rszoo.networks.execution import place
 from rszoo.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from rszoo.training.distributed import Processes
 from rszoo.training.loop import Epoch, build_optimizer, fit, noisy_accuracy
+from rszoo.training.mixing import mixing
 from rszoo.training.observer import Observer
 from rszoo.training.provenance import environment
 from rszoo.training.recipe import Recipe
@@ -95,7 +96,8 @@ class Trainer:
 
     def train(self, recipe: Recipe) -> Bundle:
         """Train one model, from its checkpoint if there is one, and return its bundle."""
-        task = (routing if recipe.experts else classification)(self, recipe)
+        kind = routing if recipe.experts else mixing if recipe.parts else classification
+        task = kind(self, recipe)
         checkpoint = self._state(recipe) / CHECKPOINT
         state = self._initial_state(recipe, task)
         if checkpoint.exists():
@@ -157,7 +159,7 @@ class Trainer:
             return noisy_accuracy(
                 state.network,
                 task.test_images,
-                sigma=recipe.sigma,
+                sigma=recipe.sigma if task.noise is None else task.noise,
                 seed=recipe.seed,
                 precision=self.precision,
                 indices=task.judged,
@@ -236,7 +238,7 @@ class Trainer:
             normalization=task.images.normalization,
             **recipe.network.options,
         )
-        network = place(network, self.device)
+        network = place(task.beside(network) if task.beside else network, self.device)
         return TrainingState(network, build_optimizer(network, recipe.train))
 
     @property
