@@ -25,7 +25,7 @@ SLOW_TO_IMPORT = (
 CHEAPER = {
     "train": ["train.epochs=2"],
     "certify": ["--n", "500", "--limit", "60"],
-    "verify": ["--n", "500", "--seed", "0"],
+    "verify": ["--n", "500", "--seed", "1"],
 }
 
 
@@ -65,6 +65,7 @@ def _run(connection: socket.socket) -> None:
     request = json.loads(connection.makefile("rb").read())
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
+    sys.argv = ["rszoo", *request["arguments"]]
     os.chdir(request["folder"])
     os.environ.clear()
     os.environ.update(request["env"])

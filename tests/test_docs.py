@@ -38,6 +38,7 @@ CHECKOUT = ("recipes", "zoo", "bench", "docs", "hubconf.py")
 IMAGES = {"zero.png": 0, "nine.png": 9}
 #: Pages whose commands take minutes.
 SLOW: set[str] = set()
+_PATIENCE = 300  # seconds for a page; one that waits for its reader never ends
 COMMAND = Path(__file__).with_name("docs_command.py")
 
 
@@ -99,7 +100,7 @@ def typed(text: str, folder: Path, env: dict[str, str]) -> tuple[int, dict[int, 
         start_new_session=True,
     )
     try:
-        out, _ = process.communicate(timeout=1200)
+        out, _ = process.communicate(timeout=_PATIENCE)
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)  # servers that the page started
