@@ -69,6 +69,7 @@ def _run(connection: socket.socket) -> None:
     os.chdir(request["folder"])
     os.environ.clear()
     os.environ.update(request["env"])
+    sys.path[:0] = os.environ["PYTHONPATH"].split(os.pathsep)  # a page may change the package
     code = 1
     try:
         from rszoo_cli import main

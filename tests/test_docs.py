@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -33,8 +34,10 @@ from hub_server import RunningHub
 
 from rszoo_cli import app
 
-#: What a reader of the README has: a checkout, two images and a hub.
-CHECKOUT = ("recipes", "zoo", "bench", "docs", "hubconf.py")
+#: Pages for a reader in a checkout, and what that is.
+IN_A_CHECKOUT = {"README.md", "CONTRIBUTING.md", "docs/how-to/own-method.md"}
+CHECKOUT = ("zoo", "cli", "recipes", "tests", "hubconf.py", "pyproject.toml")
+#: What the README speaks of besides: digits as images.
 IMAGES = {"zero.png": 0, "nine.png": 9}
 #: Pages whose commands take minutes.
 SLOW: set[str] = set()
@@ -74,13 +77,22 @@ def heavy(name: str) -> object:
     return pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name
 
 
-def readers_things(folder: Path, hub: RunningHub) -> dict[str, str]:
-    """Put what the README takes for granted into a folder; return the environment."""
+def copy_checkout(folder: Path) -> dict[str, str]:
+    """Give the reader a checkout to change; return where Python finds it."""
+    for name in CHECKOUT:
+        if (ROOT / name).is_dir():
+            ignore = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(ROOT / name, folder / name, ignore=ignore)
+        else:
+            shutil.copy(ROOT / name, folder)
+    return {"PYTHONPATH": os.pathsep.join([str(folder / "zoo"), str(folder / "cli")])}
+
+
+def add_what_the_readme_names(folder: Path, hub: RunningHub) -> dict[str, str]:
+    """Save its images; return the address of its hub."""
     from PIL import Image
     from sklearn.datasets import load_digits
 
-    for name in CHECKOUT:
-        (folder / name).symlink_to(ROOT / name)
     images = load_digits().images * 255 / 16
     for name, index in IMAGES.items():
         Image.fromarray(images[index].round().astype("uint8")).save(folder / name)
@@ -117,8 +129,10 @@ def test_every_command_of_a_page_works(
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = str(free.getsockname()[1])
     env = shell | {"HF_HOME": str(tmp_path / "hf-home"), "DOCS_HUB_PORT": port}
+    if name in IN_A_CHECKOUT:
+        env |= copy_checkout(folder)
     if name == "README.md":
-        env |= readers_things(folder, request.getfixturevalue("hub"))
+        env |= add_what_the_readme_names(folder, request.getfixturevalue("hub"))
     code, said = typed(script(page).replace("8765", port), folder, env)
     assert code == 0, f"{name}:{max(said)}\n{said[max(said)]}"
     for block in blocks(page):
