@@ -11,6 +11,7 @@ import json
 import os
 import socket
 import sys
+from contextlib import suppress
 from importlib import import_module
 
 SLOW_TO_IMPORT = (
@@ -58,6 +59,9 @@ def serve(path: str) -> None:
             if os.fork() == 0:
                 _run(connection)
             connection.close()
+            with suppress(ChildProcessError):
+                while os.waitpid(-1, os.WNOHANG)[0]:
+                    pass
 
 
 def _run(connection: socket.socket) -> None:

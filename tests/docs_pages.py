@@ -66,7 +66,7 @@ class Block:
 
     def problems(self) -> Iterator[str]:
         """Say what is wrong with the info string: nothing is left out silently."""
-        known = {"file"} | ({"needs", "terminal"} if self.language in RUN else set())
+        known = {"file"} | ({"needs", "terminal", "machine"} if self.language in RUN else set())
         if self.language not in RUN | SHOWN:
             yield f"expected one of {sorted(RUN | SHOWN)} after the fence, got {self.language!r}"
         for key, value in self.marks.items():
@@ -84,12 +84,15 @@ class Block:
         if self.language == "python":
             return f"python - <<'END_OF_PYTHON'\n{self.text}END_OF_PYTHON"
         typed = "\n".join(self.lines)
+        if "machine" in self.marks:
+            elsewhere = f"$HOME/machine-{self.marks['machine']}"
+            return f"mkdir {elsewhere}\ncd {elsewhere}\nexport HF_HOME=$PWD/hf\n{typed}"
         if "terminal" not in self.marks:
             return typed
         log = f"terminal-{self.marks['terminal']}"
         waits = f"[ $(wc -l < {log}) -ge {len(self.output)} ] && break; sleep 0.1"
         return (
-            f"( {typed} ) > {log} 2>&1 &\n"
+            f"( {typed}\n) > {log} 2>&1 &\n"
             f"for _ in {{1..{10 * _WAIT}}}; do {waits}; done; cat {log}"
         )
 

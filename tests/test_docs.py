@@ -128,7 +128,7 @@ def test_every_command_of_a_page_works(
     folder.mkdir()
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = str(free.getsockname()[1])
-    env = shell | {"HF_HOME": str(tmp_path / "hf-home"), "DOCS_HUB_PORT": port}
+    env = shell | {"HOME": str(tmp_path), "DOCS_HUB_PORT": port}
     if name in IN_A_CHECKOUT:
         env |= copy_checkout(folder)
     if name == "README.md":
