@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -39,8 +40,8 @@ IN_A_CHECKOUT = {"README.md", "CONTRIBUTING.md", "docs/how-to/own-method.md"}
 CHECKOUT = ("zoo", "cli", "recipes", "tests", "hubconf.py", "pyproject.toml")
 #: What the README speaks of besides: digits as images.
 IMAGES = {"zero.png": 0, "nine.png": 9}
-#: Pages whose commands take minutes.
-SLOW: set[str] = set()
+#: Pages that take long: they train several times, or in several processes.
+SLOW = {"docs/dual.md", "docs/how-to/gpu.md", "docs/how-to/own-data.md"}
 _PATIENCE = 300  # seconds for a page; one that waits for its reader never ends
 COMMAND = Path(__file__).with_name("docs_command.py")
 
@@ -135,7 +136,10 @@ def test_every_command_of_a_page_works(
         env |= add_what_the_readme_names(folder, request.getfixturevalue("hub"))
     code, said = typed(script(page).replace("8765", port), folder, env)
     assert code == 0, f"{name}:{max(said)}\n{said[max(said)]}"
-    for block in blocks(page):
+    for block, after in pairwise([*blocks(page), None]):
+        assert block is not None
+        if block.language == "python" and block.runs and after and after.language == "text":
+            assert said[block.line] == after.text, f"{name}:{after.line}"
         if block.runs:
             missing = words("\n".join(block.output)) - words(said[block.line])
             assert not missing, f"{name}:{block.line}: {missing} not in\n{said[block.line]}"
