@@ -41,8 +41,8 @@ CHECKOUT = ("zoo", "cli", "recipes", "tests", "hubconf.py", "pyproject.toml")
 #: What the README speaks of besides: digits as images.
 IMAGES = {"zero.png": 0, "nine.png": 9}
 #: Pages that take long: they train several times, or in several processes.
-SLOW = {"docs/dual.md", "docs/how-to/gpu.md", "docs/how-to/own-data.md"}
-_PATIENCE = 300  # seconds for a page; one that waits for its reader never ends
+SLOW = {"docs/dual.md", "docs/how-to/gpu.md", "docs/how-to/own-data.md", "docs/mixing.md"}
+_PATIENCE = 900  # seconds for a page; one that waits for its reader never ends
 COMMAND = Path(__file__).with_name("docs_command.py")
 
 
@@ -64,12 +64,15 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     rszoo.write_text(f'#!/bin/sh\nexec {sys.executable} -S -E {COMMAND} call {address} "$@"\n')
     rszoo.chmod(0o755)
     server = subprocess.Popen(
-        [sys.executable, COMMAND, "serve", address], env=env, stdout=subprocess.PIPE
+        [sys.executable, COMMAND, "serve", address],
+        env=env,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
     )
     assert server.stdout is not None
     assert server.stdout.readline() == b"ready\n"
     yield env
-    server.kill()
+    os.killpg(server.pid, signal.SIGKILL)  # with whatever it still runs
     server.wait()
     server.stdout.close()
 
