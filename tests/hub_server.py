@@ -182,7 +182,7 @@ def other_server() -> Iterator[Server]:
 @pytest.fixture
 def hub_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
     """Keep `huggingface_hub` in the test's own folder; call it to point it at a hub."""
-    import huggingface_hub
+    import huggingface_hub.utils
     from huggingface_hub import constants
 
     home = tmp_path / "hf-home"
