@@ -11,6 +11,7 @@ from rszoo.evaluation.log import read_log
 from rszoo.hub.bundle import Bundle
 from rszoo.hub.catalog import builtin_names, bundles_in, find
 from rszoo.hub.manifest import MANIFEST
+from rszoo.hub.trained import trained
 
 __all__ = ["entries_at", "entry_of_bundle", "usual_entries"]
 
@@ -57,7 +58,7 @@ def entry_of_bundle(name: str, bundle: Bundle) -> Entry:
     """
     if bundle.evidence is None:
         raise RszooError(f"{name} is not certified; rszoo certify --model {name} --attach does it")
-    config = bundle.config
+    config, record = bundle.config, trained(bundle.manifest)
     return entry_of_log(
         read_log(bundle.evidence),
         model=name,
@@ -65,6 +66,8 @@ def entry_of_bundle(name: str, bundle: Bundle) -> Entry:
         method=config.method,
         network=config.summary,
         profile=_profile(bundle),
+        seconds=record.seconds,
+        hardware=record.where,
     )
 
 

@@ -8,6 +8,7 @@ output folder:
 """
 
 import json
+import math
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,7 +29,7 @@ from rszoo.training.distributed import Processes
 from rszoo.training.loop import Epoch, build_optimizer, fit, noisy_accuracy
 from rszoo.training.mixing import mixing
 from rszoo.training.observer import Observer
-from rszoo.training.provenance import environment
+from rszoo.training.provenance import device_name, environment
 from rszoo.training.recipe import Recipe
 from rszoo.training.routing import routing
 from rszoo.training.task import Task, classification
@@ -107,7 +108,7 @@ class Trainer:
         with self._tracked(recipe) as run:
             accuracy = self._epochs(recipe, state, task, run)
             if self.processes.is_main:
-                bundle = self._publish(recipe, state, task, run)
+                bundle = self._publish(recipe, state, task, run, accuracy)
                 if run is not None:
                     run.log_bundle(bundle, {"final_noisy_accuracy": accuracy})
         if self.processes.is_main:
@@ -117,7 +118,12 @@ class Trainer:
         return open_bundle(self.out / recipe.name)
 
     def _publish(
-        self, recipe: Recipe, state: TrainingState, task: Task, run: TrackedRun | None
+        self,
+        recipe: Recipe,
+        state: TrainingState,
+        task: Task,
+        run: TrackedRun | None,
+        accuracy: float,
     ) -> Bundle:
         """Write the bundle of a finished training."""
         config = NetworkConfig.of(
@@ -137,6 +143,12 @@ class Trainer:
             "device": self.device.type,
             "parents": task.parents,
             "mlflow_run": run.run_id if run else None,
+            "training": {
+                "seconds": round(state.seconds, 2) if math.isfinite(state.seconds) else None,
+                "hardware": device_name(self.device),
+                "processes": self.processes.world,
+                "noisy_accuracy": accuracy,
+            },
         }
         return write_bundle(
             self.out / recipe.name,
