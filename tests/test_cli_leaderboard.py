@@ -51,7 +51,8 @@ def log(
     weights: str = "",
 ) -> None:
     about = {"name": model, "weights_sha256": weights}
-    protocol = {"model": about, "inputs": {"name": "digits", "split": "test"}}
+    inputs = {"name": "digits", "split": "test"}
+    protocol = {"model": about, "inputs": inputs, "sigma": sigma}
     with CertificationLog.open(path, protocol, resume=False) as opened:
         for idx, share in enumerate((1.0, 0.99, 0.9, 0.7, 0.3)):
             given = certificate_from_votes(
