@@ -9,10 +9,34 @@ from rszoo.training.recipe_files import load_recipe
 if TYPE_CHECKING:
     from rszoo.training.trainer import Trainer
 
-__all__ = ["parent_of", "prerequisite", "prerequisite_recipe"]
+__all__ = ["expert_recipes", "parent_of", "prerequisite", "prerequisites", "target_recipe"]
 
 
-def prerequisite_recipe(recipe: Recipe, *, method: str, sigma: float) -> Recipe:
+def prerequisites(recipe: Recipe) -> list[Recipe]:
+    """Return the recipes of the models that are trained before one, if they are not there.
+
+    Raises:
+        RecipeError: the method's recipe has no such profile or sigma.
+    """
+    targets = [] if recipe.targets is None else [target_recipe(recipe)]
+    return [*targets, *expert_recipes(recipe)]
+
+
+def target_recipe(recipe: Recipe) -> Recipe:
+    """Return the recipe of the network that a method's soft targets come from."""
+    assert recipe.targets is not None  # the recipe has checked it
+    return _recipe(recipe, method="gaussian", sigma=recipe.targets.sigma)
+
+
+def expert_recipes(recipe: Recipe) -> list[Recipe]:
+    """Return the recipes of a router's experts; none where bundles are named instead."""
+    spec = recipe.experts
+    if spec is None or spec.method is None:
+        return []
+    return [_recipe(recipe, method=spec.method, sigma=sigma) for sigma in spec.sigmas or ()]
+
+
+def _recipe(recipe: Recipe, *, method: str, sigma: float) -> Recipe:
     """Return the recipe of a model that `recipe` builds on: same data, profile and seed.
 
     Raises:

@@ -35,7 +35,7 @@ from rszoo.training.routing import routing
 from rszoo.training.task import Task, classification
 from rszoo.training.tracking import TrackedRun, Tracking
 
-__all__ = ["Trainer"]
+__all__ = ["STATE", "Trainer", "read_run"]
 
 STATE = ".state"
 CHECKPOINT = "checkpoint.pt"
@@ -94,6 +94,11 @@ class Trainer:
             self.observer.note(f"{folder} is finished: kept")
             return bundle
         return None
+
+    def begun_otherwise(self, recipe: Recipe) -> bool:
+        """Return whether a training of that name is unfinished that is not this one."""
+        memory = self._state(recipe) / RUN
+        return memory.exists() and read_run(memory, self._facts(recipe)) is None
 
     def train(self, recipe: Recipe) -> Bundle:
         """Train one model, from its checkpoint if there is one, and return its bundle."""
@@ -220,7 +225,7 @@ class Trainer:
             return
         name = recipe.name.rpartition("-")[0]
         memory = self.state / f"{name}.json"
-        earlier = None if fresh else _read_run(memory, {})
+        earlier = None if fresh else read_run(memory, {})
         with self.tracking.parent(name, run_id=earlier) as run_id:
             memory.parent.mkdir(parents=True, exist_ok=True)
             write_json_atomically(memory, {"run_id": run_id, "facts": {}})
@@ -236,7 +241,7 @@ class Trainer:
         tags = environment() | {"device": str(self.device), "precision": self.precision}
         facts = self._facts(recipe)
         with self.tracking.child(
-            recipe, self.images, run_id=_read_run(folder / RUN, facts), tags=tags
+            recipe, self.images, run_id=read_run(folder / RUN, facts), tags=tags
         ) as run:
             write_json_atomically(folder / RUN, {"run_id": run.run_id, "facts": facts})
             yield run
@@ -273,7 +278,7 @@ def _metrics(epoch: Epoch) -> dict[str, float]:
     }
 
 
-def _read_run(path: Path, facts: dict[str, str]) -> str | None:
+def read_run(path: Path, facts: dict[str, str]) -> str | None:
     """Return the MLflow run that a file remembers, if it is one of the same training."""
     try:
         content = json.loads(path.read_text())
