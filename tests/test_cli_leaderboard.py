@@ -259,8 +259,8 @@ def test_the_profile_comes_from_the_recipe_if_there_is_one(constant_bundle: Path
     ("record", "cell"),
     [
         ({"seconds": 90.0, "hardware": "[red]GPU", "processes": 2}, ("1.5 min", "2 x [red]GPU")),
-        ({"seconds": 12, "hardware": "cpu\x1b[31m", "more": 1}, ("12 s", "cpu\\x1b[31m")),
-        ({"seconds": 5.0}, ("5 s", "")),
+        ({"seconds": 12, "hardware": "cpu\x1b[31m", "more": 1}, ("12.0 s", "cpu\\x1b[31m")),
+        ({"seconds": 5.0}, ("5.0 s", "")),
         ({"seconds": -1.0}, None),
         ({"seconds": "1e3"}, None),
         ({"seconds": 1.0, "hardware": "x" * 101}, None),

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
         SummaryRow,
         SweepObserver,
     )
-    from rszoo.training.sweep.child import Progress as Report
+    from rszoo.training.sweep.progress import Progress as Report
 
 __all__ = ["as_data", "print_outcomes", "shown_observer"]
 

@@ -11,45 +11,20 @@ import sys
 import threading
 import time
 import traceback
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rszoo._files import write_json_atomically
 from rszoo.errors import RszooError
 from rszoo.training.observer import Observer
+from rszoo.training.sweep.progress import Progress, write_progress
 
 if TYPE_CHECKING:
     from rszoo.training.loop import Epoch
 
-__all__ = ["Progress", "read_progress"]
+__all__: list[str] = []
 
 # Seconds between two reports.
 _PAUSE = 1.0
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a training is.
-
-    Attributes:
-        task: what it does.
-        done, total: units of the task.
-        status: a few words.
-    """
-
-    task: str
-    done: int
-    total: int
-    status: str
-
-
-def read_progress(path: Path) -> Progress | None:
-    """Return what a training reported last, or None."""
-    try:
-        return Progress(**json.loads(path.read_text()))
-    except (OSError, ValueError, TypeError):
-        return None
 
 
 class _Reporter(Observer):
@@ -87,8 +62,7 @@ class _Reporter(Observer):
     def _write(self) -> None:
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + _PAUSE
-            now = {"task": self._task, "done": self._done, "total": self._total}
-            write_json_atomically(self._path, now | {"status": self._status})
+            write_progress(self._path, Progress(self._task, self._done, self._total, self._status))
 
 
 def _end_with_the_sweep() -> None:

@@ -20,7 +20,6 @@ from rszoo.errors import RszooError
 from rszoo.hub.bundle import Bundle, open_bundle
 from rszoo.training.recipe import Recipe
 from rszoo.training.run import terminable
-from rszoo.training.sweep.child import Progress, read_progress
 from rszoo.training.sweep.engines import (
     Order,
     Submit,
@@ -31,6 +30,7 @@ from rszoo.training.sweep.engines import (
     threads_of,
 )
 from rszoo.training.sweep.plan import Job, already_there, planned
+from rszoo.training.sweep.progress import Progress, read_progress
 from rszoo.training.tracking import Tracking, open_tracking
 from rszoo.training.trainer import STATE, read_run
 
