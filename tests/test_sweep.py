@@ -23,8 +23,7 @@ from rszoo.training.recipe import Recipe
 from rszoo.training.recipe_files import load_recipe, recipe_path
 from rszoo.training.sweep import Job, SweepObserver, planned, summarized
 from rszoo.training.sweep.engines import devices_of, threads_of
-from rszoo.training.sweep.run import sweep
-from rszoo_cli import console, main
+from rszoo_cli import console, main, sweep_shown
 
 NAME = "digits-gaussian-0.25"
 DEADLINE = 300.0
@@ -305,7 +304,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
 def test_stopped_by_kill_and_by_ctrl_c_then_continued(
     rszoo: Command, store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    few = ["gaussian", "--sigma", "0.25", "train.epochs=30"]
+    few = ["gaussian", "--sigma", "0.25", "train.epochs=15"]
     state = store / "seed-0" / ".state"
     checkpoint = state / NAME / "checkpoint.pt"
     driver = subprocess.Popen(
@@ -319,17 +318,18 @@ def test_stopped_by_kill_and_by_ctrl_c_then_continued(
     assert checkpoint.exists()
     assert not (store / "seed-0" / NAME).exists()
     before = checkpoint.read_bytes()
-    (child,) = [run for run in runs_of(store)[1] if run.data.params.get("train.epochs") == "30"]
+    (child,) = [run for run in runs_of(store)[1] if run.data.params.get("train.epochs") == "15"]
     assert child.info.status == "KILLED"
 
-    def interrupting(self: object, running: object) -> None:
-        if checkpoint.read_bytes() != before:
-            os.kill(os.getpid(), signal.SIGINT)
+    class Interrupting(SweepObserver):
+        def progressed(self, running: object) -> None:
+            if checkpoint.read_bytes() != before:
+                os.kill(os.getpid(), signal.SIGINT)
 
     with monkeypatch.context() as patch:
-        patch.setattr(SweepObserver, "progressed", interrupting)
-        with pytest.raises(KeyboardInterrupt):
-            sweep([recipe("gaussian", "train.epochs=30")], out=store)
+        patch.setattr(sweep_shown, "shown_observer", Interrupting)
+        done = rszoo("sweep", *few)
+    assert done == Done(130, "", "interrupted; the same command continues\n")
     assert runs_of(store)[0].get_run(child.info.run_id).info.status == "KILLED"
     assert not (store / "seed-0" / NAME).exists()
 
@@ -344,7 +344,7 @@ def test_stopped_by_kill_and_by_ctrl_c_then_continued(
         "FINISHED"
     ]
     steps = [metric.step for metric in client.get_metric_history(child.info.run_id, "loss")]
-    assert steps == list(range(1, 31))
+    assert steps == list(range(1, 16))
 
 
 # --- the summary
