@@ -1,5 +1,6 @@
 """Sweeps: what is planned, refused, nested, kept when something fails, and continued."""
 
+import io
 import json
 import os
 import re
@@ -17,12 +18,14 @@ from typing import NamedTuple
 import mlflow
 import pytest
 from filelock import FileLock
+from rich.console import Console
 
 from rszoo.errors import RszooError
 from rszoo.training.recipe import Recipe
 from rszoo.training.recipe_files import load_recipe, recipe_path
 from rszoo.training.sweep import Job, SweepObserver, planned, summarized
-from rszoo.training.sweep.engines import devices_of, threads_of
+from rszoo.training.sweep.engines import devices_of, slots_of, threads_of
+from rszoo.training.sweep.progress import Progress
 from rszoo_cli import console, main, sweep_shown
 
 NAME = "digits-gaussian-0.25"
@@ -168,6 +171,14 @@ def test_devices_and_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS")
     assert threads_of(1000) == 1
     assert threads_of(1) >= 1
+    assert len(slots_of(["cpu"], processes=None, jobs=1000)) == threads_of(1)  # all cores
+    monkeypatch.setenv("OMP_NUM_THREADS", "100000")
+    assert slots_of(["cpu"], processes=None, jobs=5) == ["cpu"]
+    assert slots_of(["cpu"], processes=3, jobs=2) == ["cpu", "cpu"]
+    gpus = ["cuda:0", "cuda:2"]
+    assert slots_of(gpus, processes=None, jobs=5) == gpus
+    assert slots_of(gpus, processes=None, jobs=1) == ["cuda:0"]
+    assert slots_of(gpus, processes=3, jobs=5) == ["cuda:0", "cuda:2", "cuda:0"]
 
 
 # --- what is refused before anything is written
@@ -345,6 +356,23 @@ def test_stopped_by_kill_and_by_ctrl_c_then_continued(
     ]
     steps = [metric.step for metric in client.get_metric_history(child.info.run_id, "loss")]
     assert steps == list(range(1, 16))
+
+
+# --- what is shown
+
+
+def test_the_bars_fit_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Console(file=io.StringIO(), width=80, force_terminal=True)
+    monkeypatch.setattr(sweep_shown, "err", terminal)
+    (job,) = planned([recipe("consistency")], out=Path("runs"))
+    shown = sweep_shown.shown_observer()
+    shown.began(total=4, kept=1)
+    status = "94.2% under noise, loss 0.1205"
+    shown.progressed({job: Progress(job.recipe.name, 30, 100, status)})
+    shown.closed()
+    lines = terminal.file.getvalue()
+    assert re.search(r"sweep .* 25% ", lines)
+    assert re.search(r"digits-consistency-0\.25, seed 0 .* 30% .*94\.2% under noise", lines)
 
 
 # --- the summary

@@ -22,6 +22,7 @@ __all__ = ["as_data", "print_outcomes", "shown_observer"]
 
 def shown_observer() -> "SweepObserver":
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.table import Column
 
     from rszoo.training.sweep import SweepObserver
 
@@ -31,10 +32,17 @@ def shown_observer() -> "SweepObserver":
         def __init__(self) -> None:
             self.bars = Progress(
                 TextColumn("{task.description}", markup=False),
-                BarColumn(bar_width=20),
+                BarColumn(bar_width=10),
                 TextColumn("{task.percentage:>3.0f}%"),
                 TimeElapsedColumn(),
-                TextColumn("{task.fields[status]}", style="dim", markup=False),
+                TextColumn(
+                    "{task.fields[status]}",
+                    style="dim",
+                    markup=False,
+                    # What is cut where a line is too long; the other columns would be as well.
+                    table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"),
+                ),
+                expand=True,
                 console=err,
                 transient=True,
                 disable=not err.is_terminal,

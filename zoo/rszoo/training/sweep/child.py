@@ -53,11 +53,8 @@ class _Reporter(Observer):
         self._write()
 
     def finished_epoch(self, epoch: "Epoch", *, noisy_accuracy: float) -> None:
-        self._status = (
-            f"epoch {epoch.number}, loss {epoch.loss:.4f}, "
-            f"accuracy under noise {noisy_accuracy:.1%}"
-        )
-        self.note(self._status)
+        self._status = f"{noisy_accuracy:.1%} under noise, loss {epoch.loss:.4f}"
+        self.note(f"epoch {epoch.number}: {self._status}")
 
     def _write(self) -> None:
         if time.monotonic() >= self._next:

@@ -19,7 +19,7 @@ from rszoo.errors import RszooError
 from rszoo.evaluation.on_ray import ray_cluster
 from rszoo.networks.execution import resolve_device
 
-__all__ = ["Order", "Submit", "devices_of", "local_processes", "on_ray", "threads_of"]
+__all__ = ["Order", "Submit", "devices_of", "local_processes", "on_ray", "slots_of", "threads_of"]
 
 #: What a process is told, see `rszoo.training.sweep.child`.
 Order = Mapping[str, Any]
@@ -48,13 +48,31 @@ def devices_of(device: str | None) -> list[str]:
     return [str(resolve_device(name)) for name in device.split(",")]
 
 
+def slots_of(devices: Sequence[str], *, processes: int | None, jobs: int) -> list[str]:
+    """Return the device of each of the processes that run at once.
+
+    Args:
+        devices: of this machine.
+        processes: how many; None: one per device or, on the CPU, as many as its cores allow.
+        jobs: how many there is work for.
+    """
+    if processes is None:
+        on_cpu = devices == ["cpu"]
+        processes = max(1, _cores() // (_given_threads() or 1)) if on_cpu else len(devices)
+    return [devices[i % len(devices)] for i in range(min(processes, jobs))]
+
+
 def threads_of(processes: int) -> int:
     """Return how many threads each of some processes gets: `OMP_NUM_THREADS`, or its share."""
+    return _given_threads() or max(1, _cores() // processes)
+
+
+def _given_threads() -> int | None:
     given = os.environ.get("OMP_NUM_THREADS", "")
-    return int(given) if given.isdigit() else max(1, cores() // processes)
+    return int(given) if given.isdigit() and int(given) else None
 
 
-def cores() -> int:
+def _cores() -> int:
     """Return how many cores this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

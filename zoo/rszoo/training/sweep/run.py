@@ -4,10 +4,9 @@ Next to the bundles, in `.state`, lie the log of every training and what a sweep
 again must know.
 """
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -23,10 +22,10 @@ from rszoo.training.run import terminable
 from rszoo.training.sweep.engines import (
     Order,
     Submit,
-    cores,
     devices_of,
     local_processes,
     on_ray,
+    slots_of,
     threads_of,
 )
 from rszoo.training.sweep.plan import Job, already_there, planned
@@ -122,52 +121,58 @@ def sweep(
     jobs = planned(recipes, out=out)
     observer = observer or SweepObserver()
     devices = devices_of(engine.device) if engine.name == "local" else []
-    dataset = jobs[0].recipe.dataset
-    images = data.load(dataset, "train", root=data_root, download=download)
-    data.load(dataset, "test", root=data_root, download=download)
-    device = torch.device(devices[0] if devices else "cpu")
-    finished = already_there(jobs, images=images, precision=precision, device=device)
-    del images
-    outcomes = [Outcome(job, "kept", finished[job.path]) for job in jobs if job.path in finished]
-    todo = [job for job in jobs if job.path not in finished]
-    observer.began(total=len(jobs), kept=len(outcomes))
-    if not todo:
-        observer.closed()
-        return outcomes
-    slots = _slots(devices, engine.processes, len(todo))
+    outcomes = _checked(jobs, devices, data_root=data_root, download=download, precision=precision)
+    kept = {one.job for one in outcomes}
+    todo = [job for job in jobs if job not in kept]
     with ExitStack() as stack:
+        observer.began(total=len(jobs), kept=len(kept))
         stack.callback(observer.closed)
+        if not todo:
+            return outcomes
         stack.enter_context(terminable())
         tracking = stack.enter_context(open_tracking(out))
         stack.enter_context(_alone(out))
         parent = stack.enter_context(_parent_run(tracking, out, jobs))
-        submit = stack.enter_context(_processes(engine, slots))
+        submit, environment = stack.enter_context(_processes(engine, devices, jobs=len(todo)))
         common = {
             "parent_run": parent,
             "data_root": None if data_root is None else str(data_root.resolve()),
             "precision": precision,
-            "environment": {"MLFLOW_TRACKING_URI": tracking.uri}
-            | ({"OMP_NUM_THREADS": str(threads_of(len(slots)))} if slots else {}),
+            "environment": {**environment, "MLFLOW_TRACKING_URI": tracking.uri},
         }
         outcomes += _carried_out(todo, submit, common, observer)
     return outcomes
 
 
-def _slots(devices: Sequence[str], processes: int | None, jobs: int) -> list[str]:
-    """Return the device of each of the processes that run at once."""
-    if not devices:
-        return []
-    if processes is None:
-        threads = os.environ.get("OMP_NUM_THREADS", "")
-        each = int(threads) if threads.isdigit() and int(threads) else 1
-        processes = len(devices) if devices != ["cpu"] else max(1, cores() // each)
-    return [devices[i % len(devices)] for i in range(min(processes, jobs))]
+def _checked(
+    jobs: Sequence[Job],
+    devices: Sequence[str],
+    *,
+    data_root: Path | None,
+    download: bool,
+    precision: str,
+) -> list[Outcome]:
+    """Look for all that could be in the way; return what is finished."""
+    dataset = jobs[0].recipe.dataset
+    images = data.load(dataset, "train", root=data_root, download=download)
+    data.load(dataset, "test", root=data_root, download=download)
+    device = torch.device(devices[0] if devices else "cpu")
+    finished = already_there(jobs, images=images, precision=precision, device=device)
+    return [Outcome(job, "kept", finished[job.path]) for job in jobs if job.path in finished]
 
 
-def _processes(engine: Engine, slots: Sequence[str]) -> AbstractContextManager[Submit]:
+@contextmanager
+def _processes(
+    engine: Engine, devices: Sequence[str], *, jobs: int
+) -> Iterator[tuple[Submit, dict[str, str]]]:
+    """Give what runs orders, and what the processes need in their environment."""
     if engine.name == "ray":
-        return on_ray(engine.address, engine.device)
-    return local_processes(slots)
+        with on_ray(engine.address, engine.device) as submit:
+            yield submit, {}
+        return
+    slots = slots_of(devices, processes=engine.processes, jobs=jobs)
+    with local_processes(slots) as submit:
+        yield submit, {"OMP_NUM_THREADS": str(threads_of(len(slots)))}
 
 
 @contextmanager
@@ -226,7 +231,7 @@ def _carried_out(
                 job.progress.unlink(missing_ok=True)
                 running[submit(_order(job, common))] = job
         for future in wait(running, timeout=_PAUSE, return_when=FIRST_COMPLETED).done:
-            yield done(_outcome(running.pop(future), future.result()))
+            yield done(_outcome(running.pop(future), future))
         progress = {job: read_progress(job.progress) for job in running.values()}
         observer.progressed({job: now for job, now in progress.items() if now is not None})
 
@@ -237,10 +242,13 @@ def _order(job: Job, common: Order) -> Order:
     return {**common, **paths, "recipe": job.recipe.to_yaml()}
 
 
-def _outcome(job: Job, code: int) -> Outcome:
+def _outcome(job: Job, ended: "Future[int]") -> Outcome:
     job.progress.unlink(missing_ok=True)
+    if (error := ended.exception()) is not None:  # it could not be started, or its engine failed
+        return Outcome(job, "failed", problem=f"{type(error).__name__}: {error}")
+    code = ended.result()
     if code == 0:
         return Outcome(job, "finished", open_bundle(job.path))
     told = job.log.read_text(errors="replace").strip().splitlines() or ["it said nothing"]
-    ended = f"exit code {code}" if code > 0 else f"killed by signal {-code}"
-    return Outcome(job, "failed", problem=f"{ended}: {told[-1].removeprefix('error: ')}")
+    how = f"exit code {code}" if code > 0 else f"killed by signal {-code}"
+    return Outcome(job, "failed", problem=f"{how}: {told[-1].removeprefix('error: ')}")
