@@ -30,6 +30,9 @@ Submit = Callable[[Order], "Future[int]"]
 # Seconds that processes are given to end.
 _GRACE = 30.0
 
+# Seconds between two looks at a process.
+_PAUSE = 0.2
+
 
 def devices_of(device: str | None) -> list[str]:
     """Return the devices of this machine to use: those that are named, else all GPUs, or the CPU.
@@ -146,8 +149,7 @@ def _started(order: Order) -> Iterator["subprocess.Popen[bytes]"]:
     try:
         yield process
     finally:
-        with suppress(OSError):
-            process.stdin.close()
+        _end([process])
 
 
 @contextmanager
@@ -168,8 +170,21 @@ def on_ray(address: str | None, device: str | None) -> Iterator[Submit]:
         @ray.remote(max_retries=-1, num_gpus=int(on_gpu), num_cpus=int(not on_gpu))
         def carry_out(order: Order) -> int:
             with _started(order) as process:
-                return process.wait()
+                # Ray cancels by an exception, which does not come through a system call.
+                while process.poll() is None:
+                    time.sleep(_PAUSE)
+                return process.returncode
 
-        yield lambda order: carry_out.remote(
-            {**order, "device": "cuda" if on_gpu else "cpu"}
-        ).future()
+        begun: list[Any] = []
+
+        def submit(order: Order) -> "Future[int]":
+            begun.append(carry_out.remote({**order, "device": "cuda" if on_gpu else "cpu"}))
+            return begun[-1].future()
+
+        try:
+            yield submit
+        finally:
+            for one in begun:
+                ray.cancel(one)
+            if begun:
+                ray.wait(begun, num_returns=len(begun), timeout=_GRACE)
