@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from rszoo import methods
 from rszoo.hub.bundle import Bundle
 from rszoo.training.recipe import Recipe
 from rszoo.training.recipe_files import load_recipe
@@ -9,7 +10,14 @@ from rszoo.training.recipe_files import load_recipe
 if TYPE_CHECKING:
     from rszoo.training.trainer import Trainer
 
-__all__ = ["expert_recipes", "parent_of", "prerequisite", "prerequisites", "target_recipe"]
+__all__ = [
+    "expert_recipes",
+    "parent_of",
+    "prerequisite",
+    "prerequisite_recipe",
+    "prerequisites",
+    "target_recipe",
+]
 
 
 def prerequisites(recipe: Recipe) -> list[Recipe]:
@@ -19,13 +27,23 @@ def prerequisites(recipe: Recipe) -> list[Recipe]:
         RecipeError: the method's recipe has no such profile or sigma.
     """
     targets = [] if recipe.targets is None else [target_recipe(recipe)]
-    return [*targets, *expert_recipes(recipe)]
+    parts = recipe.parts
+    mixed = [] if parts is None else [(parts.standard, 0.0), (parts.robust, recipe.sigma)]
+    return [
+        *targets,
+        *expert_recipes(recipe),
+        *(
+            prerequisite_recipe(recipe, method=name, sigma=sigma)
+            for name, sigma in mixed
+            if name in methods.names()
+        ),
+    ]
 
 
 def target_recipe(recipe: Recipe) -> Recipe:
     """Return the recipe of the network that a method's soft targets come from."""
     assert recipe.targets is not None  # the recipe has checked it
-    return _recipe(recipe, method="gaussian", sigma=recipe.targets.sigma)
+    return prerequisite_recipe(recipe, method="gaussian", sigma=recipe.targets.sigma)
 
 
 def expert_recipes(recipe: Recipe) -> list[Recipe]:
@@ -33,10 +51,12 @@ def expert_recipes(recipe: Recipe) -> list[Recipe]:
     spec = recipe.experts
     if spec is None or spec.method is None:
         return []
-    return [_recipe(recipe, method=spec.method, sigma=sigma) for sigma in spec.sigmas or ()]
+    return [
+        prerequisite_recipe(recipe, method=spec.method, sigma=sigma) for sigma in spec.sigmas or ()
+    ]
 
 
-def _recipe(recipe: Recipe, *, method: str, sigma: float) -> Recipe:
+def prerequisite_recipe(recipe: Recipe, *, method: str, sigma: float) -> Recipe:
     """Return the recipe of a model that `recipe` builds on: same data, profile and seed.
 
     Raises:
