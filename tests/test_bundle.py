@@ -312,7 +312,9 @@ def test_an_existing_folder_is_replaced_only_when_asked(
     assert os.listdir(bundle.path.parent) == ["it"]
 
 
-@pytest.mark.parametrize("place", ["os.fsync", "os.replace", "_write_manifest"])
+@pytest.mark.parametrize(
+    "place", ["_files.os.fsync", "_files.os.replace", "hub.bundle._write_manifest"]
+)
 @pytest.mark.parametrize("exists", [True, False])
 def test_a_failed_write_leaves_everything_as_it_was(
     place: str,
@@ -328,7 +330,7 @@ def test_a_failed_write_leaves_everything_as_it_was(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(f"rszoo.hub.bundle.{place}", full)
+        patch.setattr(f"rszoo.{place}", full)
         with pytest.raises(RszooError) as caught:
             write_bundle(
                 target,
@@ -355,7 +357,7 @@ def test_a_replacement_that_fails_half_way_is_taken_back(
         replace(source, target)
 
     with monkeypatch.context() as patch:
-        patch.setattr("rszoo.hub.bundle.os.replace", once)
+        patch.setattr("rszoo._files.os.replace", once)
         with pytest.raises(RszooError, match="Input/output error"):
             write_bundle(
                 bundle.path,

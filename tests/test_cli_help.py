@@ -56,6 +56,7 @@ def test_the_commands() -> None:
         "recipe validate",
         "report",
         "show",
+        "sweep",
         "train",
         "verify",
     ]

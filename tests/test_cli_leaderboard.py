@@ -51,7 +51,8 @@ def log(
     weights: str = "",
 ) -> None:
     about = {"name": model, "weights_sha256": weights}
-    protocol = {"model": about, "inputs": {"name": "digits", "split": "test"}}
+    inputs = {"name": "digits", "split": "test"}
+    protocol = {"model": about, "inputs": inputs, "sigma": sigma}
     with CertificationLog.open(path, protocol, resume=False) as opened:
         for idx, share in enumerate((1.0, 0.99, 0.9, 0.7, 0.3)):
             given = certificate_from_votes(
@@ -102,7 +103,10 @@ r: certified accuracy at that L2 radius in %, with its exact 95 % interval. At r
 = 0 it is the clean accuracy under noise: right and not abstained.
 p: % of the inputs whose selected class is the true one and gets at least this
 share of the draws; below, with the wrong ones. An estimate that does not grow
-with n, except for 1 - 1/n: all draws but one at most."""
+with n, except for 1 - 1/n: all draws but one at most.
+Costs: training, what the epochs took on the hardware below, without the
+networks that they build on; draws, those that estimate p: per input, and below
+in all."""
 
 
 def test_a_bundle_and_logs() -> None:
@@ -249,6 +253,52 @@ def test_the_profile_comes_from_the_recipe_if_there_is_one(constant_bundle: Path
         profiles.append(json.loads(printed(MODEL, "--json"))[0]["entries"][0]["profile"])
     assert profiles == ["short", None, None, None, "[red]x"]
     assert "gaussian, [red]x, small_cnn" in printed(MODEL)
+
+
+@pytest.mark.parametrize(
+    ("record", "cell"),
+    [
+        ({"seconds": 90.0, "hardware": "[red]GPU", "processes": 2}, ("1.5 min", "2 x [red]GPU")),
+        ({"seconds": 12, "hardware": "cpu\x1b[31m", "more": 1}, ("12.0 s", "cpu\\x1b[31m")),
+        ({"seconds": 5.0}, ("5.0 s", "")),
+        ({"seconds": -1.0}, None),
+        ({"seconds": "1e3"}, None),
+        ({"seconds": 1.0, "hardware": "x" * 101}, None),
+        (["seconds"], None),
+        (None, None),
+    ],
+)
+def test_what_a_training_took(
+    constant_bundle: Path, record: object, cell: tuple[str, str] | None
+) -> None:
+    bundle = open_bundle(constant_bundle)
+    write_bundle(
+        constant_bundle,
+        config=bundle.config,
+        network=bundle.network(),
+        recipe="",
+        origin={"training": record},
+        replace=True,
+    )
+    certify()
+    log("other.tsv")
+    found = json.loads(printed(MODEL, "other.tsv", "--json"))[0]["entries"]
+    seconds = {one["model"]: one["training_seconds"] for one in found}
+    assert seconds["other.tsv"] is None
+    table = printed(MODEL, "other.tsv").partition("ACR: average")[0]
+    markdown = printed(MODEL, "other.tsv", "--markdown")
+    if cell is None:
+        assert seconds[MODEL] is None
+        assert "training" not in table
+        assert "training |" not in markdown
+        return
+    assert isinstance(record, dict)
+    assert seconds[MODEL] == record["seconds"]
+    text, below = cell
+    assert "training" in table
+    assert text in table
+    assert below in table
+    assert f"| {text} " in markdown
 
 
 def test_names_are_neither_markup_nor_control_characters() -> None:

@@ -42,8 +42,8 @@ def entry(path: Path, share: float, *, dataset: str = "digits", **facts: Any) ->
 @pytest.fixture
 def page(tmp_path: Path) -> str:
     made = [
-        entry(tmp_path / "b-low.tsv", 0.8, dataset="mnist", method="gaussian"),
-        entry(tmp_path / "a-high.tsv", 1.0, dataset="mnist", method="cat_rs"),
+        entry(tmp_path / "b-low.tsv", 0.8, dataset="mnist", method="gaussian", seconds=59.0),
+        entry(tmp_path / "a-high.tsv", 1.0, dataset="mnist", method="cat_rs", seconds=7200.0),
         entry(tmp_path / "c-middle.tsv", 0.9, dataset="mnist", method="gaussian"),
         entry(tmp_path / "long.tsv", 0.9, sigma=1.0, method="macer", model="m" * 300),
         entry(tmp_path / "hostile.tsv", 0.9, model=HOSTILE, method=HOSTILE, network=HOSTILE),
@@ -208,6 +208,10 @@ def test_sorting(browser: Callable[..., str], page: str) -> None:
           head(column).click();
           steps.push([...names(), ...sorted()]);
         }
+        for (const _ of [1, 2]) {
+          head('training').click();
+          steps.push(names());
+        }
         set('published', true);
         head('p 0.9').click();
         steps.push($('tbody tr', section).slice(-7).every((r) => r.className === 'published'));
@@ -226,6 +230,8 @@ def test_sorting(browser: Callable[..., str], page: str) -> None:
         [high, low, middle, "ascending"],
         [middle, low, high, "descending"],
         [high, middle, low, "descending"],
+        [high, low, middle],  # by time, 2.0 h before 59.0 s; what is not known below
+        [low, high, middle],
         True,  # what is not known stays below, up or down
         True,
         ["4", "4", "4"],  # by number: "10,000" before "4"

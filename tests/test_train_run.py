@@ -1,5 +1,6 @@
 """A training from recipe to bundle: what is kept, refused, continued, and left after a failure."""
 
+import itertools
 import pkgutil
 import re
 import shutil
@@ -7,6 +8,7 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ import torch
 
 from rszoo.errors import RszooError
 from rszoo.hub.bundle import Bundle, open_bundle
+from rszoo.hub.trained import trained as trained_record
 from rszoo.methods import load, noise_free
 from rszoo.smoothing.certificate import Certificate
 from rszoo.training import loop, prerequisites, provenance
@@ -119,6 +122,12 @@ def test_a_finished_training(trained: Path) -> None:
     assert origin["seed"] == 0
     assert origin["device"] == "cpu"
     assert len(origin["mlflow_run"]) == 32
+    record = trained_record(bundle.manifest)
+    assert record.seconds is not None
+    assert record.seconds > 0
+    assert record.hardware == "cpu, 1 thread"
+    assert record.noisy_accuracy is not None
+    assert 0.1 < record.noisy_accuracy <= 1
     assert Recipe.from_yaml(bundle.recipe.read_text()) == recipe()
     assert bundle.config.sigma == 0.25
     assert bundle.config.architecture == {"name": "small_cnn"}
@@ -229,6 +238,23 @@ def test_what_is_begun_is_continued_only_when_asked(trained: Path, empty: Path) 
         f"{empty / NAME} is finished",
     ]
     assert weights(bundle) == weights(open_bundle(trained / NAME))
+
+
+def test_the_training_time_counts_every_epoch_once(
+    empty: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = itertools.count()
+    monkeypatch.setattr(loop, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    interrupted(empty, after=1)
+    (bundle,) = train([recipe()], out=empty, resume=True)
+    assert trained_record(bundle.manifest).seconds == 2
+    interrupted(empty / "older", after=1)
+    checkpoint = empty / "older" / ".state" / NAME / "checkpoint.pt"
+    content = torch.load(checkpoint, weights_only=True)
+    del content["seconds"]
+    torch.save(content, checkpoint)
+    (bundle,) = train([recipe()], out=empty / "older", resume=True)
+    assert trained_record(bundle.manifest).seconds is None
 
 
 def test_overwrite_starts_what_is_begun_again(trained: Path, empty: Path) -> None:

@@ -21,10 +21,18 @@ from rszoo_cli.leaderboard import leaderboard
 from rszoo_cli.merge import merge
 from rszoo_cli.predict import predict
 from rszoo_cli.report import report
+from rszoo_cli.sweep import sweep
 from rszoo_cli.train import train
 from rszoo_cli.verify import verify
 
 __all__ = ["app", "main"]
+
+
+_INTERRUPTED = {
+    "train": "interrupted; continue with --resume",
+    "certify": "interrupted; continue with --resume",
+    "sweep": "interrupted; the same command continues",
+}
 
 
 class _Commands(TyperGroup):
@@ -34,8 +42,7 @@ class _Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            resumable = ctx.invoked_subcommand in ("train", "certify")
-            err.print("interrupted; continue with --resume" if resumable else "interrupted")
+            err.print(_INTERRUPTED.get(ctx.invoked_subcommand or "", "interrupted"))
             raise typer.Exit(130) from None
 
 
@@ -51,6 +58,7 @@ app = typer.Typer(
     "then `rszoo certify --model runs/digits-cat_rs-0.50`.",
 )
 app.command()(train)
+app.command()(sweep)
 app.command()(certify)
 app.command()(predict)
 app.command()(report)

@@ -1,6 +1,6 @@
 """`rszoo leaderboard`: certified models side by side, on the terminal, as Markdown, JSON, HTML."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +13,7 @@ from rszoo_cli.options import Json
 
 if TYPE_CHECKING:
     from rszoo.evaluation.leaderboard.entry import Entry
+    from rszoo.hub.entries import Found
 
 __all__ = ["leaderboard"]
 
@@ -30,6 +31,9 @@ _Paths = Annotated[
 
 def leaderboard(
     paths: _Paths = None,
+    hub: Annotated[bool, typer.Option("--hub", help="The models on the hub.")] = False,
+    author: Annotated[str | None, typer.Option(help="With --hub: whose.")] = None,
+    search: Annotated[str | None, typer.Option(help="With --hub: part of the name.")] = None,
     html: Annotated[
         Path | None, typer.Option(metavar="FILE.html", help="Write a page of its own.")
     ] = None,
@@ -39,22 +43,26 @@ def leaderboard(
     sigma: Annotated[float | None, typer.Option(help="This noise level only.")] = None,
     method: Annotated[str | None, typer.Option(help="This method only.")] = None,
 ) -> None:
-    """Compare certified models: certified accuracy, ACR, abstentions, distribution of p, draws.
+    """Compare certified models: certified accuracy, ACR, abstentions, distribution of p, costs.
 
     One table per data set and noise level; what was certified otherwise than the rest of its
     table is marked.
     Published results stand below, where there are any.
+    Of models on the hub the logs are fetched and checked, not the weights.
 
     Example:
 
-        rszoo leaderboard runs --dataset mnist --html leaderboard.html
+        rszoo leaderboard runs --hub --dataset mnist --html leaderboard.html
     """
     from rszoo.evaluation.leaderboard.board import grouped, selected
     from rszoo.evaluation.leaderboard.published import published_entries
 
     if markdown and json:
         raise typer.BadParameter("expected one of --markdown and --json, got both")
-    entries = selected(_collected(paths), dataset=dataset, sigma=sigma, method=method)
+    if not hub and (author or search):
+        raise typer.BadParameter("--author, --search: expected --hub as well")
+    found = _collected(_found(paths, hub=hub, author=author, search=search))
+    entries = selected(found, dataset=dataset, sigma=sigma, method=method)
     if not entries:
         raise RszooError(
             "expected a certified model, got none of that data set, sigma and method; "
@@ -82,11 +90,24 @@ def leaderboard(
         (err if json or markdown else out).print(Text(f"wrote {html}"), soft_wrap=True)
 
 
-def _collected(paths: list[str] | None) -> Iterable["Entry"]:
-    """Yield the entries, and print what is wrong with the others."""
-    from rszoo.hub.entries import entries_at, usual_entries
+def _found(paths: list[str] | None, *, hub: bool, **chosen: str | None) -> Iterator["Found"]:
+    """Yield what is named, and what is on the hub; without either, what there is here."""
+    from rszoo.hub.entries import entries_at, hub_entries, usual_entries
 
-    for name, found in entries_at(paths) if paths else usual_entries(_RUNS):
+    if paths:
+        yield from entries_at(paths)
+    elif not hub:
+        yield from usual_entries(_RUNS)
+    if hub:
+        with err.status("asks the hub") as status:
+            for number, (name, found) in enumerate(hub_entries(**chosen), start=1):
+                status.update(Text(f"{number} models of the hub, the last one {name}"))
+                yield name, found
+
+
+def _collected(all_found: Iterable["Found"]) -> Iterable["Entry"]:
+    """Yield the entries, and print what is wrong with the others."""
+    for name, found in all_found:
         if isinstance(found, RszooError):
             err.print(f"{name}: {found}", style="red", markup=False, soft_wrap=True)
         else:

@@ -10,11 +10,17 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
 
 from rszoo.errors import RszooError
 
-__all__ = ["folder_replaced", "write_bytes_atomically", "write_json_atomically"]
+__all__ = [
+    "folder_recovered",
+    "folder_replaced",
+    "write_bytes_atomically",
+    "write_json_atomically",
+]
 
 
 def write_bytes_atomically(path: str | Path, data: bytes) -> None:
@@ -76,6 +82,14 @@ def folder_replaced(folder: Path) -> Iterator[Path]:
         raise RszooError(f"cannot write {str(folder)!r}: {error.strerror}") from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def folder_recovered(folder: Path) -> bool:
+    """Put back what `folder_replaced` had moved aside when it was killed; return if it was."""
+    for old in folder.parent.glob(f".{escape(folder.name)}.*.old"):
+        os.replace(old, folder)
+        return True
+    return False
 
 
 def _sync(path: Path) -> None:

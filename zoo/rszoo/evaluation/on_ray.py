@@ -1,8 +1,8 @@
-"""A crew of the workers of a Ray cluster."""
+"""A Ray cluster, and a crew of its workers."""
 
 import logging
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import cycle
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from rszoo.errors import RszooError
 if TYPE_CHECKING:
     from rszoo.smoothing.interface import Classifier
 
-__all__ = ["ray_crew"]
+__all__ = ["ray_cluster", "ray_crew"]
 
 # Seconds until a cluster must have answered.
 _PATIENCE = 10.0
@@ -47,6 +47,17 @@ def ray_crew(classifier: "Classifier", *, address: str | None) -> Iterator[_RayC
     Raises:
         RszooError: Ray is not installed, or there is no cluster at the address.
     """
+    with ray_cluster(address) as resources:
+        yield _RayCrew(classifier, max(1, int(resources.get("GPU") or resources.get("CPU", 1))))
+
+
+@contextmanager
+def ray_cluster(address: str | None) -> Iterator[Mapping[str, float]]:
+    """Connect to a Ray cluster, or start one on this machine; give its resources by name.
+
+    Raises:
+        RszooError: Ray is not installed, or there is no cluster at the address.
+    """
     try:
         import ray
     except ImportError as error:
@@ -62,8 +73,7 @@ def ray_crew(classifier: "Classifier", *, address: str | None) -> Iterator[_RayC
     except (ConnectionError, ValueError) as error:
         raise RszooError(f"no Ray cluster at {address!r}: {error}") from error
     try:
-        resources = ray.cluster_resources()
-        yield _RayCrew(classifier, max(1, int(resources.get("GPU") or resources.get("CPU", 1))))
+        yield ray.cluster_resources()
     finally:
         ray.shutdown()
 

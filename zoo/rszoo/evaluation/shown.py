@@ -1,6 +1,6 @@
-"""How shares, intervals and radii are written in tables."""
+"""How shares, intervals, radii and durations are written in tables."""
 
-__all__ = ["as_interval", "as_percent", "as_radius"]
+__all__ = ["as_duration", "as_interval", "as_percent", "as_radius"]
 
 
 def as_percent(share: float) -> str:
@@ -10,6 +10,17 @@ def as_percent(share: float) -> str:
     '50.0'
     """
     return f"{100 * share:.1f}"
+
+
+def as_duration(seconds: float) -> str:
+    """Return a duration with the unit that fits it.
+
+    >>> as_duration(0.42), as_duration(90), as_duration(36_000)
+    ('0.4 s', '1.5 min', '10.0 h')
+    """
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
 
 
 def as_interval(ends: tuple[float, float]) -> str:

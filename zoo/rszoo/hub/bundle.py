@@ -9,15 +9,13 @@ manifest.json       sha256 and size of every other file, and the bundle's origin
 """
 
 import json
-import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rszoo._files import folder_replaced
+from rszoo._files import folder_recovered, folder_replaced
 from rszoo.errors import IntegrityError, RszooError
 from rszoo.evaluation.log import LogTable, read_log
 from rszoo.hub.config import BundleConfig, NetworkConfig, read_config
@@ -29,13 +27,16 @@ if TYPE_CHECKING:
     from rszoo.smoothing.classifier import SmoothedClassifier
     from rszoo.smoothing.interface import Classifier
 
-__all__ = ["Bundle", "add_evidence", "open_bundle", "weights_of", "write_bundle"]
+__all__ = ["RECORD", "Bundle", "add_evidence", "open_bundle", "weights_of", "write_bundle"]
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 RECIPE = "recipe.yaml"
 EVIDENCE = "certificates.tsv"
 PROTOCOL = "certificates.json"
+
+#: What a bundle says of itself: all but its weights.
+RECORD = (CONFIG, RECIPE, EVIDENCE, PROTOCOL)
 
 
 @dataclass(frozen=True)
@@ -166,26 +167,33 @@ def untrained_network(config: NetworkConfig) -> "nn.Module":
     )
 
 
-def open_bundle(folder: str | Path, *, id: str | None = None, cache: Path | None = None) -> Bundle:
+def open_bundle(
+    folder: str | Path,
+    *,
+    id: str | None = None,
+    cache: Path | None = None,
+    only: Collection[str] | None = None,
+) -> Bundle:
     """Check a bundle and return it; nothing of it is used before it has been checked.
 
     Args:
         folder: the bundle.
         id: what it is called; None: its path.
         cache: as in `Manifest.check`.
+        only: as in `Manifest.check`: with `RECORD` the bundle can be read about, not loaded.
 
     Raises:
         RszooError: there is no such folder, or its config is not a bundle's.
         IntegrityError: a file is corrupt, truncated, extra or missing.
     """
     folder = Path(folder)
-    if not folder.is_dir() and not _recover(folder):
+    if not folder.is_dir() and not folder_recovered(folder):
         raise RszooError(
             f"expected a bundle folder, got {str(folder)!r}: no such folder; "
             "rszoo ls lists the bundles there are"
         )
     manifest = Manifest.read(folder)
-    manifest.check(folder, cache=cache)
+    manifest.check(folder, cache=cache, only=only)
     _check_listed(manifest, CONFIG)
     config = read_config(folder / CONFIG)
     if not config.parts:
@@ -289,11 +297,3 @@ def _check_not_less(new: LogTable, old: LogTable) -> None:
 def _write_manifest(draft: Path, origin: dict[str, Any]) -> None:
     text = Manifest.of(draft, origin=origin).to_json()
     (draft / MANIFEST).write_text(text, encoding="utf-8")
-
-
-def _recover(folder: Path) -> bool:
-    """Put back the bundle that `folder_replaced` had moved aside when it was killed, if it was."""
-    for old in folder.parent.glob(f".{escape(folder.name)}.*.old"):
-        os.replace(old, folder)
-        return True
-    return False

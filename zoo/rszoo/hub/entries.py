@@ -1,4 +1,4 @@
-"""Entries of the leaderboard from what lies on disk: bundles, folders of them, and logs."""
+"""Entries of the leaderboard: of bundles, folders of them, logs, and the models on a hub."""
 
 from collections.abc import Iterator, Sequence
 from itertools import chain
@@ -6,14 +6,19 @@ from pathlib import Path
 
 from rszoo._yaml import parse_yaml
 from rszoo.errors import RszooError
+from rszoo.evaluation._rows import printable
 from rszoo.evaluation.leaderboard.entry import Entry, entry_of_log
 from rszoo.evaluation.log import read_log
 from rszoo.hub.bundle import Bundle
 from rszoo.hub.catalog import builtin_names, bundles_in, find
+from rszoo.hub.evidence import evidence_of
+from rszoo.hub.ids import HubId
 from rszoo.hub.manifest import MANIFEST
+from rszoo.hub.trained import trained
 
-__all__ = ["entries_at", "entry_of_bundle", "usual_entries"]
+__all__ = ["Found", "entries_at", "entry_of_bundle", "hub_entries", "usual_entries"]
 
+#: A name, and its entry or what is wrong with it.
 Found = tuple[str, Entry | RszooError]
 
 
@@ -49,22 +54,49 @@ def entries_at(paths: Sequence[str]) -> Iterator[Found]:
             yield name, entry
 
 
+def hub_entries(*, author: str | None = None, search: str | None = None) -> Iterator[Found]:
+    """Yield the entries of the models of rszoo on the hub; their weights are not fetched.
+
+    Args:
+        author: user or organisation.
+        search: part of the id.
+
+    Yields:
+        See `usual_entries`.
+
+    Raises:
+        HubError: the hub cannot be reached.
+    """
+    from rszoo.hub.listing import listed
+    from rszoo.hub.pull import pull_record
+
+    for one in listed(author=author, search=search):
+        name = printable(one.id)
+        try:
+            bundle = pull_record(HubId.parse(f"{one.id}@{one.commit}"))
+        except RszooError as error:
+            yield name, error
+            continue
+        yield from _of_bundle(name, bundle)
+
+
 def entry_of_bundle(name: str, bundle: Bundle) -> Entry:
     """Return the entry of a certified bundle.
 
     Raises:
         RszooError: it is not certified, or its log cannot be used.
     """
-    if bundle.evidence is None:
-        raise RszooError(f"{name} is not certified; rszoo certify --model {name} --attach does it")
-    config = bundle.config
+    log = evidence_of(bundle, called=name)
+    config, record = bundle.config, trained(bundle.manifest)
     return entry_of_log(
-        read_log(bundle.evidence),
+        log,
         model=name,
         dataset=config.dataset,
         method=config.method,
         network=config.summary,
         profile=_profile(bundle),
+        seconds=record.seconds,
+        hardware=record.where,
     )
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Literal
 
@@ -81,13 +82,16 @@ class Manifest(BaseModel):
                 )
         return manifest
 
-    def check(self, folder: Path, *, cache: Path | None = None) -> None:
+    def check(
+        self, folder: Path, *, cache: Path | None = None, only: Collection[str] | None = None
+    ) -> None:
         """Compare a bundle's files with the manifest.
 
         Args:
             folder: the bundle.
             cache: the folder of a cache that the bundle's files may be links into; what else
                 lies beside them is then no part of the bundle, and is never read.
+            only: the files to look at, the others need not be there; None for all.
 
         Raises:
             IntegrityError: a file is missing, extra, a link, of another size, or changed.
@@ -96,6 +100,8 @@ class Manifest(BaseModel):
         for name in sorted(found - self.files.keys() if cache is None else ()):
             raise IntegrityError(name, expected="no such file", actual="a file", hint=DAMAGED)
         for name, entry in self.files.items():
+            if only is not None and name not in only:
+                continue
             path = folder / name
             if not path.is_file() or _leads_away(path, cache):
                 actual = "a link" if path.is_symlink() else "none"

@@ -1,18 +1,19 @@
 """Fetch a bundle from a hub into the hub client's cache; nothing else of the model is fetched."""
 
 import logging
+from collections.abc import Collection
 from pathlib import Path
 
 from rszoo.errors import IntegrityError, RszooError
 from rszoo.hub import remote
-from rszoo.hub.bundle import Bundle, open_bundle
+from rszoo.hub.bundle import RECORD, Bundle, open_bundle
 from rszoo.hub.card import CARD, CURVE, RESULTS
 from rszoo.hub.composed import part_of
 from rszoo.hub.ids import HubId
 from rszoo.hub.manifest import MANIFEST, Manifest
 from rszoo.hub.signing import SIGNATURE, check_signature
 
-__all__ = ["check_signed", "pull"]
+__all__ = ["check_signed", "pull", "pull_record"]
 
 _log = logging.getLogger("rszoo.hub")
 
@@ -49,16 +50,33 @@ def pull(model: HubId) -> Bundle:
     return bundle
 
 
-def _fetched(head: remote.Head, *, anew: bool = False) -> Bundle:
+def pull_record(model: HubId) -> Bundle:
+    """Return what a bundle says of itself, its certificates too: checked, but without weights.
+
+    Its parts are not fetched either: it can be read about, and not be loaded.
+
+    Raises:
+        As `pull`.
+    """
+    head = remote.head(model)
+    try:
+        return _fetched(head, only=RECORD)
+    except IntegrityError:
+        return _fetched(head, anew=True, only=RECORD)
+
+
+def _fetched(
+    head: remote.Head, *, anew: bool = False, only: Collection[str] | None = None
+) -> Bundle:
     manifest = Manifest.read(remote.download(head.id, [MANIFEST], anew=anew))
-    names = [MANIFEST, *manifest.files]
-    if unlisted := set(head.files) - {*names, *_SHOWN}:
+    names = [MANIFEST, *(name for name in manifest.files if only is None or name in only)]
+    if unlisted := set(head.files) - {MANIFEST, *manifest.files, *_SHOWN}:
         _log.warning(
             "%s: ignored what its manifest does not list: %s", head.id, ", ".join(sorted(unlisted))
         )
     folder = remote.download(head.id, names, anew=anew)
-    bundle = open_bundle(folder, id=str(head.id), cache=folder.parent.parent)
-    for part in bundle.config.parts:
+    bundle = open_bundle(folder, id=str(head.id), cache=folder.parent.parent, only=only)
+    for part in bundle.config.parts if only is None else ():
         part_of(bundle, part)
     return bundle
 

@@ -1,6 +1,7 @@
 """The state of an unfinished training on disk: written whole or not at all, after every epoch."""
 
 import io
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,12 +25,14 @@ class TrainingState:
         optimizer: its optimiser.
         epoch: completed epochs.
         renewed: per-example data that the method has renewed, by name, each `[N, ...]`.
+        seconds: what the completed epochs took; NaN where that is not known.
     """
 
     network: nn.Module
     optimizer: Optimizer
     epoch: int = 0
     renewed: dict[str, Tensor] = field(default_factory=dict)
+    seconds: float = 0.0
 
 
 def save_checkpoint(path: Path, state: TrainingState, *, facts: dict[str, str]) -> None:
@@ -47,6 +50,7 @@ def save_checkpoint(path: Path, state: TrainingState, *, facts: dict[str, str]) 
         "network": state.network.state_dict(),
         "optimizer": state.optimizer.state_dict(),
         "renewed": state.renewed,
+        "seconds": state.seconds,
     }
     torch.save(content, buffer)
     write_bytes_atomically(path, buffer.getvalue())
@@ -75,5 +79,6 @@ def load_checkpoint(path: Path, state: TrainingState, *, facts: dict[str, str]) 
     state.network.load_state_dict(content["network"])
     state.optimizer.load_state_dict(content["optimizer"])
     state.epoch = content["epoch"]
+    state.seconds = content.get("seconds", math.nan)  # older ones do not say
     device = next(state.network.parameters()).device
     state.renewed = {name: values.to(device) for name, values in renewed.items()}

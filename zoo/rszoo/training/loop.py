@@ -141,12 +141,13 @@ def fit(
                 _check_finite(total, step=done, epoch=epoch + 1)
             _update(state, lr=lr, clip_norm=train.clip_norm, processes=processes)
             on_step()
-        state.epoch = epoch + 1
+        took = time.perf_counter() - started
+        state.epoch, state.seconds = epoch + 1, state.seconds + took
         yield Epoch(
             number=state.epoch,
             loss=processes.sum(total / (steps * processes.world)).item(),
             lr=lr,
-            images_per_second=steps * batch_size / (time.perf_counter() - started),
+            images_per_second=steps * batch_size / took,
         )
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from rszoo.networks.execution import place
-from rszoo.training.prerequisites import parent_of, prerequisite, prerequisite_recipe
+from rszoo.training.prerequisites import parent_of, prerequisite, target_recipe
 from rszoo.training.recipe import Recipe
 from rszoo.training.votes import cached_vote_shares
 
@@ -34,9 +34,7 @@ class PerExample:
 def _soft_targets(trainer: "Trainer", recipe: Recipe) -> PerExample:
     """Return CAT-RS's soft targets, training the network that they come from if need be."""
     assert recipe.targets is not None  # the recipe has checked it
-    base = prerequisite(
-        trainer, prerequisite_recipe(recipe, method="gaussian", sigma=recipe.targets.sigma)
-    )
+    base = prerequisite(trainer, target_recipe(recipe))
     with trainer.shown(
         f"soft targets from {base.config.name}", total=len(trainer.images), unit="images"
     ):

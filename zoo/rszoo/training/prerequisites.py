@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from rszoo import methods
 from rszoo.hub.bundle import Bundle
 from rszoo.training.recipe import Recipe
 from rszoo.training.recipe_files import load_recipe
@@ -9,7 +10,50 @@ from rszoo.training.recipe_files import load_recipe
 if TYPE_CHECKING:
     from rszoo.training.trainer import Trainer
 
-__all__ = ["parent_of", "prerequisite", "prerequisite_recipe"]
+__all__ = [
+    "expert_recipes",
+    "parent_of",
+    "prerequisite",
+    "prerequisite_recipe",
+    "prerequisites",
+    "target_recipe",
+]
+
+
+def prerequisites(recipe: Recipe) -> list[Recipe]:
+    """Return the recipes of the models that are trained before one, if they are not there.
+
+    Raises:
+        RecipeError: the method's recipe has no such profile or sigma.
+    """
+    targets = [] if recipe.targets is None else [target_recipe(recipe)]
+    parts = recipe.parts
+    mixed = [] if parts is None else [(parts.standard, 0.0), (parts.robust, recipe.sigma)]
+    return [
+        *targets,
+        *expert_recipes(recipe),
+        *(
+            prerequisite_recipe(recipe, method=name, sigma=sigma)
+            for name, sigma in mixed
+            if name in methods.names()
+        ),
+    ]
+
+
+def target_recipe(recipe: Recipe) -> Recipe:
+    """Return the recipe of the network that a method's soft targets come from."""
+    assert recipe.targets is not None  # the recipe has checked it
+    return prerequisite_recipe(recipe, method="gaussian", sigma=recipe.targets.sigma)
+
+
+def expert_recipes(recipe: Recipe) -> list[Recipe]:
+    """Return the recipes of a router's experts; none where bundles are named instead."""
+    spec = recipe.experts
+    if spec is None or spec.method is None:
+        return []
+    return [
+        prerequisite_recipe(recipe, method=spec.method, sigma=sigma) for sigma in spec.sigmas or ()
+    ]
 
 
 def prerequisite_recipe(recipe: Recipe, *, method: str, sigma: float) -> Recipe:

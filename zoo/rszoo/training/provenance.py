@@ -9,7 +9,7 @@ import torch
 
 import rszoo
 
-__all__ = ["environment"]
+__all__ = ["device_name", "environment"]
 
 
 @cache
@@ -25,6 +25,14 @@ def environment() -> dict[str, str]:
         "python": platform.python_version(),
         "git_commit": _git_commit() or "not a git checkout",
     }
+
+
+def device_name(device: torch.device) -> str:
+    """Return what a training time is of: the name of a GPU, or a CPU and its threads."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    threads = torch.get_num_threads()
+    return f"{device.type}, {threads} thread{'s' if threads > 1 else ''}"
 
 
 def _git_commit() -> str | None:

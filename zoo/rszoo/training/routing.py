@@ -18,7 +18,7 @@ from rszoo.hub.catalog import find
 from rszoo.networks.execution import place
 from rszoo.theory.bounds import clopper_pearson_lower
 from rszoo.theory.radii import certified_radius
-from rszoo.training.prerequisites import parent_of, prerequisite, prerequisite_recipe
+from rszoo.training.prerequisites import expert_recipes, parent_of, prerequisite
 from rszoo.training.recipe import Recipe
 from rszoo.training.recipe_sections import ExpertsSpec
 from rszoo.training.task import Task
@@ -57,7 +57,7 @@ def expert_ids(recipe: Recipe, out: Path) -> list[str]:
         recipe: the router's.
         out: its output folder.
     """
-    return _spec(recipe).bundles or [str(out / expert.name) for expert in _recipes(recipe)]
+    return _spec(recipe).bundles or [str(out / expert.name) for expert in expert_recipes(recipe)]
 
 
 def radii_of_labels(
@@ -95,18 +95,10 @@ def _spec(recipe: Recipe) -> ExpertsSpec:
     return recipe.experts
 
 
-def _recipes(recipe: Recipe) -> list[Recipe]:
-    """Return the recipes of experts that are named by method and sigmas."""
-    method, sigmas = _spec(recipe).method, _spec(recipe).sigmas
-    assert method is not None  # the section has checked it
-    assert sigmas is not None
-    return [prerequisite_recipe(recipe, method=method, sigma=sigma) for sigma in sigmas]
-
-
 def _experts(trainer: "Trainer", recipe: Recipe) -> list[Bundle]:
     bundles = _spec(recipe).bundles
     if bundles is None:
-        return [prerequisite(trainer, expert) for expert in _recipes(recipe)]
+        return [prerequisite(trainer, expert) for expert in expert_recipes(recipe)]
     experts = [find(bundle) for bundle in bundles]
     images = trainer.images
     for expert in experts:

@@ -23,7 +23,7 @@ from rszoo.training.recipe import Recipe
 from rszoo.training.tracking import open_tracking
 from rszoo.training.trainer import Trainer
 
-__all__ = ["train"]
+__all__ = ["terminable", "train"]
 
 
 def train(
@@ -37,6 +37,7 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     observer: Observer | None = None,
+    parent_run: str | None = None,
 ) -> list[Bundle]:
     """Train one model per recipe, and return their bundles.
 
@@ -50,6 +51,7 @@ def train(
         resume: keep what is finished, continue what is not.
         overwrite: train again what is finished or begun.
         observer: shown the progress.
+        parent_run: the MLflow run to be listed under; None opens one for the recipe.
 
     Raises:
         RszooError: an output exists (and neither `resume` nor `overwrite` is set), the loss is
@@ -58,7 +60,7 @@ def train(
     first = recipes[0]
     chosen = _local_device(device)
     with ExitStack() as stack:
-        stack.enter_context(_terminable())
+        stack.enter_context(terminable())
         together = stack.enter_context(processes(chosen))
         sets = [
             data.load(first.dataset, split, root=data_root, download=download).to(chosen)
@@ -71,12 +73,16 @@ def train(
             device=chosen,
             precision=resolve_precision(precision, chosen),
             processes=together,
-            tracking=stack.enter_context(open_tracking(out)) if together.is_main else None,
+            tracking=(
+                stack.enter_context(open_tracking(out, above=parent_run))
+                if together.is_main
+                else None
+            ),
             observer=(observer or Observer()) if together.is_main else Observer(),
         )
         todo = [trainer.existing(recipe, resume=resume, overwrite=overwrite) for recipe in recipes]
         together.wait()  # nobody writes before everybody has looked
-        if None in todo:
+        if None in todo and parent_run is None:
             stack.enter_context(trainer.parent_run(first, fresh=not resume))
         return [
             bundle or trainer.train(recipe) for recipe, bundle in zip(recipes, todo, strict=True)
@@ -91,7 +97,7 @@ def _local_device(device: str | None) -> torch.device:
 
 
 @contextmanager
-def _terminable() -> Iterator[None]:
+def terminable() -> Iterator[None]:
     """Turn SIGTERM into SystemExit, so that a stopped run is recorded as stopped."""
 
     def stop(signum: int, frame: FrameType | None) -> None:

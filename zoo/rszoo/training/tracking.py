@@ -1,4 +1,4 @@
-"""All MLflow calls: one parent run per recipe, one child run per sigma, the bundle as a model.
+"""All MLflow calls: a parent run per recipe or sweep, a child run per training, its model.
 
 The store is `MLFLOW_TRACKING_URI`, else a SQLite file in the output folder. A run that is stopped
 by a signal ends as KILLED; one that is resumed is the same run.
@@ -75,10 +75,13 @@ class Tracking:
     Attributes:
         uri: where it is.
         experiment_id: the experiment of rszoo's runs.
+        above: the run of another process that trainings are listed under; None for the parent
+            run that is open here.
     """
 
     uri: str
     experiment_id: str
+    above: str | None = None
 
     @contextmanager
     def parent(self, name: str, *, run_id: str | None) -> Iterator[str]:
@@ -124,6 +127,7 @@ class Tracking:
             experiment_id=self.experiment_id,
             run_name=name,
             nested=nested,
+            parent_run_id=self.above if nested else None,
             log_system_metrics=nested,
         )
         status = "FAILED"
@@ -149,11 +153,12 @@ class Tracking:
 
 
 @contextmanager
-def open_tracking(folder: Path) -> Iterator[Tracking]:
+def open_tracking(folder: Path, *, above: str | None = None) -> Iterator[Tracking]:
     """Open the MLflow store, made on first use, for the length of a block.
 
     Args:
         folder: where the default store (`mlflow.db`, `mlartifacts/`) lies.
+        above: see `Tracking`.
 
     Raises:
         RszooError: the store cannot be opened.
@@ -176,7 +181,7 @@ def open_tracking(folder: Path) -> Iterator[Tracking]:
         mlflow.set_tracking_uri(uri)
         artifacts = None if given else (folder / "mlartifacts").as_uri()
         store = Path(uri.removeprefix("sqlite:///")).parent if "sqlite:///" in uri else folder
-        yield Tracking(uri, _experiment(store / ".mlflow.lock", artifacts))
+        yield Tracking(uri, _experiment(store / ".mlflow.lock", artifacts), above)
     finally:
         # MLflow puts the URI into the environment, where the next call would take it for given.
         mlflow.set_tracking_uri(given)  # type: ignore[arg-type]  # None is allowed

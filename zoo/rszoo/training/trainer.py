@@ -8,6 +8,7 @@ output folder:
 """
 
 import json
+import math
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,13 +29,13 @@ from rszoo.training.distributed import Processes
 from rszoo.training.loop import Epoch, build_optimizer, fit, noisy_accuracy
 from rszoo.training.mixing import mixing
 from rszoo.training.observer import Observer
-from rszoo.training.provenance import environment
+from rszoo.training.provenance import device_name, environment
 from rszoo.training.recipe import Recipe
 from rszoo.training.routing import routing
 from rszoo.training.task import Task, classification
 from rszoo.training.tracking import TrackedRun, Tracking
 
-__all__ = ["Trainer"]
+__all__ = ["STATE", "Trainer", "read_run"]
 
 STATE = ".state"
 CHECKPOINT = "checkpoint.pt"
@@ -94,6 +95,11 @@ class Trainer:
             return bundle
         return None
 
+    def begun_otherwise(self, recipe: Recipe) -> bool:
+        """Return whether a training of that name is unfinished that is not this one."""
+        memory = self._state(recipe) / RUN
+        return memory.exists() and read_run(memory, self._facts(recipe)) is None
+
     def train(self, recipe: Recipe) -> Bundle:
         """Train one model, from its checkpoint if there is one, and return its bundle."""
         kind = routing if recipe.experts else mixing if recipe.parts else classification
@@ -107,7 +113,7 @@ class Trainer:
         with self._tracked(recipe) as run:
             accuracy = self._epochs(recipe, state, task, run)
             if self.processes.is_main:
-                bundle = self._publish(recipe, state, task, run)
+                bundle = self._publish(recipe, state, task, run, accuracy)
                 if run is not None:
                     run.log_bundle(bundle, {"final_noisy_accuracy": accuracy})
         if self.processes.is_main:
@@ -117,7 +123,12 @@ class Trainer:
         return open_bundle(self.out / recipe.name)
 
     def _publish(
-        self, recipe: Recipe, state: TrainingState, task: Task, run: TrackedRun | None
+        self,
+        recipe: Recipe,
+        state: TrainingState,
+        task: Task,
+        run: TrackedRun | None,
+        accuracy: float,
     ) -> Bundle:
         """Write the bundle of a finished training."""
         config = NetworkConfig.of(
@@ -137,6 +148,12 @@ class Trainer:
             "device": self.device.type,
             "parents": task.parents,
             "mlflow_run": run.run_id if run else None,
+            "training": {
+                "seconds": round(state.seconds, 2) if math.isfinite(state.seconds) else None,
+                "hardware": device_name(self.device),
+                "processes": self.processes.world,
+                "noisy_accuracy": accuracy,
+            },
         }
         return write_bundle(
             self.out / recipe.name,
@@ -208,7 +225,7 @@ class Trainer:
             return
         name = recipe.name.rpartition("-")[0]
         memory = self.state / f"{name}.json"
-        earlier = None if fresh else _read_run(memory, {})
+        earlier = None if fresh else read_run(memory, {})
         with self.tracking.parent(name, run_id=earlier) as run_id:
             memory.parent.mkdir(parents=True, exist_ok=True)
             write_json_atomically(memory, {"run_id": run_id, "facts": {}})
@@ -224,7 +241,7 @@ class Trainer:
         tags = environment() | {"device": str(self.device), "precision": self.precision}
         facts = self._facts(recipe)
         with self.tracking.child(
-            recipe, self.images, run_id=_read_run(folder / RUN, facts), tags=tags
+            recipe, self.images, run_id=read_run(folder / RUN, facts), tags=tags
         ) as run:
             write_json_atomically(folder / RUN, {"run_id": run.run_id, "facts": facts})
             yield run
@@ -261,7 +278,7 @@ def _metrics(epoch: Epoch) -> dict[str, float]:
     }
 
 
-def _read_run(path: Path, facts: dict[str, str]) -> str | None:
+def read_run(path: Path, facts: dict[str, str]) -> str | None:
     """Return the MLflow run that a file remembers, if it is one of the same training."""
     try:
         content = json.loads(path.read_text())

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from rszoo.evaluation.leaderboard.board import Group, Row
 from rszoo.evaluation.leaderboard.entry import Entry
-from rszoo.evaluation.shown import as_interval, as_percent, as_radius
+from rszoo.evaluation.shown import as_duration, as_interval, as_percent, as_radius
 from rszoo.theory.radii import floor_digits
 
 __all__ = [
@@ -32,6 +32,8 @@ MEANINGS = (
     "p: % of the inputs whose selected class is the true one and gets at least this share of the "
     "draws; below, with the wrong ones. An estimate that does not grow with n, except for "
     "1 - 1/n: all draws but one at most.",
+    "Costs: training, what the epochs took on the hardware below, without the networks that they "
+    "build on; draws, those that estimate p: per input, and below in all.",
 )
 
 
@@ -93,6 +95,7 @@ def columns(group: Group) -> list[Column]:
         ("abstain %", lambda row: _share(row.entry.summary.abstained)),
         *((f"r {as_radius(radius)}", _accuracy(i)) for i, radius in enumerate(group.radii)),
         *_p_columns(group),
+        *_training_column(group),
         ("draws", _draws),
     ]
     return [Column(head, tuple(cell(row) for row in group.rows)) for head, cell in made]
@@ -113,6 +116,20 @@ def _count(value: int | None) -> Cell:
 def _alpha(row: Row) -> Cell:
     alpha = row.entry.summary.alpha
     return Cell(UNKNOWN) if alpha is None else Cell(f"{alpha:g}", value=alpha)
+
+
+def _training_column(group: Group) -> Sequence[tuple[str, Callable[[Row], Cell]]]:
+    """Return the column of training times; none where no entry of the group has one."""
+    if all(row.entry.seconds is None for row in group.rows):
+        return []
+
+    def cell(row: Row) -> Cell:
+        entry = row.entry
+        if entry.seconds is None:
+            return Cell(UNKNOWN)
+        return Cell(as_duration(entry.seconds), entry.hardware or "", entry.seconds)
+
+    return [("training", cell)]
 
 
 def _draws(row: Row) -> Cell:

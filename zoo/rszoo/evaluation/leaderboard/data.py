@@ -46,5 +46,7 @@ def _entry(row: Row) -> dict[str, Any]:
         "p": None if entry.p is None else asdict(entry.p),
         "without_p": entry.without_p,
         "draws": one.draws,
+        "training_seconds": entry.seconds,
+        "hardware": entry.hardware,
         "notes": list(row.notes),
     }

@@ -31,6 +31,7 @@ class Entry:
         inputs: a digest of which inputs are certified; None for published numbers.
         log: what was certified; None for published numbers.
         paper: of published numbers; None for a model that is at hand.
+        seconds, hardware: what the training took, and where; None where nothing says.
     """
 
     model: str
@@ -44,6 +45,8 @@ class Entry:
     inputs: str | None = None
     log: LogTable | None = None
     paper: str | None = None
+    seconds: float | None = None
+    hardware: str | None = None
 
 
 def entry_of_log(
@@ -54,12 +57,14 @@ def entry_of_log(
     method: str | None = None,
     network: str | None = None,
     profile: str | None = None,
+    seconds: float | None = None,
+    hardware: str | None = None,
 ) -> Entry:
     """Return the entry of a certification log.
 
     Args:
         log: at least one row, with true labels.
-        model, network, profile: see `Entry`.
+        model, network, profile, seconds, hardware: see `Entry`.
         dataset: what to say where the log does not.
         method: what to say; None reads it from the bundle's name in the log, if that is one that
             rszoo gives (`mnist-cat_rs-0.50`).
@@ -81,6 +86,8 @@ def entry_of_log(
         without_p=why_unknown(log),
         inputs=_digest(log),
         log=log,
+        seconds=seconds,
+        hardware=hardware and printable(hardware),
     )
 
 

@@ -1,0 +1,146 @@
+"""`rszoo sweep`: recipes, noise levels and seeds at once."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rszoo_cli.console import err, out
+from rszoo_cli.engine import check_engine
+from rszoo_cli.options import DataRoot, Download, Json, Precision
+
+if TYPE_CHECKING:
+    from rszoo.training.recipe import Recipe
+    from rszoo.training.sweep import Outcome
+
+__all__ = ["sweep"]
+
+_Arguments = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="RECIPE... [KEY=VALUE]...",
+        help="Recipes' files or names, then values that differ, as train.epochs=5.",
+        show_default=False,
+    ),
+]
+
+
+def sweep(
+    arguments: _Arguments,
+    dataset: Annotated[
+        str, typer.Option(help="A data set's name, a folder of class folders, or an .npz file.")
+    ] = "digits",
+    sigmas: Annotated[
+        list[float] | None,
+        typer.Option(
+            "--sigma", help="Noise level; may be repeated.", show_default="all of each recipe"
+        ),
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="How many seeds: 0, 1, ...")] = 1,
+    profile: Annotated[
+        str | None, typer.Option(help="One of the recipes' schedules.", show_default="the first")
+    ] = None,
+    out_folder: Annotated[
+        Path, typer.Option("--out", help="Folder for seed-0, seed-1, ... and the MLflow store.")
+    ] = Path("runs"),
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Trainings at once.", show_default="one per GPU; without, one per core"
+        ),
+    ] = None,
+    engine: Annotated[str, typer.Option(help="local, or ray for a cluster.")] = "local",
+    address: Annotated[
+        str | None,
+        typer.Option(help="HOST:PORT of the Ray cluster.", show_default="one on this machine"),
+    ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(help="cpu, cuda, or some: cuda:0,cuda:1.", show_default="all GPUs there are"),
+    ] = None,
+    data_root: DataRoot = None,
+    download: Download = False,
+    precision: Precision = "auto",
+    json: Json = False,
+) -> None:
+    """Train every recipe at every noise level with every seed, several at a time.
+
+    Each training is a process, and a run under the sweep's own in MLflow. The same command again
+    keeps what is finished and continues what is not. One that fails does not stop the others; its
+    log is named, and the exit code is 1.
+
+    Example:
+
+        rszoo sweep gaussian cat_rs --sigma 0.25 --sigma 0.5 --seeds 3 --out runs/sweep
+    """
+    check_engine(engine, address, device)
+    if engine == "ray" and jobs is not None:
+        raise typer.BadParameter("--engine ray finds the devices: remove --jobs")
+    files = [one for one in arguments if "=" not in one]
+    if not files:
+        raise typer.BadParameter("expected a recipe, got values only")
+    recipes = _resolved(
+        files,
+        sigmas=sigmas,
+        seeds=seeds,
+        dataset=dataset,
+        profile=profile,
+        overrides=[one for one in arguments if "=" in one],
+    )
+    from rszoo.training.sweep import Engine, summarized
+    from rszoo.training.sweep import sweep as train_all
+    from rszoo_cli.sweep_shown import as_data, print_outcomes, shown_observer
+
+    outcomes = train_all(
+        recipes,
+        out=out_folder,
+        engine=Engine(
+            name="ray" if engine == "ray" else "local",
+            address=address,
+            device=device,
+            processes=jobs,
+        ),
+        data_root=data_root,
+        download=download,
+        precision=precision,
+        observer=shown_observer(),
+    )
+    rows = summarized(outcomes)
+    if json:
+        out.print_json(data=as_data(outcomes, rows))
+    else:
+        print_outcomes(rows)
+    _conclude(outcomes)
+
+
+def _resolved(
+    files: Sequence[str], *, sigmas: Sequence[float] | None, seeds: int, **values: Any
+) -> "list[Recipe]":
+    from rszoo.training.recipe_files import load_recipe
+
+    recipes = [load_recipe(file) for file in files]
+    return [
+        recipe.resolve(sigma=sigma, seed=seed, **values)
+        for recipe in recipes
+        for sigma in dict.fromkeys(sigmas or recipe.sigmas(values["dataset"]))
+        for seed in range(seeds)
+    ]
+
+
+def _conclude(outcomes: "Sequence[Outcome]") -> None:
+    """Name what went wrong, which makes the exit code 1; else say what comes next."""
+    wrong = [one for one in outcomes if one.bundle is None]
+    for one in wrong:
+        told = f"; its log: {one.job.log}" if one.status == "failed" else ""
+        err.print(
+            f"{one.job.label}: {one.status}: {one.problem}{told}",
+            style="red",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
+    if wrong:
+        raise typer.Exit(1)
+    certify = f"rszoo certify --attach --model {outcomes[0].job.path}"
+    err.print(f"certify each with: {certify}", markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,148 @@
+"""What `rszoo sweep` shows: bars while it works, lines when piped, a table or JSON at the end."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rszoo_cli.console import err, out
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+    from rszoo.training.sweep import (
+        Job,
+        Outcome,
+        Spread,
+        SummaryRow,
+        SweepObserver,
+    )
+    from rszoo.training.sweep.progress import Progress as Report
+
+__all__ = ["as_data", "print_outcomes", "shown_observer"]
+
+
+def shown_observer() -> "SweepObserver":
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.table import Column
+
+    from rszoo.training.sweep import SweepObserver
+
+    class Shown(SweepObserver):
+        """Draws a bar for the sweep, and one for every training that runs, on stderr."""
+
+        def __init__(self) -> None:
+            self.bars = Progress(
+                TextColumn("{task.description}", markup=False),
+                BarColumn(bar_width=10),
+                TextColumn("{task.percentage:>3.0f}%"),
+                TimeElapsedColumn(),
+                TextColumn(
+                    "{task.fields[status]}",
+                    style="dim",
+                    markup=False,
+                    # What is cut where a line is too long; the other columns would be as well.
+                    table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"),
+                ),
+                expand=True,
+                console=err,
+                transient=True,
+                disable=not err.is_terminal,
+            )
+            self.rows: dict[Job, TaskID] = {}
+
+        def began(self, *, total: int, kept: int) -> None:
+            if kept:
+                self._say(f"{kept} of {total} trainings are finished: kept")
+            self.total, self.done = total, kept
+            self.all = self.bars.add_task("sweep", total=total, completed=kept, status="")
+            self.bars.start()
+
+        def progressed(self, running: "Mapping[Job, Report]") -> None:
+            for job, now in running.items():
+                if job not in self.rows:
+                    self.rows[job] = self.bars.add_task(job.label, total=now.total, status="")
+                status = now.status if now.task == job.recipe.name else now.task
+                self.bars.update(
+                    self.rows[job], total=now.total, completed=now.done, status=status
+                )
+
+        def ended(self, outcome: "Outcome") -> None:
+            self.done += 1
+            self.bars.update(self.all, completed=self.done)
+            if outcome.job in self.rows:
+                self.bars.remove_task(self.rows.pop(outcome.job))
+            self._say(f"{self.done} of {self.total}: {outcome.job.label}: {_came_to(outcome)}")
+
+        def closed(self) -> None:
+            self.bars.stop()
+
+        def _say(self, text: str) -> None:
+            err.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    return Shown()
+
+
+def _came_to(outcome: "Outcome") -> str:
+    from rszoo.evaluation.shown import as_duration, as_percent
+    from rszoo.hub.trained import trained
+
+    if outcome.bundle is None:
+        return f"{outcome.status}: {outcome.problem}"
+    record = trained(outcome.bundle.manifest)
+    if record.noisy_accuracy is None or record.seconds is None:
+        return outcome.status
+    accuracy = as_percent(record.noisy_accuracy)
+    return f"{outcome.status}, accuracy under noise {accuracy} %, {as_duration(record.seconds)}"
+
+
+def print_outcomes(rows: "Sequence[SummaryRow]") -> None:
+    """Print the table of a sweep: means, and standard deviations over seeds."""
+    from rich.table import Table
+
+    from rszoo.evaluation.shown import as_duration
+
+    if not rows:
+        return
+    table = Table(box=None, pad_edge=False)
+    table.add_column("method", overflow="fold")
+    for heading in ("sigma", "seeds", "accuracy under noise %", "ACR", "training"):
+        table.add_column(heading, justify="right")
+    for row in rows:
+        table.add_row(
+            row.method,
+            f"{row.sigma:g}",
+            str(len(row.seeds)),
+            _spread(row.noisy_accuracy, 100.0, 1),
+            _spread(row.acr, 1.0, 3),
+            "-" if row.seconds is None else as_duration(row.seconds.mean),
+        )
+    out.print(table)
+
+
+def _spread(spread: "Spread | None", unit: float, digits: int) -> str:
+    if spread is None:
+        return "-"
+    mean = f"{unit * spread.mean:.{digits}f}"
+    return mean if spread.deviation is None else f"{mean} ± {unit * spread.deviation:.{digits}f}"
+
+
+def as_data(outcomes: "Sequence[Outcome]", rows: "Sequence[SummaryRow]") -> dict[str, Any]:
+    """Return the outcomes and their summary as JSON values."""
+    from dataclasses import asdict
+
+    return {
+        "trainings": [
+            {
+                "name": one.job.recipe.name,
+                "method": one.job.recipe.method,
+                "sigma": one.job.recipe.sigma,
+                "seed": one.job.recipe.seed,
+                "asked": one.job.asked,
+                "status": one.status,
+                "path": str(one.job.path) if one.bundle else None,
+                "problem": one.problem,
+                "log": str(one.job.log),
+            }
+            for one in outcomes
+        ],
+        "summary": [asdict(row) for row in rows],
+    }

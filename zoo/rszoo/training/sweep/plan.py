@@ -1,0 +1,153 @@
+"""Which trainings a sweep consists of, which wait for which, and whether they can begin."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from rszoo.data import ImageSet
+from rszoo.errors import RszooError
+from rszoo.hub.bundle import Bundle
+from rszoo.hub.catalog import find
+from rszoo.networks.execution import resolve_precision
+from rszoo.training.distributed import ALONE
+from rszoo.training.observer import Observer
+from rszoo.training.prerequisites import prerequisites
+from rszoo.training.recipe import Recipe
+from rszoo.training.trainer import STATE, Trainer
+
+__all__ = ["Job", "already_there", "planned"]
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """One training of a sweep.
+
+    Attributes:
+        recipe: what is trained.
+        out: its output folder, that of its seed.
+        needs: the bundles that must be there first.
+        asked: whether the sweep is about it; if not, others of the sweep build on it.
+    """
+
+    recipe: Recipe
+    out: Path
+    needs: tuple[Path, ...]
+    asked: bool
+
+    @property
+    def path(self) -> Path:
+        """Where the bundle will be."""
+        return self.out / self.recipe.name
+
+    @property
+    def label(self) -> str:
+        """What a user calls it."""
+        return f"{self.recipe.name}, seed {self.recipe.seed}"
+
+    @property
+    def log(self) -> Path:
+        """What the training says."""
+        return self._state(".log")
+
+    @property
+    def progress(self) -> Path:
+        """How far it is, while it runs."""
+        return self._state(".progress.json")
+
+    @property
+    def lock(self) -> Path:
+        """Held while it runs."""
+        return self._state(".lock")
+
+    def _state(self, suffix: str) -> Path:
+        return self.out / STATE / f"{self.recipe.name}{suffix}"
+
+
+def planned(recipes: Sequence[Recipe], *, out: Path) -> list[Job]:
+    """Return the trainings of a sweep, each after those that it needs.
+
+    Bundles of different seeds lie in different folders: `out/seed-0`, `out/seed-1`.
+
+    Args:
+        recipes: resolved; each with its seed.
+        out: the folder of the sweep.
+
+    Raises:
+        RszooError: two recipes make bundles of the same name in the same folder.
+        RecipeError: a network that a recipe builds on has no recipe.
+    """
+    jobs: dict[Path, Job] = {}
+
+    def add(recipe: Recipe, above: Recipe | None) -> Path:
+        folder = out / f"seed-{recipe.seed}"
+        path = folder / recipe.name
+        there = jobs.get(path)
+        if there is not None and (there.recipe != recipe or (there.asked and above is None)):
+            raise RszooError(_clash(path, above, same=there.recipe == recipe))
+        needs = tuple(add(below, recipe) for below in prerequisites(recipe))
+        asked = above is None or (there is not None and there.asked)
+        jobs[path] = Job(recipe, folder, needs, asked)
+        return path
+
+    # First what is asked for: what others build on is then compared with it.
+    for recipe in sorted(recipes, key=lambda one: len(prerequisites(one))):
+        add(recipe, None)
+    return list(jobs.values())
+
+
+def _clash(path: Path, above: Recipe | None, *, same: bool) -> str:
+    if above is not None:
+        return (
+            f"{above.name} builds on {path.name} as rszoo's own recipe trains it, and the sweep "
+            "trains that with other values; sweep them into different folders (--out)"
+        )
+    if same:
+        return f"expected each training once, got {path.name} twice"
+    return (
+        f"expected recipes whose bundles have different names, got two that make {path}; "
+        "sweep them into different folders (--out)"
+    )
+
+
+def already_there(
+    jobs: Sequence[Job], *, images: ImageSet, precision: str, device: torch.device
+) -> dict[Path, Bundle]:
+    """Check all that can be known beforehand; return the bundles that are finished.
+
+    Args:
+        jobs: of a sweep.
+        images: the training images.
+        precision, device: as in `rszoo.training.run.train`.
+
+    Raises:
+        RszooError: a bundle, or an unfinished training, of another recipe or other data is in
+            the way; or an expert that a router names is not there.
+    """
+    named = {one for job in jobs if job.recipe.experts for one in job.recipe.experts.bundles or ()}
+    for expert in sorted(named):
+        find(expert)
+    found = {}
+    for job in jobs:
+        trainer = Trainer(
+            out=job.out,
+            images=images,
+            test_images=images,  # not looked at
+            device=device,
+            precision=resolve_precision(precision, device),
+            processes=ALONE,
+            tracking=None,
+            observer=Observer(),
+        )
+        bundle = trainer.existing(
+            job.recipe, resume=True, overwrite=False, remedy=f"move {job.recipe.name} away"
+        )
+        if bundle is not None:
+            found[job.path] = bundle
+        elif trainer.begun_otherwise(job.recipe):
+            raise RszooError(
+                f"{job.path} is begun, by another recipe or from other data; choose another "
+                f"--out, or remove {job.out / STATE / job.recipe.name}"
+            )
+    return found
