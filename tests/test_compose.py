@@ -17,6 +17,7 @@ from rszoo import data, networks
 from rszoo.errors import DataError, HubError, IntegrityError, RszooError
 from rszoo.evaluation.log import read_log
 from rszoo.hub.bundle import Bundle, open_bundle, write_bundle
+from rszoo.hub.card import card_files
 from rszoo.hub.catalog import find
 from rszoo.hub.composed import compose_dual
 from rszoo.hub.config import NetworkConfig
@@ -285,6 +286,76 @@ def test_a_router_for_other_experts(router: Bundle, tmp_path: Path) -> None:
     assert compose_dual(tmp_path / "runs" / "right", experts=experts, router=taught)
     with pytest.raises(RszooError, match="taught: expected the experts that it was trained for"):
         compose_dual(tmp_path / "runs" / "wrong", experts=experts[::-1], router=taught)
+
+
+def test_one_network_at_several_noise_levels(
+    router: Bundle, composed: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    options = ["--sigma", "0.25", "--sigma", "0.75", "--router", "runs/router"]
+    made = run("compose", "dual", "--expert", EXPERTS[1], *options, "--out", "runs/levels")
+    assert made.exit_code == 0, made.stderr
+    bundle = open_bundle(Path("runs/levels"))
+    config = json.loads((bundle.path / "config.json").read_text())
+    assert [(part["id"], part["sigma"]) for part in config["experts"]] == [
+        (EXPERTS[1], 0.25),
+        (EXPERTS[1], 0.75),
+    ]
+    # Others are written as ever.
+    assert "sigma" not in (composed.path / "config.json").read_text()
+    assert f"`{EXPERTS[1]} at sigma 0.75`" in card_files(bundle, "org/name")["README.md"].decode()
+    shown = run("show", "runs/levels", "--json")
+    assert json.loads(shown.stdout)["parts"][0] == f"{EXPERTS[1]} at sigma 0.25"
+    model = bundle.classifier(device="cpu")
+    assert isinstance(model, DualClassifier)
+    assert [one.sigma for one in model.experts] == [0.25, 0.75]
+    assert model.experts[0].network is model.experts[1].network
+    done = run("certify", "-m", "runs/levels", "--n", "1000", "--limit", "2", "--device", "cpu",
+               "--out", "a.tsv", "--per-input-sigma", "dual", "--attach")  # fmt: skip
+    assert done.exit_code == 0, done.output
+    log = read_log("a.tsv")
+    alone = find(EXPERTS[1]).smoothed_classifier(device="cpu").at(0.75)
+    x = data.load("digits", "test").images(torch.from_numpy(log.idx))
+    given = [log.certificate(row) for row in range(len(log))]
+    expected = alone.certify(x, n=1000)
+    assert isinstance(expected, list)
+    assert [(one.votes, one.sigma) for one in given] == [(o.votes, o.sigma) for o in expected]
+    assert run("verify", "runs/levels", "--n", "1000", "--device", "cpu").exit_code == 0
+    with pytest.raises(RszooError, match="expected a bundle with one network, whose noise can be"):
+        run("certify", "-m", "runs/levels", "--per-input-sigma", "memory", "--limit", "1")
+
+
+@pytest.mark.parametrize(
+    ("experts", "sigmas"), [(EXPERTS, [0.25, 0.5]), (EXPERTS[:1], [0.5]), (EXPERTS[:1], [1, 1])]
+)
+def test_noise_levels_that_do_not_fit(
+    router: Bundle, tmp_path: Path, experts: list[str], sigmas: list[float]
+) -> None:
+    with pytest.raises(RszooError, match="expected one expert for at least two different noise"):
+        compose_dual(
+            tmp_path / "runs" / "d",
+            experts=[find(one) for one in experts],
+            sigmas=sigmas,
+            router=router,
+        )
+
+
+def test_a_router_for_other_noise_levels(router: Bundle, tmp_path: Path) -> None:
+    expert = find(EXPERTS[0])
+    parent = {"name": expert.config.name, "weights_sha256": expert.weights_digest}
+    taught = write_bundle(
+        tmp_path / "runs" / "taught",
+        config=router.config,
+        network=router.network(),
+        recipe="",
+        origin={"parents": [{**parent, "sigma": 0.25}, {**parent, "sigma": 1.0}]},
+    )
+    for sigmas in ([1.0, 0.25], [0.25, 0.5]):
+        with pytest.raises(RszooError, match="expected the experts that it was trained for"):
+            compose_dual(tmp_path / "runs" / "d", experts=[expert], sigmas=sigmas, router=taught)
+    assert compose_dual(
+        tmp_path / "runs" / "d", experts=[expert], sigmas=[0.25, 1.0], router=taught
+    )
 
 
 def test_which_router_by_the_command_line(tmp_path: Path) -> None:

@@ -189,7 +189,15 @@ EITHER = "experts.bundles: expected either method and sigmas, or bundles, got"
             f"{EITHER} ['method', 'sigmas', 'bundles']",
         ),
         ({"bundles": ["a", "b"], "method": "gaussian"}, f"{EITHER} ['method', 'bundles']"),
-        ({"bundles": ["a"]}, "experts.bundles: expected at least 2 entries, got ['a']"),
+        (
+            {"bundles": ["a"]},
+            "experts.bundles: expected at least 2 entries, or one and sigmas, got ['a']",
+        ),
+        (
+            {"bundles": ["a"], "sigmas": [0.5]},
+            "experts.sigmas: expected at least 2 entries, got [0.5]",
+        ),
+        ({"bundles": ["a"], "method": "gaussian"}, f"{EITHER} ['method', 'bundles']"),
         ({"bundles": "a"}, "experts.bundles: expected a list or null, got 'a'"),
         (
             {"bundles": ["a", "b", "a"]},
@@ -232,7 +240,12 @@ def test_bad_experts_are_named(section: dict[str, Any], message: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "section", [{"method": "gaussian", "sigmas": [0.25, 0.5]}, {"bundles": ["a", "b"]}]
+    "section",
+    [
+        {"method": "gaussian", "sigmas": [0.25, 0.5]},
+        {"bundles": ["a", "b"]},
+        {"bundles": ["a"], "sigmas": [0.25, 0.5]},
+    ],
 )
 def test_experts_in_both_forms_survive_yaml(section: dict[str, Any]) -> None:
     made = recipe(method="dual_rs", experts={"draws": 10} | section)

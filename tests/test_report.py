@@ -180,6 +180,7 @@ def test_json_is_all_that_is_printed() -> None:
             pytest.approx([0.28358, 0.99495], abs=1e-5),
             pytest.approx([0.00505, 0.71642], abs=1e-5),
         ],
+        "nominal": False,
         "p": {
             "thresholds": [0.5, 0.9, 0.99, 0.999],
             "shares": [0.8, 0.6, 0.4, 0.2],

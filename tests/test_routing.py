@@ -15,6 +15,7 @@ from rszoo import data, networks
 from rszoo.errors import RszooError
 from rszoo.hub.bundle import Bundle, write_bundle
 from rszoo.hub.catalog import find
+from rszoo.hub.composed import compose_dual
 from rszoo.hub.config import NetworkConfig
 from rszoo.theory.bounds import clopper_pearson_lower
 from rszoo.theory.radii import certified_radius
@@ -187,6 +188,29 @@ def test_the_order_of_the_experts_is_that_of_the_classes(trainer: Trainer) -> No
     task = routing(trainer, recipe(experts=BUILTIN[::-1]))
     assert task.images.class_names == tuple(NAMES[::-1])
     assert torch.equal(task.per_example["expert_radii"], radii_by(BUILTIN[::-1], trainer.images))
+
+
+def test_one_network_at_several_noise_levels(tracked: Trainer) -> None:
+    wanted = recipe("experts.sigmas=[0.25, 0.75]", experts=BUILTIN[:1])
+    router = tracked.train(wanted)
+    names = tuple(f"{NAMES[0]} at {sigma}" for sigma in (0.25, 0.75))
+    assert router.config.class_names == names
+    digest = find(BUILTIN[0]).weights_digest
+    assert router.manifest.origin["parents"] == [
+        {"name": NAMES[0], "weights_sha256": digest, "sigma": sigma} for sigma in (0.25, 0.75)
+    ]
+    task = routing(tracked, wanted)
+    options: dict[str, Any] = {"draws": DRAWS, "sigma": 0.75}
+    network = find(BUILTIN[0]).network()
+    shares = vote_shares(network, tracked.images, seed=0, precision="float32", **options)
+    expected = radii_of_labels(shares, tracked.images.labels, alpha=0.001, **options)
+    assert torch.equal(task.per_example["expert_radii"][:, 1], expected)
+    assert torch.equal(
+        task.per_example["expert_radii"][:, 0], radii_by(BUILTIN[:1], tracked.images)[:, 0]
+    )
+    assert expert_ids(wanted, tracked.out) == BUILTIN[:1]
+    to = tracked.out / "dual"
+    assert compose_dual(to, experts=[find(BUILTIN[0])], sigmas=[0.25, 0.75], router=router)
 
 
 def test_what_is_certified_follows_alpha_and_votes_are_taken_once(trainer: Trainer) -> None:

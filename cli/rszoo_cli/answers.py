@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rszoo_cli.console import out
+from rszoo_cli.per_input import print_nominal
 
 if TYPE_CHECKING:
     from rszoo.evaluation.certify import Input
@@ -27,6 +28,7 @@ def print_own(
     def name(label: int) -> str | None:
         return None if label == ABSTAIN else classes[label]
 
+    nominal = any(one.per_input and one.per_input.nominal for _, one in certified)
     if json:
         out.print_json(
             data=[
@@ -34,18 +36,28 @@ def print_own(
                 for one, certificate in certified
             ]
         )
-        return
-    table = Table("input", "label", box=None)
-    table.add_column("radius", justify="right")
-    table.add_column("confidence", justify="right")
-    for one, certificate in certified:
-        table.add_row(
-            Text(str(one.name)),
-            Text(name(certificate.label) or "abstains"),
-            floor_digits(certificate.radius, 4),
-            "-" if certificate.label == ABSTAIN else _confidence(certificate.alpha),
-        )
-    out.print(table)
+    else:
+        table = Table("input", "label", box=None)
+        table.add_column("nominal radius" if nominal else "radius", justify="right")
+        table.add_column("confidence", justify="right")
+        for one, certificate in certified:
+            unsure = nominal or certificate.label == ABSTAIN
+            table.add_row(
+                Text(str(one.name)),
+                Text(name(certificate.label) or "abstains"),
+                floor_digits(_shown_radius(certificate), 4),
+                "-" if unsure else _confidence(certificate.alpha),
+            )
+        out.print(table)
+    if nominal:
+        print_nominal()
+
+
+def _shown_radius(certificate: "Certificate") -> float:
+    per_input = certificate.per_input
+    if per_input is None or not per_input.nominal:
+        return certificate.radius
+    return per_input.nominal_radius
 
 
 def _confidence(alpha: float) -> str:
@@ -60,18 +72,23 @@ def print_summary(log: Path, *, json: bool) -> None:
     from rszoo.evaluation.metrics import summary
     from rszoo_cli.report import print_summaries
 
-    entry = summary(read_log(log))
+    table = read_log(log, nominal=True)
+    entry = summary(table.as_nominal() if table.nominal else table)
     if json:
         out.print_json(data=asdict(entry))
     else:
         print_summaries([entry])
+    if table.nominal:
+        print_nominal()
 
 
 def _fields(certificate: "Certificate") -> dict[str, object]:
-    """Return the values of a certificate; those of routing and mixing only where there are any."""
+    """Return the values of a certificate; those of some classifiers only where there are any."""
     from dataclasses import asdict
 
     values = asdict(certificate)
-    if values["alpha_mix"] is None:
-        del values["alpha_mix"]
-    return values | (values.pop("routing") or {})
+    values |= (values.pop("routing") or {}) | (values.pop("per_input") or {})
+    for name in ("alpha_mix", "order", "source"):
+        if values.get(name, 0) is None:
+            del values[name]
+    return values

@@ -162,7 +162,7 @@ def _composition(bundle: "Bundle") -> dict[str, Any]:
     from rszoo.hub.config import MixedConfig
 
     config = bundle.config
-    made = {"parts": [part.id for part in config.parts]} if config.parts else {}
+    made = {"parts": [part.shown for part in config.parts]} if config.parts else {}
     weight = {"weight": config.weight.model_dump()} if isinstance(config, MixedConfig) else {}
     return {**made, **weight}
 

@@ -19,6 +19,13 @@ from rszoo_cli.options import (
     Resize,
     Seed,
 )
+from rszoo_cli.per_input import (
+    MemoryFile,
+    PerInputSigma,
+    check_per_input,
+    memory_file,
+    searched,
+)
 from rszoo_cli.stopping import early_stopping
 from rszoo_cli.usage import check_usage, warn_if_in_vain
 
@@ -129,6 +136,8 @@ def certify(
     radii: _Radii = None,
     adaptive: _Adaptive = False,
     radius_tol: _Tolerance = None,
+    per_input_sigma: PerInputSigma = None,
+    memory: MemoryFile = None,
     skip: _Skip = None,
     limit: _Limit = None,
     engine: _Engine = "local",
@@ -161,6 +170,8 @@ def certify(
         rszoo certify --model runs/cifar10-cat_rs-0.50 photo.png folder/ --resize
 
         rszoo certify --model builtin/digits-cat_rs-0.50 --radii 0.25,0.5,0.75
+
+        rszoo certify --model runs/digits-insta_rs-0.50 --per-input-sigma memory
     """
     check_usage(
         bool(inputs),
@@ -171,10 +182,14 @@ def certify(
         resume_without_log=resume and log_file is None,
     )
     check_engine(engine, address, device)
+    early = radii is not None or adaptive or radius_tol is not None
+    alone = engine == "local" and not shard and "," not in (device or "")
+    check_per_input(per_input_sigma, memory, alone=alone, attach=attach, early=early)
     from rszoo.hub.catalog import find, is_own
 
     which, part = shard_of(shard)
     bundle = find(model)
+    search = searched(per_input_sigma, bundle)
     if attach and not is_own(bundle):
         raise typer.BadParameter("--attach is for bundles in a folder of your own")
     if inputs:
@@ -184,10 +199,11 @@ def certify(
             bundle, dataset, skip=skip, limit=limit, root=data_root, download=download
         )
         todo = todo[which]
-        log_file = log_file or Path("certificates") / f"{bundle.config.name}{part}.tsv"
+        name = bundle.config.name + (f"-{search}" if search else "") + part
+        log_file = log_file or Path("certificates") / f"{name}.tsv"
     warn_if_in_vain(n, alpha)
     settings = {"n0": n0, "n": n, "alpha": alpha, "seed": seed}
-    if radii is not None or adaptive or radius_tol is not None:
+    if early:
         sigma = bundle.of_network.sigma
         settings |= early_stopping(radii, adaptive, radius_tol, sigma=sigma, n=n, alpha=alpha)
     plan = Plan(
@@ -198,6 +214,8 @@ def certify(
         compile=compile,
         sound=sound,
         batch_size=batch_size,
+        search=search,
+        memory_file=memory_file(search, memory, log_file),
     )
     certified = run(
         bundle, plan, todo, source=source, log_file=log_file, resume=resume, settings=settings

@@ -1,19 +1,22 @@
 """What `rszoo certify` does once it knows what is asked for."""
 
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rszoo_cli.console import err
 from rszoo_cli.engine import batch_size_for, engine_of
+from rszoo_cli.per_input import bind, opened_memory
 
 if TYPE_CHECKING:
     from rszoo.evaluation.certify import Input
     from rszoo.hub.bundle import Bundle
     from rszoo.smoothing.certificate import Certificate
     from rszoo.smoothing.interface import Classifier
+    from rszoo.smoothing.memory import Memory
 
 __all__ = ["Plan", "finish_log", "run"]
 
@@ -28,6 +31,8 @@ class Plan:
         devices: of this machine; [None] takes a GPU if there is one.
         precision, compile, sound: as in `Classifier`.
         batch_size: noisy inputs per forward; None chooses.
+        search: "memory" or "nominal", where the noise is searched for each input; else None.
+        memory_file: of the answers so far, for "memory".
     """
 
     engine: str
@@ -37,11 +42,18 @@ class Plan:
     compile: bool
     sound: bool
     batch_size: int | None
+    search: str | None = None
+    memory_file: Path | None = None
 
-    def classifiers(self, bundle: "Bundle", batch_size: int | None) -> "list[Classifier]":
+    def classifiers(
+        self, bundle: "Bundle", batch_size: int | None, memory: "Memory | None"
+    ) -> "list[Classifier]":
         """Return one classifier for each device."""
+        from rszoo.hub.insta import insta_classifier
+
+        make = partial(insta_classifier, bundle, memory=memory)
         return [
-            bundle.classifier(
+            (make if self.search else bundle.classifier)(
                 device=device,
                 precision=self.precision,
                 compile=self.compile,
@@ -63,52 +75,58 @@ def run(
     settings: dict[str, Any],
 ) -> list[tuple["Input", "Certificate"]]:
     """Certify what the log does not hold yet, with a progress bar; return all."""
-    from rszoo.evaluation.certify import protocol
     from rszoo.evaluation.log import CertificationLog
-    from rszoo.hub.catalog import is_own
     from rszoo_cli.progress import Meter
 
     draws = settings["n0"] + settings["n"]
     early = "radii" in settings  # then nobody knows the number of draws beforehand
-    classifiers = plan.classifiers(
+    batch_size = plan.batch_size or batch_size_for(
         bundle,
-        plan.batch_size
-        or batch_size_for(
-            bundle,
-            device=plan.devices[0],
-            precision=plan.precision,
-            draws=draws * len(todo),
-            resumed=log_file if resume else None,
-        ),
+        device=plan.devices[0],
+        precision=plan.precision,
+        draws=draws * len(todo),
+        resumed=log_file if resume else None,
     )
-    facts = protocol(
-        classifiers[0],
-        model={
-            "name": bundle.config.name,
-            **({} if is_own(bundle) else {"id": bundle.id}),  # a path means nothing elsewhere
-            "weights_sha256": bundle.weights_digest,
-        },
-        inputs=source,
-        versions=_versions(),
-        **settings,
-    )
-    log = CertificationLog.open(log_file, facts, resume=resume) if log_file else None
-    with log or nullcontext():
+    with opened_memory(plan.memory_file) as memory, ExitStack() as stack:
+        classifiers = plan.classifiers(bundle, batch_size, memory)
+        facts = _facts(bundle, classifiers[0], source=source, settings=settings)
+        log = None
+        if log_file:
+            log = stack.enter_context(CertificationLog.open(log_file, facts, resume=resume))
+        if memory is not None:
+            bind(memory, facts, log_file)
         certified = _logged(log_file, todo) if log and log_file else []
         unit, weight = ("inputs", 1) if early else ("draws", draws)
         total, done = len(todo) * weight, len(certified) * weight
         title = f"certify {bundle.config.name}"
-        with (
-            engine_of(plan.engine, plan.address, classifiers) as certify_all,
-            Meter(err, title, total=total, done=done, unit=unit) as meter,
-        ):
-            counted = None if early else meter.advance
-            for one, certificate in certify_all(todo, log=log, on_draws=counted, **settings):
-                certified.append((one, certificate))
-                if early:
-                    meter.advance()
-                meter.status(f"{len(certified)} of {len(todo)} inputs")
+        certify_all = stack.enter_context(engine_of(plan.engine, plan.address, classifiers))
+        meter = stack.enter_context(Meter(err, title, total=total, done=done, unit=unit))
+        counted = None if early else meter.advance
+        for one, certificate in certify_all(todo, log=log, on_draws=counted, **settings):
+            certified.append((one, certificate))
+            if early:
+                meter.advance()
+            meter.status(f"{len(certified)} of {len(todo)} inputs")
     return certified
+
+
+def _facts(
+    bundle: "Bundle",
+    classifier: "Classifier",
+    *,
+    source: dict[str, str],
+    settings: dict[str, Any],
+) -> dict[str, object]:
+    """Return the protocol of a log."""
+    from rszoo.evaluation.certify import protocol
+    from rszoo.hub.catalog import is_own
+
+    model = {
+        "name": bundle.config.name,
+        **({} if is_own(bundle) else {"id": bundle.id}),  # a path means nothing elsewhere
+        "weights_sha256": bundle.weights_digest,
+    }
+    return protocol(classifier, model=model, inputs=source, versions=_versions(), **settings)
 
 
 def finish_log(bundle: "Bundle", log_file: Path, *, attach: bool, overwrite: bool) -> None:
@@ -127,7 +145,7 @@ def _logged(path: Path, inputs: Sequence["Input"]) -> list[tuple["Input", "Certi
     """Return what the log holds already, so that a resumed run shows all of its inputs."""
     from rszoo.evaluation.log import read_log
 
-    table = read_log(path)
+    table = read_log(path, nominal=True)
     wanted = {one.idx: one for one in inputs}
     return [
         (wanted[idx], table.certificate(row))

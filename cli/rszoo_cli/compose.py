@@ -30,6 +30,13 @@ def dual(
         ),
     ],
     to: Annotated[Path, typer.Option("--out", help="The new bundle's folder.")],
+    sigma: Annotated[
+        list[float] | None,
+        typer.Option(
+            help="A noise level of the only expert; once for each, in the order of the router's.",
+            show_default="each expert at its own",
+        ),
+    ] = None,
     router: Annotated[
         str | None, typer.Option(metavar="ID", help="A router for these experts.")
     ] = None,
@@ -52,6 +59,8 @@ def dual(
     Example:
 
         rszoo compose dual --expert runs/a-0.25 --expert runs/a-1.00 --router runs/r --out runs/d
+
+        rszoo compose dual --expert runs/b --sigma 0.25 --sigma 1 --train-router --out runs/e
     """
     from rszoo.hub.catalog import find
     from rszoo.hub.composed import compose_dual
@@ -61,8 +70,13 @@ def dual(
     if to.exists() and not overwrite:
         raise RszooError(f"{to} exists; choose another --out, or --overwrite replaces it")
     experts = [find(one) for one in expert]
-    chosen = find(router) if router else _trained(experts, to.parent, data_root, profile)
-    bundle = compose_dual(to, experts=experts, router=chosen, overwrite=overwrite)
+    if router:
+        chosen = find(router)
+    else:
+        chosen = _trained(experts, sigma, to.parent, data_root, profile)
+    bundle = compose_dual(
+        to, experts=experts, sigmas=sigma or None, router=chosen, overwrite=overwrite
+    )
     if json:
         parts = [part.model_dump() for part in bundle.config.parts]
         out.print_json(data={"id": bundle.id, "parts": parts})
@@ -73,7 +87,11 @@ def dual(
 
 
 def _trained(
-    experts: "list[Bundle]", folder: Path, data_root: Path | None, profile: str | None
+    experts: "list[Bundle]",
+    sigmas: list[float] | None,
+    folder: Path,
+    data_root: Path | None,
+    profile: str | None,
 ) -> "Bundle":
     """Train a router for the experts by its recipe; continue one that was begun."""
     from json import dumps
@@ -83,11 +101,12 @@ def _trained(
     from rszoo_cli.train import shown_observer
 
     file, dataset = load_recipe("dual_rs"), experts[0].config.dataset
+    levels = [f"experts.sigmas={dumps(sigmas)}"] if sigmas else []
     recipe = file.resolve(
         dataset=dataset,
         sigma=max(file.sigmas(dataset)),
         profile=profile,
-        overrides=[f"experts.bundles={dumps([expert.id for expert in experts])}"],
+        overrides=[f"experts.bundles={dumps([expert.id for expert in experts])}", *levels],
     )
     (router,) = train(
         [recipe], out=folder, data_root=data_root, resume=True, observer=shown_observer()

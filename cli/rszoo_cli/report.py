@@ -56,7 +56,7 @@ def report(
     from rszoo.evaluation.metrics import default_radii, summary
 
     at = None if radii is None else _parse_radii(radii)
-    tables = _with_distinct_names([_read(log) for log in logs])
+    tables = _with_distinct_names(_of_one_kind([_read(log) for log in logs]))
     if at is None:
         at = max((default_radii(table) for table in tables), key=len)
     summaries = [summary(table, at) for table in tables]
@@ -82,11 +82,26 @@ def _read(log: str) -> "LogTable":
     from rszoo.hub.catalog import find, is_id
 
     if not is_id(log):
-        return read_log(log)
+        return read_log(log, nominal=True)
     evidence = find(log).evidence
     if evidence is None:
         raise RszooError(f"{log} is not certified; rszoo certify --model {log} --attach does it")
     return read_log(evidence)
+
+
+def _of_one_kind(tables: list["LogTable"]) -> list["LogTable"]:
+    """Return nominal logs as such, which stand beside no certificates.
+
+    Raises:
+        RszooError: only some are nominal.
+    """
+    nominal = [table.as_nominal() for table in tables if table.nominal]
+    if nominal and len(nominal) < len(tables):
+        raise RszooError(
+            "expected certificates, got nominal radii, which are none, in "
+            f"{', '.join(str(table.path) for table in nominal)}; report these by themselves"
+        )
+    return nominal or tables
 
 
 def print_summaries(summaries: Sequence["Summary"]) -> None:
@@ -106,10 +121,16 @@ def print_summaries(summaries: Sequence["Summary"]) -> None:
     if len(summaries) == 1:
         out.print(_accuracies(summaries[0]))
     else:
-        out.print("certified accuracy in %, with its 95 % interval, at each radius\n")
+        kind = _kind(summaries)
+        out.print(f"{kind} accuracy in %, with its 95 % interval, at each radius\n")
         for table in _comparisons(summaries, out.width):
             out.print(table)
             out.print()
+
+
+def _kind(summaries: Sequence["Summary"]) -> str:
+    """Return what the radii are: all of a kind, see `_of_one_kind`."""
+    return "nominal" if summaries[0].nominal else "certified"
 
 
 def _data(table: "LogTable", entry: "Summary") -> dict[str, Any]:
@@ -196,6 +217,10 @@ def _warnings(tables: Sequence["LogTable"]) -> Iterator[str]:
     for table in tables:
         if table.unfinished:
             yield f"{table.path} ends in an unfinished row, which was left out"
+        if table.nominal:
+            yield f"{table.name}: nominal radius, not a certificate"
+        elif table.per_input is not None:
+            yield f"{table.name}: holds with its memory; the answers depend on the order of inputs"
     differing = differences(tables)
     if differing:
         yield f"the logs differ in {', '.join(differing)}: their rows do not compare models"
@@ -204,7 +229,8 @@ def _warnings(tables: Sequence["LogTable"]) -> Iterator[str]:
 def _totals(summaries: Sequence["Summary"]) -> Table:
     from rszoo.theory.radii import floor_digits
 
-    table = _table("log", "sigma", "n", "alpha", "images", "ACR", "abstain %")
+    head = "nominal ACR" if _kind(summaries) == "nominal" else "ACR"
+    table = _table("log", "sigma", "n", "alpha", "images", head, "abstain %")
     for entry in summaries:
         # Tested at some radii only, a larger one may hold as well.
         acr = ("" if entry.undecided is None else ">= ") + floor_digits(entry.acr, 3)
@@ -222,7 +248,7 @@ def _totals(summaries: Sequence["Summary"]) -> Table:
 
 def _accuracies(entry: "Summary") -> Table:
     """Return the certified accuracy of one log, a row per radius."""
-    table = _table("radius", "certified accuracy %", "95 % interval")
+    table = _table("radius", f"{_kind([entry])} accuracy %", "95 % interval")
     for radius, share, interval in zip(
         entry.radii, entry.certified_accuracy, entry.intervals, strict=True
     ):

@@ -119,6 +119,8 @@ def _next_step(recipe: "Recipe", folder: Path) -> str:
     if recipe.experts is None:
         return f"certify with: rszoo certify --model {path}"
     experts = [part for expert in expert_ids(recipe, folder) for part in ("--expert", expert)]
+    levels = (recipe.experts.sigmas or ()) if recipe.experts.bundles else ()
+    experts += [part for sigma in levels for part in ("--sigma", str(sigma))]
     command = shlex.join(["rszoo", "compose", "dual", *experts, "--router", path])
     return f"compose with: {command} --out DIR"
 

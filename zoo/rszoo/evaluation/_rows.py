@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rszoo.errors import DataError
+from rszoo.evaluation._claims import early_claim, fixed_claim
+from rszoo.evaluation._per_input import MEMORY_FIELDS, NOMINAL_FIELDS, fault
 from rszoo.smoothing.certificate import (
     ABSTAIN,
     Reach,
     Routing,
     certificate_from_votes,
-    mixed_certificate,
 )
 from rszoo.theory.radii import needed_probability
 from rszoo.theory.sequential import boundary
@@ -23,7 +24,9 @@ __all__ = [
     "COLUMNS",
     "DUAL_COLUMNS",
     "EARLY_COLUMNS",
+    "MEMORY_COLUMNS",
     "MIXED_COLUMNS",
+    "NOMINAL_COLUMNS",
     "ORIGINAL_COLUMNS",
     "Content",
     "is_correct",
@@ -51,7 +54,11 @@ DUAL_COLUMNS = (*COLUMNS, *(field.name for field in fields(Routing)))
 #: One more for the certificates of mixed classifiers.
 MIXED_COLUMNS = (*COLUMNS, "alpha_mix")
 
-_KINDS = (COLUMNS, EARLY_COLUMNS, DUAL_COLUMNS, MIXED_COLUMNS)
+#: More where the noise was searched for each input, with a memory and without.
+MEMORY_COLUMNS = (*COLUMNS, *MEMORY_FIELDS)
+NOMINAL_COLUMNS = (*COLUMNS, *NOMINAL_FIELDS)
+
+_KINDS = (COLUMNS, EARLY_COLUMNS, DUAL_COLUMNS, MIXED_COLUMNS, MEMORY_COLUMNS, NOMINAL_COLUMNS)
 
 _HEADERS = (
     ORIGINAL_COLUMNS,
@@ -136,6 +143,9 @@ _FIELDS = {
     "router_spent": _COUNT,
     "router_sigma": _SIGMA,
     "alpha_mix": _Field(float, lambda value: 0.5 < value <= 1.0, "a number in (1/2, 1]"),
+    "nominal_radius": _RADIUS,
+    "order": _INDEX,
+    "source": _INDEX,
     "input": _TEXT,
 }
 
@@ -153,6 +163,16 @@ class Content:
     columns: tuple[str, ...]
     rows: list[list[Any]]
     end: int
+
+    @property
+    def nominal(self) -> bool:
+        """Whether radius 0 is all that is certified, beside nominal radii."""
+        return self.columns[: len(NOMINAL_COLUMNS)] == NOMINAL_COLUMNS and not self.remembered
+
+    @property
+    def remembered(self) -> bool:
+        """Whether the answers depend on each other through a memory."""
+        return "order" in self.columns
 
 
 def line(values: Sequence[object]) -> bytes:
@@ -228,12 +248,16 @@ def _check_certificate(path: Path, number: int, row: dict[str, Any]) -> None:
     if "router_radius" in row:
         _check_dual(path, number, row)
         return
+    if "nominal_radius" in row:
+        if found := fault(row, tolerance=_ARITHMETIC):
+            raise _broken(path, number, *found)
+        return
     early = "draws" in row
     names = ("votes", "draws", "spent", "n") if early else ("votes", "n")
     counts = [row[name] for name in names]
     if counts != sorted(counts):
         raise _broken(path, number, " <= ".join(names), " ".join(map(str, counts)))
-    label, right = (_early if early else _fixed)(row)
+    label, right = (early_claim if early else fixed_claim)(row)
     of = "for " + ", ".join(f"{name}={row[name]}" for name in names if name != "spent")
     if row["predict"] != label:
         raise _broken(path, number, f"predict={label} {of}", row["predict"])
@@ -242,33 +266,10 @@ def _check_certificate(path: Path, number: int, row: dict[str, Any]) -> None:
             raise _broken(path, number, f"{name}={value!r} {of}", row[name])
 
 
-def _fixed(row: dict[str, Any]) -> tuple[int, dict[str, float]]:
-    """Return label, bound and radius that all n draws give."""
-    counts = {name: row[name] for name in ("n0", "n", "alpha", "sigma")}
-    given = certificate_from_votes(row["candidate"], row["votes"], **counts)
-    if "alpha_mix" in row:
-        given = mixed_certificate(given, alpha_mix=row["alpha_mix"])
-    return given.label, {"p_lower": given.p_lower, "radius": given.radius}
-
-
-def _early(row: dict[str, Any]) -> tuple[int, dict[str, float]]:
-    """Return the label that the votes give at the row's radius, and the bound at that radius.
-
-    That they decide the smaller radii too follows from nothing in the row: it is for those who
-    know the radii (see `rszoo.smoothing.decisions`).
-    """
-    needed = needed_probability(row["radius"], row["sigma"])
-    if row["predict"] == ABSTAIN or not needed < 1.0:
-        return ABSTAIN, {"p_lower": 0.0, "radius": 0.0}
-    test = boundary(needed, row["n"], row["alpha"])
-    decided = (test.looks == row["draws"]) & (row["votes"] >= test.above)
-    return row["candidate"] if decided.any() else ABSTAIN, {"p_lower": needed}
-
-
 def _check_dual(path: Path, number: int, row: dict[str, Any]) -> None:
     """Refuse a row whose votes, of experts and router, give another radius or label.
 
-    That the votes decide the smaller radii too is, as for `_early`, not in the row.
+    That the votes decide the smaller radii too is, as for `early_claim`, not in the row.
     """
     if row["votes"] > row["n"]:
         raise _broken(path, number, "votes <= n", f"{row['votes']} {row['n']}")

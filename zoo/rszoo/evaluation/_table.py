@@ -1,6 +1,6 @@
 """Reading a certification log as columns."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rszoo.errors import DataError
+from rszoo.evaluation._per_input import MEMORY_FIELDS
 from rszoo.evaluation._protocol import protocol_path, read_protocol
 from rszoo.evaluation._rows import ORIGINAL_COLUMNS, Content, parse
-from rszoo.smoothing.certificate import Certificate, Routing
+from rszoo.smoothing.certificate import Certificate, PerInput, Routing
 
 __all__ = ["LogTable", "read_log"]
 
@@ -35,6 +36,8 @@ class LogTable:
             the logs of the original research code, which do not hold them.
         routing: the fields of `Routing`, by name; None for logs without a router.
         alpha_mix: see `Certificate`; None for logs of anything but mixed classifiers.
+        per_input: the fields of `PerInput` that there are, by name; None where every input had the
+            same noise.
         input: name of each input; None for data sets.
     """
 
@@ -58,6 +61,7 @@ class LogTable:
     spent: NDArray[np.int64] | None = None
     routing: dict[str, NDArray[Any]] | None = None
     alpha_mix: NDArray[np.float64] | None = None
+    per_input: dict[str, NDArray[Any]] | None = None
     input: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
@@ -74,23 +78,37 @@ class LogTable:
         """How much radius was given up to save draws."""
         return (self.protocol or {}).get("tolerance", 0.0)
 
+    @property
+    def nominal(self) -> bool:
+        """Whether radius 0 is all that is certified, beside nominal radii."""
+        return self.per_input is not None and "order" not in self.per_input
+
+    def as_nominal(self) -> "LogTable":
+        """Return a nominal log with its nominal radii, and a name that says so."""
+        assert self.per_input is not None
+        radius = self.per_input["nominal_radius"]
+        return replace(self, name=f"{self.name} (nominal)", radius=radius)
+
     def certificate(self, row: int) -> Certificate:
         """Return the certificate of one row of a log that holds the counts."""
         columns = {field.name: getattr(self, field.name, None) for field in fields(Certificate)}
-        columns |= {"label": self.predict, "routing": None}
+        columns |= {"label": self.predict, "routing": None, "per_input": None}
         given = {name: column for name, column in columns.items() if column is not None}
         routing = None if self.routing is None else Routing(**_entry(self.routing, row))
-        return Certificate(**_entry(given, row), routing=routing)
+        per_input = None if self.per_input is None else PerInput(**_entry(self.per_input, row))
+        return Certificate(**_entry(given, row), routing=routing, per_input=per_input)
 
 
-def read_log(path: str | Path) -> LogTable:
+def read_log(path: str | Path, *, nominal: bool = False) -> LogTable:
     """Read a log of rszoo or of the original research code (six columns).
 
     Args:
         path: the log; of a bundle's, `Bundle.evidence` gives the checked file.
+        nominal: whether it may be one of nominal radii, which are no certificates.
 
     Raises:
-        DataError: the file cannot be read, or a row is broken; names the file and the line.
+        DataError: the file cannot be read, or a row is broken; names the file and the line. Or it
+            is nominal, and that was not asked for.
     """
     path = Path(path)
     try:
@@ -98,6 +116,12 @@ def read_log(path: str | Path) -> LogTable:
     except OSError as error:
         raise DataError(f"cannot read the log {str(path)!r}: {error.strerror}") from error
     content = parse(path, data)
+    if content.nominal and not nominal:
+        raise DataError(
+            f"{path}: expected certificates, got nominal radii: the noise was searched for each "
+            "input, and nothing makes that sound; rszoo report shows such logs by themselves, and "
+            "rszoo certify --per-input-sigma memory or a dual model certifies"
+        )
     beside = protocol_path(path)
     foreign = content.columns == ORIGINAL_COLUMNS or not beside.exists()
     return LogTable(
@@ -124,6 +148,9 @@ def _arrays(content: Content) -> dict[str, Any]:
     arrays["correct"] = arrays["correct"].astype(bool)
     if "n" in arrays:
         arrays = {"draws": arrays["n"], "spent": arrays["n"]} | arrays
+    if "nominal_radius" in arrays:
+        found = [name for name in MEMORY_FIELDS if name in arrays]
+        arrays["per_input"] = {name: arrays.pop(name) for name in found}
     if "others" in values:
         arrays["others"] = np.fromiter(values["others"], dtype=object)
         arrays["routing"] = {field.name: arrays.pop(field.name) for field in fields(Routing)}

@@ -32,7 +32,9 @@ from rszoo.evaluation._rows import (
     COLUMNS,
     DUAL_COLUMNS,
     EARLY_COLUMNS,
+    MEMORY_COLUMNS,
     MIXED_COLUMNS,
+    NOMINAL_COLUMNS,
     Content,
     is_correct,
     line,
@@ -85,7 +87,8 @@ class CertificationLog:
             path: the file; its folder is made if need be.
             protocol: what is certified and how, as JSON values; stored beside the log. With
                 "radii" in it, rows say how many draws were needed; with "router", what the router
-                adds; with "alpha_mix", the weight of the smoothed part.
+                adds; with "alpha_mix", the weight of the smoothed part; with "per_input_sigma",
+                the nominal radius.
             resume: continue the log that is there (and start one if there is none): complete
                 rows are kept, an unfinished last row is cut off.
 
@@ -185,6 +188,8 @@ def _columns(protocol: Mapping[str, Any]) -> tuple[str, ...]:
         return DUAL_COLUMNS
     if "alpha_mix" in protocol:
         return MIXED_COLUMNS
+    if "per_input_sigma" in protocol:
+        return MEMORY_COLUMNS if protocol["per_input_sigma"] == "memory" else NOMINAL_COLUMNS
     return EARLY_COLUMNS if "radii" in protocol else COLUMNS
 
 
@@ -193,6 +198,7 @@ def _row(
 ) -> list[object]:
     """Return the values of some columns, as plain Python numbers, whose text is their repr."""
     values = dict(vars(certificate))
+    values |= vars(certificate.per_input) if certificate.per_input else {}
     if certificate.routing is not None:
         others = reaches_text(certificate.routing.others)
         values |= {**vars(certificate.routing), "others": others}

@@ -1,6 +1,6 @@
 """One log out of the logs of several shards."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -34,6 +34,7 @@ def merge_logs(paths: Sequence[str | Path], out: str | Path) -> int:
     if out.exists():
         raise RszooError(f"expected a new file, got {out}, which exists; name another one")
     contents = {path: _complete(path) for path in paths}
+    _check_kinds(contents)
     if len({content.columns for content in contents.values()}) != 1:
         raise DataError(f"expected logs with the same columns, got {_listed(paths)}")
     protocol = _common_protocol(paths)
@@ -49,6 +50,22 @@ def merge_logs(paths: Sequence[str | Path], out: str | Path) -> int:
     write_json_atomically(protocol_path(out), protocol)
     write_bytes_atomically(out, text)
     return len(rows)
+
+
+def _check_kinds(contents: Mapping[Path, Content]) -> None:
+    """Refuse to mix nominal radii with certificates, and answers of several memories."""
+    nominal = [path for path, content in contents.items() if content.nominal]
+    if nominal and len(nominal) < len(contents):
+        raise DataError(
+            f"expected certificates, got nominal radii in {_listed(nominal)}, which are none; "
+            "merge logs of one kind"
+        )
+    remembered = [path for path, content in contents.items() if content.remembered]
+    if remembered:
+        raise DataError(
+            f"{remembered[0]}: expected a log whose inputs were certified one by one, got one "
+            "whose answers depend on each other through a memory; certify all into one log"
+        )
 
 
 def _complete(path: Path) -> Content:

@@ -51,6 +51,7 @@ class Summary:
         certified_accuracy: share at each radius, in [0, 1].
         intervals: exact binomial interval of each at 95 % confidence, for the images being a
             random sample.
+        nominal: whether all this is about nominal radii, which are no certificates.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Summary:
     radii: tuple[float, ...]
     certified_accuracy: tuple[float, ...]
     intervals: tuple[tuple[float, float], ...]
+    nominal: bool = False
 
 
 def summary(log: LogTable, radii: Sequence[float] | None = None) -> Summary:
@@ -104,6 +106,7 @@ def summary(log: LogTable, radii: Sequence[float] | None = None) -> Summary:
         intervals=tuple(
             clopper_pearson_interval(count, images, 1.0 - _CONFIDENCE) for count in counts
         ),
+        nominal=log.nominal,
     )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from rszoo.errors import DataError
@@ -67,7 +68,7 @@ def sample(log: LogTable, inputs: Sequence[Input], *, count: int, seed: int) -> 
     if missing:
         raise DataError(f"{log.path}: expected inputs of the data set, got idx {missing[0]}")
     rng = np.random.default_rng(seed)
-    chosen = rng.permutation(log.idx)[:count]
+    chosen = rng.permutation(log.idx[_own_rows(log)])[:count]
     return [given[idx] for idx in sorted(chosen.tolist())]
 
 
@@ -124,6 +125,13 @@ def recertify(
         )
 
 
+def _own_rows(log: LogTable) -> NDArray[np.bool_]:
+    """Return which rows' votes were drawn for their own input, and not for an earlier region."""
+    if log.per_input is None:
+        return np.ones(len(log), dtype=bool)
+    return log.per_input["source"] == log.per_input["order"]
+
+
 def _expert(classifier: Classifier, old: Certificate) -> SmoothedClassifier:
     """Return who drew the votes of a row.
 
@@ -131,7 +139,8 @@ def _expert(classifier: Classifier, old: Certificate) -> SmoothedClassifier:
         DataError: the row is of another kind of classifier, or of other experts.
     """
     if isinstance(classifier, SmoothedClassifier) and old.routing is None:
-        return classifier
+        # Its own noise, or that which was searched for the row's input.
+        return classifier if old.per_input is None else classifier.at(old.sigma)
     if isinstance(classifier, DualClassifier) and old.routing is not None:
         if old.routing.experts == len(classifier.experts):
             return classifier.experts[old.routing.expert_level]

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from rszoo._files import folder_recovered, folder_replaced
 from rszoo.errors import IntegrityError, RszooError
 from rszoo.evaluation.log import LogTable, read_log
+from rszoo.hub.alone import check_of_bundle_alone
 from rszoo.hub.config import BundleConfig, NetworkConfig, read_config
 from rszoo.hub.manifest import DAMAGED, MANIFEST, Manifest
 
@@ -263,8 +264,8 @@ def add_evidence(bundle: Bundle, *, log: Path, protocol: Path, overwrite: bool =
         overwrite: replace a log that holds inputs which the new one lacks.
 
     Raises:
-        RszooError: the log is of other weights, or lacks inputs of the older one, or the bundle's
-            folder cannot be written.
+        RszooError: the log is of other weights, or lacks inputs of the older one, or is not of the
+            bundle alone, or the bundle's folder cannot be written.
         IntegrityError: the bundle is not what it was.
     """
     bundle = open_bundle(bundle.path)  # it may have been trained again since it was opened
@@ -274,8 +275,10 @@ def add_evidence(bundle: Bundle, *, log: Path, protocol: Path, overwrite: bool =
             f"{log}: expected certificates of the weights {bundle.weights_digest}, got those of "
             f"{certified}; certify the bundle again"
         )
+    table = read_log(log)
+    check_of_bundle_alone(table)
     if bundle.evidence is not None and not overwrite:
-        _check_not_less(read_log(log), read_log(bundle.evidence))
+        _check_not_less(table, read_log(bundle.evidence))
     with folder_replaced(bundle.path) as draft:
         for name in bundle.manifest.files:
             shutil.copyfile(bundle.path / name, draft / name)

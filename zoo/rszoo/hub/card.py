@@ -197,7 +197,7 @@ def _what(bundle: Bundle) -> str:
             f"Its network, a {_plain(config.summary)}, is smoothed by Gaussian noise of standard "
             f"deviation {config.noise:g} (pixels in [0, 1])."
         )
-    listed = ", ".join(f"`{part.id}`" for part in config.parts)
+    listed = ", ".join(f"`{part.shown}`" for part in config.parts)
     return f"It is made of other models, which are fetched with it: {listed}."
 
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from rszoo.errors import IntegrityError, RszooError
 from rszoo.hub.bundle import Bundle, write_bundle
 from rszoo.hub.catalog import find, is_own
-from rszoo.hub.config import DualConfig, MixedConfig, NetworkConfig, Part
+from rszoo.hub.config import DualConfig, Expert, MixedConfig, NetworkConfig, Part
 
 if TYPE_CHECKING:
+    from rszoo.smoothing.classifier import SmoothedClassifier
     from rszoo.smoothing.interface import Classifier
 
 __all__ = [
@@ -39,10 +40,24 @@ def composed_classifier(bundle: Bundle, **options: Any) -> "Classifier":
         return mixed_classifier(bundle, config, **options)
     assert isinstance(config, DualConfig)
     return DualClassifier(
-        [part_of(bundle, part).smoothed_classifier(**options) for part in config.experts],
+        _experts(bundle, config, options),
         part_of(bundle, config.router).smoothed_classifier(**options),
         class_names=config.class_names,
     )
+
+
+def _experts(
+    bundle: Bundle, config: DualConfig, options: dict[str, Any]
+) -> "list[SmoothedClassifier]":
+    """Return the experts; a network that serves at several noise levels is loaded once."""
+    loaded: dict[tuple[str, str], SmoothedClassifier] = {}
+    experts = []
+    for part in config.experts:
+        key = part.id, part.digest
+        if key not in loaded:
+            loaded[key] = part_of(bundle, part).smoothed_classifier(**options)
+        experts.append(loaded[key] if part.sigma is None else loaded[key].at(part.sigma))
+    return experts
 
 
 def part_of(bundle: Bundle, part: Part) -> Bundle:
@@ -71,8 +86,8 @@ def part_of(bundle: Bundle, part: Part) -> Bundle:
 
 
 def own_parts(bundle: Bundle) -> list[str]:
-    """Return the parts that nobody else can find: those named by a path."""
-    return [part.id for part in bundle.config.parts if not _elsewhere(part)]
+    """Return the parts that nobody else can find, each once: those named by a path."""
+    return [*dict.fromkeys(part.id for part in bundle.config.parts if not _elsewhere(part))]
 
 
 def compose_dual(
@@ -80,13 +95,15 @@ def compose_dual(
     *,
     experts: Sequence[Bundle],
     router: Bundle,
+    sigmas: Sequence[float] | None = None,
     overwrite: bool = False,
 ) -> Bundle:
     """Write a bundle that routes its inputs among experts.
 
     Args:
         folder: the new bundle; its name is the bundle's.
-        experts: smoothed bundles of the same inputs and classes.
+        experts: smoothed bundles of the same inputs and classes; with `sigmas`, one.
+        sigmas: noise levels at which the one expert serves; None: each expert at its own.
         router: with one class per expert, in their order.
         overwrite: replace an existing bundle.
 
@@ -94,21 +111,42 @@ def compose_dual(
         RszooError: the parts do not fit together, or the folder exists.
     """
     check_place(folder, [*experts, router])
+    levels = _levels(experts, sigmas)
+    experts = [expert for expert, _ in levels]
     first = _checked_experts(experts)
     _check_router(router, experts)
-    _check_taught(router, experts)
+    _check_taught(router, levels)
     config = DualConfig(
         name=folder.name,
         method="dual_rs",
         dataset=first.dataset,
         input_shape=first.input_shape,
         class_names=first.class_names,
-        experts=tuple(part_in(folder, expert) for expert in experts),
+        experts=tuple(
+            Expert(**part_in(folder, expert).model_dump(), sigma=sigma) for expert, sigma in levels
+        ),
         router=part_in(folder, router),
     )
-    return write_bundle(
-        folder, config=config, origin=origin_of([*experts, router]), replace=overwrite
-    )
+    parts = [*(experts if sigmas is None else experts[:1]), router]
+    return write_bundle(folder, config=config, origin=origin_of(parts), replace=overwrite)
+
+
+def _levels(
+    experts: Sequence[Bundle], sigmas: Sequence[float] | None
+) -> list[tuple[Bundle, float | None]]:
+    """Return each expert with its noise level; None for that of the bundle.
+
+    Raises:
+        RszooError: there are noise levels, and not one expert for at least two different ones.
+    """
+    if sigmas is None:
+        return [(expert, None) for expert in experts]
+    if len(experts) != 1 or len(sigmas) < 2 or len(set(sigmas)) < len(sigmas):
+        raise RszooError(
+            f"expected one expert for at least two different noise levels, got {len(experts)} "
+            f"for {list(sigmas)}; without noise levels each expert has its own"
+        )
+    return [(experts[0], sigma) for sigma in sigmas]
 
 
 def check_place(folder: Path, parts: Sequence[Bundle]) -> None:
@@ -148,10 +186,11 @@ def _check_router(router: Bundle, experts: Sequence[Bundle]) -> None:
         )
 
 
-def _check_taught(router: Bundle, experts: Sequence[Bundle]) -> None:
+def _check_taught(router: Bundle, experts: Sequence[tuple[Bundle, float | None]]) -> None:
     """Refuse a router that was trained for other experts, or for these in another order."""
-    taught = [parent.get("weights_sha256") for parent in router.manifest.origin.get("parents", [])]
-    if taught and taught != [expert.weights_digest for expert in experts]:
+    parents = router.manifest.origin.get("parents", [])
+    taught = [(parent.get("weights_sha256"), parent.get("sigma")) for parent in parents]
+    if taught and taught != [(expert.weights_digest, sigma) for expert, sigma in experts]:
         raise RszooError(
             f"{router.id}: expected the experts that it was trained for, in their order: "
             f"{', '.join(router.config.class_names)}; name them so, or train a router for these"

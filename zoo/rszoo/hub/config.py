@@ -12,17 +12,27 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    SerializerFunctionWrapHandler,
     TypeAdapter,
     ValidationError,
     ValidationInfo,
     field_validator,
+    model_serializer,
 )
 
 from rszoo.data import ImageSet, Normalization
 from rszoo.errors import RszooError
 from rszoo.hub.weight_config import WeightConfig
 
-__all__ = ["BundleConfig", "DualConfig", "MixedConfig", "NetworkConfig", "Part", "read_config"]
+__all__ = [
+    "BundleConfig",
+    "DualConfig",
+    "Expert",
+    "MixedConfig",
+    "NetworkConfig",
+    "Part",
+    "read_config",
+]
 
 Pixels = Annotated[int, Field(ge=1, le=65536)]
 
@@ -150,17 +160,43 @@ class Part(BaseModel):
     id: Annotated[str, Field(min_length=1, max_length=1000)]
     digest: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
+    @property
+    def shown(self) -> str:
+        """The part as text: its id, and what is special of its use."""
+        return self.id
+
+
+class Expert(Part):
+    """A part that answers under a noise level, its own or another.
+
+    Attributes:
+        sigma: the noise level, where one network serves at several; None: that of the bundle.
+    """
+
+    sigma: Annotated[float, Field(gt=0, le=100)] | None = None
+
+    @property
+    def shown(self) -> str:
+        """The id, and the noise level where it is another than its own."""
+        return self.id if self.sigma is None else f"{self.id} at sigma {self.sigma:g}"
+
+    @model_serializer(mode="wrap")
+    def _without_its_own(self, values_of: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # So that bundles of before keep their digests, and an older rszoo can read new ones.
+        return {key: value for key, value in values_of(self).items() if value is not None}
+
 
 class DualConfig(BundleConfig):
     """A router over experts (Dual RS).
 
     Attributes:
-        experts: smoothed bundles, in the order of the router's classes.
+        experts: smoothed bundles, or one at several noise levels, in the order of the router's
+            classes.
         router: a bundle of kind "router" with a class for each expert.
     """
 
     kind: Literal["dual"] = "dual"
-    experts: Annotated[tuple[Part, ...], Field(min_length=2)]
+    experts: Annotated[tuple[Expert, ...], Field(min_length=2)]
     router: Part
 
     @property

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rszoo.errors import RszooError
+from rszoo.evaluation.log import read_log
 from rszoo.hub import remote
+from rszoo.hub.alone import check_of_bundle_alone
 from rszoo.hub.bundle import (
     CONFIG,
     EVIDENCE,
@@ -62,8 +64,8 @@ def push(
         sign: PEM file of a private key to sign it with; see `rszoo.hub.signing`.
 
     Raises:
-        RszooError: the bundle has no certificates, the id has a revision, or a part is not on a
-            hub.
+        RszooError: the bundle has no certificates, or some of more than the bundle, the id has a
+            revision, or a part is not on a hub.
         HubError: no permission; the model was changed at the same time; no hub.
     """
     if model.revision is not None:
@@ -73,6 +75,8 @@ def push(
             f"{bundle.id} is not certified: rszoo certify --model {bundle.id} --attach, or push "
             "it with --uncertified"
         )
+    if bundle.evidence is not None:
+        check_of_bundle_alone(read_log(bundle.evidence))
     if local := own_parts(bundle):
         raise RszooError(
             f"{bundle.id}: its parts {', '.join(local)} are on no hub: push them, and compose it "

@@ -17,7 +17,7 @@ The search starts from several levels, geometrically spaced, and moves each at m
 its neighbour; the noise e is the same for all. An image without a positive R gets sigma / spread.
 
 A noise level that depends on the input is no certificate by itself: certify the trained network
-at one noise level.
+at one noise level, or as `rszoo.smoothing.insta` says.
 """
 
 import math
@@ -31,6 +31,7 @@ from rszoo.methods._copies import noisy_log_probs, noisy_logits
 from rszoo.methods._weights import Copies, NonNegative, Ratio, Share, Steps
 from rszoo.methods.consistency import regularised_cross_entropy
 from rszoo.smoothing.noise import gaussian_copies
+from rszoo.smoothing.search import ascended
 
 # Where p leaves these bounds, R grows with s alone; beyond, the quantile is not to be trusted.
 _SMALLEST, _LARGEST = 0.02, 0.98
@@ -89,18 +90,18 @@ def refresh(
     """
     del first, start, refreshes
     low, high = math.log(sigma / spread), math.log(sigma * spread)
-    step_size = (high - low) / max(levels - 1, 1) / (2 * max(search_steps, 1))
     noise = gaussian_copies(x, search_copies, 1.0)
     best = torch.full_like(sigmas, sigma / spread)
     largest = torch.zeros_like(sigmas)
     with frozen(model):
         for start_level in torch.linspace(low, high, levels).tolist():
-            level = torch.full_like(sigmas, start_level)  # log s
-            for _ in range(search_steps):
-                level.requires_grad_()
-                radius = _soft_radius(model, x, y, noise, level.exp())
-                (gradient,) = torch.autograd.grad(radius.sum(), level)
-                level = (level.detach() + step_size * gradient.sign()).clamp(low, high)
+            level = ascended(
+                lambda level: _soft_radius(model, x, y, noise, level.exp()),
+                torch.full_like(sigmas, start_level),  # log s
+                within=(low, high),
+                levels=levels,
+                steps=search_steps,
+            )
             with torch.no_grad():
                 radius = _soft_radius(model, x, y, noise, level.exp())
             best = torch.where(radius > largest, level.exp(), best)

@@ -9,6 +9,7 @@ from rszoo.theory.radii import certified_radius
 __all__ = [
     "ABSTAIN",
     "Certificate",
+    "PerInput",
     "Prediction",
     "Reach",
     "Routing",
@@ -71,6 +72,28 @@ class Routing:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PerInput:
+    """What a certificate says where the noise level was searched for the input alone.
+
+    Attributes:
+        nominal_radius: what would be certified if every input had this noise level. The `radius`
+            is no larger, and 0 where nothing makes the search sound.
+        order: place of the answer among those that a memory holds, from 0; None without a memory.
+        source: place of the answer whose evidence this is: its own, or that of the earlier region
+            which the input lies in; None without a memory.
+    """
+
+    nominal_radius: float
+    order: int | None = None
+    source: int | None = None
+
+    @property
+    def nominal(self) -> bool:
+        """Whether radius 0 is all that is certified."""
+        return self.order is None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Certificate:
     """The answer of CERTIFY for one input, with the evidence it rests on.
 
@@ -89,6 +112,7 @@ class Certificate:
             `alpha` are then those of the expert.
         alpha_mix: of a mixed classifier, else None: the least weight of its smoothed part, which
             the fields but `label` and `radius` are about.
+        per_input: where sigma was searched for this input, else None.
     """
 
     label: int
@@ -104,6 +128,7 @@ class Certificate:
     spent: int
     routing: Routing | None = None
     alpha_mix: float | None = None
+    per_input: PerInput | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ Randomized Smoothing, https://arxiv.org/abs/1902.02918, section 3.2.
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
+from copy import copy
 from typing import TypeVar
 
 import torch
@@ -78,8 +79,7 @@ class SmoothedClassifier:
             raise ValueError(f"expected batch_size >= 1, got {batch_size=}")
         if compile and input_shape is None:
             raise ValueError("expected input_shape with compile, got None")
-        if not (sigma > 0.0 and 0.0 < _in_float32(sigma) < float("inf")):
-            raise ValueError(f"expected a positive sigma that float32 can hold, got {sigma=}")
+        _check_sigma(sigma)
         if num_classes < 2:
             raise ValueError(f"expected num_classes >= 2, got {num_classes=}")
         self.device = resolve_device(device)
@@ -104,6 +104,17 @@ class SmoothedClassifier:
             f"input_shape={self.input_shape}, device={str(self.device)!r}, "
             f"precision={self.precision!r})"
         )
+
+    def at(self, sigma: float) -> "SmoothedClassifier":
+        """Return the same network, not a copy of it, under other noise.
+
+        Raises:
+            ValueError: sigma is out of range.
+        """
+        _check_sigma(sigma)
+        other = copy(self)
+        other.sigma = sigma
+        return other
 
     @property
     def facts(self) -> dict[str, object]:
@@ -312,6 +323,11 @@ class SmoothedClassifier:
         x = checked(x, input_shape=self.input_shape, sound=self.sound).to(self.device)
         single = x.shape == self.input_shape if self.input_shape else x.ndim in (1, 3)
         return one(x) if single else [one(image) for image in x]
+
+
+def _check_sigma(sigma: float) -> None:
+    if not (sigma > 0.0 and 0.0 < _in_float32(sigma) < float("inf")):
+        raise ValueError(f"expected a positive sigma that float32 can hold, got {sigma=}")
 
 
 def _in_float32(value: float) -> float:

@@ -40,6 +40,7 @@ class Stream(IntEnum):
     PREDICTION = 2 * STREAM_CHUNKS
     ROUTER_SELECTION = 3 * STREAM_CHUNKS
     ROUTER_ESTIMATION = 4 * STREAM_CHUNKS
+    SEARCH = 5 * STREAM_CHUNKS
 
 
 def input_seed(x: Tensor, seed: int) -> int:

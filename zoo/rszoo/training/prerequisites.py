@@ -1,6 +1,6 @@
 """Models that another training builds on: bundles in its output folder, trained if need be."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rszoo import methods
 from rszoo.hub.bundle import Bundle
@@ -80,6 +80,7 @@ def prerequisite(trainer: "Trainer", recipe: Recipe) -> Bundle:
     return bundle or trainer.train(recipe)
 
 
-def parent_of(bundle: Bundle) -> dict[str, str]:
-    """Return how a bundle's origin names another."""
-    return {"name": bundle.config.name, "weights_sha256": bundle.weights_digest}
+def parent_of(bundle: Bundle, *, sigma: float | None = None) -> dict[str, Any]:
+    """Return how a bundle's origin names another, at another noise level than its own if so."""
+    parent = {"name": bundle.config.name, "weights_sha256": bundle.weights_digest}
+    return parent if sigma is None else {**parent, "sigma": sigma}

@@ -113,20 +113,20 @@ class TargetsSpec(Section):
 
 
 class ExpertsSpec(Section):
-    """The classifiers that a router chooses among: either `method` and `sigmas`, or `bundles`.
+    """The classifiers that a router chooses among: `method` and `sigmas`, or `bundles`.
 
     Attributes:
         draws: votes of each expert per image, from which its radius follows.
         method: the experts are the bundles of this method's recipe in the output folder, which
             are trained if need be.
         sigmas: their noise levels.
-        bundles: the experts' ids, as `rszoo.load` takes them.
+        bundles: the experts' ids, as `rszoo.load` takes them; or one, that serves at `sigmas`.
     """
 
     draws: Count
     method: str | None = None
     sigmas: list[Sigma] | None = Field(default=None, min_length=2)
-    bundles: list[str] | None = Field(default=None, min_length=2, validate_default=True)
+    bundles: list[str] | None = Field(default=None, min_length=1, validate_default=True)
 
     @field_validator("sigmas", "bundles")
     @classmethod
@@ -142,6 +142,10 @@ class ExpertsSpec(Section):
         if not {"method", "sigmas"} <= info.data.keys():
             return value  # what is wrong with them is told already
         given = [key for key in ("method", "sigmas") if info.data.get(key) is not None]
+        if value is not None and len(value) == 1 and given in ([], ["sigmas"]):
+            if not given:
+                raise ValueError(f"expected at least 2 entries, or one and sigmas, got {value}")
+            return value
         if len(given) != (2 if value is None else 0):
             got = [*given, *(["bundles"] if value is not None else [])]
             raise ValueError(f"expected either method and sigmas, or bundles, got {got}")

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 __all__ = ["balanced_weights", "expert_ids", "radii_of_labels", "routing"]
 
+# A bundle, and the noise level at which it serves; None for its own.
+_Expert = tuple[Bundle, float | None]
+
 
 def routing(trainer: "Trainer", recipe: Recipe) -> Task:
     """Return the task of a router, training its experts if need be.
@@ -37,14 +40,14 @@ def routing(trainer: "Trainer", recipe: Recipe) -> Task:
         RszooError: an expert is not there or does not fit, or none certifies any image.
     """
     experts = _experts(trainer, recipe)
-    names = [expert.config.name for expert in experts]
+    names = [_name(*expert) for expert in experts]
     radii = _expert_radii(trainer, recipe, experts, trainer.images)
     test_radii = _expert_radii(trainer, recipe, experts, trainer.test_images)
     return Task(
         images=trainer.images.relabelled(radii.argmax(1), names),
         test_images=trainer.test_images.relabelled(test_radii.argmax(1), names),
         per_example={"expert_radii": radii, "example_weights": balanced_weights(radii)},
-        parents=[parent_of(expert) for expert in experts],
+        parents=[parent_of(expert, sigma=sigma) for expert, sigma in experts],
         kind="router",
         judged=test_radii.any(1).nonzero()[:, 0],
     )
@@ -95,10 +98,10 @@ def _spec(recipe: Recipe) -> ExpertsSpec:
     return recipe.experts
 
 
-def _experts(trainer: "Trainer", recipe: Recipe) -> list[Bundle]:
-    bundles = _spec(recipe).bundles
+def _experts(trainer: "Trainer", recipe: Recipe) -> list[_Expert]:
+    bundles, sigmas = _spec(recipe).bundles, _spec(recipe).sigmas
     if bundles is None:
-        return [prerequisite(trainer, expert) for expert in expert_recipes(recipe)]
+        return [(prerequisite(trainer, expert), None) for expert in expert_recipes(recipe)]
     experts = [find(bundle) for bundle in bundles]
     images = trainer.images
     for expert in experts:
@@ -110,11 +113,17 @@ def _experts(trainer: "Trainer", recipe: Recipe) -> list[Bundle]:
                 f"{expert.id}: expected an expert for the inputs and classes of "
                 f"{recipe.dataset!r}, got one for others ({config.dataset!r})"
             )
-    return experts
+    if sigmas is None:
+        return [(expert, None) for expert in experts]
+    return [(experts[0], sigma) for sigma in sigmas]
+
+
+def _name(expert: Bundle, sigma: float | None) -> str:
+    return expert.config.name if sigma is None else f"{expert.config.name} at {sigma:g}"
 
 
 def _expert_radii(
-    trainer: "Trainer", recipe: Recipe, experts: list[Bundle], images: ImageSet
+    trainer: "Trainer", recipe: Recipe, experts: list[_Expert], images: ImageSet
 ) -> Tensor:
     """Return the radius that each expert certifies for each image, `[N, K]`."""
     radii = torch.stack([_radii(trainer, recipe, expert, images) for expert in experts], 1)
@@ -127,16 +136,17 @@ def _expert_radii(
     return radii
 
 
-def _radii(trainer: "Trainer", recipe: Recipe, expert: Bundle, images: ImageSet) -> Tensor:
+def _radii(trainer: "Trainer", recipe: Recipe, expert: _Expert, images: ImageSet) -> Tensor:
     """Return the radius that an expert certifies for each image, `[N]`."""
-    sigma, draws = expert.of_network.sigma, _spec(recipe).draws
-    task = f"votes of {expert.config.name} on the {images.split} images"
+    bundle, another = expert
+    sigma, draws = another or bundle.of_network.sigma, _spec(recipe).draws
+    task = f"votes of {_name(*expert)} on the {images.split} images"
     with trainer.shown(task, total=len(images), unit="images"):
         shares = cached_vote_shares(
             trainer.state / "votes",
-            place(expert.network(), trainer.device),
+            place(bundle.network(), trainer.device),
             images,
-            weights_digest=expert.weights_digest,
+            weights_digest=bundle.weights_digest,
             sigma=sigma,
             draws=draws,
             seed=recipe.seed,

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from torch import Tensor, nn
 
@@ -34,7 +34,7 @@ class Task:
     images: ImageSet
     test_images: ImageSet
     per_example: Mapping[str, Tensor]
-    parents: list[dict[str, str]]
+    parents: list[dict[str, Any]]
     kind: Literal["smoothed", "router", "weight"] = "smoothed"
     judged: Tensor | None = None
     beside: Callable[[nn.Sequential], nn.Module] | None = None

@@ -1,0 +1,145 @@
+"""`rszoo certify --per-input-sigma`: a noise level for each input, and what makes it sound."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rszoo.errors import RszooError
+from rszoo_cli.console import err
+
+if TYPE_CHECKING:
+    from rszoo.hub.bundle import Bundle
+    from rszoo.smoothing.memory import Memory
+
+__all__ = [
+    "MemoryFile",
+    "PerInputSigma",
+    "bind",
+    "check_per_input",
+    "memory_file",
+    "opened_memory",
+    "print_nominal",
+    "searched",
+]
+
+PerInputSigma = Annotated[
+    str | None,
+    typer.Option(
+        metavar="dual|memory|nominal",
+        help="Noise that fits each input (Insta-RS), made sound by the router of a dual model, or "
+        "by a memory of the answers so far, or not at all: nominal radii are no certificates.",
+        show_default="as the model is: one level, or that of a dual model's router",
+    ),
+]
+MemoryFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--memory",
+        metavar="FILE",
+        help="Of --per-input-sigma memory: the answers so far; continued if it is there.",
+        show_default="beside the log",
+    ),
+]
+
+# Of a protocol, what does not decide the answers that a memory may hold together.
+_ELSEWHERE = ("inputs", "versions", "batch_size")
+
+
+def check_per_input(
+    choice: str | None, memory: Path | None, *, alone: bool, attach: bool, early: bool
+) -> None:
+    """Refuse what does not go together with a noise level for each input.
+
+    Args:
+        choice, memory: of the options.
+        alone: whether one process does all on one device.
+        attach: whether the log is to go into the bundle.
+        early: whether draws may stop early.
+    """
+    if choice not in (None, "dual", "memory", "nominal"):
+        raise typer.BadParameter(
+            f"expected --per-input-sigma dual, memory or nominal, got {choice!r}"
+        )
+    if memory is not None and choice != "memory":
+        raise typer.BadParameter("expected --per-input-sigma memory with --memory")
+    if choice in (None, "dual"):
+        return
+    if early:
+        raise typer.BadParameter(
+            "--radii and --adaptive need one noise level; leave out --per-input-sigma"
+        )
+    if attach:
+        raise typer.BadParameter(
+            f"--attach is for certificates of the bundle alone, not for --per-input-sigma {choice}"
+        )
+    if choice == "memory" and not alone:
+        raise typer.BadParameter(
+            "with a memory each answer depends on those before: one process on one device, "
+            "no --engine ray and no --shard"
+        )
+
+
+def searched(choice: str | None, bundle: "Bundle") -> str | None:
+    """Return how the noise is searched: "memory", "nominal", or None where it is not.
+
+    Raises:
+        RszooError: a router is to choose it, and the bundle has none.
+    """
+    from rszoo.hub.config import DualConfig
+
+    if choice == "dual" and not isinstance(bundle.config, DualConfig):
+        raise RszooError(
+            f"{bundle.id}: expected a dual model, whose router fits the noise to the input, got "
+            f"{bundle.config.summary}; make one of it with: rszoo compose dual --expert "
+            f"{bundle.id} --sigma 0.25 --sigma 0.5 --sigma 1 --train-router --out DIR"
+        )
+    return None if choice == "dual" else choice  # a dual model's certificates are such anyway
+
+
+def memory_file(choice: str | None, file: Path | None, log_file: Path | None) -> Path | None:
+    """Return where the answers are remembered, if they are: the file named, or beside the log."""
+    if choice != "memory" or file is not None:
+        return file
+    if log_file is None:
+        raise typer.BadParameter("expected --memory FILE (or --out) for inputs of your own")
+    return log_file.with_name(f"{log_file.name.removesuffix('.tsv')}.memory")
+
+
+@contextmanager
+def opened_memory(file: Path | None) -> "Iterator[Memory | None]":
+    """Give the memory in a file, if there is to be one."""
+    if file is None:
+        yield None
+        return
+    from rszoo.smoothing.memory import Memory
+
+    with Memory.open(file) as memory:
+        err.print(f"memory: {file}, {len(memory)} answers", highlight=False, soft_wrap=True)
+        yield memory
+
+
+def bind(memory: "Memory", protocol: Mapping[str, Any], log_file: Path | None) -> None:
+    """Check that a memory belongs to what is certified, and to a log that is continued.
+
+    Raises:
+        RszooError: it does not.
+    """
+    from rszoo.evaluation.log import read_log
+
+    memory.use_for({key: value for key, value in protocol.items() if key not in _ELSEWHERE})
+    if log_file is None:
+        return
+    known = read_log(log_file).per_input
+    if known is not None and (known["order"] >= len(memory)).any():
+        raise RszooError(
+            f"{log_file}: expected the memory that its answers are in, got {memory.path} with "
+            f"{len(memory)} answers; name the right one with --memory"
+        )
+
+
+def print_nominal() -> None:
+    """Say what the radii are that were just printed."""
+    err.print("nominal radius, not a certificate", style="yellow", soft_wrap=True)

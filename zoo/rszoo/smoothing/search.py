@@ -1,0 +1,138 @@
+"""The search for the noise level of one input, as Insta-RS makes it at test time. No certificate.
+
+Chen, Kong, Yu, Luque, Goldstein and Huang (2021), Insta-RS, https://arxiv.org/abs/2103.04436, is
+withdrawn, and neither its text nor code is public; that there are several starts is all that its
+abstract says. This is a reconstruction, whose ascent follows Alfarra et al. (2022), Data Dependent
+Randomized Smoothing, https://arxiv.org/abs/2012.04351:
+
+    from each of some levels, geometrically spaced, ascend R(s) by a few steps of log s, with the
+    same noise for all; take the best R of where they end, on fresh noise
+    R(s) = s Phi^-1(max over c of p_c),    p = mean softmax of F(x + s e)
+
+R is what CERTIFY would say if mean probabilities were votes. What the search has drawn is never
+used again: to the draws of a certificate the level is fixed. But another input finds another
+level, and no radius at x says anything about the level at x'; see `rszoo.smoothing.insta`.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from rszoo.errors import RszooError
+from rszoo.networks.execution import autocast, evaluation_mode
+from rszoo.smoothing.noise import Stream, input_seed, standard_normal_chunk
+
+__all__ = ["Search", "ascended", "searched_sigma"]
+
+# A mean of so few probabilities says nothing of what is beyond; there R grows with s alone.
+_LARGEST = 0.999
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """Where the noise level is searched, and how hard.
+
+    Attributes:
+        low, high: the smallest and the largest level.
+        levels: how many starts, at least 2.
+        steps: of the ascent from each; it goes half way to the next start at most.
+        draws: noisy inputs for each value of R, at most 1000.
+    """
+
+    low: float
+    high: float
+    levels: int = 5
+    steps: int = 3
+    draws: int = 100
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.low < self.high < math.inf:
+            raise ValueError(f"expected 0 < low < high, got {self.low} and {self.high}")
+        if self.levels < 2 or self.steps < 0 or not 1 <= self.draws <= 1000:
+            raise ValueError(f"expected levels >= 2, steps >= 0, 1 <= draws <= 1000, got {self}")
+
+    @classmethod
+    def around(cls, sigma: float, *, spread: float = 2.0) -> "Search":
+        """Return the search in [sigma / spread, sigma spread], where Insta-RS has trained."""
+        return cls(low=sigma / spread, high=sigma * spread)
+
+
+def searched_sigma(
+    network: nn.Module, image: Tensor, *, search: Search, seed: int, precision: str
+) -> float:
+    """Return the noise level that suits one input.
+
+    Args:
+        network: maps `[B, *shape]` to logits.
+        image: float32, without a batch axis, on the network's device.
+        search: where and how.
+        seed: the noise depends on (seed, input) alone.
+        precision: "float32" or "bfloat16".
+
+    Raises:
+        RszooError: the network gives NaN.
+    """
+    low, high = math.log(search.low), math.log(search.high)
+    # A caller's inference mode would keep the ascent from its gradients.
+    with torch.inference_mode(mode=False), torch.enable_grad():
+        image = image.clone()
+        noise, fresh = (_noise(image, search.draws, seed, chunk) for chunk in (0, 1))
+
+        def radius(level: Tensor, noise: Tensor) -> Tensor:
+            with evaluation_mode(network), autocast(image.device, precision):
+                logits = network(image + level.exp() * noise)
+            share = logits.float().softmax(-1).mean(0).amax()
+            return level.exp() * torch.special.ndtri(share.clamp(max=_LARGEST))
+
+        found: list[tuple[float, float]] = []
+        for start in torch.linspace(low, high, search.levels, device=image.device):
+            level = ascended(
+                lambda level: radius(level, noise),
+                start,
+                within=(low, high),
+                levels=search.levels,
+                steps=search.steps,
+            )
+            with torch.no_grad():
+                found.append((radius(level, fresh).item(), level.exp().item()))
+    if any(math.isnan(value) for value, _ in found):
+        raise RszooError("expected logits that are numbers, got NaN; the weights are broken")
+    return max(found)[1]
+
+
+def ascended(
+    radius: Callable[[Tensor], Tensor],
+    level: Tensor,
+    *,
+    within: tuple[float, float],
+    levels: int,
+    steps: int,
+) -> Tensor:
+    """Return the logarithms of some levels after steps uphill, each by the sign of its gradient.
+
+    Args:
+        radius: from the logarithms to what is to grow, one entry for each.
+        level: the logarithms to start from.
+        within: the smallest and the largest.
+        levels: how many starts there are between them: all steps together go half way to the next.
+        steps: how many.
+    """
+    low, high = within
+    step = (high - low) / max(levels - 1, 1) / (2 * max(steps, 1))
+    for _ in range(steps):
+        level.requires_grad_()
+        (gradient,) = torch.autograd.grad(radius(level).sum(), level)
+        level = (level.detach() + step * gradient.sign()).clamp(low, high)
+    return level.detach()
+
+
+def _noise(image: Tensor, draws: int, seed: int, chunk: int) -> Tensor:
+    return standard_normal_chunk(
+        image.shape,
+        input_seed=input_seed(image, seed),
+        chunk=Stream.SEARCH + chunk,
+        device=image.device,
+    )[:draws].clone()  # the rest of the chunk need not be kept
