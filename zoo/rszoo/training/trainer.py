@@ -129,7 +129,8 @@ class Trainer:
             if self.processes.is_main:
                 bundle = self._publish(recipe, state, task, run, accuracy)
                 if run is not None:
-                    run.log_bundle(bundle, {"final_noisy_accuracy": accuracy})
+                    final = {"final_noisy_accuracy": accuracy}
+                    run.log_bundle(bundle, final, on_warning=self.observer.note)
         if self.processes.is_main:
             shutil.rmtree(self._state(recipe))
             self.observer.note(f"{self.out / recipe.name} is finished")
@@ -267,9 +268,8 @@ class Trainer:
         folder.mkdir(parents=True, exist_ok=True)
         tags = environment() | {"device": str(self.device), "precision": self.precision}
         facts = self._facts(recipe)
-        with self.tracking.child(
-            recipe, self.images, run_id=read_run(folder / RUN, facts), tags=tags
-        ) as run:
+        earlier, sets = read_run(folder / RUN, facts), (self.images, self.test_images)
+        with self.tracking.child(recipe, sets, run_id=earlier, tags=tags) as run:
             write_json_atomically(folder / RUN, {"run_id": run.run_id, "facts": facts})
             yield run
 
