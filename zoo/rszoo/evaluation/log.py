@@ -48,6 +48,7 @@ __all__ = [
     "NO_LABEL",
     "CertificationLog",
     "LogTable",
+    "printable",
     "protocol_path",
     "read_log",
     "read_protocol",

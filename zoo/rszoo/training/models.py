@@ -20,7 +20,7 @@ def log_bundle(store: Store, bundle: Bundle, *, run_id: str, metrics: Mapping[st
     import mlflow
 
     begun = _search(store, f"source_run_id = '{run_id}'")
-    model = begun or _begin(store, bundle, run_id)
+    model = next(iter(begun), None) or _begin(store, bundle, run_id)
     if model.status != "READY":
         mlflow.log_metrics(dict(metrics), run_id=run_id, model_id=model.model_id)
         _finish(model, bundle)
@@ -38,17 +38,17 @@ def logged_model(store: Store, bundle: Bundle) -> "LoggedModel":
 
 def find_model(store: Store, bundle: Bundle) -> "LoggedModel | None":
     """Return the newest finished model with the weights of a bundle."""
-    wanted = f"tags.`{WEIGHTS}` = '{bundle.weights_digest}' AND status = 'READY'"
-    return _search(store, wanted)
+    same = _search(store, f"tags.`{WEIGHTS}` = '{bundle.weights_digest}'")
+    return next((model for model in same if model.status == "READY"), None)
 
 
-def _search(store: Store, wanted: str) -> "LoggedModel | None":
+def _search(store: Store, wanted: str) -> "list[LoggedModel]":
+    """Return the models that a filter finds, the newest first."""
     import mlflow
 
-    found = mlflow.search_logged_models(
+    return mlflow.search_logged_models(
         experiment_ids=[store.experiment_id], filter_string=wanted, output_format="list"
     )
-    return next(iter(found), None)
 
 
 def _begin(store: Store, bundle: Bundle, run_id: str | None) -> "LoggedModel":

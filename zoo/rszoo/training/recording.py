@@ -21,6 +21,8 @@ __all__ = ["ACR", "record_certificates", "store_folder"]
 
 #: The metric of a run whose model is certified.
 ACR = "certified/acr"
+#: The tag with the protocol that the metrics hold for.
+CERTIFIED = "rszoo.certified"
 _FOLDER = "certificates"
 
 
@@ -74,7 +76,10 @@ def _record(store: Store, bundle: Bundle, evidence: Path) -> None:
     if model.source_run_id is None:
         return
     log = read_log(evidence)
-    client.log_batch(model.source_run_id, metrics=list(_metrics(summary(log), model.model_id)))
+    known = summary(log)
+    client.log_batch(model.source_run_id, metrics=list(_metrics(known, model.model_id)))
+    protocol = f"{known.images} images, n = {known.n}, alpha = {known.alpha}"
+    client.set_tag(model.source_run_id, CERTIFIED, protocol)
     with tempfile.TemporaryDirectory() as folder:
         from rszoo.evaluation.plot import curve
 
@@ -87,12 +92,7 @@ def _record(store: Store, bundle: Bundle, evidence: Path) -> None:
 def _metrics(known: Summary, model_id: str) -> "Iterator[Metric]":
     from mlflow.entities import Metric
 
-    values = {
-        ACR: known.acr,
-        "certified/abstained": known.abstained,
-        "certified/images": float(known.images),
-        "certified/n": float(known.n or 0),
-    }
+    values = {ACR: known.acr, "certified/abstained": known.abstained}
     for radius, share in zip(known.radii, known.certified_accuracy, strict=True):
         values[f"certified/accuracy_at_{radius:.2f}"] = share
     now = int(time.time() * 1000)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from rszoo.errors import RszooError
 from rszoo.evaluation.log import LogTable
 from rszoo.evaluation.metrics import protocol_digest, summary
+from rszoo.evaluation.shown import as_radius
 from rszoo.hub.bundle import Bundle
 from rszoo.training.models import WEIGHTS, logged_model
 from rszoo.training.store import Store
@@ -64,9 +65,7 @@ def registered_name(bundle: Bundle) -> str | None:
     config = bundle.config
     if getattr(config, "kind", None) in ("router", "standard"):
         return None
-    noise = "dual" if config.noise is None else f"{config.noise:.2f}"
-    if config.noise is not None and float(noise) != config.noise:
-        noise = repr(config.noise)
+    noise = "dual" if config.noise is None else as_radius(config.noise)
     return f"{short_name(config.dataset)}-{noise}"
 
 
@@ -146,7 +145,7 @@ def _version(store: Store, name: str, bundle: Bundle) -> "ModelVersion":
         source=f"models:/{model.model_id}",
         run_id=model.source_run_id,
         model_id=model.model_id,
-        description=f"`{config.name}`: {config.method}, {config.summary}",
+        description=f"{config.name}: {config.method}, {config.summary}",
         tags={
             WEIGHTS: bundle.weights_digest,
             f"{_TAG}bundle": str(bundle.path.resolve()),
