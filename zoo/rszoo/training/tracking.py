@@ -207,7 +207,7 @@ def described(images: ImageSet) -> "DatasetInput":
 def _description(recipe: Recipe) -> str:
     return (
         f"Method `{recipe.method}` on `{recipe.dataset}`, sigma {recipe.sigma:g}, profile "
-        f"`{recipe.profile}`, seed {recipe.seed}. What follows from it: "
+        f"`{recipe.profile}`, seed {recipe.seed}. What it is made of: "
         f"`rszoo show --lineage` with the bundle in the tag `{BUNDLE}`."
     )
 
