@@ -45,17 +45,18 @@ import rszoo.training.registry, rszoo.training.run
 from rszoo_cli import main
 
 torch.set_num_threads(1)
-trainings = [["gaussian", "0.25"], ["gaussian", "0.25"], ["gaussian", "0.5"], ["stability", "0.25"],
-             ["consistency", "0.25"]]
-ready, go = os.pipe(), os.pipe()
+trainings = ["gaussian 0.25"] * 2 + ["gaussian 0.5", "stability 0.25", "consistency 0.25"]
+go = os.pipe()
 children = []
-for recipe, sigma in trainings:
+for training in trainings:
+    recipe, sigma = training.split()
     child = os.fork()
     if child == 0:
         os.close(go[1])
         os.read(go[0], 1)  # until all are there
         try:
-            main(["train", recipe, "--sigma", sigma, "train.epochs=2", "--resume", "--out", "runs"])
+            arguments = ["train", recipe, "--sigma", sigma, "--out", "runs"]
+            main([*arguments, "--resume", "train.epochs=2"])
         except SystemExit as end:
             os._exit(int(end.code or 0))
         except BaseException:
