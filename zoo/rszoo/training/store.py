@@ -11,7 +11,7 @@ from rszoo.errors import RszooError
 __all__ = ["Store", "open_store"]
 
 _EXPERIMENT = "rszoo"
-_TRAINS = {
+_HOLDS = {"mlflow.experimentKind": "custom_model_development"}  # for MLflow's pages
     "mlflow.experimentKind": "custom_model_development"
 }  # else MLflow's pages expect agents
 _SQLITE = "sqlite:///"
@@ -103,7 +103,7 @@ def _experiment(artifacts: str | None, *, make: bool) -> str | None:
         return known.experiment_id
     if not make:
         return None
-    return mlflow.create_experiment(_EXPERIMENT, artifact_location=artifacts, tags=_TRAINS)
+    return mlflow.create_experiment(_EXPERIMENT, artifact_location=artifacts, tags=_HOLDS)
 
 
 @contextmanager
