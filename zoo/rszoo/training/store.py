@@ -11,9 +11,6 @@ from rszoo.errors import RszooError
 __all__ = ["Store", "open_store"]
 
 _EXPERIMENT = "rszoo"
-_HOLDS = {"mlflow.experimentKind": "custom_model_development"}  # for MLflow's pages
-    "mlflow.experimentKind": "custom_model_development"
-}  # else MLflow's pages expect agents
 _SQLITE = "sqlite:///"
 _PATIENCE = 600.0  # seconds; nobody needs more than a few, even on a busy machine
 
@@ -101,9 +98,7 @@ def _experiment(artifacts: str | None, *, make: bool) -> str | None:
     known = mlflow.get_experiment_by_name(_EXPERIMENT)
     if known is not None:
         return known.experiment_id
-    if not make:
-        return None
-    return mlflow.create_experiment(_EXPERIMENT, artifact_location=artifacts, tags=_HOLDS)
+    return mlflow.create_experiment(_EXPERIMENT, artifact_location=artifacts) if make else None
 
 
 @contextmanager
