@@ -159,6 +159,7 @@ def test_other_data_and_noise_levels_are_other_models(runs: Path) -> None:
                 {"sigma": 0.125},
                 {"dataset": "/data/my set"},
                 {"kind": "router"},
+                {"kind": "weight"},
             )
         )
     }

@@ -9,7 +9,7 @@ each bundle. Two aliases point to versions:
                 then the one with the most draws, then the smallest alpha; one that tests given
                 radii only, or stops early, comes last. Of two equals it is the older.
 
-Networks without noise and routers are parts of models, and not registered.
+Networks without noise, routers and mixing networks are parts of models, and not registered.
 """
 
 from collections.abc import Sequence
@@ -63,7 +63,7 @@ def registered_name(bundle: Bundle) -> str | None:
     from rszoo.data.image_set import short_name
 
     config = bundle.config
-    if getattr(config, "kind", None) in ("router", "standard"):
+    if getattr(config, "kind", None) in ("router", "standard", "weight"):
         return None
     noise = "dual" if config.noise is None else as_radius(config.noise)
     return f"{short_name(config.dataset)}-{noise}"
