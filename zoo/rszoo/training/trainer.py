@@ -106,7 +106,7 @@ class Trainer:
         return memory.exists() and read_run(memory, self._facts(recipe)) is None
 
     def train(self, recipe: Recipe) -> Bundle:
-        """Train one model, from its checkpoint if there is one; keep what another process trains."""
+        """Train one model, from its checkpoint if there is one, or keep what another process does."""
         with self._alone(recipe) as waited:
             kept = self.existing(recipe, resume=True, overwrite=False) if waited else None
             return kept or self._train(recipe)
