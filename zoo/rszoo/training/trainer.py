@@ -106,7 +106,7 @@ class Trainer:
         return memory.exists() and read_run(memory, self._facts(recipe)) is None
 
     def train(self, recipe: Recipe) -> Bundle:
-        """Train one model, from its checkpoint if there is one, or keep what another process does."""
+        """Train one model, from its checkpoint if it has one; wait for another that trains it."""
         with self._alone(recipe) as waited:
             kept = self.existing(recipe, resume=True, overwrite=False) if waited else None
             return kept or self._train(recipe)
