@@ -119,10 +119,11 @@ def test_the_data_set_and_the_recipe_are_recorded(trained: Path) -> None:
     from rszoo import data
 
     _, child = parent_and_child(trained)
-    (entry,) = child.inputs.dataset_inputs
-    assert entry.dataset.name == "digits"
-    assert entry.dataset.digest == data.load("digits", "train").digest[:36]
-    assert [tag.value for tag in entry.tags] == ["train"]
+    entries = child.inputs.dataset_inputs
+    assert [tag.value for entry in entries for tag in entry.tags] == ["train", "test"]
+    for entry, split in zip(entries, ("train", "test"), strict=True):
+        assert entry.dataset.name == "digits"
+        assert entry.dataset.digest == data.load("digits", split).digest[:36]
     folder = Path(child.info.artifact_uri.removeprefix("file://"))
     assert (folder / "recipe.yaml").read_text() == recipe().to_yaml()
     assert [path.name for path in folder.iterdir()] == ["recipe.yaml"]

@@ -115,7 +115,10 @@ def test_a_finished_training(trained: Path) -> None:
         "mlartifacts",
         "mlflow.db",
     ]
-    assert [path.name for path in (trained / ".state").iterdir()] == ["digits-gaussian.json"]
+    assert sorted(path.name for path in (trained / ".state").iterdir()) == [
+        f"{NAME}.lock",
+        "digits-gaussian.json",
+    ]
     bundle = open_bundle(trained / NAME)
     origin = bundle.manifest.origin
     assert origin["facts"]["recipe"] == recipe().digest

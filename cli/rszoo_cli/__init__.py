@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from rszoo.errors import RecipeError, RszooError
-from rszoo_cli import compose, hub, recipe
+from rszoo_cli import compose, hub, recipe, runs
 from rszoo_cli.bundles import ls, show
 from rszoo_cli.certify import certify
 from rszoo_cli.console import err
@@ -73,6 +73,7 @@ app.command("import")(import_checkpoint)
 app.command()(export)
 app.add_typer(compose.app, name="compose", epilog="Example: `rszoo compose dual --help`.")
 app.add_typer(recipe.app, name="recipe", epilog="Example: `rszoo recipe show cat_rs`.")
+app.add_typer(runs.app, name="runs", epilog="Example: `rszoo runs ls`.")
 app.add_typer(hub.app, name="hub", epilog="Example: `rszoo hub serve`.")
 
 

@@ -90,19 +90,29 @@ def show(
     model: Annotated[
         str, typer.Argument(metavar="ID", help="A bundle's path, builtin/NAME, or org/name.")
     ],
+    lineage: Annotated[
+        bool, typer.Option("--lineage", help="Draw what it was made from, as a tree.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Show a bundle: what the model is, how it was made, what is certified.
 
-    Its files are checked against its manifest first.
+    Its files are checked against its manifest first. The lineage: MLflow run, entry in the model
+    registry, digests of recipe and data, git commit, DVC stage, certificates, and the same of
+    every model that it builds on.
 
     Example:
 
-        rszoo show runs/digits-cat_rs-0.50
+        rszoo show runs/digits-cat_rs-0.50 --lineage
     """
     from rszoo.hub.catalog import find
 
     bundle = find(model)
+    if lineage:
+        from rszoo_cli.lineage import print_lineage
+
+        print_lineage(bundle, json=json)
+        return
     facts = {
         "id": bundle.id,
         **_facts(bundle),

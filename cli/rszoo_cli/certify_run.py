@@ -137,8 +137,23 @@ def finish_log(bundle: "Bundle", log_file: Path, *, attach: bool, overwrite: boo
     err.print(f"log: {log_file}", highlight=False, soft_wrap=True)
     if attach:
         protocol = protocol_path(log_file)
-        add_evidence(bundle, log=log_file, protocol=protocol, overwrite=overwrite)
+        certified = add_evidence(bundle, log=log_file, protocol=protocol, overwrite=overwrite)
         err.print(f"the log is now in {bundle.path}", highlight=False, soft_wrap=True)
+        _record(certified)
+
+
+def _record(bundle: "Bundle") -> None:
+    """Tell MLflow; the certificates are safe whatever comes of it."""
+    from rszoo.errors import RszooError
+    from rszoo.training.recording import record_certificates
+
+    try:
+        entry = record_certificates(bundle)
+    except RszooError as error:
+        err.print(f"warning: {error}", style="yellow", markup=False, soft_wrap=True)
+        return
+    if entry is not None:
+        err.print(f"in MLflow's registry: {entry}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _logged(path: Path, inputs: Sequence["Input"]) -> list[tuple["Input", "Certificate"]]:

@@ -5,6 +5,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -98,3 +99,9 @@ class ImageSet(ABC):
 def safe_name(name: str) -> str:
     """Return `name` with "_" for every character that does not belong in a file name."""
     return re.sub(r"[^A-Za-z0-9._-]", "_", name)
+
+
+def short_name(dataset: str) -> str:
+    """Return what a data set, given by name or path, is called in the names of files."""
+    path = Path(dataset)
+    return safe_name(path.stem if path.suffix == ".npz" else path.resolve().name)

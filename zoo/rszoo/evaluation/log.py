@@ -50,6 +50,7 @@ __all__ = [
     "NO_LABEL",
     "CertificationLog",
     "LogTable",
+    "printable",
     "protocol_path",
     "read_log",
     "read_protocol",

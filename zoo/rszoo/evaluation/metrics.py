@@ -10,9 +10,10 @@ Zhai et al. (2020), https://arxiv.org/abs/2001.02378. The ACR grows with n and a
 change of the model: quote both with it, and compare only logs of the same inputs.
 """
 
+import hashlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +25,15 @@ from rszoo.evaluation.log import NO_LABEL, LogTable
 from rszoo.smoothing.certificate import ABSTAIN
 from rszoo.theory.bounds import clopper_pearson_interval
 
-__all__ = ["Difference", "Summary", "default_radii", "differences", "paired_difference", "summary"]
+__all__ = [
+    "Difference",
+    "Summary",
+    "default_radii",
+    "differences",
+    "paired_difference",
+    "protocol_digest",
+    "summary",
+]
 
 _CONFIDENCE = 0.95
 _NORMAL = 1.959964  # the normal quantile of the same confidence
@@ -168,19 +177,29 @@ def differences(logs: Sequence[LogTable]) -> list[str]:
     A log that does not say its n or alpha differs from one that does.
     """
     sources = {json.dumps(log.protocol.get("inputs")) for log in logs if log.protocol is not None}
-    listed = {_listed(log) for log in logs}
     found = {
-        "inputs": len(sources) > 1 or len(listed) > 1,
-        "n": len({_common(log.n) for log in logs}) > 1,
-        "alpha": len({_common(log.alpha) for log in logs}) > 1,
-        "radii": len({log.tested for log in logs}) > 1,
+        name: len({protocol[name] for protocol in map(_protocol, logs)}) > 1
+        for name in ("inputs", "n", "alpha", "radii")
     }
+    found["inputs"] |= len(sources) > 1
     return [name for name, differ in found.items() if differ]
 
 
-def _listed(log: LogTable) -> frozenset[tuple[int, int]]:
-    """Return which inputs a log lists, with their true classes."""
-    return frozenset(zip(log.idx.tolist(), log.label.tolist(), strict=True))
+def protocol_digest(log: LogTable) -> str:
+    """Return a SHA-256 that is the same for logs without `differences`, if both have protocols."""
+    source = (log.protocol or {}).get("inputs")
+    text = json.dumps([source, *map(repr, _protocol(log).values())], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _protocol(log: LogTable) -> dict[str, Hashable]:
+    """Return what must be the same for logs to compare models, but for the inputs' source."""
+    return {
+        "inputs": tuple(sorted(zip(log.idx.tolist(), log.label.tolist(), strict=True))),
+        "n": _common(log.n),
+        "alpha": _common(log.alpha),
+        "radii": log.tested,
+    }
 
 
 def _common(column: NDArray[Any] | None) -> Any:  # noqa: ANN401

@@ -8,7 +8,6 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from pydantic import (
@@ -71,11 +70,9 @@ class Recipe(Section):
     @property
     def name(self) -> str:
         """Name of the bundle: data set, method and sigma, such as `mnist-cat_rs-0.50`."""
-        from rszoo.data.image_set import safe_name
+        from rszoo.data.image_set import short_name
 
-        path = Path(self.dataset)
-        plain = path.stem if path.suffix == ".npz" else path.resolve().name
-        return f"{safe_name(plain)}-{self.method}-{self.sigma:.2f}"
+        return f"{short_name(self.dataset)}-{self.method}-{self.sigma:.2f}"
 
     @property
     def digest(self) -> str:

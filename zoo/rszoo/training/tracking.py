@@ -1,24 +1,35 @@
-"""All MLflow calls: a parent run per recipe or sweep, a child run per training, its model.
+"""Trainings as MLflow runs: a parent run per recipe or sweep, a child run per training.
 
-The store is `MLFLOW_TRACKING_URI`, else a SQLite file in the output folder. A run that is stopped
-by a signal ends as KILLED; one that is resumed is the same run.
+A run that is stopped by a signal ends as KILLED; one that is resumed is the same run. One that is
+killed outright stays RUNNING, and its tags say which process it was.
 """
 
+import json
 import os
-from collections.abc import Iterator, Mapping
+import socket
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rszoo.data import ImageSet
 from rszoo.errors import RszooError
 from rszoo.hub.bundle import Bundle
+from rszoo.training.models import WEIGHTS, log_bundle
 from rszoo.training.recipe import Recipe
+from rszoo.training.registry import register
+from rszoo.training.store import Store, open_store
 
-__all__ = ["TrackedRun", "Tracking", "open_tracking"]
+if TYPE_CHECKING:
+    from mlflow.entities import DatasetInput
 
-_EXPERIMENT = "rszoo"
+__all__ = ["BUNDLE", "HOST", "PROCESS", "TrackedRun", "Tracking", "log_data", "open_tracking"]
+
+#: Tags of a run: the folder of its bundle, and the machine and process that writes it.
+BUNDLE, HOST, PROCESS = "rszoo.bundle", "rszoo.host", "rszoo.process"
+
+_NOTE = "mlflow.note.content"  # what MLflow's pages show as the description
 _DIGEST_LENGTH = 36  # MLflow's limit for the digest of a data set
 
 
@@ -27,13 +38,13 @@ class TrackedRun:
     """The MLflow run of one training.
 
     Attributes:
+        store: the store that it is in.
         run_id: its id.
-        experiment_id: the experiment that it is in.
         logged_epochs: epochs whose metrics it has.
     """
 
+    store: Store
     run_id: str
-    experiment_id: str
     logged_epochs: int = 0
 
     def log_epoch(self, number: int, metrics: Mapping[str, float]) -> None:
@@ -43,44 +54,37 @@ class TrackedRun:
         if number > self.logged_epochs:
             mlflow.log_metrics(dict(metrics), step=number)
 
-    def log_bundle(self, bundle: Bundle, metrics: Mapping[str, float]) -> None:
-        """Log a finished bundle, file by file and without pickle, as the run's one model."""
+    def log_bundle(
+        self, bundle: Bundle, metrics: Mapping[str, float], *, on_warning: Callable[[str], None]
+    ) -> None:
+        """Log a finished bundle as the run's one model, and register it.
+
+        Args:
+            bundle: what the training made.
+            metrics: of it.
+            on_warning: told why the registry did not take it, which harms nothing else.
+        """
         import mlflow
 
-        config = bundle.config
-        begun = mlflow.search_logged_models(
-            experiment_ids=[self.experiment_id],
-            filter_string=f"source_run_id = '{self.run_id}'",
-            output_format="list",
-        )
-        model = next(iter(begun), None) or mlflow.initialize_logged_model(
-            config.name.replace(".", "_"),  # MLflow refuses dots in the names of models
-            source_run_id=self.run_id,
-            experiment_id=self.experiment_id,
-            params={"sigma": str(config.noise), "method": config.method},
-            tags={"rszoo.bundle": config.name, "rszoo.weights_sha256": bundle.weights_digest},
-            model_type="smoothed-classifier",
-        )
-        if model.status == "READY":
-            return
-        mlflow.MlflowClient().log_model_artifacts(model.model_id, str(bundle.path))
-        mlflow.log_metrics(dict(metrics), model_id=model.model_id)
-        mlflow.finalize_logged_model(model.model_id, "READY")
+        log_bundle(self.store, bundle, run_id=self.run_id, metrics=metrics)
+        mlflow.set_tags({BUNDLE: str(bundle.path.resolve()), WEIGHTS: bundle.weights_digest})
+        try:
+            register(self.store, bundle)
+        except RszooError as error:
+            on_warning(f"warning: {error}")
 
 
 @dataclass(frozen=True)
 class Tracking:
-    """An open MLflow store.
+    """An open MLflow store, for writing runs.
 
     Attributes:
-        uri: where it is.
-        experiment_id: the experiment of rszoo's runs.
+        store: open.
         above: the run of another process that trainings are listed under; None for the parent
             run that is open here.
     """
 
-    uri: str
-    experiment_id: str
+    store: Store
     above: str | None = None
 
     @contextmanager
@@ -91,14 +95,19 @@ class Tracking:
             name: of a new run.
             run_id: an earlier run to continue, if this store has it.
         """
-        with self._run(name, run_id=self._known(run_id), nested=False) as started:
+        import mlflow
+
+        known = self._known(run_id)
+        with self._run(name, run_id=known, nested=False) as started:
+            if known is None:
+                mlflow.set_tag(_NOTE, "One run below for each noise level.")
             yield started
 
     @contextmanager
     def child(
         self,
         recipe: Recipe,
-        train: ImageSet,
+        images: Sequence[ImageSet],
         *,
         run_id: str | None,
         tags: Mapping[str, str],
@@ -112,11 +121,11 @@ class Tracking:
                 mlflow.set_tags(dict(tags))
                 mlflow.log_params(_flat(recipe.model_dump()) | {"recipe_digest": recipe.digest})
                 mlflow.log_text(recipe.to_yaml(), "recipe.yaml")
-                _log_data(train)
+                mlflow.set_tag(_NOTE, _description(recipe))
+                log_data(started, *(described(split) for split in images))
             logged = mlflow.MlflowClient().get_metric_history(started, "loss")
-            yield TrackedRun(
-                started, self.experiment_id, max((metric.step for metric in logged), default=0)
-            )
+            done = max((metric.step for metric in logged), default=0)
+            yield TrackedRun(self.store, started, done)
 
     @contextmanager
     def _run(self, name: str, *, run_id: str | None, nested: bool) -> Iterator[str]:
@@ -124,12 +133,13 @@ class Tracking:
 
         run = mlflow.start_run(
             run_id=run_id,
-            experiment_id=self.experiment_id,
+            experiment_id=self.store.experiment_id,
             run_name=name,
             nested=nested,
             parent_run_id=self.above if nested else None,
             log_system_metrics=nested,
         )
+        mlflow.set_tags({HOST: socket.gethostname(), PROCESS: os.getpid()})
         status = "FAILED"
         try:
             yield run.info.run_id
@@ -161,59 +171,45 @@ def open_tracking(folder: Path, *, above: str | None = None) -> Iterator[Trackin
         above: see `Tracking`.
 
     Raises:
-        RszooError: the store cannot be opened.
+        RszooError: the store cannot be opened or used.
     """
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
-    import logging
-
-    import mlflow
-
-    logging.getLogger("mlflow").setLevel(logging.WARNING)
-    folder = folder.resolve()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise RszooError(f"cannot write {str(folder)!r}: {error.strerror}") from error
-    given = os.environ.get("MLFLOW_TRACKING_URI")
-    uri = given or f"sqlite:///{folder / 'mlflow.db'}"
-    try:
-        mlflow.set_tracking_uri(uri)
-        artifacts = None if given else (folder / "mlartifacts").as_uri()
-        store = Path(uri.removeprefix("sqlite:///")).parent if "sqlite:///" in uri else folder
-        yield Tracking(uri, _experiment(store / ".mlflow.lock", artifacts), above)
-    finally:
-        # MLflow puts the URI into the environment, where the next call would take it for given.
-        mlflow.set_tracking_uri(given)  # type: ignore[arg-type]  # None is allowed
+        raise RszooError(f"cannot write {str(folder.resolve())!r}: {error.strerror}") from error
+    with open_store(folder, make=True) as store:
+        assert store is not None  # it was made
+        yield Tracking(store, above)
 
 
-def _experiment(lock: Path, artifacts: str | None) -> str:
-    """Return the id of rszoo's experiment, made on first use."""
+def log_data(run_id: str, *data: "DatasetInput") -> None:
+    """Log which data a run has used."""
     import mlflow
-    from filelock import FileLock
 
-    # Several processes that create one SQLite store at once break it.
-    with FileLock(lock):
-        try:
-            known = mlflow.get_experiment_by_name(_EXPERIMENT)
-            if known is not None:
-                return known.experiment_id
-            return mlflow.create_experiment(_EXPERIMENT, artifact_location=artifacts)
-        except mlflow.MlflowException as error:
-            raise RszooError(
-                f"expected an MLflow store at {mlflow.get_tracking_uri()!r}, got an error: "
-                f"{error}; see MLFLOW_TRACKING_URI"
-            ) from error
+    mlflow.MlflowClient().log_inputs(run_id, list(data))
 
 
-def _log_data(images: ImageSet) -> None:
-    import mlflow
-    from mlflow.data.code_dataset_source import CodeDatasetSource
-    from mlflow.data.meta_dataset import MetaDataset
+def described(images: ImageSet) -> "DatasetInput":
+    """Return what MLflow is to know of a data set."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
 
-    source = CodeDatasetSource(tags={"rszoo.dataset": images.name, "sha256": images.digest})
-    data = MetaDataset(source=source, name=images.name, digest=images.digest[:_DIGEST_LENGTH])
-    mlflow.log_input(data, context=images.split)
+    size = {"num_rows": len(images), "num_classes": images.num_classes, "shape": images.shape}
+    data = Dataset(
+        name=images.name,
+        digest=images.digest[:_DIGEST_LENGTH],
+        source_type="code",
+        source=json.dumps({"tags": {"rszoo.dataset": images.name, "sha256": images.digest}}),
+        profile=json.dumps(size),
+    )
+    return DatasetInput(data, [InputTag("mlflow.data.context", images.split)])
+
+
+def _description(recipe: Recipe) -> str:
+    return (
+        f"Method `{recipe.method}` on `{recipe.dataset}`, sigma {recipe.sigma:g}, profile "
+        f"`{recipe.profile}`, seed {recipe.seed}. What it is made of: "
+        f"`rszoo show --lineage` with the bundle in the tag `{BUNDLE}`."
+    )
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

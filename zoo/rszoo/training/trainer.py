@@ -4,6 +4,7 @@ State of an unfinished training, and what several trainings share, lies in `.sta
 output folder:
 
     .state/<name>/        checkpoint and MLflow run of a training that is not finished
+    .state/<name>.lock    held by the process that trains it
     .state/votes/         vote shares of networks on the images, by digest (see votes.py)
 """
 
@@ -11,7 +12,7 @@ import json
 import math
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from rszoo.hub.config import NetworkConfig
 from rszoo.networks.execution import place
 from rszoo.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from rszoo.training.distributed import Processes
+from rszoo.training.exclusive import exclusive, is_held
 from rszoo.training.loop import Epoch, build_optimizer, fit, noisy_accuracy
 from rszoo.training.mixing import mixing
 from rszoo.training.observer import Observer
@@ -69,12 +71,15 @@ class Trainer:
     ) -> Bundle | None:
         """Return the finished bundle to keep, or None when there is something to train."""
         folder, state = self.out / recipe.name, self._state(recipe)
+        busy = is_held(self._lock(recipe))
         if overwrite:
+            if busy:
+                raise RszooError(f"{folder} is being trained by another process; wait for it")
             if self.processes.is_main:
                 shutil.rmtree(state, ignore_errors=True)
             return None
         if state.exists():  # whatever bundle there is, it is about to be replaced
-            if resume:
+            if resume or busy:  # `train` waits for the other
                 return None
             raise RszooError(
                 f"{folder} is begun and not finished; --resume continues it, "
@@ -101,7 +106,12 @@ class Trainer:
         return memory.exists() and read_run(memory, self._facts(recipe)) is None
 
     def train(self, recipe: Recipe) -> Bundle:
-        """Train one model, from its checkpoint if there is one, and return its bundle."""
+        """Train one model, from its checkpoint if it has one; wait for another that trains it."""
+        with self._alone(recipe) as waited:
+            kept = self.existing(recipe, resume=True, overwrite=False) if waited else None
+            return kept or self._train(recipe)
+
+    def _train(self, recipe: Recipe) -> Bundle:
         kind = routing if recipe.experts else mixing if recipe.parts else classification
         task = kind(self, recipe)
         checkpoint = self._state(recipe) / CHECKPOINT
@@ -115,7 +125,8 @@ class Trainer:
             if self.processes.is_main:
                 bundle = self._publish(recipe, state, task, run, accuracy)
                 if run is not None:
-                    run.log_bundle(bundle, {"final_noisy_accuracy": accuracy})
+                    final = {"final_noisy_accuracy": accuracy}
+                    run.log_bundle(bundle, final, on_warning=self.observer.note)
         if self.processes.is_main:
             shutil.rmtree(self._state(recipe))
             self.observer.note(f"{self.out / recipe.name} is finished")
@@ -232,6 +243,19 @@ class Trainer:
             yield
 
     @contextmanager
+    def _alone(self, recipe: Recipe) -> Iterator[bool]:
+        """Keep other processes off a model; yield whether one of them had to end first."""
+
+        def waits() -> None:
+            self.observer.note(f"{recipe.name}: waits for another process that trains it")
+
+        with ExitStack() as stack:
+            waited = self.processes.is_main and stack.enter_context(
+                exclusive(self._lock(recipe), on_wait=waits)
+            )
+            yield bool(self.processes.sum(torch.tensor([float(waited)], device=self.device)))
+
+    @contextmanager
     def _tracked(self, recipe: Recipe) -> Iterator[TrackedRun | None]:
         if self.tracking is None:
             yield None
@@ -240,9 +264,8 @@ class Trainer:
         folder.mkdir(parents=True, exist_ok=True)
         tags = environment() | {"device": str(self.device), "precision": self.precision}
         facts = self._facts(recipe)
-        with self.tracking.child(
-            recipe, self.images, run_id=read_run(folder / RUN, facts), tags=tags
-        ) as run:
+        earlier, sets = read_run(folder / RUN, facts), (self.images, self.test_images)
+        with self.tracking.child(recipe, sets, run_id=earlier, tags=tags) as run:
             write_json_atomically(folder / RUN, {"run_id": run.run_id, "facts": facts})
             yield run
 
@@ -265,6 +288,9 @@ class Trainer:
 
     def _state(self, recipe: Recipe) -> Path:
         return self.state / recipe.name
+
+    def _lock(self, recipe: Recipe) -> Path:
+        return self.state / f"{recipe.name}.lock"
 
     def _facts(self, recipe: Recipe) -> dict[str, str]:
         return {"recipe": recipe.digest, "data": self.images.digest}

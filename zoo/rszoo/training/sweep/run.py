@@ -138,7 +138,7 @@ def sweep(
             "parent_run": parent,
             "data_root": None if data_root is None else str(data_root.resolve()),
             "precision": precision,
-            "environment": {**environment, "MLFLOW_TRACKING_URI": tracking.uri},
+            "environment": {**environment, "MLFLOW_TRACKING_URI": tracking.store.uri},
         }
         outcomes += _carried_out(todo, submit, common, observer)
     return outcomes

@@ -1,0 +1,116 @@
+"""The MLflow store: `MLFLOW_TRACKING_URI`, else a SQLite file in the output folder."""
+
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+from rszoo.errors import RszooError
+
+__all__ = ["Store", "open_store"]
+
+_EXPERIMENT = "rszoo"
+_SQLITE = "sqlite:///"
+_PATIENCE = 600.0  # seconds; nobody needs more than a few, even on a busy machine
+
+
+@dataclass(frozen=True)
+class Store:
+    """An open MLflow store.
+
+    Attributes:
+        uri: where it is.
+        experiment_id: the experiment of rszoo's runs.
+        lock_file: held by who changes what several processes may change at once.
+    """
+
+    uri: str
+    experiment_id: str
+    lock_file: Path
+
+    def lock(self) -> AbstractContextManager[object]:
+        """Keep other processes out for the length of a block.
+
+        Raises:
+            RszooError: another process holds the lock and does not let go.
+        """
+        return _locked(self.lock_file)
+
+
+@contextmanager
+def open_store(folder: Path, *, make: bool = False) -> Iterator[Store | None]:
+    """Open the MLflow store for the length of a block.
+
+    Args:
+        folder: where the default store (`mlflow.db`, `mlartifacts/`) lies.
+        make: make the store, and rszoo's experiment in it, where there is none.
+
+    Yields:
+        The store; None where there is none, or nothing of rszoo's in it.
+
+    Raises:
+        RszooError: the store cannot be opened or used.
+    """
+    folder = folder.resolve()
+    given = os.environ.get("MLFLOW_TRACKING_URI")
+    uri = given or f"{_SQLITE}{folder / 'mlflow.db'}"
+    file = Path(uri.removeprefix(_SQLITE).partition("?")[0]) if _SQLITE in uri else None
+    if not make and file is not None and not file.exists():
+        yield None
+        return
+    mlflow = _mlflow()
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        mlflow.set_tracking_uri(uri)
+        lock = (file.parent if file else folder) / ".mlflow.lock"
+        artifacts = None if given else (folder / "mlartifacts").as_uri()
+        # Several processes that create one SQLite store at once break it.
+        with _locked(lock) if make or file is not None else nullcontext():
+            experiment = _experiment(artifacts, make=make)
+        yield Store(uri, experiment, lock) if experiment else None
+    except (mlflow.MlflowException, SQLAlchemyError) as error:
+        raise RszooError(
+            f"expected an MLflow store at {uri!r}, got an error: {str(error).splitlines()[0]}; "
+            "see MLFLOW_TRACKING_URI"
+        ) from error
+    finally:
+        # MLflow puts the URI into the environment, where the next call would take it for given.
+        mlflow.set_tracking_uri(given)  # type: ignore[arg-type]  # None is allowed
+
+
+def _mlflow():  # noqa: ANN202 (a module)
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
+    import logging
+
+    import mlflow
+
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    return mlflow
+
+
+def _experiment(artifacts: str | None, *, make: bool) -> str | None:
+    """Return the id of rszoo's experiment."""
+    import mlflow
+
+    known = mlflow.get_experiment_by_name(_EXPERIMENT)
+    if known is not None:
+        return known.experiment_id
+    return mlflow.create_experiment(_EXPERIMENT, artifact_location=artifacts) if make else None
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    from filelock import FileLock, Timeout
+
+    try:
+        lock = FileLock(path).acquire(timeout=_PATIENCE)
+    except Timeout:
+        raise RszooError(
+            f"expected a free lock {str(path)!r}, got one that another process has held for "
+            f"{_PATIENCE:g} s; see which with: fuser {path}"
+        ) from None
+    with lock:
+        yield
