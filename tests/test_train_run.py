@@ -353,6 +353,9 @@ def test_every_recipe_trains_on_digits(name: str, empty: Path, quick_base: Recip
     if noise_free(name):
         assert bundle.network()(torch.zeros(1, 1, 8, 8)).shape == (1, 10)
         return
+    if bundle.config.kind == "weight":  # of a mix: it certifies nothing by itself
+        assert name == "mixing"
+        return
     certificate = bundle.classifier().certify(torch.zeros(1, 8, 8), n0=10, n=10)
     assert isinstance(certificate, Certificate)
 

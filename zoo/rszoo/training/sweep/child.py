@@ -70,22 +70,19 @@ def _end_with_the_sweep() -> None:
 
 
 def _train(order: dict[str, Any]) -> None:
-    from filelock import FileLock
-
     from rszoo.training.recipe import Recipe
     from rszoo.training.run import train
 
-    with FileLock(order["lock"]):  # of a sweep that was killed, some may still be ending
-        train(
-            [Recipe.from_yaml(order["recipe"])],
-            out=Path(order["out"]),
-            data_root=None if order["data_root"] is None else Path(order["data_root"]),
-            device=order["device"],
-            precision=order["precision"],
-            resume=True,
-            observer=_Reporter(Path(order["progress"])),
-            parent_run=order["parent_run"],
-        )
+    train(
+        [Recipe.from_yaml(order["recipe"])],
+        out=Path(order["out"]),
+        data_root=None if order["data_root"] is None else Path(order["data_root"]),
+        device=order["device"],
+        precision=order["precision"],
+        resume=True,
+        observer=_Reporter(Path(order["progress"])),
+        parent_run=order["parent_run"],
+    )
 
 
 def _main() -> int:

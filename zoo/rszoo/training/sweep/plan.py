@@ -56,11 +56,6 @@ class Job:
         """How far it is, while it runs."""
         return self._state(".progress.json")
 
-    @property
-    def lock(self) -> Path:
-        """Held while it runs."""
-        return self._state(".lock")
-
     def _state(self, suffix: str) -> Path:
         return self.out / STATE / f"{self.recipe.name}{suffix}"
 

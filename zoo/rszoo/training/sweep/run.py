@@ -237,7 +237,7 @@ def _carried_out(
 
 
 def _order(job: Job, common: Order) -> Order:
-    files = {"out": job.out, "log": job.log, "lock": job.lock, "progress": job.progress}
+    files = {"out": job.out, "log": job.log, "progress": job.progress}
     paths = {name: str(path.resolve()) for name, path in files.items()}
     return {**common, **paths, "recipe": job.recipe.to_yaml()}
 
