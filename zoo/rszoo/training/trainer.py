@@ -290,7 +290,7 @@ class Trainer:
         return self.out / STATE
 
     def _is_of(self, recipe: Recipe, state: Path, folder: Path) -> bool:
-        """Return whether what is begun or, with nothing begun, what is finished is the recipe's."""
+        """Return whether what is begun, or else what is finished, is of the recipe."""
         facts = self._facts(recipe)
         if state.exists():
             return _read_run(state / RUN, facts) is not None
