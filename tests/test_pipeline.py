@@ -132,7 +132,7 @@ def test_a_whole_run(tmp_path: Path) -> None:
     assert copy.repro() == (everything, set())
     assert copy.dvc("status", "-q") == ""
     assert copy.repro() == (set(), everything)
-    assert not (copy.home / "config").exists()  # where DVC keeps what is set for all projects
+    assert not (copy.home / "config" / "dvc").exists()  # what is set for all projects
 
     digests = json.loads((copy.folder / "prepared" / "digits.json").read_text())
     assert [digests["splits"][split]["images"] for split in ("train", "test")] == [1437, 360]
