@@ -74,7 +74,7 @@ class Trainer:
         """Return the finished bundle to keep, or None when there is something to train."""
         folder, state = self.out / recipe.name, self._state(recipe)
         busy = is_held(self._lock(recipe))
-        if overwrite and not (resume and self._is_of(recipe, state, folder)):
+        if overwrite and not (resume and self._is_of(recipe)):
             if busy:
                 raise RszooError(f"{folder} is being trained by another process; wait for it")
             if self.processes.is_main:
@@ -289,11 +289,12 @@ class Trainer:
         """What is neither a bundle nor tracking: checkpoints, caches."""
         return self.out / STATE
 
-    def _is_of(self, recipe: Recipe, state: Path, folder: Path) -> bool:
+    def _is_of(self, recipe: Recipe) -> bool:
         """Return whether what is begun, or else what is finished, is of the recipe."""
+        if self._state(recipe).exists():
+            return not self.begun_otherwise(recipe)
+        folder = self.out / recipe.name
         facts = self._facts(recipe)
-        if state.exists():
-            return _read_run(state / RUN, facts) is not None
         return folder.exists() and open_bundle(folder).manifest.origin.get("facts") == facts
 
     def _state(self, recipe: Recipe) -> Path:
