@@ -19,10 +19,10 @@ from rszoo import methods
 ROOT = Path(__file__).parents[1]
 FILES = (".dvc/config", ".dvcignore", ".gitignore", "data/README.md", "dvc.yaml", "params.yaml")
 TINY = {
-    "methods": ["gaussian", "stability"],
+    "methods": ["gaussian"],
     "taught": [],
     "sigmas": ["0.50"],
-    "standard": [],
+    "standard": ["0.00"],
     "dual": {"sigmas": [], "experts": "cat_rs", "low": "0.25", "high": "0.50"},
     "train": "train.epochs=2",
     "certify": "--n 100 --limit 8",
@@ -124,10 +124,12 @@ def test_another_data_set(tmp_path: Path) -> None:
 
 def test_a_whole_run(tmp_path: Path) -> None:
     copy = Copy(tmp_path, **TINY)
+    standard = "train_standard@standard-0.00"
     everything = {
         "prepare",
-        *of("train", ["gaussian", "stability"], ["0.50"]),
-        *of("certify", ["gaussian", "stability"], ["0.50"]),
+        "train@gaussian-0.50",
+        "certify@gaussian-0.50",
+        standard,
         "leaderboard",
     }
     assert copy.repro() == (everything, set())
@@ -139,19 +141,19 @@ def test_a_whole_run(tmp_path: Path) -> None:
     assert [digests["splits"][split]["images"] for split in ("train", "test")] == [1437, 360]
     metrics = json.loads(copy.dvc("metrics", "show", "--json"))[""]["data"]
     assert {name: values["data"]["images"] for name, values in metrics.items()} == {
-        f"reports/digits-{name}-0.50.json": 8 for name in ("gaussian", "stability")
+        "reports/digits-gaussian-0.50.json": 8
     }
-    board = (copy.folder / "reports" / "leaderboard.html").read_text()
-    assert "digits-gaussian-0.50" in board
-    assert "digits-stability-0.50" in board
+    assert "digits-gaussian-0.50" in (copy.folder / "reports" / "leaderboard.html").read_text()
+    assert (copy.folder / "models" / "digits-standard-0.00" / "manifest.json").exists()
 
-    copy.raise_version("stability")
-    assert list(json.loads(copy.dvc("status", "--json"))) == ["train@stability-0.50"]
+    copy.raise_version("standard")
+    assert list(json.loads(copy.dvc("status", "--json"))) == [standard]
 
 
 @pytest.mark.slow
 def test_a_kill_costs_the_running_stage_and_of_that_one_epoch(tmp_path: Path) -> None:
-    copy = Copy(tmp_path, **TINY | {"train": "train.epochs=20"})
+    changes = {"methods": ["gaussian", "stability"], "train": "train.epochs=20"}
+    copy = Copy(tmp_path, **TINY | changes)
     checkpoint = copy.folder / "runs" / ".state" / "digits-stability-0.50" / "checkpoint.pt"
     process = copy.start("repro")
     deadline = time.monotonic() + DEADLINE
