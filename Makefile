@@ -7,10 +7,11 @@ SIGMAS := 0.25 0.50 1.00
 
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test lint bench clean
+.PHONY: help demo zoo test lint bench clean
 
 help:
 	@echo 'make demo    train, certify and plot CAT-RS on handwritten digits, into demo/'
+	@echo 'make zoo     the bundles that come with rszoo, by the pipeline of dvc.yaml'
 	@echo 'make test    lint, types, import rules and tests'
 	@echo 'make lint    lint, types and import rules'
 	@echo 'make bench   every script in bench/'
@@ -44,6 +45,12 @@ demo: $(READY)
 			--out demo/digits-cat_rs-$$sigma.tsv || exit 1; \
 	done
 	$(BIN)/rszoo report demo/*.tsv --plot demo/curve.png
+
+zoo: $(READY)
+	PATH="$(CURDIR)/$(BIN):$$PATH" dvc repro
+	rm -rf zoo/rszoo/builtin
+	mkdir zoo/rszoo/builtin
+	cp -R models/digits-* zoo/rszoo/builtin/
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, load_file, save_file
 
 from rszoo import data, networks
 from rszoo.errors import IntegrityError, RszooError
@@ -426,3 +426,40 @@ def test_evidence_does_not_bless_a_bundle_that_was_changed(
         add_evidence(bundle, **given)
     assert caught.value.path == "recipe.yaml"
     assert bundle_module.EVIDENCE not in os.listdir(bundle.path)
+
+
+def test_halves_are_the_model(made: tuple[Bundle, torch.nn.Module], tmp_path: Path) -> None:
+    bundle, network = made
+    half = write_bundle(
+        tmp_path / "half", config=bundle.config, network=network, recipe="", origin={}, half=True
+    )
+    weights = "model.safetensors"
+    assert half.manifest.files[weights].size < 0.51 * bundle.manifest.files[weights].size
+    loaded = half.network().state_dict()
+    for name, value in network.state_dict().items():
+        assert loaded[name].dtype == torch.float32
+        assert torch.equal(loaded[name], value.half().float())
+
+
+def test_weights_that_halves_cannot_hold_are_refused(
+    made: tuple[Bundle, torch.nn.Module], tmp_path: Path
+) -> None:
+    bundle, network = made
+    with torch.no_grad():
+        next(network.parameters())[0] = 1e5
+    with pytest.raises(
+        RszooError, match=r"float16 can hold, got larger ones in '1\.conv\.weight'"
+    ):
+        write_bundle(
+            tmp_path / "half", config=bundle.config, network=network, origin={}, half=True
+        )
+    assert not (tmp_path / "half").exists()
+
+
+def test_whole_numbers_are_not_halved() -> None:
+    network = torch.nn.BatchNorm1d(2)
+    assert network.num_batches_tracked is not None
+    network.num_batches_tracked.fill_(70_000)
+    tensors = load(bundle_module.weights_of(network, half=True))
+    assert tensors["num_batches_tracked"].item() == 70_000
+    assert tensors["running_mean"].dtype == torch.float16

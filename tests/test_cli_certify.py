@@ -351,7 +351,7 @@ def test_wrong_usage(rszoo: Command) -> None:
             "Invalid value: --attach, --skip and --dataset are not for inputs of your own"
         )
     assert usage_error(rszoo("certify", "--overwrite")) == (
-        "Invalid value: expected --attach with --overwrite, got none"
+        "Invalid value: expected --attach or --resume with --overwrite, got neither"
     )
     assert usage_error(rszoo("certify", "--resume", "a.png")) == (
         "Invalid value: expected --out with --resume, got none"

@@ -39,6 +39,7 @@ def test_the_commands() -> None:
         "compose",
         "compose dual",
         "compose mixed",
+        "data",
         "export",
         "hub",
         "hub serve",

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from rszoo.training.recipe_files import recipe_names, recipe_path
 from rszoo_cli import console, main
@@ -142,6 +144,27 @@ def test_a_training_that_is_interrupted(
     assert content(Path("runs", NAME))["model.safetensors"] == expected
 
 
+def test_resume_and_overwrite_train_again_what_another_recipe_made(
+    rszoo: Command, finished: Path
+) -> None:
+    before = content(finished / NAME)
+    kept = rszoo("--resume", "--overwrite")
+    assert kept.err.splitlines()[0] == f"runs/{NAME} is finished: kept"
+    assert content(finished / NAME) == before
+    assert rszoo("--resume", "--overwrite", "train.lr=0.001").code == 0
+    assert content(finished / NAME)["model.safetensors"] != before["model.safetensors"]
+    assert "lr: 0.001" in content(finished / NAME)["recipe.yaml"].decode()
+
+
+def test_halves(rszoo: Command, trained: Path, empty: None) -> None:
+    assert rszoo("--half").code == 0
+    halves = load_file(Path("runs", NAME, "model.safetensors"))
+    whole = load_file(trained / NAME / "model.safetensors")
+    assert {name: (values.dtype, values.tolist()) for name, values in halves.items()} == {
+        name: (torch.float16, values.half().tolist()) for name, values in whole.items()
+    }
+
+
 def test_a_training_that_fails(rszoo: Command, empty: None) -> None:
     done = rszoo("train.lr=1e30")
     assert (done.code, done.out) == (1, "")
@@ -153,9 +176,6 @@ def test_a_training_that_fails(rszoo: Command, empty: None) -> None:
 
 
 def test_wrong_usage(rszoo: Command) -> None:
-    done = rszoo("--resume", "--overwrite")
-    assert done.code == 2
-    assert "Invalid value: expected one of --resume and --overwrite, got both" in done.err
     assert rszoo("train.epocs=1", "train.lr=fast") == Done(
         2,
         "",

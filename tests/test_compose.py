@@ -16,6 +16,7 @@ import rszoo
 from rszoo import data, networks
 from rszoo.errors import DataError, HubError, IntegrityError, RszooError
 from rszoo.evaluation.log import read_log
+from rszoo.hub import catalog
 from rszoo.hub.bundle import Bundle, open_bundle, write_bundle
 from rszoo.hub.card import card_files
 from rszoo.hub.catalog import find
@@ -386,3 +387,25 @@ def test_a_folder_that_exists_is_seen_before_a_router_is_trained(composed: Bundl
     experts = [f"--expert={name}" for name in EXPERTS]
     with pytest.raises(RszooError, match="exists; choose another --out, or --overwrite"):
         run("compose", "dual", *experts, "--train-router", "--out", str(composed.path))
+
+
+def test_the_parts_of_a_dual_bundle_that_comes_with_rszoo_come_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = tmp_path / "made"
+    experts = [
+        constant(made / name, answer, kind="smoothed", classes=tuple("0123456789"))
+        for answer, name in ((3, "low"), (5, "high"))
+    ]
+    router = constant(made / "router", 1, kind="router", classes=("low", "high"))
+    compose_dual(made / "dual", experts=experts, router=router)
+    monkeypatch.setattr(catalog, "_builtin_folder", lambda: tmp_path / "builtin")
+    shutil.copytree(made, tmp_path / "builtin")
+    shutil.rmtree(made)
+    monkeypatch.chdir(tmp_path / "builtin" / "low")
+    certificate = rszoo.load("builtin/dual", device="cpu").certify(torch.zeros(1, 8, 8), n=1000)
+    assert certificate.label == 5  # type: ignore[union-attr]
+
+    shutil.rmtree(tmp_path / "builtin" / "router")
+    with pytest.raises(RszooError, match="builtin/dual: its part router is missing: unknown"):
+        rszoo.load("builtin/dual")

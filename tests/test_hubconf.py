@@ -21,9 +21,6 @@ from rszoo.hub.push import push
 
 ROOT = Path(__file__).parents[1]
 
-#: Those of the bundles that come with rszoo.
-METHODS = sorted({name.split("-")[1] for name in catalog.builtin_names()})
-
 #: Not a router, a network without noise, or the weight of a mix: none can certify.
 CLASSIFIERS = sorted({*methods.names()} - {"dual_rs", "mixing", "standard"})
 
@@ -31,7 +28,7 @@ CLASSIFIERS = sorted({*methods.names()} - {"dual_rs", "mixing", "standard"})
 @pytest.fixture(autouse=True)
 def builtin(constant_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Pretend that one bundle comes with rszoo, under the name of each method."""
-    for method in METHODS:
+    for method in CLASSIFIERS:
         shutil.copytree(constant_bundle, tmp_path / "builtin" / f"digits-{method}-0.25")
     monkeypatch.setattr(catalog, "_builtin_folder", lambda: tmp_path / "builtin")
     monkeypatch.setattr(sys, "path", list(sys.path))
@@ -42,7 +39,7 @@ def loaded(method: str, **options: object) -> SmoothedClassifier:
     return cast("SmoothedClassifier", torch.hub.load(str(ROOT), method, source="local", **options))
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", CLASSIFIERS)
 def test_a_classifier_that_is_ready(method: str) -> None:
     model = loaded(method, dataset="digits", sigma=0.25)
     assert isinstance(model, SmoothedClassifier)

@@ -49,6 +49,26 @@ def test_the_whole_file_is_as_documented(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "a.tsv"]
 
 
+def test_a_log_of_something_else_is_begun_anew_when_asked(tmp_path: Path) -> None:
+    write(tmp_path / "a.tsv")
+    before, other = (tmp_path / "a.tsv").read_bytes(), PROTOCOL | {"n": 500}
+    with CertificationLog.open(tmp_path / "a.tsv", PROTOCOL, resume=True, restart=True) as log:
+        assert log.done == {0, 20, 40}
+    assert (tmp_path / "a.tsv").read_bytes() == before
+    with CertificationLog.open(tmp_path / "a.tsv", other, resume=True, restart=True) as log:
+        assert log.done == set()
+        log.append(20, 3, RIGHT, 1.5)
+    assert read_log(tmp_path / "a.tsv").idx.tolist() == [20]
+    assert json.loads((tmp_path / "a.json").read_text()) == other
+
+
+def test_what_is_no_log_is_never_begun_anew(tmp_path: Path) -> None:
+    (tmp_path / "a.tsv").write_text("my own notes\n")
+    with pytest.raises(DataError):
+        CertificationLog.open(tmp_path / "a.tsv", PROTOCOL, resume=True, restart=True)
+    assert (tmp_path / "a.tsv").read_text() == "my own notes\n"
+
+
 def test_what_was_written_is_read_back_exactly(tmp_path: Path) -> None:
     write(tmp_path / "a.tsv")
     log = read_log(tmp_path / "a.tsv")

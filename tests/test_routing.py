@@ -86,6 +86,7 @@ def trainer_in(
         test_images=splits[1],
         device=torch.device("cpu"),
         precision="float32",
+        half=False,
         processes=ALONE,
         tracking=tracking,
         observer=Told(),

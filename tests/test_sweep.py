@@ -103,7 +103,7 @@ def runs_of(store: Path) -> tuple[mlflow.MlflowClient, list[mlflow.entities.Run]
 def test_every_seed_has_its_folder() -> None:
     jobs = planned([recipe(seed=seed) for seed in (0, 1, 2)], out=Path("runs"))
     assert names(jobs) == [f"runs/seed-{seed}/{NAME}" for seed in (0, 1, 2)]
-    assert len({path for job in jobs for path in (job.log, job.lock, job.progress)}) == 9
+    assert len({path for job in jobs for path in (job.log, job.progress)}) == 6
 
 
 def test_what_others_build_on_comes_first_and_once() -> None:

@@ -260,6 +260,24 @@ def test_the_training_time_counts_every_epoch_once(
     assert trained_record(bundle.manifest).seconds is None
 
 
+def test_resume_and_overwrite_go_on_with_the_same_training_only(
+    trained: Path, empty: Path
+) -> None:
+    both = {"resume": True, "overwrite": True}
+    interrupted(empty, after=1)
+    same, other = Watcher(), Watcher()
+    (bundle,) = train([recipe()], out=empty, observer=same, **both)
+    assert same.told[0] == f"{NAME}: continues after epoch 1"
+    assert weights(bundle) == weights(open_bundle(trained / NAME))
+
+    shutil.rmtree(empty / NAME)
+    interrupted(empty, after=1)
+    changed = recipe("train.lr=0.001")
+    (bundle,) = train([changed], out=empty, observer=other, **both)
+    assert other.told[0] == (NAME, 0, 2 * steps_per_epoch(changed), "steps")
+    assert Recipe.from_yaml(bundle.recipe.read_text()) == changed
+
+
 def test_overwrite_starts_what_is_begun_again(trained: Path, empty: Path) -> None:
     interrupted(empty, after=1)
     watcher = Watcher()

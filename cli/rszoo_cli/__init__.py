@@ -14,6 +14,7 @@ from rszoo_cli import compose, hub, recipe, runs
 from rszoo_cli.bundles import ls, show
 from rszoo_cli.certify import certify
 from rszoo_cli.console import err
+from rszoo_cli.data import data
 from rszoo_cli.exporting import export
 from rszoo_cli.hub_models import pull, push
 from rszoo_cli.importing import import_checkpoint
@@ -65,6 +66,7 @@ app.command()(report)
 app.command()(leaderboard)
 app.command()(merge)
 app.command()(verify)
+app.command()(data)
 app.command()(ls)
 app.command()(show)
 app.command()(push)

@@ -116,7 +116,12 @@ _LogFile = Annotated[
 _Resume = Annotated[bool, typer.Option("--resume", help="Continue the log.")]
 _Attach = Annotated[bool, typer.Option("--attach", help="Put the finished log into the bundle.")]
 _Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="With --attach: even over a log of more inputs.")
+    bool,
+    typer.Option(
+        "--overwrite",
+        help="With --attach: even over a log of more inputs. With --resume: begin a log of "
+        "something else anew.",
+    ),
 ]
 _Dataset = Annotated[
     str | None,
@@ -179,6 +184,7 @@ def certify(
         shard=shard,
         attach=attach,
         overwrite=overwrite,
+        resume=resume,
         resume_without_log=resume and log_file is None,
     )
     check_engine(engine, address, device)
@@ -218,7 +224,14 @@ def certify(
         memory_file=memory_file(search, memory, log_file),
     )
     certified = run(
-        bundle, plan, todo, source=source, log_file=log_file, resume=resume, settings=settings
+        bundle,
+        plan,
+        todo,
+        source=source,
+        log_file=log_file,
+        resume=resume,
+        restart=resume and overwrite,
+        settings=settings,
     )
     if inputs:
         print_own(certified, bundle.config.class_names, json=json)

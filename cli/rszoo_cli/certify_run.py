@@ -72,6 +72,7 @@ def run(
     source: dict[str, str],
     log_file: Path | None,
     resume: bool,
+    restart: bool,
     settings: dict[str, Any],
 ) -> list[tuple["Input", "Certificate"]]:
     """Certify what the log does not hold yet, with a progress bar; return all."""
@@ -92,7 +93,9 @@ def run(
         facts = _facts(bundle, classifiers[0], source=source, settings=settings)
         log = None
         if log_file:
-            log = stack.enter_context(CertificationLog.open(log_file, facts, resume=resume))
+            log = stack.enter_context(
+                CertificationLog.open(log_file, facts, resume=resume, restart=restart)
+            )
         if memory is not None:
             bind(memory, facts, log_file)
         certified = _logged(log_file, todo) if log and log_file else []

@@ -38,7 +38,16 @@ _Out = Annotated[Path, typer.Option("--out", help="Folder for the bundles and th
 _Resume = Annotated[
     bool, typer.Option("--resume", help="Keep what is finished, continue what is not.")
 ]
-_Overwrite = Annotated[bool, typer.Option("--overwrite", help="Train again what is there.")]
+_Overwrite = Annotated[
+    bool,
+    typer.Option(
+        "--overwrite",
+        help="Train again what is there; with --resume, only what another recipe or data made.",
+    ),
+]
+_Half = Annotated[
+    bool, typer.Option("--half", help="Store the weights in float16: half the size.")
+]
 
 
 def train(
@@ -55,6 +64,7 @@ def train(
     download: Download = False,
     device: Device = None,
     precision: Precision = "auto",
+    half: _Half = False,
     json: Json = False,
 ) -> None:
     """Train a recipe: one tracked run and one bundle per noise level.
@@ -63,8 +73,6 @@ def train(
 
         rszoo train recipes/cat_rs.yaml --dataset mnist --sigma 0.5 --profile short
     """
-    if resume and overwrite:
-        raise typer.BadParameter("expected one of --resume and --overwrite, got both")
     from rszoo.training.recipe_files import load_recipe
 
     file = load_recipe(recipe)
@@ -84,6 +92,7 @@ def train(
         download=download,
         device=device,
         precision=precision,
+        half=half,
         resume=resume,
         overwrite=overwrite,
         observer=shown_observer(),

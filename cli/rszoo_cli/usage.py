@@ -16,6 +16,7 @@ def check_usage(
     shard: str | None,
     attach: bool,
     overwrite: bool,
+    resume: bool,
     resume_without_log: bool,
 ) -> None:
     """Refuse options that do not go together."""
@@ -23,8 +24,8 @@ def check_usage(
         raise typer.BadParameter("--attach, --skip and --dataset are not for inputs of your own")
     if shard and (own_inputs or attach):
         raise typer.BadParameter("--shard is neither for inputs of your own nor for --attach")
-    if overwrite and not attach:
-        raise typer.BadParameter("expected --attach with --overwrite, got none")
+    if overwrite and not (attach or resume):
+        raise typer.BadParameter("expected --attach or --resume with --overwrite, got neither")
     if own_inputs and resume_without_log:
         raise typer.BadParameter("expected --out with --resume, got none")
 

@@ -7,7 +7,14 @@ from typing import Any
 
 from rszoo.errors import DataError, RszooError
 
-__all__ = ["check_replaceable", "check_same", "differing", "protocol_path", "read_protocol"]
+__all__ = [
+    "check_replaceable",
+    "check_same",
+    "differing",
+    "is_other",
+    "protocol_path",
+    "read_protocol",
+]
 
 
 def protocol_path(path: str | Path) -> Path:
@@ -41,6 +48,11 @@ def check_replaceable(path: Path, protocol: Mapping[str, Any]) -> None:
             f"{beside} exists and would be overwritten; move it away, or name another log "
             "with --out"
         )
+
+
+def is_other(path: Path, protocol: Mapping[str, Any]) -> bool:
+    """Return whether the log at `path` was made under another protocol."""
+    return bool(differing(read_protocol(protocol_path(path)), protocol))
 
 
 def check_same(path: Path, protocol: Mapping[str, Any]) -> None:

@@ -25,6 +25,7 @@ from rszoo.errors import RszooError
 from rszoo.evaluation._protocol import (
     check_replaceable,
     check_same,
+    is_other,
     protocol_path,
     read_protocol,
 )
@@ -80,7 +81,12 @@ class CertificationLog:
 
     @classmethod
     def open(
-        cls, path: str | Path, protocol: Mapping[str, Any], *, resume: bool
+        cls,
+        path: str | Path,
+        protocol: Mapping[str, Any],
+        *,
+        resume: bool,
+        restart: bool = False,
     ) -> "CertificationLog":
         """Start a log, or continue one.
 
@@ -92,10 +98,13 @@ class CertificationLog:
                 the nominal radius.
             resume: continue the log that is there (and start one if there is none): complete
                 rows are kept, an unfinished last row is cut off.
+            restart: where there is a log to continue that was made under another protocol, begin
+                it anew.
 
         Raises:
             RszooError: there is a log already and `resume` is False; the log there was made
-                under another protocol; another process is writing it; it cannot be written.
+                under another protocol and `restart` is False; another process is writing it; it
+                cannot be written.
             DataError: what is there is not a log, or a row of it is broken.
         """
         path = Path(path)
@@ -111,6 +120,8 @@ class CertificationLog:
                     "or name another one with --out"
                 )
             content = parse(path, data)
+            if restart and content.columns and is_other(path, protocol):
+                content = parse(path, b"")
             if content.columns:
                 check_same(path, protocol)
             else:

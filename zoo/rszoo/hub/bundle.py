@@ -23,7 +23,7 @@ from rszoo.hub.config import BundleConfig, NetworkConfig, read_config
 from rszoo.hub.manifest import DAMAGED, MANIFEST, Manifest
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from rszoo.smoothing.classifier import SmoothedClassifier
     from rszoo.smoothing.interface import Classifier
@@ -217,6 +217,7 @@ def write_bundle(
     origin: Mapping[str, Any],
     network: "nn.Module | None" = None,
     recipe: str | None = None,
+    half: bool = False,
     replace: bool = False,
 ) -> Bundle:
     """Write a bundle; it appears under its name only when it is complete.
@@ -228,17 +229,18 @@ def write_bundle(
         network: the trained network, its normalisation inside; None for a bundle of others that
             has no weights of its own.
         recipe: text of the resolved recipe, if there is one.
+        half: as in `weights_of`.
         replace: replace an existing bundle.
 
     Raises:
-        RszooError: the folder exists and `replace` is false.
+        RszooError: the folder exists and `replace` is false, or the weights do not fit in halves.
     """
     folder = Path(folder)
     if folder.exists() and not replace:
         raise RszooError(f"expected a new folder, got {str(folder)!r}, which exists")
     with folder_replaced(folder) as draft:
         if network is not None:  # not `save_file`: its files are for their owner alone
-            (draft / WEIGHTS).write_bytes(weights_of(network))
+            (draft / WEIGHTS).write_bytes(weights_of(network, half=half))
         if recipe is not None:
             (draft / RECIPE).write_text(recipe, encoding="utf-8")
         (draft / CONFIG).write_text(config.to_json(), encoding="utf-8")
@@ -246,13 +248,34 @@ def write_bundle(
     return open_bundle(folder)
 
 
-def weights_of(network: "nn.Module") -> bytes:
-    """Return the content of `model.safetensors`, the same whenever the weights are."""
+def weights_of(network: "nn.Module", *, half: bool = False) -> bytes:
+    """Return the content of `model.safetensors`, the same whenever the weights are.
+
+    Args:
+        network: a network.
+        half: round the weights to float16. A network that is read from them calculates in float32
+            as ever: the rounded weights are the model.
+
+    Raises:
+        RszooError: a weight is too large for float16.
+    """
     from safetensors.torch import save
 
     # No metadata: with two keys or more the bytes of a safetensors file are not reproducible.
-    state = network.state_dict()
-    return save({key: value.contiguous().cpu() for key, value in state.items()})
+    state = {key: value.contiguous().cpu() for key, value in network.state_dict().items()}
+    return save({key: _halved(key, value) for key, value in state.items()} if half else state)
+
+
+def _halved(name: str, values: "Tensor") -> "Tensor":
+    if not values.is_floating_point():
+        return values
+    halved = values.half()
+    if halved.isinf().any():
+        raise RszooError(
+            f"expected weights up to 65504, which float16 can hold, got larger ones in {name!r}; "
+            "leave out --half"
+        )
+    return halved
 
 
 def add_evidence(bundle: Bundle, *, log: Path, protocol: Path, overwrite: bool = False) -> Bundle:

@@ -64,13 +64,12 @@ def part_of(bundle: Bundle, part: Part) -> Bundle:
     """Return a part of a bundle, fetched if need be.
 
     Raises:
-        RszooError: it is not there, or a bundle of somebody else names a path.
+        RszooError: it is not there, or a bundle on a hub names a path.
         IntegrityError: it is not the one that was composed.
     """
-    if not _elsewhere(part) and not is_own(bundle):
-        raise RszooError(f"{bundle.id}: expected a part on a hub, got the path {part.id!r}")
+    place = _place(bundle, part)
     try:
-        found = find(part.id if _elsewhere(part) else bundle.path.parent / part.id)
+        found = find(place)
     except IntegrityError:
         raise
     except RszooError as error:
@@ -83,6 +82,17 @@ def part_of(bundle: Bundle, part: Part) -> Bundle:
             hint="it was trained again since; compose anew",
         )
     return found
+
+
+def _place(bundle: Bundle, part: Part) -> str | Path:
+    """Return what `find` takes for a part: a path is one from where the bundle lies."""
+    if _elsewhere(part):
+        return part.id
+    if is_own(bundle):
+        return bundle.path.parent / part.id
+    if bundle.id == f"builtin/{bundle.path.name}":  # its parts came with it
+        return f"builtin/{part.id}"
+    raise RszooError(f"{bundle.id}: expected a part on a hub, got the path {part.id!r}")
 
 
 def own_parts(bundle: Bundle) -> list[str]:

@@ -48,7 +48,8 @@ def _git_commit() -> str | None:
         ).stdout.strip()
 
     try:
-        changed = git("status", "--porcelain", "--untracked-files=no")
+        # A pipeline writes dvc.lock between one training and the next.
+        changed = git("status", "--porcelain", "--untracked-files=no", ".", ":!dvc.lock")
         return git("rev-parse", "HEAD") + ("+changes" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return None

@@ -34,6 +34,7 @@ def train(
     download: bool = False,
     device: str | None = None,
     precision: str = "auto",
+    half: bool = False,
     resume: bool = False,
     overwrite: bool = False,
     observer: Observer | None = None,
@@ -48,8 +49,10 @@ def train(
         download: fetch a missing data set.
         device: None takes a GPU if there is one; under torchrun each process takes its own.
         precision: "auto", "float32" or "bfloat16".
+        half: store the weights in float16.
         resume: keep what is finished, continue what is not.
-        overwrite: train again what is finished or begun.
+        overwrite: train again what is finished or begun; with `resume`, only what was so by
+            another recipe or from other data.
         observer: shown the progress.
         parent_run: the MLflow run to be listed under; None opens one for the recipe.
 
@@ -72,6 +75,7 @@ def train(
             test_images=sets[1],
             device=chosen,
             precision=resolve_precision(precision, chosen),
+            half=half,
             processes=together,
             tracking=(
                 stack.enter_context(open_tracking(out, above=parent_run))

@@ -52,6 +52,7 @@ class Trainer:
         out: the output folder.
         images, test_images: the data set, on the device.
         device, precision: where and how networks run.
+        half: store the weights in float16.
         processes: who trains together.
         tracking: the MLflow store; None in all but the main process.
         observer: shown the progress.
@@ -62,6 +63,7 @@ class Trainer:
     test_images: ImageSet
     device: torch.device
     precision: str
+    half: bool
     processes: Processes
     tracking: Tracking | None
     observer: Observer
@@ -72,7 +74,7 @@ class Trainer:
         """Return the finished bundle to keep, or None when there is something to train."""
         folder, state = self.out / recipe.name, self._state(recipe)
         busy = is_held(self._lock(recipe))
-        if overwrite:
+        if overwrite and not (resume and self._is_of(recipe)):
             if busy:
                 raise RszooError(f"{folder} is being trained by another process; wait for it")
             if self.processes.is_main:
@@ -172,6 +174,7 @@ class Trainer:
             network=state.network,
             recipe=recipe.to_yaml(),
             origin=origin,
+            half=self.half,
             replace=True,
         )
 
@@ -285,6 +288,14 @@ class Trainer:
     def state(self) -> Path:
         """What is neither a bundle nor tracking: checkpoints, caches."""
         return self.out / STATE
+
+    def _is_of(self, recipe: Recipe) -> bool:
+        """Return whether what is begun, or else what is finished, is of the recipe."""
+        if self._state(recipe).exists():
+            return not self.begun_otherwise(recipe)
+        folder = self.out / recipe.name
+        facts = self._facts(recipe)
+        return folder.exists() and open_bundle(folder).manifest.origin.get("facts") == facts
 
     def _state(self, recipe: Recipe) -> Path:
         return self.state / recipe.name

@@ -131,6 +131,7 @@ def already_there(
             test_images=images,  # not looked at
             device=device,
             precision=resolve_precision(precision, device),
+            half=False,
             processes=ALONE,
             tracking=None,
             observer=Observer(),

@@ -1,0 +1,77 @@
+"""`rszoo data`: what is in a data set, and the digests that stand for it."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from rszoo_cli.console import err, out
+from rszoo_cli.options import DataRoot, Download, Json
+
+__all__ = ["data"]
+
+
+def data(
+    dataset: Annotated[
+        str, typer.Argument(help="A data set's name, a folder of class folders, or an .npz file.")
+    ],
+    to: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE.json", help="Write it as JSON.")
+    ] = None,
+    data_root: DataRoot = None,
+    download: Download = False,
+    json: Json = False,
+) -> None:
+    """Read a data set and show what is in it, with the digest of each split.
+
+    Equal digests mean equal data; those of the training images are in every bundle.
+
+    Example:
+
+        rszoo data mnist --download --out mnist.json
+    """
+    from rszoo._files import write_json_atomically
+
+    facts = _facts(dataset, data_root, download)
+    if to is not None:
+        to.parent.mkdir(parents=True, exist_ok=True)
+        write_json_atomically(to, facts)
+    if json:
+        out.print_json(data=facts)
+    else:
+        _print(facts)
+    if to is not None:
+        err.print(f"wrote {to}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _facts(dataset: str, root: Path | None, download: bool) -> dict[str, Any]:
+    from rszoo.data import load
+    from rszoo.data.splits import SPLITS
+
+    sets = [load(dataset, split, root=root, download=download) for split in SPLITS]
+    return {
+        "dataset": sets[0].name,
+        "shape": list(sets[0].shape),
+        "class_names": list(sets[0].class_names),
+        "splits": {
+            images.split: {"images": len(images), "digest": images.digest} for images in sets
+        },
+    }
+
+
+def _print(facts: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    shape = "x".join(map(str, facts["shape"]))
+    out.print(
+        f"{facts['dataset']}: images of {shape} in {len(facts['class_names'])} classes\n",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
+    table = Table("split", box=None, pad_edge=False)
+    table.add_column("images", justify="right")
+    table.add_column("digest", overflow="fold")
+    for split, values in facts["splits"].items():
+        table.add_row(split, f"{values['images']:,}", values["digest"])
+    out.print(table)

@@ -1,0 +1,77 @@
+"""The bundles that come with rszoo: which, how large, how certified, and where from."""
+
+import hashlib
+import json
+import zlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from rszoo import data, methods
+from rszoo.evaluation.log import read_log
+from rszoo.hub.catalog import builtin_names, find
+from rszoo_cli import app
+
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / "zoo" / "rszoo" / "builtin"
+SIGMAS = ("0.25", "0.50", "1.00")
+CERTIFIED = [
+    "builtin/digits-dual-0.50",
+    *(
+        f"builtin/digits-{method}-{sigma}"
+        for method in sorted({*methods.names()} - {"dual_rs", "mixing", "standard"})
+        for sigma in SIGMAS
+    ),
+]
+
+
+def test_every_method_at_every_sigma() -> None:
+    others = ["builtin/digits-dual_rs-0.50", "builtin/digits-standard-0.00"]
+    assert builtin_names() == sorted([*CERTIFIED, *others])
+
+
+def test_they_are_small_in_a_wheel() -> None:
+    files = [path for path in FOLDER.rglob("*") if path.is_file()]
+    assert sum(len(zlib.compress(path.read_bytes(), 6)) for path in files) < 3_000_000
+
+
+@pytest.mark.parametrize("name", CERTIFIED)
+def test_every_held_out_image_is_certified(name: str) -> None:
+    bundle = find(name)  # which checks its files
+    assert bundle.evidence is not None
+    log = read_log(bundle.evidence)
+    assert log.idx.tolist() == list(range(360))
+    assert log.protocol is not None
+    assert log.protocol["inputs"]["digest"] == data.load("digits", "test").digest
+    assert log.protocol["model"]["weights_sha256"] == bundle.weights_digest
+    assert (log.protocol["n"], log.protocol["alpha"]) == (10_000, 0.001)
+
+
+def test_they_are_the_output_of_the_pipeline() -> None:
+    stages: dict[str, Any] = yaml.safe_load((ROOT / "dvc.lock").read_text())["stages"]
+    made = {
+        out["path"].removeprefix("models/"): out["md5"]
+        for stage in stages.values()
+        for out in stage.get("outs", [])
+        if out["path"].startswith("models/")
+    }
+    assert {folder.name: dvc_hash(folder) for folder in FOLDER.iterdir()} == made
+
+
+def dvc_hash(folder: Path) -> str:
+    """What DVC calls the md5 of a folder without subfolders."""
+    entries = [
+        {"md5": hashlib.md5(path.read_bytes()).hexdigest(), "relpath": path.name}
+        for path in sorted(folder.iterdir())
+    ]
+    return f"{hashlib.md5(json.dumps(entries).encode()).hexdigest()}.dir"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CERTIFIED)
+def test_a_sample_is_certified_again(name: str) -> None:
+    result = CliRunner().invoke(app, ["verify", name, "--seed", "1"], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
