@@ -6,14 +6,14 @@ from typing import Any
 
 from rszoo.smoothing.certificate import ABSTAIN, PerInput, certificate_from_votes
 
-__all__ = ["MEMORY_FIELDS", "NOMINAL_FIELDS", "fault"]
+__all__ = ["MEMORY_FIELDS", "NOMINAL_FIELDS", "per_input_fault"]
 
 #: What a memory adds to a row, and what is left without one.
 MEMORY_FIELDS = tuple(field.name for field in fields(PerInput))
 NOMINAL_FIELDS = ("nominal_radius",)
 
 
-def fault(row: dict[str, Any], *, tolerance: float) -> tuple[str, object] | None:
+def per_input_fault(row: dict[str, Any], *, tolerance: float) -> tuple[str, object] | None:
     """Return what is expected of a row and what it says instead; None where it may be true.
 
     Its votes give the nominal radius. What is certified is 0 without a memory; with one, how much

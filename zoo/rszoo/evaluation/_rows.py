@@ -10,15 +10,13 @@ from typing import Any, NamedTuple
 
 from rszoo.errors import DataError
 from rszoo.evaluation._claims import early_claim, fixed_claim
-from rszoo.evaluation._per_input import MEMORY_FIELDS, NOMINAL_FIELDS, fault
+from rszoo.evaluation._dual_rows import dual_fault
+from rszoo.evaluation._per_input import MEMORY_FIELDS, NOMINAL_FIELDS, per_input_fault
 from rszoo.smoothing.certificate import (
     ABSTAIN,
     Reach,
     Routing,
-    certificate_from_votes,
 )
-from rszoo.theory.radii import needed_probability
-from rszoo.theory.sequential import boundary
 
 __all__ = [
     "COLUMNS",
@@ -245,13 +243,11 @@ def _read_row(path: Path, number: int, columns: tuple[str, ...], content: bytes)
 
 def _check_certificate(path: Path, number: int, row: dict[str, Any]) -> None:
     """Refuse a row that claims another certificate than its votes give."""
-    if "router_radius" in row:
-        _check_dual(path, number, row)
-        return
-    if "nominal_radius" in row:
-        if found := fault(row, tolerance=_ARITHMETIC):
-            raise _broken(path, number, *found)
-        return
+    for column, fault in (("router_radius", dual_fault), ("nominal_radius", per_input_fault)):
+        if column in row:
+            if found := fault(row, tolerance=_ARITHMETIC):
+                raise _broken(path, number, *found)
+            return
     early = "draws" in row
     names = ("votes", "draws", "spent", "n") if early else ("votes", "n")
     counts = [row[name] for name in names]
@@ -264,64 +260,6 @@ def _check_certificate(path: Path, number: int, row: dict[str, Any]) -> None:
     for name, value in right.items():
         if not math.isclose(row[name], value, rel_tol=_ARITHMETIC):
             raise _broken(path, number, f"{name}={value!r} {of}", row[name])
-
-
-def _check_dual(path: Path, number: int, row: dict[str, Any]) -> None:
-    """Refuse a row whose votes, of experts and router, give another radius or label.
-
-    That the votes decide the smaller radii too is, as for `early_claim`, not in the row.
-    """
-    if row["votes"] > row["n"]:
-        raise _broken(path, number, "votes <= n", f"{row['votes']} {row['n']}")
-    if not row["lowest_level"] <= row["expert_level"] <= row["highest_level"] < row["experts"]:
-        raise _broken(path, number, "levels from the lowest to the highest", row["expert_level"])
-    counts = {name: row[name] for name in ("n0", "n", "alpha", "sigma")}
-    expert = certificate_from_votes(row["candidate"], row["votes"], **counts)
-    reached = expert.label != ABSTAIN and _others_decided(row) and _router_decided(row)
-    right = {
-        "p_lower": expert.p_lower,
-        "expert_radius": expert.radius,
-        "radius": min(_radii(row)) if reached else 0.0,
-        "predict": expert.label if reached else ABSTAIN,
-    }
-    for name, value in right.items():
-        if not math.isclose(row[name], value, rel_tol=_ARITHMETIC):
-            raise _broken(path, number, f"{name}={value!r} for the row's votes", row[name])
-
-
-def _radii(row: dict[str, Any]) -> list[float]:
-    """Return the radii of all parts that a dual certificate rests on."""
-    radii = [row["expert_radius"], *(one.radius for one in row["others"])]
-    return radii if _needs_no_router(row) else [*radii, row["router_radius"]]
-
-
-def _needs_no_router(row: dict[str, Any]) -> bool:
-    return row["highest_level"] - row["lowest_level"] + 1 == row["experts"]
-
-
-def _others_decided(row: dict[str, Any]) -> bool:
-    """Return whether all experts between the levels are there, and decide for their radii."""
-    levels = sorted([row["expert_level"], *(one.level for one in row["others"])])
-    between = list(range(row["lowest_level"], row["highest_level"] + 1))
-    return levels == between and all(_decided(row, **vars(one)) for one in row["others"])
-
-
-def _router_decided(row: dict[str, Any]) -> bool:
-    if _needs_no_router(row):
-        return True
-    names = ("radius", "votes", "draws", "sigma")
-    return _decided(row, **{name: row[f"router_{name}"] for name in names})
-
-
-def _decided(
-    row: dict[str, Any], *, radius: float, votes: int, draws: int, sigma: float, **_: int
-) -> bool:
-    """Return whether the votes of a sequential test decide for a radius."""
-    needed = needed_probability(radius, sigma)
-    if not needed < 1.0:
-        return False
-    test = boundary(needed, row["n"], row["alpha"])
-    return bool(((test.looks == draws) & (votes >= test.above)).any())
 
 
 def _value(path: Path, number: int, name: str, text: str) -> Any:  # noqa: ANN401
