@@ -51,7 +51,7 @@ def test_the_whole_file_is_as_documented(tmp_path: Path) -> None:
 
 def test_a_log_of_something_else_is_begun_anew_when_asked(tmp_path: Path) -> None:
     write(tmp_path / "a.tsv")
-    before, other = (tmp_path / "a.tsv").read_bytes(), PROTOCOL | {"n": 500}
+    before, other = (tmp_path / "a.tsv").read_bytes(), PROTOCOL | {"seed": 5}
     with CertificationLog.open(tmp_path / "a.tsv", PROTOCOL, resume=True, restart=True) as log:
         assert log.done == {0, 20, 40}
     assert (tmp_path / "a.tsv").read_bytes() == before

@@ -275,3 +275,19 @@ def test_rows_that_do_not_follow_from_their_votes(
     database.close()
     with pytest.raises(DataError, match="expected a memory of rszoo, got "):
         Memory.open(path)
+
+
+def test_regions_in_the_file_that_meet(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    with Memory.open(path) as memory:
+        memory.answer(line(0.0), lambda: own(0))
+        cut = memory.answer(line(1.5), lambda: own(1))
+    assert 0.0 < cut.radius < place(cut).nominal_radius
+    database = sqlite3.connect(path)
+    (text,) = database.execute("SELECT certificate FROM answers WHERE position = 1").fetchone()
+    more = json.dumps({**json.loads(text), "radius": place(cut).nominal_radius})
+    database.execute("UPDATE answers SET certificate = ? WHERE position = 1", (more,))
+    database.commit()
+    database.close()
+    with pytest.raises(DataError, match="answer 1, which contradicts an earlier one"):
+        Memory.open(path)

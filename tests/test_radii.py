@@ -6,9 +6,15 @@ import re
 from decimal import Decimal
 
 import mpmath
+import numpy as np
 import pytest
 
-from rszoo.theory.radii import certified_radius, floor_digits, largest_radius
+from rszoo.theory.radii import (
+    certified_radius,
+    floor_digits,
+    largest_radius,
+    needed_probability,
+)
 
 # Phi^-1 of the probability, from tables of the normal distribution.
 QUANTILES = [
@@ -126,3 +132,12 @@ def test_floor_digits_is_never_above_and_less_than_one_unit_below() -> None:
         below = Decimal(value) - Decimal(text)
         assert 0 <= below < Decimal(1).scaleb(-digits)
         assert len(text.partition(".")[2]) == digits
+
+
+def test_the_needed_probability_is_never_below_the_exact_one() -> None:
+    rng = np.random.default_rng(0)
+    with mpmath.workdps(40):
+        for radius in rng.uniform(0.0, 6.0, 2000).tolist():
+            needed = needed_probability(radius, 1.0)
+            assert mpmath.mpf(needed) >= mpmath.ncdf(mpmath.mpf(radius))
+            assert needed <= float(mpmath.ncdf(mpmath.mpf(radius))) + 1e-11

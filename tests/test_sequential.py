@@ -6,6 +6,7 @@ from math import comb
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.stats import binom
 
 from rszoo.theory.sequential import Boundary, boundary, looks
 
@@ -103,10 +104,14 @@ def test_looks_increase_and_end_with_n() -> None:
 
 
 @pytest.mark.parametrize(
-    ("p", "n", "alpha"), [(0.0, 10, 0.1), (1.0, 10, 0.1), (0.5, 0, 0.1), (0.5, 10, 0.0)]
+    ("p", "n", "alpha"),
+    [(0.0, 10, 0.1), (1.0, 10, 0.1), (0.5, 0, 0.1), (0.5, 10, 0.0), (0.5, 10, 1e-10)],
 )
 def test_arguments_out_of_range(p: float, n: int, alpha: float) -> None:
-    with pytest.raises(ValueError, match=r"^expected p and alpha in \(0, 1\) and n >= 1, got p="):
+    with pytest.raises(
+        ValueError,
+        match=r"^expected p in \(0, 1\), n >= 1 and alpha from 1e-09 to below 1, got p=",
+    ):
         boundary(p, n, alpha)
 
 
@@ -116,3 +121,11 @@ def test_what_was_decided_stays_decided() -> None:
         test = boundary(p, 20_000, 0.001)
         assert (np.diff(test.looks - test.above) >= 0).all()
         assert (np.diff(test.below) >= 0).all()
+
+
+@pytest.mark.parametrize("alpha", [1e-9, 1e-7, 1e-5])
+def test_small_alpha_is_not_exceeded_by_what_is_left_out(alpha: float) -> None:
+    test = boundary(0.5, 1000, alpha)
+    # One look alone must not be likelier than all may be together.
+    assert (binom.sf(test.above - 1, test.looks, 0.5) <= alpha).all()
+    assert (binom.cdf(test.below, test.looks, 0.5) <= alpha).all()

@@ -210,6 +210,8 @@ def certify(
     warn_if_in_vain(n, alpha)
     settings = {"n0": n0, "n": n, "alpha": alpha, "seed": seed}
     if early:
+        if bundle.config.parts:
+            raise typer.BadParameter("--radii and --adaptive are not for models made of others")
         sigma = bundle.of_network.sigma
         settings |= early_stopping(radii, adaptive, radius_tol, sigma=sigma, n=n, alpha=alpha)
     plan = Plan(

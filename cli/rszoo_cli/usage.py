@@ -35,7 +35,7 @@ def warn_if_in_vain(n: int, alpha: float) -> None:
     from rszoo.theory.radii import largest_radius
 
     if largest_radius(n, alpha, sigma=1.0) == 0.0:
-        needed = math.floor(math.log2(1.0 / alpha)) + 1
+        needed = math.floor(-math.log2(alpha)) + 1
         err.print(
             f"warning: {n} draws certify nothing at alpha {alpha:g}: at least {needed} are needed",
             style="yellow",

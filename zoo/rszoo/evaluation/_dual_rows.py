@@ -21,6 +21,10 @@ def dual_fault(row: dict[str, Any], *, tolerance: float) -> tuple[str, object] |
     """
     if row["votes"] > row["n"]:
         return "votes <= n", f"{row['votes']} {row['n']}"
+    router = tuple(row[f"router_{name}"] for name in ("votes", "draws", "spent"))
+    for counts in (router, *((one.votes, one.draws, one.spent) for one in row["others"])):
+        if [*counts, row["n"]] != sorted([*counts, row["n"]]):
+            return "votes <= draws <= spent <= n", " ".join(map(str, [*counts, row["n"]]))
     if not row["lowest_level"] <= row["expert_level"] <= row["highest_level"] < row["experts"]:
         return "levels from the lowest to the highest", row["expert_level"]
     counts = {name: row[name] for name in ("n0", "n", "alpha", "sigma")}

@@ -77,10 +77,11 @@ class _Field(NamedTuple):
     expected: str
 
 
-_INDEX = _Field(int, lambda value: value >= 0, "an integer >= 0")
-_CLASS = _Field(int, lambda value: value >= -1, "an integer >= -1")
-_DRAWS = _Field(int, lambda value: value >= 1, "an integer >= 1")
-_COUNT = _Field(int, lambda value: value >= 0, "an integer >= 0")
+# Columns are arrays of int64.
+_TOO_LARGE = 1 << 63
+_INDEX = _Field(int, lambda value: 0 <= value < _TOO_LARGE, "an integer >= 0")
+_CLASS = _Field(int, lambda value: -1 <= value < _TOO_LARGE, "an integer >= -1")
+_DRAWS = _Field(int, lambda value: 1 <= value < _TOO_LARGE, "an integer >= 1")
 _RADIUS = _Field(float, lambda value: 0.0 <= value < math.inf, "a finite number >= 0")
 _ALPHA = _Field(float, lambda value: 0.0 < value < 1.0, "a number between 0 and 1")
 _SIGMA = _Field(float, lambda value: 0.0 < value < math.inf, "a positive finite number")
@@ -98,7 +99,7 @@ def _reach(parts: Sequence[str]) -> Reach:
     Raises:
         ValueError: there are more or fewer fields, or one is out of range.
     """
-    kinds = (_INDEX, _SIGMA, _RADIUS, _COUNT, _COUNT, _COUNT)
+    kinds = (_INDEX, _SIGMA, _RADIUS, _INDEX, _INDEX, _INDEX)
     values = [kind.read(part) for kind, part in zip(kinds, parts, strict=True)]
     if not all(kind.holds(value) for kind, value in zip(kinds, values, strict=True)):
         raise ValueError
@@ -136,9 +137,9 @@ _FIELDS = {
         _reaches, lambda value: True, "level:sigma:radius:votes:draws:spent of experts, by ';'"
     ),
     "router_radius": _RADIUS,
-    "router_votes": _COUNT,
-    "router_draws": _COUNT,
-    "router_spent": _COUNT,
+    "router_votes": _INDEX,
+    "router_draws": _INDEX,
+    "router_spent": _INDEX,
     "router_sigma": _SIGMA,
     "alpha_mix": _Field(float, lambda value: 0.5 < value <= 1.0, "a number in (1/2, 1]"),
     "nominal_radius": _RADIUS,

@@ -11,6 +11,7 @@ from rszoo.errors import DataError
 from rszoo.evaluation._per_input import MEMORY_FIELDS
 from rszoo.evaluation._protocol import protocol_path, read_protocol
 from rszoo.evaluation._rows import ORIGINAL_COLUMNS, Content, parse
+from rszoo.evaluation._stated import check_stated
 from rszoo.smoothing.certificate import Certificate, PerInput, Routing
 
 __all__ = ["LogTable", "read_log"]
@@ -108,7 +109,7 @@ def read_log(path: str | Path, *, nominal: bool = False) -> LogTable:
 
     Raises:
         DataError: the file cannot be read, or a row is broken; names the file and the line. Or it
-            is nominal, and that was not asked for.
+            is nominal, and that was not asked for; or a row is not of the log's protocol.
     """
     path = Path(path)
     try:
@@ -124,10 +125,13 @@ def read_log(path: str | Path, *, nominal: bool = False) -> LogTable:
         )
     beside = protocol_path(path)
     foreign = content.columns == ORIGINAL_COLUMNS or not beside.exists()
+    protocol = None if foreign else read_protocol(beside)
+    if protocol is not None:
+        check_stated(path, content, protocol)
     return LogTable(
         name=_name(path),
         path=path,
-        protocol=None if foreign else read_protocol(beside),
+        protocol=protocol,
         unfinished=content.end < len(data),
         **_arrays(content),
     )

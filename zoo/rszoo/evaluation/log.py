@@ -43,6 +43,7 @@ from rszoo.evaluation._rows import (
     printable,
     reaches_text,
 )
+from rszoo.evaluation._stated import check_stated
 from rszoo.evaluation._table import LogTable, read_log
 from rszoo.smoothing.certificate import Certificate
 
@@ -124,6 +125,7 @@ class CertificationLog:
                 content = parse(path, b"")
             if content.columns:
                 check_same(path, protocol)
+                check_stated(path, content, protocol)
             else:
                 write_json_atomically(protocol_path(path), protocol)
             file.truncate(content.end)

@@ -140,11 +140,21 @@ def _expert(classifier: Classifier, old: Certificate) -> SmoothedClassifier:
     """
     if isinstance(classifier, SmoothedClassifier) and old.routing is None:
         # Its own noise, or that which was searched for the row's input.
-        return classifier if old.per_input is None else classifier.at(old.sigma)
+        return _with_sigma(classifier if old.per_input is None else classifier.at(old.sigma), old)
     if isinstance(classifier, DualClassifier) and old.routing is not None:
         if old.routing.experts == len(classifier.experts):
-            return classifier.experts[old.routing.expert_level]
+            return _with_sigma(classifier.experts[old.routing.expert_level], old)
     raise DataError("expected a log of this kind of model, with its experts, got another")
+
+
+def _with_sigma(classifier: SmoothedClassifier, old: Certificate) -> SmoothedClassifier:
+    """Return it, if it has the noise of the row: no votes can tell."""
+    if old.sigma != classifier.applied_sigma:
+        raise DataError(
+            f"expected rows with sigma {classifier.applied_sigma}, that of the model, got "
+            f"{old.sigma}"
+        )
+    return classifier
 
 
 def _routing_p_values(
@@ -158,12 +168,15 @@ def _routing_p_values(
     assert claim is not None
     found = []
     for other in claim.others:
-        votes = classifier.experts[other.level].votes(image, n=draws, seed=seed)
-        found.append(_claim_p_value(votes[old.candidate], draws, other.radius, other.sigma))
+        expert = classifier.experts[other.level]
+        votes = expert.votes(image, n=draws, seed=seed)[old.candidate]
+        found.append(_claim_p_value(votes, draws, other.radius, expert.applied_sigma))
     if claim.router_draws:
-        votes = classifier.router.votes(image, n=draws, seed=seed, stream=Stream.ROUTER_ESTIMATION)
+        router = classifier.router
+        votes = router.votes(image, n=draws, seed=seed, stream=Stream.ROUTER_ESTIMATION)
         for side in (votes[: claim.highest_level + 1], votes[claim.lowest_level :]):
-            found.append(_claim_p_value(sum(side), draws, claim.router_radius, claim.router_sigma))
+            p_value = _claim_p_value(sum(side), draws, claim.router_radius, router.applied_sigma)
+            found.append(p_value)
     return found
 
 

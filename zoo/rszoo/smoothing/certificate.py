@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from rszoo.theory.bounds import clopper_pearson_lower
 from rszoo.theory.mixing import mixed_radius
 from rszoo.theory.radii import certified_radius
@@ -13,6 +15,7 @@ __all__ = [
     "Prediction",
     "Reach",
     "Routing",
+    "applied_sigma",
     "certificate_from_votes",
     "mixed_certificate",
 ]
@@ -153,6 +156,15 @@ class Prediction:
     n: int
     alpha: float
     sigma: float
+
+
+def applied_sigma(sigma: float) -> float:
+    """Return the sigma of certificates: noise is scaled in float32, 0.12 is 0.1199999973.
+
+    >>> applied_sigma(0.5), applied_sigma(0.12) < 0.12
+    (0.5, True)
+    """
+    return min(sigma, float(np.float32(sigma)))
 
 
 def certificate_from_votes(

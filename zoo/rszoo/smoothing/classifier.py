@@ -18,6 +18,7 @@ from rszoo.smoothing.certificate import (
     ABSTAIN,
     Certificate,
     Prediction,
+    applied_sigma,
     certificate_from_votes,
 )
 from rszoo.smoothing.checks import check_draws, checked
@@ -285,8 +286,8 @@ class SmoothedClassifier:
 
     @property
     def applied_sigma(self) -> float:
-        """The sigma of a certificate: the noise is scaled in float32, 0.12 is 0.1199999973."""
-        return min(self.sigma, _in_float32(self.sigma))
+        """The sigma of a certificate; see `rszoo.smoothing.certificate.applied_sigma`."""
+        return applied_sigma(self.sigma)
 
     def running(
         self,

@@ -264,6 +264,8 @@ class Memory:
             image = image.reshape(json.loads(text)["shape"])
             if _digest(image) != digest or not bool(image.isfinite().all()):
                 raise ValueError(f"answer {position}, whose image is not the one that was given")
+            if self._reach(image, answer.label) < answer.radius:
+                raise ValueError(f"answer {position}, which contradicts an earlier one")
             self._regions.append((image, answer))
 
     def close(self) -> None:

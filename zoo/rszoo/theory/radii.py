@@ -69,8 +69,9 @@ def needed_probability(radius: float, sigma: float) -> float:
     """
     if not (0.0 <= radius < math.inf and 0.0 < sigma < math.inf):
         raise ValueError(f"expected finite radius >= 0 and sigma > 0, got {radius=}, {sigma=}")
-    # In terms of the tail, so that the rounding stays small where the probability is near 1.
-    return 1.0 - float(ndtr(-radius / sigma)) * (1.0 - _ROUNDING)
+    # In terms of the tail, so that the rounding stays small where the probability is near 1; there
+    # the difference itself is rounded, by half a unit of its last place at most.
+    return math.nextafter(1.0 - float(ndtr(-radius / sigma)) * (1.0 - _ROUNDING), 1.0)
 
 
 def largest_radius(n: int, alpha: float, sigma: float) -> float:

@@ -22,9 +22,11 @@ _FIRST_LOOK = 50
 _GROWTH = 1.1
 
 # What is left out of the distributions, and what rounding adds, stays far below this share of
-# alpha: under 100 looks, each leaving out 2e-14.
+# alpha, or of a small one, below the second number: under 300 looks, each leaving out 2e-14.
 _MARGIN = 1e-6
+_LEFT_OUT = 1e-11
 _TAIL = 1e-14
+_SMALLEST_ALPHA = 1e-9
 
 Counts = NDArray[np.int64]
 
@@ -69,15 +71,18 @@ def boundary(p: float, n: int, alpha: float) -> Boundary:
     Args:
         p: in (0, 1).
         n: the last look, at least 1.
-        alpha: failure probability of either decision, in (0, 1).
+        alpha: failure probability of either decision, from 1e-9 to below 1.
 
     Raises:
         ValueError: an argument is out of range.
     """
-    if not (0.0 < p < 1.0 and n >= 1 and 0.0 < alpha < 1.0):
-        raise ValueError(f"expected p and alpha in (0, 1) and n >= 1, got {p=}, {n=}, {alpha=}")
+    if not (0.0 < p < 1.0 and n >= 1 and _SMALLEST_ALPHA <= alpha < 1.0):
+        raise ValueError(
+            f"expected p in (0, 1), n >= 1 and alpha from {_SMALLEST_ALPHA:g} to below 1, got "
+            f"{p=}, {n=}, {alpha=}"
+        )
     times = looks(n)
-    budget = alpha * (1.0 - _MARGIN) * times / n
+    budget = alpha * (1.0 - max(_MARGIN, _LEFT_OUT / alpha)) * times / n
     misses = _fewest(1.0 - p, times, budget)
     above = np.where(misses < 0, times + 1, times - misses)
     return Boundary(looks=times, above=above, below=_fewest(p, times, budget))

@@ -123,7 +123,7 @@ def find_run(store: Store, wanted: str) -> "Run":
     Raises:
         RszooError: there is none, or there are several.
     """
-    found = [run for run in runs_in(store) if run.info.run_id.startswith(wanted)]
+    found = [run for run in runs_in(store) if wanted and run.info.run_id.startswith(wanted)]
     if len(found) == 1:
         return found[0]
     several = f"that of {len(found)}: {', '.join(run.info.run_id for run in found[:5])}"
