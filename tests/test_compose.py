@@ -273,7 +273,7 @@ def test_verify(composed: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         for cells in (row.split("\t") for row in rows)
     ]
     Path("a.tsv").write_text("\n".join([header, *changed]) + "\n")
-    with pytest.raises(DataError, match="line 2: expected sigma=0.25 by its protocol, got 0.5"):
+    with pytest.raises(DataError, match=r"line 2: expected sigma=0\.25 by its protocol, got 0\.5"):
         run(*verify)
 
 

@@ -171,6 +171,13 @@ def _distributions(known: Sequence[tuple["LogTable", "PDistribution"]]) -> Table
     return shown
 
 
+def _sigma(entry: "Summary") -> str:
+    """Return the noise level; only logs that do not say n do not say theirs."""
+    if entry.sigma is not None:
+        return f"{entry.sigma:g}"
+    return _UNKNOWN if entry.n is None else "several"
+
+
 def _shares(*shares: float | None) -> list[str]:
     return [_UNKNOWN if share is None else as_percent(share) for share in shares]
 
@@ -236,7 +243,7 @@ def _totals(summaries: Sequence["Summary"]) -> Table:
         acr = ("" if entry.undecided is None else ">= ") + floor_digits(entry.acr, 3)
         table.add_row(
             Text(entry.name),
-            _UNKNOWN if entry.sigma is None else f"{entry.sigma:g}",
+            _sigma(entry),
             _UNKNOWN if entry.n is None else f"{entry.n:,}",
             _UNKNOWN if entry.alpha is None else f"{entry.alpha:g}",
             f"{entry.images:,}",

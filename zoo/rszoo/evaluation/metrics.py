@@ -101,7 +101,7 @@ def summary(log: LogTable, radii: Sequence[float] | None = None) -> Summary:
     return Summary(
         name=log.name,
         images=images,
-        sigma=_common(log.sigma),
+        sigma=None if log.routing is not None else _common(log.sigma),
         n=_common(log.n),
         alpha=_common(log.alpha),
         acr=float(gained.mean()),
