@@ -142,6 +142,11 @@ _MORE = {
         "experts.bundles=[builtin/digits-cat_rs-0.25,builtin/digits-cat_rs-0.50]",
         "experts.draws=20",
     ],
+    "mixing": [
+        "--sigma=0.5",
+        "parts.standard=builtin/digits-standard-0.00",
+        "parts.robust=builtin/digits-cat_rs-0.50",
+    ],
 }
 
 
