@@ -12,6 +12,8 @@ from pathlib import Path
 import mlflow
 import pytest
 from mlflow.entities import Run
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
 
 from rszoo.errors import RszooError
 from rszoo.training.loop import Epoch
@@ -204,6 +206,33 @@ def test_a_signal_ends_the_run_as_killed_and_resuming_continues_it(
     assert [run.info.run_id for run in again] == [parent.info.run_id, child.info.run_id]
     assert [run.info.status for run in again] == ["FINISHED", "FINISHED"]
     assert steps(empty, child) == [1, 2]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "statement",
+    ["INSERT INTO runs", "INSERT INTO tags", "INSERT INTO params", "INSERT INTO metrics"],
+)
+def test_a_signal_waits_for_the_end_of_a_write(empty: Path, number: int, statement: str) -> None:
+    sent: list[str] = []
+
+    def send(conn: object, cursor: object, sql: str, *rest: object) -> None:
+        if sql.startswith(statement) and not sent:
+            sent.append(sql)
+            os.kill(os.getpid(), number)
+
+    event.listen(Engine, "before_cursor_execute", send)
+    try:
+        with pytest.raises((KeyboardInterrupt, SystemExit)):
+            train([recipe()], out=empty)
+    finally:
+        event.remove(Engine, "before_cursor_execute", send)
+    assert sent
+    store = client(empty)
+    runs = store.search_runs([one.experiment_id for one in store.search_experiments()])
+    assert runs
+    assert {run.info.status for run in runs} == {"KILLED"}
+    assert len(train([recipe()], out=empty, resume=True)) == 1
 
 
 def test_a_training_that_fails_is_marked_so(empty: Path) -> None:

@@ -5,12 +5,9 @@ trainings (`.state/`), and the MLflow store, unless MLFLOW_TRACKING_URI names an
 """
 
 import os
-import signal
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from types import FrameType
 
 import torch
 
@@ -18,12 +15,13 @@ from rszoo import data
 from rszoo.hub.bundle import Bundle
 from rszoo.networks.execution import resolve_device, resolve_precision
 from rszoo.training.distributed import processes
+from rszoo.training.interruption import terminable
 from rszoo.training.observer import Observer
 from rszoo.training.recipe import Recipe
 from rszoo.training.tracking import open_tracking
 from rszoo.training.trainer import Trainer
 
-__all__ = ["terminable", "train"]
+__all__ = ["train"]
 
 
 def train(
@@ -98,20 +96,3 @@ def _local_device(device: str | None) -> torch.device:
     if chosen.type == "cuda" and chosen.index is None:
         return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
     return chosen
-
-
-@contextmanager
-def terminable() -> Iterator[None]:
-    """Turn SIGTERM into SystemExit, so that a stopped run is recorded as stopped."""
-
-    def stop(signum: int, frame: FrameType | None) -> None:
-        raise SystemExit(128 + signum)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rszoo.errors import RszooError
+from rszoo.training.interruption import uninterrupted
 
 __all__ = ["Store", "open_store"]
 
@@ -112,5 +113,5 @@ def _locked(path: Path) -> Iterator[None]:
             f"expected a free lock {str(path)!r}, got one that another process has held for "
             f"{_PATIENCE:g} s; see which with: fuser {path}"
         ) from None
-    with lock:
+    with lock, uninterrupted():
         yield

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from rszoo.data import ImageSet
 from rszoo.errors import RszooError
 from rszoo.hub.bundle import Bundle
+from rszoo.training.interruption import uninterrupted
 from rszoo.training.models import WEIGHTS, log_bundle
 from rszoo.training.recipe import Recipe
 from rszoo.training.registry import register
@@ -47,6 +48,7 @@ class TrackedRun:
     run_id: str
     logged_epochs: int = 0
 
+    @uninterrupted()
     def log_epoch(self, number: int, metrics: Mapping[str, float]) -> None:
         """Log the metrics of one finished epoch, unless the run has them."""
         import mlflow
@@ -66,8 +68,9 @@ class TrackedRun:
         """
         import mlflow
 
-        log_bundle(self.store, bundle, run_id=self.run_id, metrics=metrics)
-        mlflow.set_tags({BUNDLE: str(bundle.path.resolve()), WEIGHTS: bundle.weights_digest})
+        with uninterrupted():
+            log_bundle(self.store, bundle, run_id=self.run_id, metrics=metrics)
+            mlflow.set_tags({BUNDLE: str(bundle.path.resolve()), WEIGHTS: bundle.weights_digest})
         try:
             register(self.store, bundle)
         except RszooError as error:
@@ -99,8 +102,9 @@ class Tracking:
 
         known = self._known(run_id)
         with self._run(name, run_id=known, nested=False) as started:
-            if known is None:
-                mlflow.set_tag(_NOTE, "One run below for each noise level.")
+            with uninterrupted():
+                if known is None:
+                    mlflow.set_tag(_NOTE, "One run below for each noise level.")
             yield started
 
     @contextmanager
@@ -117,39 +121,44 @@ class Tracking:
 
         known = self._known(run_id)
         with self._run(recipe.name, run_id=known, nested=True) as started:
-            if known is None:
-                mlflow.set_tags(dict(tags))
-                mlflow.log_params(_flat(recipe.model_dump()) | {"recipe_digest": recipe.digest})
-                mlflow.log_text(recipe.to_yaml(), "recipe.yaml")
-                mlflow.set_tag(_NOTE, _description(recipe))
-                log_data(started, *(described(split) for split in images))
-            logged = mlflow.MlflowClient().get_metric_history(started, "loss")
-            done = max((metric.step for metric in logged), default=0)
+            with uninterrupted():
+                if known is None:
+                    mlflow.set_tags(dict(tags))
+                    mlflow.log_params(_flat(recipe.model_dump()) | {"recipe_digest": recipe.digest})
+                    mlflow.log_text(recipe.to_yaml(), "recipe.yaml")
+                    mlflow.set_tag(_NOTE, _description(recipe))
+                    log_data(started, *(described(split) for split in images))
+                logged = mlflow.MlflowClient().get_metric_history(started, "loss")
+                done = max((metric.step for metric in logged), default=0)
             yield TrackedRun(self.store, started, done)
 
     @contextmanager
     def _run(self, name: str, *, run_id: str | None, nested: bool) -> Iterator[str]:
         import mlflow
 
-        run = mlflow.start_run(
-            run_id=run_id,
-            experiment_id=self.store.experiment_id,
-            run_name=name,
-            nested=nested,
-            parent_run_id=self.above if nested else None,
-            log_system_metrics=nested,
-        )
-        mlflow.set_tags({HOST: socket.gethostname(), PROCESS: os.getpid()})
-        status = "FAILED"
+        run, status = None, "FAILED"
         try:
+            with uninterrupted():
+                run = mlflow.start_run(
+                    run_id=run_id,
+                    experiment_id=self.store.experiment_id,
+                    run_name=name,
+                    nested=nested,
+                    parent_run_id=self.above if nested else None,
+                    log_system_metrics=nested,
+                )
+                mlflow.set_tags({HOST: socket.gethostname(), PROCESS: os.getpid()})
             yield run.info.run_id
             status = "FINISHED"
         except (KeyboardInterrupt, SystemExit):
             status = "KILLED"
             raise
         finally:
-            mlflow.end_run(status)
+            with uninterrupted():
+                if run is not None:
+                    mlflow.end_run(status)
 
+    @uninterrupted()
     def _known(self, run_id: str | None) -> str | None:
         import mlflow
 

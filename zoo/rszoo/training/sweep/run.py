@@ -17,8 +17,8 @@ from rszoo import data
 from rszoo._files import write_json_atomically
 from rszoo.errors import RszooError
 from rszoo.hub.bundle import Bundle, open_bundle
+from rszoo.training.interruption import terminable
 from rszoo.training.recipe import Recipe
-from rszoo.training.run import terminable
 from rszoo.training.sweep.engines import (
     Order,
     Submit,
