@@ -15,6 +15,7 @@ import torch
 from scipy.stats import binom
 from torch import Tensor, nn
 
+from rszoo.smoothing import certificate
 from rszoo.smoothing import classifier as module
 from rszoo.smoothing.certificate import ABSTAIN, Certificate, certificate_from_votes
 from rszoo.smoothing.classifier import SmoothedClassifier
@@ -156,5 +157,5 @@ def test_predictions_are_wrong_at_most_as_often_as_allowed(alpha: float) -> None
 
 
 def test_predicting_without_abstaining_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "majority_p_value", lambda top, runner_up: 0.0)
+    monkeypatch.setattr(certificate, "majority_p_value", lambda top, runner_up: 0.0)
     assert failures(mispredicts(100, 0.2), UNSURE) > tolerance(0.2)

@@ -1,10 +1,11 @@
 """What a smoothed classifier says about one input. Free of torch, so that logs can use it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from rszoo.theory.bounds import clopper_pearson_lower
+from rszoo.theory.bounds import clopper_pearson_lower, majority_p_value
 from rszoo.theory.mixing import mixed_radius
 from rszoo.theory.radii import certified_radius
 
@@ -18,6 +19,7 @@ __all__ = [
     "applied_sigma",
     "certificate_from_votes",
     "mixed_certificate",
+    "prediction_from_votes",
 ]
 
 #: The label of an answer that could not be given with the confidence asked for.
@@ -199,6 +201,30 @@ def certificate_from_votes(
         sigma=sigma,
         draws=n,
         spent=n,
+    )
+
+
+def prediction_from_votes(votes: Sequence[int], *, alpha: float, sigma: float) -> Prediction:
+    """Return what votes say of the most probable class (PREDICT of Cohen et al., 2019).
+
+    Guarantee:
+        With probability at least 1 - alpha over the draws: the prediction abstains, or its label
+        is the smoothed classifier's class.
+
+    Args:
+        votes: draws on each class.
+        alpha, sigma: see `Prediction`.
+    """
+    top, runner_up = sorted(votes, reverse=True)[:2]
+    p_value = majority_p_value(top, runner_up)
+    return Prediction(
+        label=votes.index(top) if p_value <= alpha else ABSTAIN,
+        votes=top,
+        runner_up_votes=runner_up,
+        p_value=p_value,
+        n=sum(votes),
+        alpha=alpha,
+        sigma=sigma,
     )
 
 

@@ -7,7 +7,7 @@ Randomized Smoothing, https://arxiv.org/abs/1902.02918, section 3.2.
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from copy import copy
-from typing import TypeVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -15,43 +15,40 @@ from torch import Tensor, nn
 from rszoo.networks.compiled import Compiled
 from rszoo.networks.execution import place, resolve_device, resolve_precision
 from rszoo.smoothing.certificate import (
-    ABSTAIN,
     Certificate,
     Prediction,
     applied_sigma,
     certificate_from_votes,
+    prediction_from_votes,
 )
 from rszoo.smoothing.checks import check_draws, checked
 from rszoo.smoothing.decisions import RadiusTests
+from rszoo.smoothing.interface import Budget, Classifier, OnDraws
 from rszoo.smoothing.lattice import SCHEME_SUFFIX
 from rszoo.smoothing.noise import SCHEME, Stream
 from rszoo.smoothing.votes import default_batch_size, running_votes
-from rszoo.theory.bounds import majority_p_value
 
 __all__ = ["SmoothedClassifier"]
 
-T = TypeVar("T")
 
-
-class SmoothedClassifier:
+class SmoothedClassifier(Classifier):
     """A network, and the noise it is smoothed with.
 
-    What is certified is the function that is evaluated: this network, in this precision, under
-    this noise. `predict` and `certify` use the same.
+    What is certified is the function that is evaluated: g, of this network, in this precision,
+    under this noise. `predict` and `certify` use the same.
 
     Attributes:
         network: the base network; maps images in [0, 1] to logits (it normalises inside).
         sigma: standard deviation of the noise, in pixel units.
-        num_classes: number of classes.
-        input_shape: shape of one input, or None when any shape is accepted.
-        class_names: names of the classes, or None.
-        device: where the network runs.
+        num_classes, input_shape, class_names, device: see `Classifier`.
         precision: "float32" or "bfloat16".
         compiled: whether the network is compiled.
         batch_size: noisy inputs per forward; None: the usual number for the shape of the input.
         sound: whether noise and inputs are on the lattice of 8-bit pixels, so that floating point
             cannot break a certificate; see `rszoo.smoothing.lattice`.
     """
+
+    certifies_at_radii: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -129,114 +126,54 @@ class SmoothedClassifier:
             "noise": SCHEME + (SCHEME_SUFFIX if self.sound else ""),
         }
 
-    def certify(
-        self,
-        x: Tensor,
-        *,
-        n0: int = 100,
-        n: int = 100_000,
-        alpha: float = 0.001,
-        seed: int = 0,
-        radii: Sequence[float] | None = None,
-        tolerance: float = 0.0,
-        on_progress: Callable[[int], None] | None = None,
-    ) -> Certificate | list[Certificate]:
-        """Certify one input `[C, H, W]`, or each input of a batch `[B, C, H, W]`.
-
-        Guarantee:
-            For each input, with probability at least 1 - alpha over the noise: the certificate
-            abstains, or g(x') = label for every x' with ||x' - x||_2 < radius. Inputs must not
-            have been chosen with knowledge of `seed`. The statement is about real arithmetic in
-            x + e: rounding of that sum to float32 is not covered. With `sound` it is, and the x'
-            are the images whose pixels are multiples of 1/255. It says nothing about whether the
-            label is correct.
-
-        Args:
-            x: float input(s) in the units of sigma (images in [0, 1]).
-            n0: draws for selecting the class, at least 1.
-            n: fresh draws for bounding its probability, at least 1.
-            alpha: failure probability per input, in (0, 1).
-            seed: the noise of an input depends on (seed, input) alone.
-            radii: certify at these radii only, pixel units, with as few draws as decide them; the
-                certificate is for the largest that is reached. None: one radius from all n draws.
-            tolerance: with `radii`, stop as soon as the certified radius is so close to the
-                smallest that is out of reach; see `rszoo.smoothing.decisions.radius_grid`.
-            on_progress: called with the number of new draws as they are done.
-
-        Returns:
-            A `Certificate`; for a batch a list of them, in order.
+    def certifier(
+        self, budget: Budget, on_progress: OnDraws = None
+    ) -> Callable[[Tensor], Certificate]:
+        """See `Classifier.certifier`.
 
         Raises:
-            DataError: x has the wrong type or shape, or is not finite.
-            ValueError: n0, n, alpha, radii or tolerance out of range.
-
-        Warns:
-            UserWarning: with `input_shape`, for pixels outside [0, 1].
+            ValueError: radii or tolerance out of range.
         """
-        check_draws(n0=n0, n=n, alpha=alpha)
-        sigma = self.applied_sigma
-        tests = (
-            RadiusTests.of(radii, sigma=sigma, n=n, alpha=alpha, tolerance=tolerance)
-            if radii is not None
-            else None
+        selecting = {"stream": Stream.SELECTION, "seed": budget.seed, "on_progress": on_progress}
+        estimating = {**selecting, "stream": Stream.ESTIMATION}
+
+        def with_all_draws(image: Tensor) -> Certificate:
+            (selection,) = self.running(image, [budget.n0], **selecting)
+            (votes,) = self.running(image, [budget.n], **estimating)
+            return self.certificate(selection, votes, n0=budget.n0, n=budget.n, alpha=budget.alpha)
+
+        if budget.radii is None:
+            return with_all_draws
+        tests = RadiusTests.of(
+            budget.radii,
+            sigma=self.applied_sigma,
+            n=budget.n,
+            alpha=budget.alpha,
+            tolerance=budget.tolerance,
         )
+        looks = tests.looks.tolist()
 
-        def one(image: Tensor) -> Certificate:
-            (selection,) = self.running(
-                image, [n0], stream=Stream.SELECTION, seed=seed, on_progress=on_progress
-            )
-            if tests is None:
-                (votes,) = self.running(
-                    image, [n], stream=Stream.ESTIMATION, seed=seed, on_progress=on_progress
-                )
-                return self.certificate(selection, votes, n0=n0, n=n, alpha=alpha)
+        def at_radii(image: Tensor) -> Certificate:
+            (selection,) = self.running(image, [budget.n0], **selecting)
             candidate = selection.index(max(selection))
-            looks = tests.looks.tolist()
-            with closing(
-                self.running(
-                    image, looks, stream=Stream.ESTIMATION, seed=seed, on_progress=on_progress
-                )
-            ) as runs:
-                return tests.certificate(candidate, (votes[candidate] for votes in runs), n0=n0)
+            with closing(self.running(image, looks, **estimating)) as runs:
+                votes = (one[candidate] for one in runs)
+                return tests.certificate(candidate, votes, n0=budget.n0)
 
-        return self.for_each(one, x)
+        return at_radii
 
-    def predict(
-        self,
-        x: Tensor,
-        *,
-        n: int = 1000,
-        alpha: float = 0.001,
-        seed: int = 0,
-        on_progress: Callable[[int], None] | None = None,
-    ) -> Prediction | list[Prediction]:
-        """Evaluate the smoothed classifier at one input, or at each input of a batch.
-
-        Guarantee:
-            For each input, with probability at least 1 - alpha over the noise: the prediction
-            abstains, or its label is g(x). No radius follows.
-
-        Args and errors are those of `certify`.
-        """
-        check_draws(n=n, alpha=alpha)
+    def predictor(
+        self, *, n: int, alpha: float, seed: int, on_progress: OnDraws = None
+    ) -> Callable[[Tensor], Prediction]:
+        """See `Classifier.predictor`."""
 
         def one(image: Tensor) -> Prediction:
             (votes,) = self.running(
                 image, [n], stream=Stream.PREDICTION, seed=seed, on_progress=on_progress
             )
-            top, runner_up = sorted(votes, reverse=True)[:2]
-            p_value = majority_p_value(top, runner_up)
-            return Prediction(
-                label=votes.index(top) if p_value <= alpha else ABSTAIN,
-                votes=top,
-                runner_up_votes=runner_up,
-                p_value=p_value,
-                n=n,
-                alpha=alpha,
-                sigma=self.applied_sigma,
-            )
+            return prediction_from_votes(votes, alpha=alpha, sigma=self.applied_sigma)
 
-        return self.for_each(one, x)
+        return one
 
     def votes(
         self,
@@ -246,7 +183,7 @@ class SmoothedClassifier:
         first: int = 0,
         stream: Stream = Stream.ESTIMATION,
         seed: int = 0,
-        on_progress: Callable[[int], None] | None = None,
+        on_progress: OnDraws = None,
     ) -> list[int]:
         """Return how often each class is the answer in the draws `first` to n - 1 for one input.
 
@@ -297,7 +234,7 @@ class SmoothedClassifier:
         stream: Stream,
         seed: int,
         first: int = 0,
-        on_progress: Callable[[int], None] | None = None,
+        on_progress: OnDraws = None,
     ) -> Generator[list[int]]:
         """Yield the votes for one checked input at every look; see `running_votes`."""
         return running_votes(
@@ -314,16 +251,6 @@ class SmoothedClassifier:
             batch_size=self.batch_size,
             on_progress=on_progress,
         )
-
-    def for_each(self, one: Callable[[Tensor], T], x: Tensor) -> T | list[T]:
-        """Apply a function to an input, or to each of a batch, checked and on the device.
-
-        Raises:
-            DataError: x has the wrong type or shape, or is not finite.
-        """
-        x = checked(x, input_shape=self.input_shape, sound=self.sound).to(self.device)
-        single = x.shape == self.input_shape if self.input_shape else x.ndim in (1, 3)
-        return one(x) if single else [one(image) for image in x]
 
 
 def _check_sigma(sigma: float) -> None:

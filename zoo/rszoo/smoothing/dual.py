@@ -32,11 +32,11 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from rszoo.smoothing.certificate import ABSTAIN, Certificate, Prediction, Reach, Routing
-from rszoo.smoothing.checks import check_draws
 from rszoo.smoothing.classifier import SmoothedClassifier
+from rszoo.smoothing.interface import Budget, Classifier, OnDraws
 from rszoo.smoothing.level_sets import LevelSet, certain_levels, expected_radius, level_sets
 from rszoo.smoothing.noise import Stream
-from rszoo.smoothing.reach import Budget, reach_of
+from rszoo.smoothing.reach import reach_of
 from rszoo.theory.radii import largest_radius
 
 __all__ = ["DualClassifier"]
@@ -57,8 +57,15 @@ class _Plan:
     selection: list[int]
 
 
-class DualClassifier:
+class DualClassifier(Classifier):
     """A router over experts; predicts and certifies as `SmoothedClassifier` does.
+
+    Guarantee:
+        Each part of a certificate has the whole alpha, see above. The sequential tests are about
+        all radii at once, so that they may be asked at the radius that another part's draws gave.
+        For a prediction, the router, which may name several experts, and the experts, which must
+        then agree, share alpha: the median may be none of those named, or the prediction of the
+        one expert that it is may be wrong.
 
     Attributes:
         experts: in the order of the router's classes, by sigma if they differ in that.
@@ -90,6 +97,7 @@ class DualClassifier:
         self.input_shape = experts[0].input_shape
         self.class_names = class_names
         self.device = router.device
+        self.sound = router.sound
 
     def __repr__(self) -> str:
         sigmas = ", ".join(f"{one.sigma:g}" for one in self.experts)
@@ -105,84 +113,29 @@ class DualClassifier:
             **{key: self.router.facts[key] for key in ("precision", "batch_size", "device")},
         }
 
-    def certify(
-        self,
-        x: Tensor,
-        *,
-        n0: int = 100,
-        n: int = 100_000,
-        alpha: float = 0.001,
-        seed: int = 0,
-        radii: Sequence[float] | None = None,
-        tolerance: float = 0.0,
-        on_progress: Callable[[int], None] | None = None,
-    ) -> Certificate | list[Certificate]:
-        """Certify one input `[C, H, W]`, or each input of a batch `[B, C, H, W]`.
+    def certifier(
+        self, budget: Budget, on_progress: OnDraws = None
+    ) -> Callable[[Tensor], Certificate]:
+        """See `Classifier.certifier`."""
+        return lambda image: self._certify(image, budget, on_progress)
 
-        Guarantee:
-            For each input, with probability at least 1 - alpha over the noise: the certificate
-            abstains, or the dual classifier answers `label` at every x' closer than `radius`.
-            Each part has the whole alpha, see above. The sequential tests are about all radii at
-            once, so that they may be asked at the radius that another part's draws gave.
-
-        Args:
-            x, seed, on_progress: as in `SmoothedClassifier.certify`.
-            n0: draws of the router and of each expert, for selecting experts and class.
-            n: draws for the bound of one expert, and at most for that of each other part.
-            alpha: failure probability of the whole statement.
-            radii, tolerance: not for dual classifiers; None and 0.
-
-        Raises:
-            DataError, ValueError: as `SmoothedClassifier.certify`; or radii are given.
-        """
-        if radii is not None or tolerance:
-            raise ValueError("expected no radii and no tolerance with a dual classifier")
-        check_draws(n0=n0, n=n, alpha=alpha)
-        budget = Budget(n0=n0, n=n, alpha=alpha, seed=seed)
-        return self.router.for_each(lambda image: self._certify(image, budget, on_progress), x)
-
-    def predict(
-        self,
-        x: Tensor,
-        *,
-        n: int = 1000,
-        alpha: float = 0.001,
-        seed: int = 0,
-        on_progress: Callable[[int], None] | None = None,
-    ) -> Prediction | list[Prediction]:
-        """Evaluate the dual classifier at one input, or at each input of a batch.
-
-        Guarantee:
-            For each input, with probability at least 1 - alpha over the noise: the prediction
-            abstains, or its label is that of the expert at the exact router's median. No radius
-            follows. The router, which may name several experts, and the experts, which must then
-            agree, share alpha: the median may be none of those named, or the prediction of the
-            one expert that it is may be wrong.
-
-        Args and errors are those of `SmoothedClassifier.predict`; n draws each.
-
-        Returns:
-            The prediction of the expert that is least sure.
-        """
+    def predictor(
+        self, *, n: int, alpha: float, seed: int, on_progress: OnDraws = None
+    ) -> Callable[[Tensor], Prediction]:
+        """See `Classifier.predictor`; the prediction is that of the expert that is least sure."""
+        options = {"n": n, "alpha": alpha / 2, "seed": seed, "on_progress": on_progress}
 
         def one(image: Tensor) -> Prediction:
             votes = self.router.votes(image, n=n, stream=Stream.PREDICTION, seed=seed)
-            given = []
-            for level in certain_levels(votes, alpha / 2).levels:
-                found = self.experts[level].predict(
-                    image, n=n, alpha=alpha / 2, seed=seed, on_progress=on_progress
-                )
-                assert isinstance(found, Prediction)  # one image gives one prediction
-                given.append(found)
+            levels = certain_levels(votes, alpha / 2).levels
+            given = [self.experts[level].predictor(**options)(image) for level in levels]
             least = max(given, key=lambda prediction: prediction.p_value)
             agree = len({prediction.label for prediction in given}) == 1
             return replace(least, label=least.label if agree else ABSTAIN, alpha=alpha)
 
-        return self.router.for_each(one, x)
+        return one
 
-    def _certify(
-        self, image: Tensor, budget: Budget, on_progress: Callable[[int], None] | None
-    ) -> Certificate:
+    def _certify(self, image: Tensor, budget: Budget, on_progress: OnDraws) -> Certificate:
         """Return the certificate of one checked input."""
         plan = self._plan(image, budget)
         first, *rest = plan.order

@@ -15,21 +15,35 @@ Three ways to go on:
     nominal   the radius is called nominal, and 0 is certified.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, replace
 
 from torch import Tensor
 
 from rszoo.smoothing.certificate import Certificate, PerInput, Prediction
 from rszoo.smoothing.classifier import SmoothedClassifier
+from rszoo.smoothing.interface import Budget, Classifier, OnDraws
 from rszoo.smoothing.memory import Memory
 from rszoo.smoothing.search import Search, searched_sigma
 
 __all__ = ["InstaClassifier"]
 
 
-class InstaClassifier:
+class InstaClassifier(Classifier):
     """A network under a noise level that is searched for each input.
+
+    Guarantee:
+        With a memory, for certain: no two of its answers, before and after, contradict each
+        other, see `rszoo.smoothing.memory`; and for each answer that stands for itself, with
+        probability at least 1 - alpha over the noise, the classifier under the noise of `sigma`
+        answers `label` everywhere closer than `radius`. An answer that was taken from an earlier
+        region is wrong where that region is.
+        Without a memory: with probability at least 1 - alpha, the label is what that classifier
+        answers at x itself; `radius` is 0, and `per_input.nominal_radius` is no certificate of
+        anything that searches its noise. The draws of the search are used for nothing else.
+        A prediction is, with probability at least 1 - alpha, the answer under the noise that is
+        found for the input; where the input lies in a region of the memory it is, for certain,
+        the label of the region instead.
 
     Example:
 
@@ -59,6 +73,7 @@ class InstaClassifier:
         self.input_shape = classifier.input_shape
         self.class_names = classifier.class_names
         self.device = classifier.device
+        self.sound = classifier.sound
 
     def __repr__(self) -> str:
         return f"InstaClassifier({self.classifier!r}, search={self.search!r})"
@@ -73,47 +88,13 @@ class InstaClassifier:
             "search": asdict(self.search),
         }
 
-    def certify(
-        self,
-        x: Tensor,
-        *,
-        n0: int = 100,
-        n: int = 100_000,
-        alpha: float = 0.001,
-        seed: int = 0,
-        radii: Sequence[float] | None = None,
-        tolerance: float = 0.0,
-        on_progress: Callable[[int], None] | None = None,
-    ) -> Certificate | list[Certificate]:
-        """Certify one input `[C, H, W]`, or each input of a batch `[B, C, H, W]`, in order.
-
-        Guarantee:
-            With a memory, for certain: no two of its answers, before and after, contradict each
-            other, see `rszoo.smoothing.memory`; and for each answer that stands for itself, with
-            probability at least 1 - alpha over the noise, the classifier under the noise of
-            `sigma` answers `label` everywhere closer than `radius`. An answer that was taken from
-            an earlier region is wrong where that region is.
-            Without a memory: with probability at least 1 - alpha, the label is what that
-            classifier answers at x itself; `radius` is 0, and `per_input.nominal_radius` is no
-            certificate of anything that searches its noise. The draws of the search are used for
-            nothing else.
-
-        Args:
-            x, n0, n, alpha, seed, on_progress: as in `SmoothedClassifier.certify`.
-            radii, tolerance: not where noise is searched; None and 0.
-
-        Raises:
-            DataError, ValueError: as `SmoothedClassifier.certify`; or radii are given.
-        """
-        if radii is not None or tolerance:
-            raise ValueError("expected no radii and no tolerance where noise is searched")
+    def certifier(
+        self, budget: Budget, on_progress: OnDraws = None
+    ) -> Callable[[Tensor], Certificate]:
+        """See `Classifier.certifier`; with a memory, inputs are answered in their order."""
 
         def own(image: Tensor) -> Certificate:
-            found = self._at(image, seed).certify(
-                image, n0=n0, n=n, alpha=alpha, seed=seed, on_progress=on_progress
-            )
-            assert isinstance(found, Certificate)  # one image gives one certificate
-            return found
+            return self._at(image, budget.seed).certifier(budget, on_progress)(image)
 
         def one(image: Tensor) -> Certificate:
             if self.memory is not None:
@@ -121,36 +102,20 @@ class InstaClassifier:
             found = own(image)
             return replace(found, radius=0.0, per_input=PerInput(nominal_radius=found.radius))
 
-        return self.classifier.for_each(one, x)
+        return one
 
-    def predict(
-        self,
-        x: Tensor,
-        *,
-        n: int = 1000,
-        alpha: float = 0.001,
-        seed: int = 0,
-        on_progress: Callable[[int], None] | None = None,
-    ) -> Prediction | list[Prediction]:
-        """Evaluate at one input, or at each input of a batch; nothing is remembered of it.
-
-        Guarantee:
-            For each input, with probability at least 1 - alpha over the noise: the prediction
-            abstains, or its label is the answer under the noise that is found for the input. For
-            an input in a region of the memory it is, for certain, the label of the region.
-
-        Args and errors are those of `SmoothedClassifier.predict`.
-        """
+    def predictor(
+        self, *, n: int, alpha: float, seed: int, on_progress: OnDraws = None
+    ) -> Callable[[Tensor], Prediction]:
+        """See `Classifier.predictor`; nothing is remembered of an input."""
+        options = {"n": n, "alpha": alpha, "seed": seed, "on_progress": on_progress}
 
         def one(image: Tensor) -> Prediction:
-            found = self._at(image, seed).predict(
-                image, n=n, alpha=alpha, seed=seed, on_progress=on_progress
-            )
-            assert isinstance(found, Prediction)
+            found = self._at(image, seed).predictor(**options)(image)
             within = self.memory.region_of(image) if self.memory is not None else None
             return found if within is None else replace(found, label=within.label)
 
-        return self.classifier.for_each(one, x)
+        return one
 
     def _at(self, image: Tensor, seed: int) -> SmoothedClassifier:
         """Return the classifier under the noise that is found for an image."""

@@ -1,35 +1,84 @@
-"""What everything that certifies has in common, for those who do not care what it is made of."""
+"""What everything that certifies has in common, whatever it is made of."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from typing import ClassVar, TypeVar
 
 import torch
 from torch import Tensor
 
 from rszoo.smoothing.certificate import Certificate, Prediction
+from rszoo.smoothing.checks import check_draws, checked
 
-__all__ = ["Classifier"]
+__all__ = ["Budget", "Classifier", "OnDraws"]
+
+T = TypeVar("T")
+
+#: Called with the number of new draws as they are done; or None.
+OnDraws = Callable[[int], None] | None
 
 
-class Classifier(Protocol):
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """The draws and the failure probability of one certificate, see `Classifier.certify`."""
+
+    n0: int
+    n: int
+    alpha: float
+    seed: int
+    radii: tuple[float, ...] | None = None
+    tolerance: float = 0.0
+
+
+class Classifier(ABC):
     """What certifies: one smoothed network, or several that work together.
+
+    The docstring of each kind says which function it certifies. A kind defines `facts`,
+    `certifier` and `predictor`.
 
     Attributes:
         num_classes: number of classes.
         input_shape: shape of one input, or None when any shape is accepted.
         class_names: names of the classes, or None.
         device: where it runs.
+        sound: whether inputs have to lie on the lattice of 8-bit pixels, see
+            `rszoo.smoothing.lattice`.
     """
 
     num_classes: int
     input_shape: tuple[int, ...] | None
     class_names: tuple[str, ...] | None
     device: torch.device
+    sound: bool
+
+    #: Whether it can be certified at given radii only.
+    certifies_at_radii: ClassVar[bool] = False
 
     @property
+    @abstractmethod
     def facts(self) -> dict[str, object]:
         """What a log's protocol says of it, as JSON values."""
-        ...
+
+    @abstractmethod
+    def certifier(
+        self, budget: Budget, on_progress: OnDraws = None
+    ) -> Callable[[Tensor], Certificate]:
+        """Return what certifies one input that is checked and on the device.
+
+        Guarantee:
+            That of `certify`.
+        """
+
+    @abstractmethod
+    def predictor(
+        self, *, n: int, alpha: float, seed: int, on_progress: OnDraws = None
+    ) -> Callable[[Tensor], Prediction]:
+        """Return what evaluates one input that is checked and on the device.
+
+        Guarantee:
+            That of `predict`.
+        """
 
     def certify(
         self,
@@ -41,10 +90,54 @@ class Classifier(Protocol):
         seed: int = 0,
         radii: Sequence[float] | None = None,
         tolerance: float = 0.0,
-        on_progress: Callable[[int], None] | None = None,
+        on_progress: OnDraws = None,
     ) -> Certificate | list[Certificate]:
-        """Certify one input or a batch; see `SmoothedClassifier.certify`."""
-        ...
+        """Certify one input `[C, H, W]`, or each input of a batch `[B, C, H, W]`.
+
+        Guarantee:
+            For each input, with probability at least 1 - alpha over the noise: the certificate
+            abstains, or the classifier answers `label` at every x' with ||x' - x||_2 < radius.
+            Inputs must not have been chosen with knowledge of `seed`. The statement is about real
+            arithmetic in x + e: rounding of that sum to float32 is not covered. With `sound` it
+            is, and the x' are the images whose pixels are multiples of 1/255. It says nothing
+            about whether the label is correct.
+
+        Args:
+            x: float input(s) in the units of sigma (images in [0, 1]).
+            n0: draws for selecting the class, at least 1; of each part of several.
+            n: fresh draws for bounding its probability, at least 1; of several parts one makes
+                them all, and the others at most as many.
+            alpha: failure probability per input, in (0, 1), of the whole statement.
+            seed: the noise of an input depends on (seed, input) alone.
+            radii: certify at these radii only, pixel units, with as few draws as decide them; the
+                certificate is for the largest that is reached. None: one radius from all n draws.
+            tolerance: with `radii`, stop as soon as the certified radius is so close to the
+                smallest that is out of reach; see `rszoo.smoothing.decisions.radius_grid`.
+            on_progress: called with the number of new draws as they are done.
+
+        Returns:
+            A `Certificate`; for a batch a list of them, in order.
+
+        Raises:
+            DataError: x has the wrong type or shape, or is not finite.
+            ValueError: n0, n, alpha, radii or tolerance out of range; or radii or a tolerance for
+                a kind that takes none.
+
+        Warns:
+            UserWarning: with `input_shape`, for pixels outside [0, 1].
+        """
+        check_draws(n0=n0, n=n, alpha=alpha)
+        if (radii is not None or tolerance) and not self.certifies_at_radii:
+            raise ValueError(f"expected no radii and no tolerance with a {type(self).__name__}")
+        budget = Budget(
+            n0=n0,
+            n=n,
+            alpha=alpha,
+            seed=seed,
+            radii=None if radii is None else tuple(radii),
+            tolerance=tolerance,
+        )
+        return self._for_each(self.certifier(budget, on_progress), x)
 
     def predict(
         self,
@@ -53,7 +146,22 @@ class Classifier(Protocol):
         n: int = 1000,
         alpha: float = 0.001,
         seed: int = 0,
-        on_progress: Callable[[int], None] | None = None,
+        on_progress: OnDraws = None,
     ) -> Prediction | list[Prediction]:
-        """Evaluate at one input or a batch; see `SmoothedClassifier.predict`."""
-        ...
+        """Evaluate the classifier at one input, or at each input of a batch.
+
+        Guarantee:
+            For each input, with probability at least 1 - alpha over the noise: the prediction
+            abstains, or its label is the classifier's answer at x. No radius follows.
+
+        Args and errors are those of `certify`; of several parts each makes n draws.
+        """
+        check_draws(n=n, alpha=alpha)
+        one = self.predictor(n=n, alpha=alpha, seed=seed, on_progress=on_progress)
+        return self._for_each(one, x)
+
+    def _for_each(self, one: Callable[[Tensor], T], x: Tensor) -> T | list[T]:
+        """Apply a function to an input, or to each of a batch, checked and on the device."""
+        x = checked(x, input_shape=self.input_shape, sound=self.sound).to(self.device)
+        single = x.shape == self.input_shape if self.input_shape else x.ndim in (1, 3)
+        return one(x) if single else [one(image) for image in x]

@@ -12,7 +12,7 @@ answers, or abstain. Radii are those of `rszoo.theory.mixing`, which are larger 
 ones and, unlike these in the authors' code, hold with a stated confidence.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from torch import Tensor, nn
 
@@ -20,6 +20,7 @@ from rszoo.errors import RszooError
 from rszoo.networks.execution import autocast, evaluation_mode, place
 from rszoo.smoothing.certificate import ABSTAIN, Certificate, Prediction, mixed_certificate
 from rszoo.smoothing.classifier import SmoothedClassifier
+from rszoo.smoothing.interface import Budget, Classifier, OnDraws
 from rszoo.smoothing.mixing_weights import FixedWeight, Weight
 from rszoo.smoothing.noise import Stream
 from rszoo.theory.mixing import mixed_p_value
@@ -27,8 +28,13 @@ from rszoo.theory.mixing import mixed_p_value
 __all__ = ["MixedClassifier"]
 
 
-class MixedClassifier:
+class MixedClassifier(Classifier):
     """A mix; predicts and certifies as `SmoothedClassifier` does.
+
+    A certificate holds whatever the standard network says within the radius, and whatever the
+    weight is there as long as it is not below the least one. Where the robust part is not sure
+    enough to outvote the standard one, it abstains, agree they or not. A prediction may be the
+    class of the standard network against the robust part.
 
     Attributes:
         standard: the standard network; maps images in [0, 1] to logits.
@@ -58,6 +64,7 @@ class MixedClassifier:
         self.input_shape = robust.input_shape
         self.class_names = robust.class_names
         self.device = robust.device
+        self.sound = robust.sound
 
     def __repr__(self) -> str:
         return f"MixedClassifier(robust={self.robust!r}, weight={self.weight!r})"
@@ -71,68 +78,22 @@ class MixedClassifier:
         """
         return {**self.robust.facts, "alpha_mix": self._certified_weight(), **self.weight.facts}
 
-    def certify(
-        self,
-        x: Tensor,
-        *,
-        n0: int = 100,
-        n: int = 100_000,
-        alpha: float = 0.001,
-        seed: int = 0,
-        radii: Sequence[float] | None = None,
-        tolerance: float = 0.0,
-        on_progress: Callable[[int], None] | None = None,
-    ) -> Certificate | list[Certificate]:
-        """Certify one input `[C, H, W]`, or each input of a batch `[B, C, H, W]`.
-
-        Guarantee:
-            For each input, with probability at least 1 - alpha over the noise: the certificate
-            abstains, or the mix with the exact vote probabilities answers `label` at every x'
-            closer than `radius`, whatever the standard network says there, and whatever the
-            weight is there as long as it is not below the least one. Where the robust part is
-            not sure enough to outvote the standard one, it abstains, agree they or not.
-
-        Args:
-            x, n0, n, alpha, seed, on_progress: as in `SmoothedClassifier.certify`.
-            radii, tolerance: not for mixes; None and 0.
+    def certifier(
+        self, budget: Budget, on_progress: OnDraws = None
+    ) -> Callable[[Tensor], Certificate]:
+        """See `Classifier.certifier`.
 
         Raises:
             RszooError: the weight has no lower bound above 1/2.
-            DataError, ValueError: as `SmoothedClassifier.certify`; or radii are given.
         """
         alpha_mix = self._certified_weight()
-        if radii is not None or tolerance:
-            raise ValueError("expected no radii and no tolerance with a mixed classifier")
+        of_robust = self.robust.certifier(budget, on_progress)
+        return lambda image: mixed_certificate(of_robust(image), alpha_mix=alpha_mix)
 
-        def one(image: Tensor) -> Certificate:
-            certificate = self.robust.certify(
-                image, n0=n0, n=n, alpha=alpha, seed=seed, on_progress=on_progress
-            )
-            assert isinstance(certificate, Certificate)  # one image gives one certificate
-            return mixed_certificate(certificate, alpha_mix=alpha_mix)
-
-        return self.robust.for_each(one, x)
-
-    def predict(
-        self,
-        x: Tensor,
-        *,
-        n: int = 1000,
-        alpha: float = 0.001,
-        seed: int = 0,
-        on_progress: Callable[[int], None] | None = None,
-    ) -> Prediction | list[Prediction]:
-        """Evaluate the mix at one input, or at each input of a batch.
-
-        Guarantee:
-            For each input, with probability at least 1 - alpha over the noise: the prediction
-            abstains, or its label is that of the mix with the exact vote probabilities. It may be
-            the class of the standard network against the robust part. No radius follows.
-
-        Args and errors are those of `SmoothedClassifier.predict`.
-        """
-        if not 0.0 < alpha < 1.0:
-            raise ValueError(f"expected 0 < alpha < 1, got {alpha=}")
+    def predictor(
+        self, *, n: int, alpha: float, seed: int, on_progress: OnDraws = None
+    ) -> Callable[[Tensor], Prediction]:
+        """See `Classifier.predictor`."""
 
         def one(image: Tensor) -> Prediction:
             votes = self.robust.votes(
@@ -157,7 +118,7 @@ class MixedClassifier:
                 sigma=self.robust.applied_sigma,
             )
 
-        return self.robust.for_each(one, x)
+        return one
 
     def standard_probabilities(self, image: Tensor) -> list[float]:
         """Return what the standard network says of one checked image.

@@ -5,32 +5,22 @@ One part of a composed certificate limits the others: that they reach further ne
 
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
 
 from torch import Tensor
 
 from rszoo.smoothing.certificate import Certificate
 from rszoo.smoothing.classifier import SmoothedClassifier
 from rszoo.smoothing.decisions import RadiusTests
+from rszoo.smoothing.interface import Budget
 from rszoo.smoothing.noise import Stream
 from rszoo.theory.radii import largest_radius
 
-__all__ = ["Budget", "reach_of"]
+__all__ = ["reach_of"]
 
 # Radii are on a grid, in units of sigma; where two neighbours on it are all that is left between
 # certain and out of reach, the draws to tell them apart are saved.
 _STEP = 0.1
 _GIVEN_UP = 2 * _STEP * (1.0 + 1e-9)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Budget:
-    """The draws and the failure probability of one certificate, see `DualClassifier.certify`."""
-
-    n0: int
-    n: int
-    alpha: float
-    seed: int
 
 
 def reach_of(

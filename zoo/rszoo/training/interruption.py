@@ -1,7 +1,7 @@
 """When a training may be interrupted: anywhere but in the middle of a write to the MLflow store.
 
-An exception out of a signal handler may come between any two instructions. Inside SQLAlchemy it can
-leave a transaction open, and the store locked: the end of the run could then not be written.
+An exception out of a signal handler may come between any two instructions. Inside SQLAlchemy it
+can leave a transaction open, and the store locked: the end of the run could then not be written.
 """
 
 import signal
@@ -33,8 +33,8 @@ class _Signals:
 def terminable() -> Iterator[None]:
     """Turn SIGTERM into SystemExit, so that a stopped run is recorded as stopped.
 
-    Within the block SIGTERM, and SIGINT where Python's own handler was to take it, wait for the end
-    of `uninterrupted` blocks.
+    Within the block SIGTERM, and SIGINT where Python's own handler was to take it, wait for the
+    end of `uninterrupted` blocks.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

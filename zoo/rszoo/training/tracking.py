@@ -124,7 +124,9 @@ class Tracking:
             with uninterrupted():
                 if known is None:
                     mlflow.set_tags(dict(tags))
-                    mlflow.log_params(_flat(recipe.model_dump()) | {"recipe_digest": recipe.digest})
+                    mlflow.log_params(
+                        _flat(recipe.model_dump()) | {"recipe_digest": recipe.digest}
+                    )
                     mlflow.log_text(recipe.to_yaml(), "recipe.yaml")
                     mlflow.set_tag(_NOTE, _description(recipe))
                     log_data(started, *(described(split) for split in images))
