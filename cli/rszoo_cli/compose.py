@@ -7,7 +7,7 @@ import typer
 
 from rszoo.errors import RszooError
 from rszoo_cli.compose_mixed import mixed
-from rszoo_cli.console import err, out
+from rszoo_cli.composed import show_composed
 from rszoo_cli.options import DataRoot, Json
 
 if TYPE_CHECKING:
@@ -19,6 +19,40 @@ app = typer.Typer(
     help="Make a bundle out of other bundles.", no_args_is_help=True, rich_markup_mode="markdown"
 )
 app.command()(mixed)
+
+
+@app.command()
+def cascade(
+    expert: Annotated[
+        list[str], typer.Option(metavar="ID", help="A smoothed bundle; once for each.")
+    ],
+    to: Annotated[Path, typer.Option("--out", help="The new bundle's folder.")],
+    sigma: Annotated[
+        list[float] | None,
+        typer.Option(
+            help="A noise level of the only expert; once for each.",
+            show_default="each expert at its own",
+        ),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
+    json: Json = False,
+) -> None:
+    """Ask experts one after the other, until one is sure (Jeong and Shin, 2023).
+
+    The expert of the largest sigma is asked first; one with a class that has more than half of
+    its noise answers, the last one in any case. Strong at small and at large radii, and nothing
+    to train. The new bundle names its parts and holds none of them.
+
+    Example:
+
+        rszoo compose cascade --expert runs/a-0.25 --expert runs/a-1.00 --out runs/c
+    """
+    from rszoo.hub.catalog import find
+    from rszoo.hub.composed import compose_cascade
+
+    experts = [find(one) for one in expert]
+    bundle = compose_cascade(to, experts=experts, sigmas=sigma or None, overwrite=overwrite)
+    show_composed(bundle, json=json)
 
 
 @app.command()
@@ -56,6 +90,8 @@ def dual(
     The new bundle names its parts and holds none of them: they have to stay where they are, or be
     on a hub.
 
+    Without a router to train: rszoo compose cascade.
+
     Example:
 
         rszoo compose dual --expert runs/a-0.25 --expert runs/a-1.00 --router runs/r --out runs/d
@@ -77,13 +113,7 @@ def dual(
     bundle = compose_dual(
         to, experts=experts, sigmas=sigma or None, router=chosen, overwrite=overwrite
     )
-    if json:
-        parts = [part.model_dump() for part in bundle.config.parts]
-        out.print_json(data={"id": bundle.id, "parts": parts})
-        return
-    out.print(bundle.id, markup=False, highlight=False, soft_wrap=True)
-    text = f"certify with: rszoo certify --model {bundle.id}"
-    err.print(text, markup=False, highlight=False, soft_wrap=True)
+    show_composed(bundle, json=json)
 
 
 def _trained(

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rszoo_cli.console import err, out
+from rszoo_cli.composed import show_composed
 from rszoo_cli.options import Json
 
 if TYPE_CHECKING:
@@ -80,12 +80,8 @@ def mixed(
     parts = {"standard": find(standard), "robust": find(robust)}
     chosen = _weight(alpha_mix, weight, gradient_scale, parts)
     bundle = compose_mixed(folder, **parts, weight=chosen, overwrite=overwrite)
-    if json:
-        out.print_json(data={"id": bundle.id, **bundle.config.model_dump(mode="json")})
-        return
-    out.print(str(bundle.path), markup=False, highlight=False, soft_wrap=True)
     usual = "certify" if chosen.alpha_min is not None else "predict"
-    err.print(f"next: rszoo {usual} --model {bundle.path}", markup=False, soft_wrap=True)
+    show_composed(bundle, json=json, use=usual)
 
 
 def _weight(

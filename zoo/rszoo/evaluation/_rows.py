@@ -10,15 +10,12 @@ from typing import Any, NamedTuple
 
 from rszoo.errors import DataError
 from rszoo.evaluation._claims import early_claim, fixed_claim
-from rszoo.evaluation._dual_rows import dual_fault
+from rszoo.evaluation._experts_rows import experts_fault
 from rszoo.evaluation._per_input import MEMORY_FIELDS, NOMINAL_FIELDS, per_input_fault
-from rszoo.smoothing.certificate import (
-    ABSTAIN,
-    Reach,
-    Routing,
-)
+from rszoo.smoothing.certificate import ABSTAIN, Experts, Reach
 
 __all__ = [
+    "CASCADE_COLUMNS",
     "COLUMNS",
     "DUAL_COLUMNS",
     "EARLY_COLUMNS",
@@ -46,8 +43,24 @@ _OWN = ((), ("input",))
 #: One more each for certificates that may be decided before all n draws are made.
 EARLY_COLUMNS = (*COLUMNS, "draws", "spent")
 
+#: More for the certificates of cascades: the fields of `Experts`.
+CASCADE_COLUMNS = (*COLUMNS, *(field.name for field in fields(Experts)))
+
 #: More for the certificates of dual classifiers: the fields of `Routing`.
-DUAL_COLUMNS = (*COLUMNS, *(field.name for field in fields(Routing)))
+DUAL_COLUMNS = (
+    *COLUMNS,
+    "experts",
+    "lowest_level",
+    "highest_level",
+    "expert_level",
+    "expert_radius",
+    "others",
+    "router_radius",
+    "router_votes",
+    "router_draws",
+    "router_spent",
+    "router_sigma",
+)
 
 #: One more for the certificates of mixed classifiers.
 MIXED_COLUMNS = (*COLUMNS, "alpha_mix")
@@ -56,7 +69,15 @@ MIXED_COLUMNS = (*COLUMNS, "alpha_mix")
 MEMORY_COLUMNS = (*COLUMNS, *MEMORY_FIELDS)
 NOMINAL_COLUMNS = (*COLUMNS, *NOMINAL_FIELDS)
 
-_KINDS = (COLUMNS, EARLY_COLUMNS, DUAL_COLUMNS, MIXED_COLUMNS, MEMORY_COLUMNS, NOMINAL_COLUMNS)
+_KINDS = (
+    COLUMNS,
+    EARLY_COLUMNS,
+    CASCADE_COLUMNS,
+    DUAL_COLUMNS,
+    MIXED_COLUMNS,
+    MEMORY_COLUMNS,
+    NOMINAL_COLUMNS,
+)
 
 _HEADERS = (
     ORIGINAL_COLUMNS,
@@ -244,7 +265,7 @@ def _read_row(path: Path, number: int, columns: tuple[str, ...], content: bytes)
 
 def _check_certificate(path: Path, number: int, row: dict[str, Any]) -> None:
     """Refuse a row that claims another certificate than its votes give."""
-    for column, fault in (("router_radius", dual_fault), ("nominal_radius", per_input_fault)):
+    for column, fault in (("others", experts_fault), ("nominal_radius", per_input_fault)):
         if column in row:
             if found := fault(row, tolerance=_ARITHMETIC):
                 raise _broken(path, number, *found)

@@ -50,7 +50,8 @@ def _stated(row: Mapping[str, Any], protocol: Mapping[str, Any]) -> dict[str, tu
         experts = protocol["experts"]
         stated["experts"] = (len(experts), row["experts"])
         stated["sigma"] = (_sigma(experts[row["expert_level"]]), row["sigma"])
-        stated["router_sigma"] = (_sigma(protocol["router"]), row["router_sigma"])
+        if "router_sigma" in row:
+            stated["router_sigma"] = (_sigma(protocol["router"]), row["router_sigma"])
         for other in row["others"]:
             stated[f"sigma of expert {other.level}"] = (_sigma(experts[other.level]), other.sigma)
     elif protocol.get("sigma") is not None:

@@ -12,7 +12,7 @@ from rszoo.evaluation._per_input import MEMORY_FIELDS
 from rszoo.evaluation._protocol import protocol_path, read_protocol
 from rszoo.evaluation._rows import ORIGINAL_COLUMNS, Content, parse
 from rszoo.evaluation._stated import check_stated
-from rszoo.smoothing.certificate import Certificate, PerInput, Routing
+from rszoo.smoothing.certificate import Certificate, Experts, PerInput, Routing
 
 __all__ = ["LogTable", "read_log"]
 
@@ -35,7 +35,7 @@ class LogTable:
         correct: predict is the true class, and not ABSTAIN.
         candidate, votes, n0, n, alpha, sigma, p_lower, draws, spent: see `Certificate`; None for
             the logs of the original research code, which do not hold them.
-        routing: the fields of `Routing`, by name; None for logs without a router.
+        routing: the fields of `Experts`, or of `Routing`, by name; None for logs of one network.
         alpha_mix: see `Certificate`; None for logs of anything but mixed classifiers.
         per_input: the fields of `PerInput` that there are, by name; None where every input had the
             same noise.
@@ -95,7 +95,7 @@ class LogTable:
         columns = {field.name: getattr(self, field.name, None) for field in fields(Certificate)}
         columns |= {"label": self.predict, "routing": None, "per_input": None}
         given = {name: column for name, column in columns.items() if column is not None}
-        routing = None if self.routing is None else Routing(**_entry(self.routing, row))
+        routing = None if self.routing is None else _routing(_entry(self.routing, row))
         per_input = None if self.per_input is None else PerInput(**_entry(self.per_input, row))
         return Certificate(**_entry(given, row), routing=routing, per_input=per_input)
 
@@ -157,8 +157,13 @@ def _arrays(content: Content) -> dict[str, Any]:
         arrays["per_input"] = {name: arrays.pop(name) for name in found}
     if "others" in values:
         arrays["others"] = np.fromiter(values["others"], dtype=object)
-        arrays["routing"] = {field.name: arrays.pop(field.name) for field in fields(Routing)}
+        found = [field.name for field in fields(Routing) if field.name in arrays]
+        arrays["routing"] = {name: arrays.pop(name) for name in found}
     return {**arrays, "input": None if names is None else tuple(names)}
+
+
+def _routing(values: dict[str, Any]) -> Experts:
+    return Routing(**values) if "router_radius" in values else Experts(**values)
 
 
 def _entry(columns: dict[str, NDArray[Any]], row: int) -> dict[str, Any]:

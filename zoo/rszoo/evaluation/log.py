@@ -30,6 +30,7 @@ from rszoo.evaluation._protocol import (
     read_protocol,
 )
 from rszoo.evaluation._rows import (
+    CASCADE_COLUMNS,
     COLUMNS,
     DUAL_COLUMNS,
     EARLY_COLUMNS,
@@ -94,9 +95,9 @@ class CertificationLog:
         Args:
             path: the file; its folder is made if need be.
             protocol: what is certified and how, as JSON values; stored beside the log. With
-                "radii" in it, rows say how many draws were needed; with "router", what the router
-                adds; with "alpha_mix", the weight of the smoothed part; with "per_input_sigma",
-                the nominal radius.
+                "radii" in it, rows say how many draws were needed; with "experts", which of them
+                answered, and with "router", what that adds; with "alpha_mix", the weight of the
+                smoothed part; with "per_input_sigma", the nominal radius.
             resume: continue the log that is there (and start one if there is none): complete
                 rows are kept, an unfinished last row is cut off.
             restart: where there is a log to continue that was made under another protocol, begin
@@ -200,6 +201,8 @@ def _columns(protocol: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the columns of a log with a protocol, but for `input`."""
     if "router" in protocol:
         return DUAL_COLUMNS
+    if "experts" in protocol:
+        return CASCADE_COLUMNS
     if "alpha_mix" in protocol:
         return MIXED_COLUMNS
     if "per_input_sigma" in protocol:

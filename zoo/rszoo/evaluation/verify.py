@@ -15,9 +15,11 @@ from torch import Tensor
 from rszoo.errors import DataError
 from rszoo.evaluation.certify import Input
 from rszoo.evaluation.log import LogTable
-from rszoo.smoothing.certificate import Certificate
+from rszoo.smoothing.cascade import CascadeClassifier
+from rszoo.smoothing.certificate import Certificate, Experts, Routing
 from rszoo.smoothing.classifier import SmoothedClassifier
 from rszoo.smoothing.dual import DualClassifier
+from rszoo.smoothing.experts import ExpertsClassifier
 from rszoo.smoothing.interface import Classifier
 from rszoo.smoothing.noise import Stream
 from rszoo.theory.bounds import binomial_lower_tail, same_proportion_p_value
@@ -111,7 +113,7 @@ def recertify(
         votes = _expert(classifier, old).votes(image, n=draws, seed=seed, on_progress=on_draws)
         new = votes[old.candidate]
         p_values = [_p_value(old, new, draws, early=log.tested is not None)]
-        if old.routing is not None and isinstance(classifier, DualClassifier):
+        if isinstance(classifier, ExpertsClassifier):
             p_values += _routing_p_values(classifier, image, old, draws=draws, seed=seed)
         p_value = min(1.0, len(p_values) * min(p_values))
         yield Finding(
@@ -141,8 +143,9 @@ def _expert(classifier: Classifier, old: Certificate) -> SmoothedClassifier:
     if isinstance(classifier, SmoothedClassifier) and old.routing is None:
         # Its own noise, or that which was searched for the row's input.
         return _with_sigma(classifier if old.per_input is None else classifier.at(old.sigma), old)
-    if isinstance(classifier, DualClassifier) and old.routing is not None:
-        if old.routing.experts == len(classifier.experts):
+    if isinstance(classifier, ExpertsClassifier) and old.routing is not None:
+        same_kind = isinstance(classifier, DualClassifier) == isinstance(old.routing, Routing)
+        if same_kind and old.routing.experts == len(classifier.experts):
             return _with_sigma(classifier.experts[old.routing.expert_level], old)
     raise DataError("expected a log of this kind of model, with its experts, got another")
 
@@ -158,26 +161,42 @@ def _with_sigma(classifier: SmoothedClassifier, old: Certificate) -> SmoothedCla
 
 
 def _routing_p_values(
-    classifier: DualClassifier, image: Tensor, old: Certificate, *, draws: int, seed: int
+    classifier: ExpertsClassifier, image: Tensor, old: Certificate, *, draws: int, seed: int
 ) -> list[float]:
-    """Return, for each other part of a dual certificate, how likely the new votes are if it holds.
+    """Return, for each other part of a certificate, how likely the new votes are if it holds.
 
-    The router makes two claims at once: no level below, and none above.
+    The router makes two claims at once: no level below, and none above. So does an expert of a
+    cascade: none of the other classes has half of its noise.
     """
     claim = old.routing
     assert claim is not None
     found = []
     for other in claim.others:
         expert = classifier.experts[other.level]
-        votes = expert.votes(image, n=draws, seed=seed)[old.candidate]
-        found.append(_claim_p_value(votes, draws, other.radius, expert.applied_sigma))
-    if claim.router_draws:
-        router = classifier.router
-        votes = router.votes(image, n=draws, seed=seed, stream=Stream.ROUTER_ESTIMATION)
-        for side in (votes[: claim.highest_level + 1], votes[claim.lowest_level :]):
-            p_value = _claim_p_value(sum(side), draws, claim.router_radius, router.applied_sigma)
-            found.append(p_value)
+        votes = expert.votes(image, n=draws, seed=seed)
+        agreeing = [votes[old.candidate]]
+        if isinstance(classifier, CascadeClassifier):
+            agreeing = [draws - count for c, count in enumerate(votes) if c != old.candidate]
+        found += [
+            _claim_p_value(count, draws, other.radius, expert.applied_sigma) for count in agreeing
+        ]
+    if isinstance(classifier, DualClassifier):
+        found += _router_p_values(classifier.router, image, claim, draws=draws, seed=seed)
     return found
+
+
+def _router_p_values(
+    router: SmoothedClassifier, image: Tensor, claim: Experts, *, draws: int, seed: int
+) -> list[float]:
+    assert isinstance(claim, Routing)
+    if not claim.router_draws:
+        return []
+    votes = router.votes(image, n=draws, seed=seed, stream=Stream.ROUTER_ESTIMATION)
+    sides = (votes[: claim.highest_level + 1], votes[claim.lowest_level :])
+    return [
+        _claim_p_value(sum(side), draws, claim.router_radius, router.applied_sigma)
+        for side in sides
+    ]
 
 
 def _claim_p_value(votes: int, draws: int, radius: float, sigma: float) -> float:

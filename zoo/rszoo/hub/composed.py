@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rszoo.errors import IntegrityError, RszooError
 from rszoo.hub.bundle import Bundle, write_bundle
 from rszoo.hub.catalog import find, is_own
-from rszoo.hub.config import DualConfig, Expert, MixedConfig, NetworkConfig, Part
+from rszoo.hub.config import BundleConfig, CascadeConfig, DualConfig, Expert, MixedConfig, Part
 
 if TYPE_CHECKING:
     from rszoo.smoothing.classifier import SmoothedClassifier
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "check_place",
+    "compose_cascade",
     "compose_dual",
     "composed_classifier",
     "origin_of",
@@ -23,6 +24,9 @@ __all__ = [
     "part_in",
     "part_of",
 ]
+
+# A bundle, and the noise level at which it serves; None for its own.
+Level = tuple[Bundle, float | None]
 
 
 def composed_classifier(bundle: Bundle, **options: Any) -> "Classifier":
@@ -33,26 +37,27 @@ def composed_classifier(bundle: Bundle, **options: Any) -> "Classifier":
         IntegrityError: a part is not the one that was composed.
     """
     from rszoo.hub.mixed import mixed_classifier
+    from rszoo.smoothing.cascade import CascadeClassifier
     from rszoo.smoothing.dual import DualClassifier
 
     config = bundle.config
     if isinstance(config, MixedConfig):
         return mixed_classifier(bundle, config, **options)
-    assert isinstance(config, DualConfig)
-    return DualClassifier(
-        _experts(bundle, config, options),
-        part_of(bundle, config.router).smoothed_classifier(**options),
-        class_names=config.class_names,
-    )
+    assert isinstance(config, CascadeConfig | DualConfig)
+    experts, names = _experts(bundle, config.experts, options), config.class_names
+    if isinstance(config, CascadeConfig):
+        return CascadeClassifier(experts, class_names=names)
+    router = part_of(bundle, config.router).smoothed_classifier(**options)
+    return DualClassifier(experts, router, class_names=names)
 
 
 def _experts(
-    bundle: Bundle, config: DualConfig, options: dict[str, Any]
+    bundle: Bundle, parts: Sequence[Expert], options: dict[str, Any]
 ) -> "list[SmoothedClassifier]":
     """Return the experts; a network that serves at several noise levels is loaded once."""
     loaded: dict[tuple[str, str], SmoothedClassifier] = {}
     experts = []
-    for part in config.experts:
+    for part in parts:
         key = part.id, part.digest
         if key not in loaded:
             loaded[key] = part_of(bundle, part).smoothed_classifier(**options)
@@ -120,43 +125,90 @@ def compose_dual(
     Raises:
         RszooError: the parts do not fit together, or the folder exists.
     """
-    check_place(folder, [*experts, router])
     levels = _levels(experts, sigmas)
-    experts = [expert for expert, _ in levels]
-    first = _checked_experts(experts)
-    _check_router(router, experts)
-    _check_taught(router, levels)
+    _check_router(router, levels)
     config = DualConfig(
-        name=folder.name,
         method="dual_rs",
-        dataset=first.dataset,
-        input_shape=first.input_shape,
-        class_names=first.class_names,
-        experts=tuple(
-            Expert(**part_in(folder, expert).model_dump(), sigma=sigma) for expert, sigma in levels
-        ),
+        experts=_named(folder, levels),
         router=part_in(folder, router),
+        **_common(folder, levels),
     )
-    parts = [*(experts if sigmas is None else experts[:1]), router]
+    return _written(folder, config, [*experts, router], overwrite=overwrite)
+
+
+def compose_cascade(
+    folder: Path,
+    *,
+    experts: Sequence[Bundle],
+    sigmas: Sequence[float] | None = None,
+    overwrite: bool = False,
+) -> Bundle:
+    """Write a bundle that asks its experts one after the other, the noisiest first.
+
+    Args:
+        folder, sigmas, overwrite: as in `compose_dual`.
+        experts: the same, in any order.
+
+    Raises:
+        RszooError: the parts do not fit together, or the folder exists.
+    """
+    levels = sorted(_levels(experts, sigmas), key=_noise)
+    config = CascadeConfig(
+        method="cascade", experts=_named(folder, levels), **_common(folder, levels)
+    )
+    return _written(folder, config, experts, overwrite=overwrite)
+
+
+def _written(
+    folder: Path, config: BundleConfig, parts: Sequence[Bundle], *, overwrite: bool
+) -> Bundle:
+    check_place(folder, parts)
     return write_bundle(folder, config=config, origin=origin_of(parts), replace=overwrite)
 
 
-def _levels(
-    experts: Sequence[Bundle], sigmas: Sequence[float] | None
-) -> list[tuple[Bundle, float | None]]:
-    """Return each expert with its noise level; None for that of the bundle.
+def _named(folder: Path, levels: Sequence[Level]) -> tuple[Expert, ...]:
+    return tuple(
+        Expert(**part_in(folder, expert).model_dump(), sigma=sigma) for expert, sigma in levels
+    )
+
+
+def _common(folder: Path, levels: Sequence[Level]) -> dict[str, Any]:
+    """Return what the config of a bundle has from its experts."""
+    first = levels[0][0].of_network
+    return {
+        "name": folder.name,
+        "dataset": first.dataset,
+        "input_shape": first.input_shape,
+        "class_names": first.class_names,
+    }
+
+
+def _noise(level: Level) -> float:
+    expert, sigma = level
+    return expert.of_network.sigma if sigma is None else sigma
+
+
+def _levels(experts: Sequence[Bundle], sigmas: Sequence[float] | None) -> list[Level]:
+    """Return each expert with its noise level, checked.
 
     Raises:
-        RszooError: there are noise levels, and not one expert for at least two different ones.
+        RszooError: they are not smoothed bundles for the same inputs and classes; or there are
+            noise levels, and not one expert for at least two different ones.
     """
     if sigmas is None:
+        _check_alike(experts)
         return [(expert, None) for expert in experts]
     if len(experts) != 1 or len(sigmas) < 2 or len(set(sigmas)) < len(sigmas):
         raise RszooError(
             f"expected one expert for at least two different noise levels, got {len(experts)} "
             f"for {list(sigmas)}; without noise levels each expert has its own"
         )
-    return [(experts[0], sigma) for sigma in sigmas]
+    for sigma in sigmas:
+        if not 0.0 < sigma <= 100.0:
+            raise RszooError(f"expected noise levels above 0 and up to 100, got {sigma}")
+    levels: list[Level] = [(experts[0], sigma) for sigma in sigmas]
+    _check_alike([expert for expert, _ in levels])
+    return levels
 
 
 def check_place(folder: Path, parts: Sequence[Bundle]) -> None:
@@ -170,8 +222,7 @@ def check_place(folder: Path, parts: Sequence[Bundle]) -> None:
             raise RszooError(f"expected another folder than that of a part, got {str(folder)!r}")
 
 
-def _checked_experts(experts: Sequence[Bundle]) -> NetworkConfig:
-    """Return the config of the first expert, which the others must match."""
+def _check_alike(experts: Sequence[Bundle]) -> None:
     if len(experts) < 2:
         raise RszooError(f"expected at least two experts, got {len(experts)}")
     first = experts[0].of_network
@@ -183,21 +234,17 @@ def _checked_experts(experts: Sequence[Bundle]) -> NetworkConfig:
             raise RszooError(
                 f"{expert.id}: expected the inputs and classes of {experts[0].id}, got others"
             )
-    return first
 
 
-def _check_router(router: Bundle, experts: Sequence[Bundle]) -> None:
+def _check_router(router: Bundle, experts: Sequence[Level]) -> None:
+    """Refuse what is no router for experts, or one for others, or for these in another order."""
     config = router.of_network
-    fits = config.kind == "router" and config.input_shape == experts[0].config.input_shape
+    fits = config.kind == "router" and config.input_shape == experts[0][0].config.input_shape
     if not fits or len(config.class_names) != len(experts):
         raise RszooError(
             f"{router.id}: expected a router with {len(experts)} classes for inputs of the shape "
             f"of the experts', got a {config.kind} one with {len(config.class_names)} classes"
         )
-
-
-def _check_taught(router: Bundle, experts: Sequence[tuple[Bundle, float | None]]) -> None:
-    """Refuse a router that was trained for other experts, or for these in another order."""
     parents = router.manifest.origin.get("parents", [])
     taught = [(parent.get("weights_sha256"), parent.get("sigma")) for parent in parents]
     if taught and taught != [(expert.weights_digest, sigma) for expert, sigma in experts]:

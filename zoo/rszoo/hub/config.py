@@ -26,6 +26,7 @@ from rszoo.hub.weight_config import WeightConfig
 
 __all__ = [
     "BundleConfig",
+    "CascadeConfig",
     "DualConfig",
     "Expert",
     "MixedConfig",
@@ -186,6 +187,22 @@ class Expert(Part):
         return {key: value for key, value in values_of(self).items() if value is not None}
 
 
+class CascadeConfig(BundleConfig):
+    """Experts that are asked from the last to the first, until one is sure.
+
+    Attributes:
+        experts: smoothed bundles, or one at several noise levels, by increasing noise.
+    """
+
+    kind: Literal["cascade"] = "cascade"
+    experts: Annotated[tuple[Expert, ...], Field(min_length=2)]
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The experts."""
+        return self.experts
+
+
 class DualConfig(BundleConfig):
     """A router over experts (Dual RS).
 
@@ -237,9 +254,8 @@ class MixedConfig(BundleConfig):
         return (self.standard, self.robust)
 
 
-_KINDS: TypeAdapter[NetworkConfig | DualConfig | MixedConfig] = TypeAdapter(
-    Annotated[NetworkConfig | DualConfig | MixedConfig, Field(discriminator="kind")]
-)
+_Kind = NetworkConfig | CascadeConfig | DualConfig | MixedConfig
+_KINDS: TypeAdapter[_Kind] = TypeAdapter(Annotated[_Kind, Field(discriminator="kind")])
 
 
 def read_config(path: Path) -> BundleConfig:

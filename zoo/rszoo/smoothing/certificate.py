@@ -12,6 +12,7 @@ from rszoo.theory.radii import certified_radius
 __all__ = [
     "ABSTAIN",
     "Certificate",
+    "Experts",
     "PerInput",
     "Prediction",
     "Reach",
@@ -28,13 +29,16 @@ ABSTAIN = -1
 
 @dataclass(frozen=True, kw_only=True)
 class Reach:
-    """How far an expert certainly answers the class of another one, by a sequential test.
+    """How far an expert certainly agrees with the class of another one, by a sequential test.
+
+    It agrees where it answers that class or, in a cascade, where it is sure of no other.
 
     Attributes:
         level: the expert, from 0.
         sigma: standard deviation of its noise.
-        radius: within it the expert certainly answers that class; pixel units.
-        votes, draws, spent: as in a `Certificate`.
+        radius: within it the expert certainly agrees; pixel units.
+        votes, draws, spent: as in a `Certificate`; in a cascade, the votes are all but those for
+            the most frequent other class.
     """
 
     level: int
@@ -46,16 +50,31 @@ class Reach:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Routing:
-    """What a router adds to the certificate of an expert.
+class Experts:
+    """What a certificate rests on that was given by one of several experts.
 
     Attributes:
         experts: how many there are.
-        lowest_level, highest_level: the router certainly chooses one of these, from 0.
-        expert_level: the one that the fields of the `Certificate` are about.
+        expert_level: the one that the fields of the `Certificate` are about, from 0.
         expert_radius: within it that expert certainly answers `candidate`; pixel units.
-        others: what the other experts between the levels say of `candidate`; fewer than they
-            are where one more was not needed to abstain.
+        others: what the other experts that matter say of `candidate`: those of higher levels or,
+            with a router, those between its levels. Fewer where one more was not needed to
+            abstain.
+    """
+
+    experts: int
+    expert_level: int
+    expert_radius: float
+    others: tuple[Reach, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Routing(Experts):
+    """What a router adds to the certificate of an expert.
+
+    Attributes:
+        experts, expert_level, expert_radius, others: see `Experts`.
+        lowest_level, highest_level: the router certainly chooses one of these, from 0.
         router_radius: within it the router certainly chooses no other level; pixel units. Of no
             meaning where the levels are all there are.
         router_votes, router_draws, router_spent: as `votes`, `draws` and `spent` of a
@@ -63,12 +82,8 @@ class Routing:
         router_sigma: standard deviation of the router's noise.
     """
 
-    experts: int
     lowest_level: int
     highest_level: int
-    expert_level: int
-    expert_radius: float
-    others: tuple[Reach, ...]
     router_radius: float
     router_votes: int
     router_draws: int
@@ -113,8 +128,8 @@ class Certificate:
         sigma: standard deviation of the noise.
         draws: how many estimation draws the statement rests on; `n` unless it was decided early.
         spent: how many estimation draws were made before nothing was left to decide.
-        routing: of a dual classifier, else None; the fields above but `label`, `radius` and
-            `alpha` are then those of the expert.
+        routing: of a cascade or, with what its router adds, of a dual classifier, else None; the
+            fields above but `label`, `radius` and `alpha` are then those of the expert.
         alpha_mix: of a mixed classifier, else None: the least weight of its smoothed part, which
             the fields but `label` and `radius` are about.
         per_input: where sigma was searched for this input, else None.
@@ -131,7 +146,7 @@ class Certificate:
     sigma: float
     draws: int
     spent: int
-    routing: Routing | None = None
+    routing: Experts | None = None
     alpha_mix: float | None = None
     per_input: PerInput | None = None
 

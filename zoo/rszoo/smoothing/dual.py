@@ -28,16 +28,17 @@ others and the router reach as far is decided by sequential tests, with few draw
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from operator import itemgetter
 
 from torch import Tensor
 
-from rszoo.smoothing.certificate import ABSTAIN, Certificate, Prediction, Reach, Routing
+from rszoo.smoothing.certificate import ABSTAIN, Certificate, Prediction, Routing
 from rszoo.smoothing.classifier import SmoothedClassifier
-from rszoo.smoothing.interface import Budget, Classifier, OnDraws
-from rszoo.smoothing.level_sets import LevelSet, certain_levels, expected_radius, level_sets
+from rszoo.smoothing.experts import ExpertsClassifier, expected
+from rszoo.smoothing.interface import Budget, OnDraws
+from rszoo.smoothing.level_sets import LevelSet, certain_levels, level_sets
 from rszoo.smoothing.noise import Stream
 from rszoo.smoothing.reach import reach_of
-from rszoo.theory.radii import largest_radius
 
 __all__ = ["DualClassifier"]
 
@@ -57,7 +58,7 @@ class _Plan:
     selection: list[int]
 
 
-class DualClassifier(Classifier):
+class DualClassifier(ExpertsClassifier):
     """A router over experts; predicts and certifies as `SmoothedClassifier` does.
 
     Guarantee:
@@ -85,19 +86,12 @@ class DualClassifier(Classifier):
         Raises:
             ValueError: experts and router do not fit together.
         """
-        shapes = {(one.num_classes, one.input_shape) for one in experts}
-        if len(shapes) != 1 or router.num_classes != len(experts):
+        super().__init__(experts, class_names=class_names)
+        if router.num_classes != len(experts):
             raise ValueError(
-                f"expected experts alike and a router with {len(experts)} classes, got {shapes} "
-                f"and {router.num_classes}"
+                f"expected a router with {len(experts)} classes, got {router.num_classes}"
             )
-        self.experts = tuple(experts)
         self.router = router
-        self.num_classes = experts[0].num_classes
-        self.input_shape = experts[0].input_shape
-        self.class_names = class_names
-        self.device = router.device
-        self.sound = router.sound
 
     def __repr__(self) -> str:
         sigmas = ", ".join(f"{one.sigma:g}" for one in self.experts)
@@ -106,12 +100,7 @@ class DualClassifier(Classifier):
     @property
     def facts(self) -> dict[str, object]:
         """What a log's protocol says of it, as JSON values."""
-        return {
-            "sigma": None,
-            "experts": [one.facts for one in self.experts],
-            "router": self.router.facts,
-            **{key: self.router.facts[key] for key in ("precision", "batch_size", "device")},
-        }
+        return {**super().facts, "router": self.router.facts}
 
     def certifier(
         self, budget: Budget, on_progress: OnDraws = None
@@ -146,10 +135,11 @@ class DualClassifier(Classifier):
             plan.selection, votes, n0=budget.n0, n=budget.n, alpha=budget.alpha
         )
         reach, others = certificate.radius, []
+        count = itemgetter(certificate.candidate)
         for level in rest:
             if not reach:
                 break
-            others.append(self._other(level, image, certificate.candidate, reach, budget))
+            others.append(self.reach(level, image, count, reach=reach, budget=budget))
             reach = min(reach, others[-1].radius)
         router = None
         if reach and not plan.among.is_all(len(self.experts)):
@@ -183,19 +173,13 @@ class DualClassifier(Classifier):
 
     def _plan(self, image: Tensor, budget: Budget) -> _Plan:
         """Return the levels with the largest expected radius; the fewest of them, where equal."""
-        n0, seed = budget.n0, budget.seed
-        routed = self.router.votes(image, n=n0, stream=Stream.ROUTER_SELECTION, seed=seed)
-        votes = [
-            expert.votes(image, n=n0, stream=Stream.SELECTION, seed=seed)
-            for expert in self.experts
-        ]
-
-        def expected(part: SmoothedClassifier, agreeing: int) -> float:
-            cap = largest_radius(budget.n, budget.alpha, part.sigma)
-            return expected_radius(agreeing, n0, part.sigma, cap=cap)
-
+        routed = self.router.votes(
+            image, n=budget.n0, stream=Stream.ROUTER_SELECTION, seed=budget.seed
+        )
+        votes = self.selected(image, budget)
         radii = [
-            expected(expert, max(one)) for expert, one in zip(self.experts, votes, strict=True)
+            expected(expert, max(one), budget)
+            for expert, one in zip(self.experts, votes, strict=True)
         ]
         classes = [one.index(max(one)) for one in votes]
 
@@ -205,29 +189,8 @@ class DualClassifier(Classifier):
             weakest = min(radii[level] for level in among.levels)
             if among.is_all(len(self.experts)):
                 return weakest
-            return min(weakest, expected(self.router, among.votes(routed)))
+            return min(weakest, expected(self.router, among.votes(routed), budget))
 
         among = max(level_sets(len(self.experts)), key=radius)
         order = sorted(among.levels, key=lambda level: radii[level])
         return _Plan(among=among, order=order, selection=votes[order[0]])
-
-    def _other(
-        self, level: int, image: Tensor, candidate: int, reach: float, budget: Budget
-    ) -> Reach:
-        """Return how far an expert certainly answers `candidate`, looking not beyond `reach`."""
-        found = reach_of(
-            self.experts[level],
-            image,
-            lambda votes: votes[candidate],
-            stream=Stream.ESTIMATION,
-            reach=reach,
-            budget=budget,
-        )
-        return Reach(
-            level=level,
-            sigma=found.sigma,
-            radius=found.radius,
-            votes=found.votes,
-            draws=found.draws,
-            spent=found.spent,
-        )

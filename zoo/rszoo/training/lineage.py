@@ -17,7 +17,7 @@ from rszoo.evaluation.metrics import summary
 from rszoo.hub.bundle import Bundle, open_bundle
 from rszoo.hub.catalog import builtin_names, find, is_own
 from rszoo.hub.composed import part_of
-from rszoo.hub.config import DualConfig, MixedConfig
+from rszoo.hub.config import CascadeConfig, DualConfig, MixedConfig
 from rszoo.training.dvc_lock import dvc_entry
 from rszoo.training.recipe import Recipe
 from rszoo.training.recording import store_folder
@@ -142,8 +142,9 @@ def _parents(bundle: Bundle) -> Iterator[tuple[str, Bundle | Node]]:
 
 def _roles(bundle: Bundle) -> Sequence[str]:
     config = bundle.config
-    if isinstance(config, DualConfig):
-        return [*("expert" for _ in config.experts), "router"]
+    if isinstance(config, CascadeConfig | DualConfig):
+        experts = ["expert"] * len(config.experts)
+        return [*experts, "router"] if isinstance(config, DualConfig) else experts
     return ("standard", "robust") if isinstance(config, MixedConfig) else ()
 
 

@@ -63,9 +63,10 @@ def registered_name(bundle: Bundle) -> str | None:
     from rszoo.data.image_set import short_name
 
     config = bundle.config
-    if getattr(config, "kind", None) in ("router", "standard", "weight"):
+    kind = getattr(config, "kind", None)
+    if kind in ("router", "standard", "weight"):
         return None
-    noise = "dual" if config.noise is None else as_radius(config.noise)
+    noise = kind if config.noise is None else as_radius(config.noise)
     return f"{short_name(config.dataset)}-{noise}"
 
 

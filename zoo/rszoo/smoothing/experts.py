@@ -1,0 +1,103 @@
+"""What classifiers made of several experts have in common."""
+
+from collections.abc import Callable, Sequence
+
+from torch import Tensor
+
+from rszoo.smoothing.certificate import Reach
+from rszoo.smoothing.classifier import SmoothedClassifier
+from rszoo.smoothing.interface import Budget, Classifier
+from rszoo.smoothing.level_sets import expected_radius
+from rszoo.smoothing.noise import Stream
+from rszoo.smoothing.reach import reach_of
+from rszoo.theory.radii import largest_radius
+
+__all__ = ["ExpertsClassifier", "expected"]
+
+
+class ExpertsClassifier(Classifier):
+    """Several smoothed classifiers of the same classes, of which one answers.
+
+    Attributes:
+        experts: by level, from 0.
+        num_classes, input_shape, class_names, device, sound: as in `Classifier`.
+    """
+
+    def __init__(
+        self,
+        experts: Sequence[SmoothedClassifier],
+        *,
+        class_names: tuple[str, ...] | None = None,
+    ) -> None:
+        """Put experts together.
+
+        Raises:
+            ValueError: they are not alike.
+        """
+        if len({(one.num_classes, one.input_shape) for one in experts}) != 1:
+            raise ValueError(f"expected experts alike, got {list(experts)}")
+        first = experts[0]
+        self.experts = tuple(experts)
+        self.num_classes = first.num_classes
+        self.input_shape = first.input_shape
+        self.class_names = class_names
+        self.device = first.device
+        self.sound = first.sound
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """What a log's protocol says of it, as JSON values."""
+        first = self.experts[0].facts
+        return {
+            "sigma": None,
+            "experts": [one.facts for one in self.experts],
+            **{key: first[key] for key in ("precision", "batch_size", "device")},
+        }
+
+    def selected(self, image: Tensor, budget: Budget) -> list[list[int]]:
+        """Return each expert's votes among the n0 draws that nothing is certified with."""
+        return [
+            expert.votes(image, n=budget.n0, stream=Stream.SELECTION, seed=budget.seed)
+            for expert in self.experts
+        ]
+
+    def reach(
+        self,
+        level: int,
+        image: Tensor,
+        count: Callable[[list[int]], int],
+        *,
+        reach: float,
+        budget: Budget,
+    ) -> Reach:
+        """Return how far an event certainly keeps more than half of an expert's noise.
+
+        Guarantee:
+            That of `rszoo.smoothing.reach.reach_of`, on the expert's draws for estimation.
+
+        Args:
+            level: the expert.
+            image, count, reach, budget: as in `reach_of`.
+        """
+        found = reach_of(
+            self.experts[level],
+            image,
+            count,
+            stream=Stream.ESTIMATION,
+            reach=reach,
+            budget=budget,
+        )
+        return Reach(
+            level=level,
+            sigma=found.sigma,
+            radius=found.radius,
+            votes=found.votes,
+            draws=found.draws,
+            spent=found.spent,
+        )
+
+
+def expected(part: SmoothedClassifier, agreeing: int, budget: Budget) -> float:
+    """Return the radius to expect of a part, of whose n0 draws so many agree."""
+    cap = largest_radius(budget.n, budget.alpha, part.sigma)
+    return expected_radius(agreeing, budget.n0, part.sigma, cap=cap)
