@@ -27,6 +27,7 @@ from rszoo.smoothing.cascade import CascadeClassifier
 from rszoo.smoothing.certificate import ABSTAIN, Certificate, Experts, Prediction, Reach
 from rszoo.smoothing.classifier import SmoothedClassifier
 from rszoo.smoothing.dual import DualClassifier
+from rszoo.smoothing.noise import Stream
 from rszoo_cli import app
 
 ALPHA = 0.05
@@ -89,6 +90,11 @@ CASES = {
         CascadeClassifier([half_space(9.0), undecided(-0.6, 0.5), undecided(-0.45, 0.7)]),
         1,
         0.45,
+    ),
+    "the first and the second are sure": (
+        CascadeClassifier([half_space(9.0), undecided(0.4, 1.0), undecided(-0.9, -0.3)]),
+        2,
+        0.3,
     ),
     "the one in the middle is sure": (
         CascadeClassifier([half_space(9.0), undecided(0.3, 0.8), undecided(-0.2, 0.7)]),
@@ -155,6 +161,15 @@ def test_an_expert_that_is_sure_needs_nobody_else() -> None:
     assert found.radius == found.routing.expert_radius > 1.8
 
 
+def test_an_answer_may_be_certain_and_no_radius(tmp_path: Path) -> None:
+    classifier = cascade(-0.08, 0.8, half_space(9.0))
+    found = [certify(classifier, n=500, alpha=0.1, seed=seed) for seed in range(200)]
+    certain = [i for i, one in enumerate(found) if one.label == 1 and one.radius == 0.0]
+    assert certain
+    logged(tmp_path / "a.tsv", classifier, n=500, n0=20, alpha=0.1, seed=certain[0])
+    assert read_log(tmp_path / "a.tsv").certificate(0) == found[certain[0]]
+
+
 def test_one_that_cannot_have_another_class_needs_few_draws() -> None:
     sure = steps(1.0, [9.0], [1, 0])
     unsure = steps(1.0, [-0.6, 0.6], [0, 1, 2])
@@ -211,6 +226,26 @@ def test_predictions_would_be_wrong_without_their_share_of_alpha(
     assert sum(one.label not in (answer, ABSTAIN) for one in found) > 20  # type: ignore[union-attr]
 
 
+def test_selection_and_estimation_use_different_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    classifier, _, _ = CASES["three"]
+    used: list[list[Stream]] = [[], [], []]
+    for level, expert in enumerate(classifier.experts):
+
+        def spy(
+            *args: Any,
+            stream: Stream,
+            streams: list[Stream] = used[level],
+            running: Callable[..., Any] = expert.running,
+            **options: Any,
+        ) -> Any:  # noqa: ANN401
+            streams.append(stream)
+            return running(*args, stream=stream, **options)
+
+        monkeypatch.setattr(expert, "running", spy)
+    certify(classifier, **BUDGET)
+    assert used == [[Stream.SELECTION, Stream.ESTIMATION]] * 3
+
+
 def test_a_batch_is_its_inputs_one_by_one() -> None:
     classifier, _, _ = CASES["three"]
     x = torch.tensor([[0.0, 0.0], [0.1, 0.0], [-1.0, 0.3]])
@@ -228,10 +263,10 @@ def test_bad_parts_and_options() -> None:
 # --- logs
 
 
-def logged(path: Path, classifier: CascadeClassifier) -> None:
-    inputs = [Input(0, 1, lambda: torch.zeros(2))]
-    with CertificationLog.open(path, {**classifier.facts, **BUDGET}, resume=False) as log:
-        list(certify_inputs(classifier, inputs, log=log, **BUDGET))
+def logged(path: Path, classifier: CascadeClassifier, **options: Any) -> None:
+    inputs, budget = [Input(0, 1, lambda: torch.zeros(2))], BUDGET | options
+    with CertificationLog.open(path, {**classifier.facts, **budget}, resume=False) as log:
+        list(certify_inputs(classifier, inputs, log=log, **budget))
 
 
 def test_a_log_gives_the_certificates_back(tmp_path: Path) -> None:

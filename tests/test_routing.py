@@ -217,7 +217,9 @@ def test_one_network_at_several_noise_levels(tracked: Trainer) -> None:
 def test_what_is_certified_follows_alpha_and_votes_are_taken_once(trainer: Trainer) -> None:
     first = routing(trainer, recipe())
     assert told(trainer).tasks == [
-        f"votes of {name} on the {split} images" for split in ("train", "test") for name in NAMES
+        f"votes of {name} at {name[-4:].rstrip('0')} on the {split} images"
+        for split in ("train", "test")
+        for name in NAMES
     ]
     assert told(trainer).voted == 4 * IMAGES
     again = routing(trainer, recipe())

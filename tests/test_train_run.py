@@ -405,7 +405,7 @@ def test_soft_targets_come_from_a_gaussian_bundle_made_on_the_way(
         1,
         "ended",
         f"{empty / NAME} is finished",
-        (f"soft targets from {NAME}", 0, IMAGES, "images"),
+        (f"votes of {NAME} at 0.25 on the train images", 0, IMAGES, "images"),
         "ended",
         (cat_rs, 0, steps_per_epoch(wanted), "steps"),
         1,

@@ -1,7 +1,7 @@
 """`rszoo compose`: bundles made of other bundles."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -9,9 +9,6 @@ from rszoo.errors import RszooError
 from rszoo_cli.compose_mixed import mixed
 from rszoo_cli.composed import show_composed
 from rszoo_cli.options import DataRoot, Json
-
-if TYPE_CHECKING:
-    from rszoo.hub.bundle import Bundle
 
 __all__ = ["app"]
 
@@ -78,6 +75,14 @@ def dual(
         bool,
         typer.Option("--train-router", help="Train one by the recipe dual_rs, beside the bundle."),
     ] = False,
+    rounds: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="With --train-router and --sigma: fine-tune the expert under the noise that the "
+            "router gives, and again with a new router, so many times.",
+        ),
+    ] = 0,
     profile: Annotated[
         str | None, typer.Option(help="With --train-router: of its recipe.")
     ] = None,
@@ -96,49 +101,32 @@ def dual(
 
         rszoo compose dual --expert runs/a-0.25 --expert runs/a-1.00 --router runs/r --out runs/d
 
-        rszoo compose dual --expert runs/b --sigma 0.25 --sigma 1 --train-router --out runs/e
+        rszoo compose dual --expert runs/b --sigma 0.25 --sigma 1 --train-router --rounds 1 \\
+            --out runs/e
     """
     from rszoo.hub.catalog import find
-    from rszoo.hub.composed import compose_dual
+    from rszoo.hub.composed import compose_dual, levels_of
+    from rszoo.training.rounds import in_rounds, trained_router
+    from rszoo_cli.train import shown_observer
 
     if (router is None) == (not train_router):
         raise typer.BadParameter("expected either --router or --train-router")
+    if rounds and not (train_router and sigma):
+        raise typer.BadParameter("expected --rounds with --train-router and --sigma only")
     if to.exists() and not overwrite:
         raise RszooError(f"{to} exists; choose another --out, or --overwrite replaces it")
     experts = [find(one) for one in expert]
-    if router:
-        chosen = find(router)
+    options = {"profile": profile, "data_root": data_root, "observer": shown_observer()}
+    levels_of(experts, sigma or None)
+    if rounds and sigma:
+        folder = to.parent / f"{to.name}-rounds"
+        tuned, chosen = in_rounds(experts[0], sigma, rounds=rounds, out=folder, **options)
+        experts = [tuned]
+    elif router is None:
+        chosen = trained_router(experts, sigma, out=to.parent, **options)
     else:
-        chosen = _trained(experts, sigma, to.parent, data_root, profile)
+        chosen = find(router)
     bundle = compose_dual(
         to, experts=experts, sigmas=sigma or None, router=chosen, overwrite=overwrite
     )
     show_composed(bundle, json=json)
-
-
-def _trained(
-    experts: "list[Bundle]",
-    sigmas: list[float] | None,
-    folder: Path,
-    data_root: Path | None,
-    profile: str | None,
-) -> "Bundle":
-    """Train a router for the experts by its recipe; continue one that was begun."""
-    from json import dumps
-
-    from rszoo.training.recipe_files import load_recipe
-    from rszoo.training.run import train
-    from rszoo_cli.train import shown_observer
-
-    file, dataset = load_recipe("dual_rs"), experts[0].config.dataset
-    levels = [f"experts.sigmas={dumps(sigmas)}"] if sigmas else []
-    recipe = file.resolve(
-        dataset=dataset,
-        sigma=max(file.sigmas(dataset)),
-        profile=profile,
-        overrides=[f"experts.bundles={dumps([expert.id for expert in experts])}", *levels],
-    )
-    (router,) = train(
-        [recipe], out=folder, data_root=data_root, resume=True, observer=shown_observer()
-    )
-    return router

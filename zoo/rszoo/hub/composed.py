@@ -19,6 +19,7 @@ __all__ = [
     "compose_cascade",
     "compose_dual",
     "composed_classifier",
+    "levels_of",
     "origin_of",
     "own_parts",
     "part_in",
@@ -125,7 +126,7 @@ def compose_dual(
     Raises:
         RszooError: the parts do not fit together, or the folder exists.
     """
-    levels = _levels(experts, sigmas)
+    levels = levels_of(experts, sigmas)
     _check_router(router, levels)
     config = DualConfig(
         method="dual_rs",
@@ -152,7 +153,7 @@ def compose_cascade(
     Raises:
         RszooError: the parts do not fit together, or the folder exists.
     """
-    levels = sorted(_levels(experts, sigmas), key=_noise)
+    levels = sorted(levels_of(experts, sigmas), key=_noise)
     config = CascadeConfig(
         method="cascade", experts=_named(folder, levels), **_common(folder, levels)
     )
@@ -188,7 +189,7 @@ def _noise(level: Level) -> float:
     return expert.of_network.sigma if sigma is None else sigma
 
 
-def _levels(experts: Sequence[Bundle], sigmas: Sequence[float] | None) -> list[Level]:
+def levels_of(experts: Sequence[Bundle], sigmas: Sequence[float] | None) -> list[Level]:
     """Return each expert with its noise level, checked.
 
     Raises:
@@ -245,13 +246,24 @@ def _check_router(router: Bundle, experts: Sequence[Level]) -> None:
             f"{router.id}: expected a router with {len(experts)} classes for inputs of the shape "
             f"of the experts', got a {config.kind} one with {len(config.class_names)} classes"
         )
-    parents = router.manifest.origin.get("parents", [])
-    taught = [(parent.get("weights_sha256"), parent.get("sigma")) for parent in parents]
-    if taught and taught != [(expert.weights_digest, sigma) for expert, sigma in experts]:
+    taught = router.manifest.origin.get("parents", [])
+    if taught and not (
+        len(taught) == len(experts)
+        and all(_is_for(router, *pair) for pair in zip(taught, experts, strict=True))
+    ):
         raise RszooError(
             f"{router.id}: expected the experts that it was trained for, in their order: "
             f"{', '.join(router.config.class_names)}; name them so, or train a router for these"
         )
+
+
+def _is_for(router: Bundle, taught: dict[str, Any], level: Level) -> bool:
+    """Return whether a router was trained for an expert, or the expert was fine-tuned for it."""
+    expert, sigma = level
+    tuned_for = expert.manifest.origin.get("parents", [])
+    same = taught.get("weights_sha256") == expert.weights_digest
+    tuned = any(parent.get("weights_sha256") == router.weights_digest for parent in tuned_for)
+    return taught.get("sigma") == sigma and (same or tuned)
 
 
 def part_in(folder: Path, bundle: Bundle) -> Part:

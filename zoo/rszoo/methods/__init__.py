@@ -5,7 +5,8 @@
 - `model` maps images to logits, `x` is `[B, C, H, W]` in [0, 1], `y` is `[B]`;
 - positional parameters after `y` name the per-example data that the method needs; the training
   loop supplies them;
-- `sigma` is the noise level, `progress` in (0, 1] the share of training that is done after this
+- `sigma` is the noise level (of all images or, where it is annotated as `float | Tensor`, of each,
+  `[B]`), `progress` in (0, 1] the share of training that is done after this
   step, for warm-ups;
 - the remaining keyword-only parameters are the method's weights, annotated with their range and
   defaulting to the paper's value. A recipe sets them.
@@ -40,7 +41,7 @@ from torch import Tensor
 
 from rszoo.errors import unknown_name
 
-__all__ = ["Method", "load", "mixes", "names", "needs", "noise_free", "weights"]
+__all__ = ["Method", "load", "mixes", "names", "needs", "noise_free", "takes_levels", "weights"]
 
 _GIVEN_BY_LOOP = ("sigma", "progress", "first")
 
@@ -106,6 +107,16 @@ def mixes(name: str) -> bool:
         RszooError: no such method.
     """
     return getattr(_module(name), "MIXES", False)
+
+
+def takes_levels(name: str) -> bool:
+    """Return whether a method takes a noise level for each image.
+
+    Raises:
+        RszooError: no such method.
+    """
+    sigma = inspect.signature(_module(name).loss).parameters["sigma"]
+    return sigma.annotation == float | Tensor
 
 
 @cache

@@ -21,7 +21,7 @@ def loss(
     x: Tensor,
     y: Tensor,
     *,
-    sigma: float,
+    sigma: float | Tensor,
     progress: float,
     m: Copies = 2,
     lambda_: NonNegative = 10.0,

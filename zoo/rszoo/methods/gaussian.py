@@ -12,7 +12,9 @@ from rszoo.methods._copies import cross_entropy, noisy_log_probs
 from rszoo.smoothing.noise import gaussian_copies
 
 
-def loss(model: nn.Module, x: Tensor, y: Tensor, *, sigma: float, progress: float) -> Tensor:
+def loss(
+    model: nn.Module, x: Tensor, y: Tensor, *, sigma: float | Tensor, progress: float
+) -> Tensor:
     """Return the scalar loss of a batch `x` `[B, C, H, W]` with labels `y` `[B]`."""
     del progress
     return cross_entropy(noisy_log_probs(model, x, gaussian_copies(x, 1, sigma)), y).mean()

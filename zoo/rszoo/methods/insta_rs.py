@@ -58,7 +58,7 @@ def loss(
         eta: weight of the entropy of the mean prediction.
     """
     del sigma, progress
-    log_probs = noisy_log_probs(model, x, gaussian_copies(x, m, 1.0) * _per_image(sigmas, x))
+    log_probs = noisy_log_probs(model, x, gaussian_copies(x, m, sigmas))
     return regularised_cross_entropy(log_probs, y, lambda_=lambda_, eta=eta)
 
 

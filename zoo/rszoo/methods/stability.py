@@ -23,7 +23,7 @@ def loss(
     x: Tensor,
     y: Tensor,
     *,
-    sigma: float,
+    sigma: float | Tensor,
     progress: float,
     lambda_: NonNegative = 2.0,
 ) -> Tensor:

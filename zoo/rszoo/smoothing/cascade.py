@@ -26,6 +26,7 @@ many parts and classes there are. k and c are chosen on other draws.
 The paper's bounds share alpha; its threshold may be another than one half.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -40,7 +41,7 @@ from rszoo.smoothing.certificate import (
     prediction_from_votes,
 )
 from rszoo.smoothing.classifier import SmoothedClassifier
-from rszoo.smoothing.experts import ExpertsClassifier, expected
+from rszoo.smoothing.experts import ExpertsClassifier, expected, smaller
 from rszoo.smoothing.interface import Budget, OnDraws
 from rszoo.smoothing.noise import Stream
 from rszoo.theory.bounds import clopper_pearson_interval
@@ -137,17 +138,17 @@ class CascadeClassifier(ExpertsClassifier):
         self, certificate: Certificate, level: int, image: Tensor, budget: Budget
     ) -> Certificate:
         """Return the certificate of an expert, with what those before it leave of its radius."""
-        reach, others = certificate.radius, []
+        reach, others = smaller(math.inf, certificate), []
+        count = partial(no_other, certificate.candidate)
         for before in range(level + 1, len(self.experts)):
-            if not reach:
+            if reach is None:
                 break
-            count = partial(no_other, certificate.candidate)
-            others.append(self.reach(before, image, count, reach=reach, budget=budget))
-            reach = min(reach, others[-1].radius)
+            other, reach = self.limit(before, image, count, reach=reach, budget=budget)
+            others.append(other)
         return replace(
             certificate,
-            label=certificate.candidate if reach else ABSTAIN,
-            radius=reach,
+            label=ABSTAIN if reach is None else certificate.candidate,
+            radius=reach or 0.0,
             routing=Experts(
                 experts=len(self.experts),
                 expert_level=level,

@@ -26,6 +26,7 @@ Only one expert is certified with all n draws, the one that seems to reach least
 others and the router reach as far is decided by sequential tests, with few draws where they do.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from operator import itemgetter
@@ -34,7 +35,7 @@ from torch import Tensor
 
 from rszoo.smoothing.certificate import ABSTAIN, Certificate, Prediction, Routing
 from rszoo.smoothing.classifier import SmoothedClassifier
-from rszoo.smoothing.experts import ExpertsClassifier, expected
+from rszoo.smoothing.experts import ExpertsClassifier, expected, smaller
 from rszoo.smoothing.interface import Budget, OnDraws
 from rszoo.smoothing.level_sets import LevelSet, certain_levels, level_sets
 from rszoo.smoothing.noise import Stream
@@ -134,15 +135,15 @@ class DualClassifier(ExpertsClassifier):
         certificate = self.experts[first].certificate(
             plan.selection, votes, n0=budget.n0, n=budget.n, alpha=budget.alpha
         )
-        reach, others = certificate.radius, []
+        reach, others = smaller(math.inf, certificate), []
         count = itemgetter(certificate.candidate)
         for level in rest:
-            if not reach:
+            if reach is None:
                 break
-            others.append(self.reach(level, image, count, reach=reach, budget=budget))
-            reach = min(reach, others[-1].radius)
+            other, reach = self.limit(level, image, count, reach=reach, budget=budget)
+            others.append(other)
         router = None
-        if reach and not plan.among.is_all(len(self.experts)):
+        if reach is not None and not plan.among.is_all(len(self.experts)):
             router = reach_of(
                 self.router,
                 image,
@@ -151,11 +152,11 @@ class DualClassifier(ExpertsClassifier):
                 reach=reach,
                 budget=budget,
             )
-            reach = min(reach, router.radius)
+            reach = smaller(reach, router)
         return replace(
             certificate,
-            label=certificate.candidate if reach else ABSTAIN,
-            radius=reach,
+            label=ABSTAIN if reach is None else certificate.candidate,
+            radius=reach or 0.0,
             routing=Routing(
                 experts=len(self.experts),
                 lowest_level=plan.among.lowest,

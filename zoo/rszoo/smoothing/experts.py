@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
-from rszoo.smoothing.certificate import Reach
+from rszoo.smoothing.certificate import ABSTAIN, Certificate, Reach
 from rszoo.smoothing.classifier import SmoothedClassifier
 from rszoo.smoothing.interface import Budget, Classifier
 from rszoo.smoothing.level_sets import expected_radius
@@ -12,7 +12,7 @@ from rszoo.smoothing.noise import Stream
 from rszoo.smoothing.reach import reach_of
 from rszoo.theory.radii import largest_radius
 
-__all__ = ["ExpertsClassifier", "expected"]
+__all__ = ["ExpertsClassifier", "expected", "smaller"]
 
 
 class ExpertsClassifier(Classifier):
@@ -61,7 +61,7 @@ class ExpertsClassifier(Classifier):
             for expert in self.experts
         ]
 
-    def reach(
+    def limit(
         self,
         level: int,
         image: Tensor,
@@ -69,8 +69,11 @@ class ExpertsClassifier(Classifier):
         *,
         reach: float,
         budget: Budget,
-    ) -> Reach:
+    ) -> tuple[Reach, float | None]:
         """Return how far an event certainly keeps more than half of an expert's noise.
+
+        The second value is the smaller one of that and `reach`; None if the event may not have
+        half of the noise at all.
 
         Guarantee:
             That of `rszoo.smoothing.reach.reach_of`, on the expert's draws for estimation.
@@ -87,7 +90,7 @@ class ExpertsClassifier(Classifier):
             reach=reach,
             budget=budget,
         )
-        return Reach(
+        shown = Reach(
             level=level,
             sigma=found.sigma,
             radius=found.radius,
@@ -95,6 +98,12 @@ class ExpertsClassifier(Classifier):
             draws=found.draws,
             spent=found.spent,
         )
+        return shown, smaller(reach, found)
+
+
+def smaller(reach: float, found: Certificate) -> float | None:
+    """Return the smaller radius of two parts; None if one of them certifies nothing."""
+    return None if found.label == ABSTAIN else min(reach, found.radius)
 
 
 def expected(part: SmoothedClassifier, agreeing: int, budget: Budget) -> float:

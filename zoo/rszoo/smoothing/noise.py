@@ -84,13 +84,20 @@ def standard_normal_chunk(
     return torch.empty((CHUNK, *shape), device=device, dtype=dtype).normal_(generator=generator)
 
 
-def gaussian_copies(x: Tensor, m: int, sigma: float) -> Tensor:
+def gaussian_copies(x: Tensor, m: int, sigma: float | Tensor) -> Tensor:
     """Return m independent noise tensors for a batch, `[m, *x.shape]`, for training.
 
     Drawn in float32 from the global generator, which the training loop seeds. Copies come first,
     so that `(x + noise).flatten(0, 1)` is one batch of m * B noisy images (in channels-last
     memory, when they are images).
+
+    Args:
+        x: `[B, ...]`.
+        m: copies of each.
+        sigma: standard deviation, for all or for each, `[B]`.
     """
+    if isinstance(sigma, Tensor):
+        sigma = sigma.view(-1, *[1] * (x.ndim - 1))
     if x.ndim == 4:
         batch, channels, height, width = x.shape
         noise = torch.randn((m * batch, height, width, channels), device=x.device)

@@ -73,6 +73,7 @@ def fit(
     seed: int,
     precision: str,
     per_example: Mapping[str, Tensor] = MappingProxyType({}),
+    levels: Tensor | None = None,
     processes: Processes = ALONE,
     on_step: Callable[[], None] = lambda: None,
     on_refresh: Callable[[float], None] = lambda share: None,
@@ -89,6 +90,7 @@ def fit(
         precision: "float32" or "bfloat16", for the network; noise and losses are float32.
         per_example: what the method needs beyond images and labels, by name, each `[N, ...]`;
             `sampling_weights` decide how often an image is drawn.
+        levels: noise level of each image, `[N]`, for methods that take them; None: sigma.
         processes: who trains together; `train.batch_size` is the total of all.
         on_step: called after every step.
         on_refresh: called with the share that is done while per-example data are renewed.
@@ -99,24 +101,28 @@ def fit(
     batch_size = _shared_batch_size(train, images, processes)
     steps = len(images) // batch_size
     device = next(state.network.parameters()).device
+
+    def renew(name: str, epoch: int) -> None:
+        state.renewed[name] = refreshed(
+            method,
+            state.network,
+            images,
+            {**per_example, **state.renewed}[name],
+            sigma=sigma,
+            first=name not in state.renewed,
+            seed=derived_seed(seed, epoch, "refresh"),
+            precision=precision,
+            processes=processes,
+            on_progress=on_refresh,
+        )
+
     state.network.train()
     for epoch in range(state.epoch, train.epochs):
         started = time.perf_counter()
         total = torch.zeros((), dtype=torch.float64, device=device)
         lr = train.lr
         if method.renews and method.refreshes_before(epoch, train.epochs):
-            state.renewed[method.renews] = refreshed(
-                method,
-                state.network,
-                images,
-                {**per_example, **state.renewed}[method.renews],
-                sigma=sigma,
-                first=method.renews not in state.renewed,
-                seed=derived_seed(seed, epoch, "refresh"),
-                precision=precision,
-                processes=processes,
-                on_progress=on_refresh,
-            )
+            renew(method.renews, epoch)
         values = {**per_example, **state.renewed}
         batches = _epoch_batches(
             images,
@@ -132,8 +138,9 @@ def fit(
             progress = done / (train.epochs * steps)
             lr = learning_rate(train, epoch=epoch, progress=progress)
             extra = [values[name][indices] for name in method.takes]
+            noise = sigma if levels is None else levels[indices]
             with autocast(device, precision):
-                value = method.loss(state.network, x, y, *extra, sigma=sigma, progress=progress)
+                value = method.loss(state.network, x, y, *extra, sigma=noise, progress=progress)
             state.optimizer.zero_grad(set_to_none=True)
             value.backward()
             total += value.detach()

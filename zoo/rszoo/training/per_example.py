@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from rszoo.networks.execution import place
 from rszoo.training.prerequisites import parent_of, prerequisite, target_recipe
 from rszoo.training.recipe import Recipe
-from rszoo.training.votes import cached_vote_shares
+from rszoo.training.votes import votes_of
 
 if TYPE_CHECKING:
     from rszoo.training.trainer import Trainer
@@ -35,21 +34,14 @@ def _soft_targets(trainer: "Trainer", recipe: Recipe) -> PerExample:
     """Return CAT-RS's soft targets, training the network that they come from if need be."""
     assert recipe.targets is not None  # the recipe has checked it
     base = prerequisite(trainer, target_recipe(recipe))
-    with trainer.shown(
-        f"soft targets from {base.config.name}", total=len(trainer.images), unit="images"
-    ):
-        shares = cached_vote_shares(
-            trainer.state / "votes",
-            place(base.network(), trainer.device),
-            trainer.images,
-            weights_digest=base.weights_digest,
-            sigma=recipe.targets.sigma,
-            draws=recipe.targets.draws,
-            seed=recipe.seed,
-            precision=trainer.precision,
-            processes=trainer.processes,
-            on_progress=trainer.observer.advanced,
-        )
+    shares = votes_of(
+        trainer,
+        base,
+        trainer.images,
+        sigma=recipe.targets.sigma,
+        draws=recipe.targets.draws,
+        seed=recipe.seed,
+    )
     return PerExample(shares, parent_of(base))
 
 

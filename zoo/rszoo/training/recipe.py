@@ -26,6 +26,7 @@ from rszoo.training.recipe_sections import (
     CertifySpec,
     Count,
     ExpertsSpec,
+    FineTuningSpec,
     NetworkSpec,
     PartsSpec,
     Section,
@@ -51,6 +52,7 @@ class Recipe(Section):
         targets: for methods that take soft targets, else null.
         experts: for methods that train a router, else null.
         parts: for methods that train the weight of a mix, else null.
+        fine_tuning: where the training goes on from a finished model, else null.
     """
 
     method: str
@@ -65,6 +67,7 @@ class Recipe(Section):
     targets: TargetsSpec | None = None
     experts: ExpertsSpec | None = None
     parts: PartsSpec | None = None
+    fine_tuning: FineTuningSpec | None = None
     certify: CertifySpec
 
     @property
@@ -84,7 +87,7 @@ class Recipe(Section):
     def _without_absent_models(self, values_of: SerializerFunctionWrapHandler) -> dict[str, Any]:
         # So that the digests of recipes from before there were such sections stay what they are.
         values = values_of(self)
-        for section in ("experts", "parts"):
+        for section in ("experts", "parts", "fine_tuning"):
             if values[section] is None:
                 del values[section]
         return values
@@ -186,6 +189,7 @@ def _misfits(recipe: Recipe) -> Iterator[tuple[str, str]]:
     elif method is not None and "expert_radii" in methods.needs(method):
         yield "experts.method", f"expected a method that trains classifiers, got {method!r}"
     yield from _misfits_of_mixes(recipe)
+    yield from _misfits_of_fine_tuning(recipe)
 
 
 def _misfits_of_mixes(recipe: Recipe) -> Iterator[tuple[str, str]]:
@@ -205,6 +209,18 @@ def _misfits_of_mixes(recipe: Recipe) -> Iterator[tuple[str, str]]:
         trains = name in methods.names() and _trains(name)
         if trains and trains != part:
             yield f"parts.{part}", f"expected a bundle or a method for one, got {name!r}"
+
+
+def _misfits_of_fine_tuning(recipe: Recipe) -> Iterator[tuple[str, str]]:
+    from rszoo import methods
+
+    if recipe.fine_tuning is None:
+        return
+    if recipe.experts is not None or recipe.parts is not None:
+        yield "fine_tuning", f"method {recipe.method!r} begins anew; remove it"
+    if recipe.fine_tuning.router is not None and not methods.takes_levels(recipe.method):
+        able = [name for name in methods.names() if methods.takes_levels(name)]
+        yield "fine_tuning.router", f"expected one of the methods {able}, got {recipe.method!r}"
 
 
 def _trains(method: str) -> str:

@@ -38,6 +38,7 @@ class Values(Section):
     targets: dict[str, Any] | None = Field(default={})
     experts: dict[str, Any] | None = Field(default={})
     parts: dict[str, Any] | None = Field(default={})
+    fine_tuning: dict[str, Any] | None = Field(default={})
     certify: dict[str, Any] = Field(default={})
 
     def layer(self) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from rszoo._yaml import parse_yaml
 from rszoo.training.recipe_sections import (
     CertifySpec,
     ExpertsSpec,
+    FineTuningSpec,
     PartsSpec,
     TargetsSpec,
     TrainSpec,
@@ -17,7 +18,16 @@ __all__ = ["parse_overrides"]
 
 _FLAGS = ("dataset", "sigma", "profile", "seed")
 _FIXED = ("method", "version")
-_SECTIONS = ("network", "weights", "train", "targets", "experts", "parts", "certify")
+_SECTIONS = (
+    "network",
+    "weights",
+    "train",
+    "targets",
+    "experts",
+    "parts",
+    "fine_tuning",
+    "certify",
+)
 
 
 def parse_overrides(overrides: Sequence[str], *, method: str) -> tuple[dict[str, Any], list[str]]:
@@ -66,6 +76,7 @@ def _nearest_path(path: str, method: str) -> str:
         "targets": TargetsSpec,
         "experts": ExpertsSpec,
         "parts": PartsSpec,
+        "fine_tuning": FineTuningSpec,
         "certify": CertifySpec,
     }
     if method in methods.names():

@@ -18,6 +18,7 @@ __all__ = [
     "CertifySpec",
     "Count",
     "ExpertsSpec",
+    "FineTuningSpec",
     "NetworkSpec",
     "PartsSpec",
     "Section",
@@ -165,6 +166,21 @@ class PartsSpec(Section):
 
     standard: str = Field(min_length=1)
     robust: str = Field(min_length=1)
+
+
+class FineTuningSpec(Section):
+    """Training that goes on from a finished model, perhaps under the noise that a router gives.
+
+    Attributes:
+        start: id of the bundle whose network it begins with, as `rszoo.load` takes it.
+        router: id of a router for that one bundle at several noise levels: each training image has
+            the level that the router takes for it. None: the recipe's sigma for all.
+        draws: votes of the router per image.
+    """
+
+    start: str = Field(min_length=1)
+    router: str | None = Field(default=None, min_length=1)
+    draws: Count = 100
 
 
 class CertifySpec(Section):

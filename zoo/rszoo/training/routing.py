@@ -15,14 +15,13 @@ from rszoo.data import ImageSet
 from rszoo.errors import RszooError
 from rszoo.hub.bundle import Bundle
 from rszoo.hub.catalog import find
-from rszoo.networks.execution import place
 from rszoo.theory.bounds import clopper_pearson_lower
 from rszoo.theory.radii import certified_radius
 from rszoo.training.prerequisites import expert_recipes, parent_of, prerequisite
 from rszoo.training.recipe import Recipe
 from rszoo.training.recipe_sections import ExpertsSpec
 from rszoo.training.task import Task
-from rszoo.training.votes import cached_vote_shares
+from rszoo.training.votes import votes_of
 
 if TYPE_CHECKING:
     from rszoo.training.trainer import Trainer
@@ -140,20 +139,7 @@ def _radii(trainer: "Trainer", recipe: Recipe, expert: _Expert, images: ImageSet
     """Return the radius that an expert certifies for each image, `[N]`."""
     bundle, another = expert
     sigma, draws = another or bundle.of_network.sigma, _spec(recipe).draws
-    task = f"votes of {_name(*expert)} on the {images.split} images"
-    with trainer.shown(task, total=len(images), unit="images"):
-        shares = cached_vote_shares(
-            trainer.state / "votes",
-            place(bundle.network(), trainer.device),
-            images,
-            weights_digest=bundle.weights_digest,
-            sigma=sigma,
-            draws=draws,
-            seed=recipe.seed,
-            precision=trainer.precision,
-            processes=trainer.processes,
-            on_progress=trainer.observer.advanced,
-        )
+    shares = votes_of(trainer, bundle, images, sigma=sigma, draws=draws, seed=recipe.seed)
     return radii_of_labels(
         shares, images.labels, draws=draws, sigma=sigma, alpha=recipe.certify.alpha
     )

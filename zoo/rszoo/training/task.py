@@ -29,6 +29,8 @@ class Task:
         judged: the test images that have a right answer; None for all.
         beside: puts the network that learns beside others that it works with; None: it is alone.
         noise: noise level at which its accuracy is watched; None: the recipe's.
+        start: the network to go on with; None begins anew.
+        levels: noise level of each training image, `[N]`; None: the recipe's.
     """
 
     images: ImageSet
@@ -39,6 +41,8 @@ class Task:
     judged: Tensor | None = None
     beside: Callable[[nn.Sequential], nn.Module] | None = None
     noise: float | None = None
+    start: nn.Sequential | None = None
+    levels: Tensor | None = None
 
 
 def classification(trainer: "Trainer", recipe: Recipe) -> Task:

@@ -28,6 +28,7 @@ from rszoo.networks.execution import place
 from rszoo.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from rszoo.training.distributed import Processes
 from rszoo.training.exclusive import exclusive, is_held
+from rszoo.training.fine_tuning import fine_tuning
 from rszoo.training.loop import Epoch, build_optimizer, fit, noisy_accuracy
 from rszoo.training.mixing import mixing
 from rszoo.training.observer import Observer
@@ -114,8 +115,7 @@ class Trainer:
             return kept or self._train(recipe)
 
     def _train(self, recipe: Recipe) -> Bundle:
-        kind = routing if recipe.experts else mixing if recipe.parts else classification
-        task = kind(self, recipe)
+        task = _task(self, recipe)
         checkpoint = self._state(recipe) / CHECKPOINT
         state = self._initial_state(recipe, task)
         if checkpoint.exists():
@@ -205,6 +205,7 @@ class Trainer:
             seed=recipe.seed,
             precision=self.precision,
             per_example=task.per_example,
+            levels=task.levels,
             processes=self.processes,
             on_step=self.observer.advanced,
             on_refresh=self.observer.refreshing,
@@ -274,7 +275,7 @@ class Trainer:
 
     def _initial_state(self, recipe: Recipe, task: Task) -> TrainingState:
         torch.manual_seed(recipe.seed)
-        network = networks.build(
+        network = task.start or networks.build(
             recipe.network.name,
             input_shape=task.images.shape,
             num_classes=task.images.num_classes,
@@ -305,6 +306,17 @@ class Trainer:
 
     def _facts(self, recipe: Recipe) -> dict[str, str]:
         return {"recipe": recipe.digest, "data": self.images.digest}
+
+
+def _task(trainer: Trainer, recipe: Recipe) -> Task:
+    """Return what is to be learnt; other models that it takes are trained if need be."""
+    if recipe.experts is not None:
+        return routing(trainer, recipe)
+    if recipe.parts is not None:
+        return mixing(trainer, recipe)
+    if recipe.fine_tuning is not None:
+        return fine_tuning(trainer, recipe)
+    return classification(trainer, recipe)
 
 
 def _metrics(epoch: Epoch) -> dict[str, float]:

@@ -7,6 +7,7 @@ every run that asks for the same ones.
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from safetensors import SafetensorError
@@ -15,11 +16,15 @@ from torch import Tensor, nn
 
 from rszoo._files import write_bytes_atomically
 from rszoo.data import ImageSet
-from rszoo.networks.execution import autocast, evaluation_mode
+from rszoo.hub.bundle import Bundle
+from rszoo.networks.execution import autocast, evaluation_mode, place
 from rszoo.smoothing.noise import gaussian_copies
 from rszoo.training.distributed import ALONE, Processes
 
-__all__ = ["cached_vote_shares", "vote_shares"]
+__all__ = ["cached_vote_shares", "vote_shares", "votes_of"]
+
+if TYPE_CHECKING:
+    from rszoo.training.trainer import Trainer
 
 _KEY = "votes"
 _BATCH = 250
@@ -67,6 +72,35 @@ def cached_vote_shares(
             folder.mkdir(parents=True, exist_ok=True)
             write_bytes_atomically(path, save({_KEY: shares.cpu()}))
     return shares.to(next(network.parameters()).device)
+
+
+def votes_of(
+    trainer: "Trainer", bundle: Bundle, images: ImageSet, *, sigma: float, draws: int, seed: int
+) -> Tensor:
+    """Return how a bundle votes on images, `[N, classes]`, of whose classes `images` has as many.
+
+    The trainer's processes share the work, its observer is shown it, and its cache keeps it.
+
+    Args:
+        trainer: whose they are.
+        bundle: with a network.
+        images: on the trainer's device.
+        sigma, draws, seed: as in `vote_shares`.
+    """
+    task = f"votes of {bundle.config.name} at {sigma:g} on the {images.split} images"
+    with trainer.shown(task, total=len(images), unit="images"):
+        return cached_vote_shares(
+            trainer.state / "votes",
+            place(bundle.network(), trainer.device),
+            images,
+            weights_digest=bundle.weights_digest,
+            sigma=sigma,
+            draws=draws,
+            seed=seed,
+            precision=trainer.precision,
+            processes=trainer.processes,
+            on_progress=trainer.observer.advanced,
+        )
 
 
 @torch.inference_mode()
