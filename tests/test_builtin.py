@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "zoo" / "rszoo" / "builtin"
 SIGMAS = ("0.25", "0.50", "1.00")
 CERTIFIED = [
+    "builtin/digits-cascade-0.50",
     "builtin/digits-dual-0.50",
     *(
         f"builtin/digits-{method}-{sigma}"

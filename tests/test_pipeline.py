@@ -24,6 +24,7 @@ TINY = {
     "sigmas": ["0.50"],
     "standard": ["0.00"],
     "dual": {"sigmas": [], "experts": "cat_rs", "low": "0.25", "high": "0.50"},
+    "cascade": {"sigmas": [], "experts": "cat_rs", "low": "0.25"},
     "train": "train.epochs=2",
     "certify": "--n 100 --limit 8",
 }
@@ -110,6 +111,8 @@ def test_the_stages(tmp_path: Path) -> None:
         "train_router@dual_rs-0.50",
         "compose@dual-0.50",
         "certify_dual@dual-0.50",
+        "compose_cascade@cascade-0.50",
+        "certify_cascade@cascade-0.50",
         "leaderboard",
     ]
 
