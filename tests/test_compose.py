@@ -117,7 +117,7 @@ def test_the_command_line_from_parts_to_a_checked_log(
     assert log.protocol is not None
     assert [expert["sigma"] for expert in log.protocol["experts"]] == [0.25, 0.5]
     assert run("show", "runs/dual").exit_code == 0
-    assert "2 networks" not in run("ls").stdout
+    assert "runs/dual" not in run("ls").stdout
     again = run("certify", "--model", "runs/dual", *options, "--out", "dual.tsv", "--resume")
     assert again.exit_code == 0
     crew = run("certify", "--model", "runs/dual", *options[:-1], "--device", "cpu,cpu",

@@ -326,7 +326,7 @@ def test_experts_that_cannot_be_used(trainer: Trainer, tmp_path: Path) -> None:
     renamed = trainer.images.relabelled(trainer.images.labels, [f"{i}" * 3 for i in range(10)])
     others = bundle_of(renamed, tmp_path / "others").id
     assert refused(trainer, recipe(experts=[BUILTIN[0], others])) == (
-        f"{others}: expected an expert for the inputs and classes of 'digits', got one for others "
+        f"{others}: expected a model for the inputs and classes of 'digits', got one for others "
         "('elsewhere')"
     )
     missing = refused(trainer, recipe(experts=[BUILTIN[0], "builtin/digits-cat_rs-0.26"]))

@@ -14,7 +14,7 @@ from torch import Tensor
 from rszoo.errors import RszooError
 from rszoo.hub.bundle import Bundle
 from rszoo.hub.catalog import find
-from rszoo.training.prerequisites import parent_of
+from rszoo.training.prerequisites import check_same_data, parent_of
 from rszoo.training.recipe import Recipe
 from rszoo.training.recipe_sections import FineTuningSpec
 from rszoo.training.task import Task, classification
@@ -57,11 +57,7 @@ def _check_start(start: Bundle, trainer: "Trainer", recipe: Recipe) -> None:
     config, images = start.of_network, trainer.images
     if config.kind != "smoothed":
         raise RszooError(f"{start.id}: expected a classifier to start from, got a {config.kind}")
-    if (config.input_shape, config.class_names) != (images.shape, images.class_names):
-        raise RszooError(
-            f"{start.id}: expected a model for the inputs and classes of {recipe.dataset!r}, got "
-            f"one for others ({config.dataset!r})"
-        )
+    check_same_data(start, trainer, recipe)
     if config.normalization != images.normalization:
         raise RszooError(
             f"{start.id}: expected the normalization {images.normalization}, got "

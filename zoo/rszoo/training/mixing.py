@@ -10,7 +10,12 @@ from rszoo.hub.bundle import Bundle
 from rszoo.hub.catalog import find
 from rszoo.networks.execution import place
 from rszoo.networks.mixing import Mix
-from rszoo.training.prerequisites import parent_of, prerequisite, prerequisite_recipe
+from rszoo.training.prerequisites import (
+    check_same_data,
+    parent_of,
+    prerequisite,
+    prerequisite_recipe,
+)
 from rszoo.training.recipe import Recipe
 from rszoo.training.recipe_sections import PartsSpec
 from rszoo.training.task import Task
@@ -74,15 +79,11 @@ def _part(trainer: "Trainer", recipe: Recipe, name: str, *, kind: str, sigma: fl
     if name in methods.names():
         return prerequisite(trainer, _recipe(recipe, name, sigma))
     bundle = find(name)
-    config, images = bundle.of_network, trainer.images
+    config = bundle.of_network
     if (config.kind, config.sigma) != (kind, sigma):
         raise RszooError(
             f"{bundle.id}: expected a {kind} bundle of sigma {sigma:g}, got a {config.kind} one "
             f"of sigma {config.sigma:g}; --sigma is that of the smoothed part"
         )
-    if (config.input_shape, config.class_names) != (images.shape, images.class_names):
-        raise RszooError(
-            f"{bundle.id}: expected a model for the inputs and classes of {recipe.dataset!r}, "
-            f"got one for others ({config.dataset!r})"
-        )
+    check_same_data(bundle, trainer, recipe)
     return bundle

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from rszoo import methods
+from rszoo.errors import RszooError
 from rszoo.hub.bundle import Bundle
 from rszoo.training.recipe import Recipe
 from rszoo.training.recipe_files import load_recipe
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from rszoo.training.trainer import Trainer
 
 __all__ = [
+    "check_same_data",
     "expert_recipes",
     "parent_of",
     "prerequisite",
@@ -78,6 +80,20 @@ def prerequisite(trainer: "Trainer", recipe: Recipe) -> Bundle:
     )
     trainer.processes.wait()  # nobody writes before everybody has looked
     return bundle or trainer.train(recipe)
+
+
+def check_same_data(bundle: Bundle, trainer: "Trainer", recipe: Recipe) -> None:
+    """Refuse a bundle for other inputs or classes than those of a training's data.
+
+    Raises:
+        RszooError: it is.
+    """
+    config, images = bundle.of_network, trainer.images
+    if (config.input_shape, config.class_names) != (images.shape, images.class_names):
+        raise RszooError(
+            f"{bundle.id}: expected a model for the inputs and classes of {recipe.dataset!r}, got "
+            f"one for others ({config.dataset!r})"
+        )
 
 
 def parent_of(bundle: Bundle, *, sigma: float | None = None) -> dict[str, Any]:

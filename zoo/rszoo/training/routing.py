@@ -17,7 +17,7 @@ from rszoo.hub.bundle import Bundle
 from rszoo.hub.catalog import find
 from rszoo.theory.bounds import clopper_pearson_lower
 from rszoo.theory.radii import certified_radius
-from rszoo.training.prerequisites import expert_recipes, parent_of, prerequisite
+from rszoo.training.prerequisites import check_same_data, expert_recipes, parent_of, prerequisite
 from rszoo.training.recipe import Recipe
 from rszoo.training.recipe_sections import ExpertsSpec
 from rszoo.training.task import Task
@@ -102,16 +102,12 @@ def _experts(trainer: "Trainer", recipe: Recipe) -> list[_Expert]:
     if bundles is None:
         return [(prerequisite(trainer, expert), None) for expert in expert_recipes(recipe)]
     experts = [find(bundle) for bundle in bundles]
-    images = trainer.images
     for expert in experts:
-        config = expert.of_network
-        if config.kind != "smoothed":
-            raise RszooError(f"{expert.id}: expected a classifier as expert, got a {config.kind}")
-        if (config.input_shape, config.class_names) != (images.shape, images.class_names):
+        if expert.of_network.kind != "smoothed":
             raise RszooError(
-                f"{expert.id}: expected an expert for the inputs and classes of "
-                f"{recipe.dataset!r}, got one for others ({config.dataset!r})"
+                f"{expert.id}: expected a classifier as expert, got a {expert.of_network.kind}"
             )
+        check_same_data(expert, trainer, recipe)
     if sigmas is None:
         return [(expert, None) for expert in experts]
     return [(experts[0], sigma) for sigma in sigmas]

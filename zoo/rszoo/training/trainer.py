@@ -1,14 +1,9 @@
 """What the trainings of one call share, and the steps of one training.
 
-State of an unfinished training, and what several trainings share, lies in `.state` below the
-output folder:
-
-    .state/<name>/        checkpoint and MLflow run of a training that is not finished
-    .state/<name>.lock    held by the process that trains it
-    .state/votes/         vote shares of networks on the images, by digest (see votes.py)
+What several trainings share lies in the output folder, too: `.state/votes/` holds vote shares of
+networks on the images, by digest (see votes.py). The rest is in output.py.
 """
 
-import json
 import math
 import shutil
 from collections.abc import Iterator
@@ -21,28 +16,24 @@ import torch
 from rszoo import methods, networks
 from rszoo._files import write_json_atomically
 from rszoo.data import ImageSet
-from rszoo.errors import RszooError
 from rszoo.hub.bundle import Bundle, open_bundle, write_bundle
 from rszoo.hub.config import NetworkConfig
 from rszoo.networks.execution import place
 from rszoo.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from rszoo.training.distributed import Processes
-from rszoo.training.exclusive import exclusive, is_held
+from rszoo.training.exclusive import exclusive
 from rszoo.training.fine_tuning import fine_tuning
 from rszoo.training.loop import Epoch, build_optimizer, fit, noisy_accuracy
 from rszoo.training.mixing import mixing
 from rszoo.training.observer import Observer
+from rszoo.training.output import STATE, Output, read_run
 from rszoo.training.provenance import device_name, environment
 from rszoo.training.recipe import Recipe
 from rszoo.training.routing import routing
 from rszoo.training.task import Task, classification
 from rszoo.training.tracking import TrackedRun, Tracking
 
-__all__ = ["STATE", "Trainer", "read_run"]
-
-STATE = ".state"
-CHECKPOINT = "checkpoint.pt"
-RUN = "run.json"
+__all__ = ["Trainer"]
 
 
 @dataclass(frozen=True)
@@ -73,40 +64,20 @@ class Trainer:
         self, recipe: Recipe, *, resume: bool, overwrite: bool, remedy: str = "--overwrite"
     ) -> Bundle | None:
         """Return the finished bundle to keep, or None when there is something to train."""
-        folder, state = self.out / recipe.name, self._state(recipe)
-        busy = is_held(self._lock(recipe))
-        if overwrite and not (resume and self._is_of(recipe)):
-            if busy:
-                raise RszooError(f"{folder} is being trained by another process; wait for it")
+        output = self.output(recipe)
+        if output.is_to_go(resume=resume, overwrite=overwrite):
             if self.processes.is_main:
-                shutil.rmtree(state, ignore_errors=True)
+                shutil.rmtree(output.state, ignore_errors=True)
             return None
-        if state.exists():  # whatever bundle there is, it is about to be replaced
-            if resume or busy:  # `train` waits for the other
-                return None
-            raise RszooError(
-                f"{folder} is begun and not finished; --resume continues it, "
-                "--overwrite starts it again"
-            )
-        if folder.exists():
-            bundle = open_bundle(folder)
-            if bundle.manifest.origin.get("facts") != self._facts(recipe):
-                raise RszooError(
-                    f"{folder} was made by another recipe or from other data; "
-                    f"choose another --out, or {remedy}"
-                )
-            if not resume:
-                raise RszooError(
-                    f"{folder} exists; --resume keeps it, --overwrite trains it again"
-                )
-            self.observer.note(f"{folder} is finished: kept")
-            return bundle
-        return None
+        bundle = output.finished(resume=resume, remedy=remedy)
+        if bundle is not None:
+            self.observer.note(f"{output.folder} is finished: kept")
+        return bundle
 
-    def begun_otherwise(self, recipe: Recipe) -> bool:
-        """Return whether a training of that name is unfinished that is not this one."""
-        memory = self._state(recipe) / RUN
-        return memory.exists() and read_run(memory, self._facts(recipe)) is None
+    def output(self, recipe: Recipe) -> Output:
+        """Return the place of a training in the output folder."""
+        facts = {"recipe": recipe.digest, "data": self.images.digest}
+        return Output(self.out, recipe.name, facts)
 
     def train(self, recipe: Recipe) -> Bundle:
         """Train one model, from its checkpoint if it has one; wait for another that trains it."""
@@ -116,10 +87,10 @@ class Trainer:
 
     def _train(self, recipe: Recipe) -> Bundle:
         task = _task(self, recipe)
-        checkpoint = self._state(recipe) / CHECKPOINT
+        output = self.output(recipe)
         state = self._initial_state(recipe, task)
-        if checkpoint.exists():
-            load_checkpoint(checkpoint, state, facts=self._facts(recipe))
+        if output.checkpoint.exists():
+            load_checkpoint(output.checkpoint, state, facts=output.facts)
             self.observer.note(f"{recipe.name}: continues after epoch {state.epoch}")
         self.processes.wait()  # the main process removes the checkpoint when it is done with it
         with self._tracked(recipe) as run:
@@ -130,10 +101,10 @@ class Trainer:
                     final = {"final_noisy_accuracy": accuracy}
                     run.log_bundle(bundle, final, on_warning=self.observer.note)
         if self.processes.is_main:
-            shutil.rmtree(self._state(recipe))
-            self.observer.note(f"{self.out / recipe.name} is finished")
+            shutil.rmtree(output.state)
+            self.observer.note(f"{output.folder} is finished")
         self.processes.wait()
-        return open_bundle(self.out / recipe.name)
+        return open_bundle(output.folder)
 
     def _publish(
         self,
@@ -155,7 +126,7 @@ class Trainer:
             trained_precision=self.precision,
         )
         origin = {
-            "facts": self._facts(recipe),
+            "facts": self.output(recipe).facts,
             "seed": recipe.seed,
             **environment(),
             "device": self.device.type,
@@ -182,7 +153,7 @@ class Trainer:
         self, recipe: Recipe, state: TrainingState, task: Task, run: TrackedRun | None
     ) -> float:
         """Run the remaining epochs; return the last noisy accuracy on the test images."""
-        train, checkpoint = recipe.train, self._state(recipe) / CHECKPOINT
+        train, output = recipe.train, self.output(recipe)
         steps = max(1, len(self.images) // train.batch_size)
         done, total = state.epoch * steps, train.epochs * steps
 
@@ -219,7 +190,7 @@ class Trainer:
                 if run is not None:
                     run.log_epoch(epoch.number, _metrics(epoch) | {"noisy_accuracy": latest})
                 if self.processes.is_main:
-                    save_checkpoint(checkpoint, state, facts=self._facts(recipe))
+                    save_checkpoint(output.checkpoint, state, facts=output.facts)
                 self.observer.finished_epoch(epoch, noisy_accuracy=latest)
         return accuracy() if latest is None else latest
 
@@ -255,7 +226,7 @@ class Trainer:
 
         with ExitStack() as stack:
             waited = self.processes.is_main and stack.enter_context(
-                exclusive(self._lock(recipe), on_wait=waits)
+                exclusive(self.output(recipe).lock, on_wait=waits)
             )
             yield bool(self.processes.sum(torch.tensor([float(waited)], device=self.device)))
 
@@ -264,13 +235,12 @@ class Trainer:
         if self.tracking is None:
             yield None
             return
-        folder = self._state(recipe)
-        folder.mkdir(parents=True, exist_ok=True)
+        output = self.output(recipe)
+        output.state.mkdir(parents=True, exist_ok=True)
         tags = environment() | {"device": str(self.device), "precision": self.precision}
-        facts = self._facts(recipe)
-        earlier, sets = read_run(folder / RUN, facts), (self.images, self.test_images)
+        earlier, sets = read_run(output.run, output.facts), (self.images, self.test_images)
         with self.tracking.child(recipe, sets, run_id=earlier, tags=tags) as run:
-            write_json_atomically(folder / RUN, {"run_id": run.run_id, "facts": facts})
+            write_json_atomically(output.run, {"run_id": run.run_id, "facts": output.facts})
             yield run
 
     def _initial_state(self, recipe: Recipe, task: Task) -> TrainingState:
@@ -290,23 +260,6 @@ class Trainer:
         """What is neither a bundle nor tracking: checkpoints, caches."""
         return self.out / STATE
 
-    def _is_of(self, recipe: Recipe) -> bool:
-        """Return whether what is begun, or else what is finished, is of the recipe."""
-        if self._state(recipe).exists():
-            return not self.begun_otherwise(recipe)
-        folder = self.out / recipe.name
-        facts = self._facts(recipe)
-        return folder.exists() and open_bundle(folder).manifest.origin.get("facts") == facts
-
-    def _state(self, recipe: Recipe) -> Path:
-        return self.state / recipe.name
-
-    def _lock(self, recipe: Recipe) -> Path:
-        return self.state / f"{recipe.name}.lock"
-
-    def _facts(self, recipe: Recipe) -> dict[str, str]:
-        return {"recipe": recipe.digest, "data": self.images.digest}
-
 
 def _task(trainer: Trainer, recipe: Recipe) -> Task:
     """Return what is to be learnt; other models that it takes are trained if need be."""
@@ -325,12 +278,3 @@ def _metrics(epoch: Epoch) -> dict[str, float]:
         "lr": epoch.lr,
         "images_per_second": epoch.images_per_second,
     }
-
-
-def read_run(path: Path, facts: dict[str, str]) -> str | None:
-    """Return the MLflow run that a file remembers, if it is one of the same training."""
-    try:
-        content = json.loads(path.read_text())
-        return content["run_id"] if content["facts"] == facts else None
-    except (OSError, ValueError, KeyError):
-        return None

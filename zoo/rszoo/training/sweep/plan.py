@@ -13,9 +13,10 @@ from rszoo.hub.catalog import find
 from rszoo.networks.execution import resolve_precision
 from rszoo.training.distributed import ALONE
 from rszoo.training.observer import Observer
+from rszoo.training.output import STATE
 from rszoo.training.prerequisites import prerequisites
 from rszoo.training.recipe import Recipe
-from rszoo.training.trainer import STATE, Trainer
+from rszoo.training.trainer import Trainer
 
 __all__ = ["Job", "already_there", "planned"]
 
@@ -141,7 +142,7 @@ def already_there(
         )
         if bundle is not None:
             found[job.path] = bundle
-        elif trainer.begun_otherwise(job.recipe):
+        elif trainer.output(job.recipe).begun_otherwise():
             raise RszooError(
                 f"{job.path} is begun, by another recipe or from other data; choose another "
                 f"--out, or remove {job.out / STATE / job.recipe.name}"

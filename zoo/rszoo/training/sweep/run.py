@@ -18,6 +18,7 @@ from rszoo._files import write_json_atomically
 from rszoo.errors import RszooError
 from rszoo.hub.bundle import Bundle, open_bundle
 from rszoo.training.interruption import terminable
+from rszoo.training.output import STATE, read_run
 from rszoo.training.recipe import Recipe
 from rszoo.training.sweep.engines import (
     Order,
@@ -31,7 +32,6 @@ from rszoo.training.sweep.engines import (
 from rszoo.training.sweep.plan import Job, already_there, planned
 from rszoo.training.sweep.progress import Progress, read_progress
 from rszoo.training.tracking import Tracking, open_tracking
-from rszoo.training.trainer import STATE, read_run
 
 __all__ = ["Engine", "Outcome", "SweepObserver", "sweep"]
 

@@ -1,0 +1,122 @@
+"""What one training leaves in the output folder: a bundle and, until that is finished, its state.
+
+<name>/               the bundle
+.state/<name>/        checkpoint and MLflow run of a training that is not finished
+.state/<name>.lock    held by the process that trains it
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from rszoo.errors import RszooError
+from rszoo.hub.bundle import Bundle, open_bundle
+from rszoo.training.exclusive import is_held
+
+__all__ = ["STATE", "Output", "read_run"]
+
+STATE = ".state"
+
+
+@dataclass(frozen=True)
+class Output:
+    """The place of one training in an output folder.
+
+    Attributes:
+        out: the output folder.
+        name: of the training and its bundle.
+        facts: the digests of its recipe and of its data.
+    """
+
+    out: Path
+    name: str
+    facts: dict[str, str]
+
+    @property
+    def folder(self) -> Path:
+        """Of the bundle."""
+        return self.out / self.name
+
+    @property
+    def state(self) -> Path:
+        """What an unfinished training goes on from."""
+        return self.out / STATE / self.name
+
+    @property
+    def checkpoint(self) -> Path:
+        """In the state."""
+        return self.state / "checkpoint.pt"
+
+    @property
+    def run(self) -> Path:
+        """In the state: the MLflow run, see `read_run`."""
+        return self.state / "run.json"
+
+    @property
+    def lock(self) -> Path:
+        """Held by who trains it."""
+        return self.out / STATE / f"{self.name}.lock"
+
+    def begun_otherwise(self) -> bool:
+        """Return whether a training of that name is unfinished that is not this one."""
+        return self.run.exists() and read_run(self.run, self.facts) is None
+
+    def is_to_go(self, *, resume: bool, overwrite: bool) -> bool:
+        """Return whether what is there is to be dropped; with `resume`, only if it is of others.
+
+        Raises:
+            RszooError: another process is at work on it.
+        """
+        if not overwrite or (resume and self._is_of_this()):
+            return False
+        if is_held(self.lock):
+            raise RszooError(f"{self.folder} is being trained by another process; wait for it")
+        return True
+
+    def finished(self, *, resume: bool, remedy: str) -> Bundle | None:
+        """Return the bundle to keep; None when there is something to train.
+
+        Args:
+            resume: keep what is finished, and continue what is not.
+            remedy: what to do about a bundle that is of something else.
+
+        Raises:
+            RszooError: something is there, and `resume` is not set; or the bundle there is of
+                another recipe or other data.
+        """
+        if self.state.exists():  # whatever bundle there is, it is about to be replaced
+            if resume or is_held(self.lock):  # who trains it waits for the other
+                return None
+            raise RszooError(
+                f"{self.folder} is begun and not finished; --resume continues it, "
+                "--overwrite starts it again"
+            )
+        if not self.folder.exists():
+            return None
+        bundle = open_bundle(self.folder)
+        if bundle.manifest.origin.get("facts") != self.facts:
+            raise RszooError(
+                f"{self.folder} was made by another recipe or from other data; "
+                f"choose another --out, or {remedy}"
+            )
+        if not resume:
+            raise RszooError(
+                f"{self.folder} exists; --resume keeps it, --overwrite trains it again"
+            )
+        return bundle
+
+    def _is_of_this(self) -> bool:
+        """Return whether what is begun, or else what is finished, is of these facts."""
+        if self.state.exists():
+            return not self.begun_otherwise()
+        made = self.folder.exists() and open_bundle(self.folder).manifest.origin.get("facts")
+        return made == self.facts
+
+
+def read_run(path: Path, facts: dict[str, str]) -> str | None:
+    """Return the MLflow run that a file remembers, if it is one of the same training."""
+    try:
+        content = json.loads(path.read_text())
+        return content["run_id"] if content["facts"] == facts else None
+    except (OSError, ValueError, KeyError):
+        return None
