@@ -117,7 +117,8 @@ def test_the_command_line_from_parts_to_a_checked_log(
     assert log.protocol is not None
     assert [expert["sigma"] for expert in log.protocol["experts"]] == [0.25, 0.5]
     assert run("show", "runs/dual").exit_code == 0
-    assert "runs/dual" not in run("ls").stdout
+    listed = {row["id"]: row["network"] for row in json.loads(run("ls", "--json").stdout)}
+    assert listed["runs/dual"] == "3 networks"
     again = run("certify", "--model", "runs/dual", *options, "--out", "dual.tsv", "--resume")
     assert again.exit_code == 0
     crew = run("certify", "--model", "runs/dual", *options[:-1], "--device", "cpu,cpu",
