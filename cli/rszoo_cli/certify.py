@@ -208,12 +208,8 @@ def certify(
         name = bundle.config.name + (f"-{search}" if search else "") + part
         log_file = log_file or Path("certificates") / f"{name}.tsv"
     warn_if_in_vain(n, alpha)
-    settings = {"n0": n0, "n": n, "alpha": alpha, "seed": seed}
-    if early:
-        if bundle.config.parts:
-            raise typer.BadParameter("--radii and --adaptive are not for models made of others")
-        sigma = bundle.of_network.sigma
-        settings |= early_stopping(radii, adaptive, radius_tol, sigma=sigma, n=n, alpha=alpha)
+    stopping = early_stopping(bundle, radii, adaptive, radius_tol, n=n, alpha=alpha)
+    settings = {"n0": n0, "n": n, "alpha": alpha, "seed": seed, **stopping}
     plan = Plan(
         engine=engine,
         address=address,

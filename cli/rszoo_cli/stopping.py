@@ -1,8 +1,11 @@
 """When `rszoo certify` may stop drawing: `--radii`, `--adaptive` and `--radius-tol`."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from rszoo.hub.bundle import Bundle
 
 __all__ = ["early_stopping"]
 
@@ -10,17 +13,20 @@ _USUAL_TOLERANCE = 0.1  # of sigma
 
 
 def early_stopping(
+    bundle: "Bundle",
     radii: str | None,
     adaptive: bool,
     radius_tol: float | None,
     *,
-    sigma: float,
     n: int,
     alpha: float,
 ) -> dict[str, Any]:
     """Return the radii to certify at, and the tolerance; nothing when all draws are wanted."""
     if radii is None and not adaptive and radius_tol is None:
         return {}
+    if bundle.config.parts:
+        raise typer.BadParameter("--radii and --adaptive are not for models made of others")
+    sigma = bundle.of_network.sigma
     from rszoo.smoothing.decisions import RadiusTests, radius_grid
 
     if radii is not None and (adaptive or radius_tol is not None):
