@@ -5,10 +5,12 @@ import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 import torch
 from click.testing import Result
+from hub_server import RunningHub
 from scipy.stats import binom, norm
 from torch import Tensor, nn
 from typer.testing import CliRunner
@@ -376,6 +378,24 @@ def test_the_command_line_from_parts_to_a_checked_log(
     crew = run("certify", "-m", "cascade", *options[:-1], "cpu,cpu", "--out", "crew.tsv")
     assert crew.exit_code == 0, crew.stderr
     assert read_log("crew.tsv").radius.tolist() == log.radius.tolist()
+
+
+def test_it_is_published_with_its_certificates(
+    hub: RunningHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_TOKEN", hub.token)
+    compose_cascade(tmp_path / "cascade", experts=[find(name) for name in DIGITS[:2]])
+    options = ["--n", "1000", "--limit", "4", "--device", "cpu", "--attach"]
+    assert run("certify", "-m", "cascade", *options).exit_code == 0
+    pushed = run("push", "cascade", "org/cascade")
+    assert pushed.exit_code == 0, pushed.output
+    listed = json.loads(run("ls", "--hub", "--json").stdout)
+    assert [(row["id"], row["sigma"], row["n"]) for row in listed] == [("org/cascade", None, 1000)]
+    verified = run("verify", "org/cascade", "--n", "500", "--device", "cpu")
+    assert verified.exit_code == 0, verified.output
+    for path in ("/", "/org/cascade"):
+        assert "cascade" in urlopen(hub.url + path).read().decode()
 
 
 def test_one_network_at_several_noise_levels(tmp_path: Path) -> None:

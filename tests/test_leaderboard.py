@@ -20,6 +20,7 @@ from rszoo.evaluation.leaderboard.entry import Entry, entry_of_log
 from rszoo.evaluation.leaderboard.markdown import as_markdown
 from rszoo.evaluation.leaderboard.published import published_entries
 from rszoo.evaluation.log import CertificationLog, read_log
+from rszoo.hub.catalog import find
 from rszoo.smoothing.certificate import certificate_from_votes
 from rszoo.theory.bounds import clopper_pearson_interval
 from rszoo.theory.radii import largest_radius
@@ -160,6 +161,13 @@ def test_an_early_log_is_a_lower_bound(tmp_path: Path) -> None:
     alone = only(grouped(made[2:]))
     assert alone.radii == (0.0, 0.25)
     assert [note for note in alone.rows[0].notes if "radii" in note] == []
+
+
+def test_a_model_of_several_noise_levels_says_so() -> None:
+    evidence = find("builtin/digits-cascade-0.50").evidence
+    assert evidence is not None
+    group = only(grouped([entry_of_log(read_log(evidence), model="cascade")]))
+    assert heading(group).endswith(", sigma = several")
 
 
 def test_old_logs_say_what_they_do_not_say(tmp_path: Path) -> None:

@@ -105,7 +105,8 @@ def _eval_results(bundle: Bundle, known: Summary) -> list[EvalResult]:
 
 
 def _results(bundle: Bundle, known: Summary) -> bytes:
-    notes = f"L2, sigma={known.sigma:g}, n={known.n}, alpha={known.alpha:g}, {known.images} images"
+    sigma = "several noise levels" if known.sigma is None else f"sigma={known.sigma:g}"
+    notes = f"L2, {sigma}, n={known.n}, alpha={known.alpha:g}, {known.images} images"
     entries = [
         EvalResultEntry(
             dataset_id=_dataset_id(bundle.config.dataset),

@@ -17,6 +17,7 @@ __all__ = [
     "facts",
     "heading",
     "marks",
+    "noise",
     "protocol",
 ]
 
@@ -35,6 +36,9 @@ MEANINGS = (
     "Costs: training, what the epochs took on the hardware below, without the networks that they "
     "build on; draws, those that estimate p: per input, and below in all.",
 )
+
+
+_NOT_STATED = "not stated"
 
 
 @dataclass(frozen=True)
@@ -56,8 +60,16 @@ class Column:
 
 def heading(group: Group) -> str:
     """Return which data set and sigma a group is about."""
-    sigma = "sigma not stated" if group.sigma is None else f"sigma = {group.sigma:g}"
-    return f"{group.dataset or 'data set not stated'}, {sigma}"
+    sigma = noise(group)
+    stated = f"sigma {sigma}" if sigma == _NOT_STATED else f"sigma = {sigma}"
+    return f"{group.dataset or 'data set not stated'}, {stated}"
+
+
+def noise(group: Group) -> str:
+    """Return the noise level; only logs that do not say n do not say theirs."""
+    if group.sigma is not None:
+        return f"{group.sigma:g}"
+    return _NOT_STATED if group.n is None else "several"
 
 
 def protocol(group: Group) -> str:

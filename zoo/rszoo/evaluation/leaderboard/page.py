@@ -21,6 +21,7 @@ from rszoo.evaluation.leaderboard.columns import (
     facts,
     heading,
     marks,
+    noise,
     protocol,
 )
 
@@ -37,7 +38,7 @@ def as_page(groups: Sequence[Group]) -> str:
         style=_asset("page.css"),
         script=script,
         datasets=_options(_dataset(group) for group in groups),
-        sigmas=_options(_sigma(group) for group in groups),
+        sigmas=_options(noise(group) for group in groups),
         methods=_options(sorted({entry.method for entry in rows if entry.method})),
         groups="\n".join(_section(i, group) for i, group in enumerate(groups)),
         meanings="".join(f"<li>{escape(meaning)}</li>" for meaning in MEANINGS),
@@ -57,13 +58,9 @@ def _dataset(group: Group) -> str:
     return group.dataset or "not stated"
 
 
-def _sigma(group: Group) -> str:
-    return "not stated" if group.sigma is None else f"{group.sigma:g}"
-
-
 def _section(number: int, group: Group) -> str:
     ids = [f"g{number}r{i}" for i in range(len(group.rows))]
-    dataset, sigma = escape(_dataset(group)), escape(_sigma(group))
+    dataset, sigma = escape(_dataset(group)), escape(noise(group))
     notes = "".join(f"<li>{escape(note)}</li>" for note in marks(group)[1])
     return (
         f'<section data-dataset="{dataset}" data-sigma="{sigma}">\n'
