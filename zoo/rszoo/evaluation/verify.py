@@ -16,7 +16,7 @@ from rszoo.errors import DataError
 from rszoo.evaluation.certify import Input
 from rszoo.evaluation.log import LogTable
 from rszoo.smoothing.cascade import CascadeClassifier
-from rszoo.smoothing.certificate import Certificate, Experts, Routing
+from rszoo.smoothing.certificate import ABSTAIN, Certificate, Experts, Routing
 from rszoo.smoothing.classifier import SmoothedClassifier
 from rszoo.smoothing.dual import DualClassifier
 from rszoo.smoothing.experts import ExpertsClassifier
@@ -113,7 +113,7 @@ def recertify(
         votes = _expert(classifier, old).votes(image, n=draws, seed=seed, on_progress=on_draws)
         new = votes[old.candidate]
         p_values = [_p_value(old, new, draws, early=log.tested is not None)]
-        if isinstance(classifier, ExpertsClassifier):
+        if isinstance(classifier, ExpertsClassifier) and old.label != ABSTAIN:
             p_values += _routing_p_values(classifier, image, old, draws=draws, seed=seed)
         p_value = min(1.0, len(p_values) * min(p_values))
         yield Finding(
@@ -166,7 +166,7 @@ def _routing_p_values(
     """Return, for each other part of a certificate, how likely the new votes are if it holds.
 
     The router makes two claims at once: no level below, and none above. So does an expert of a
-    cascade: none of the other classes has half of its noise.
+    cascade: none of the other classes has half of its noise. An abstention claims nothing of them.
     """
     claim = old.routing
     assert claim is not None
