@@ -346,13 +346,13 @@ def test_verify_puts_every_expert_to_the_test(tmp_path: Path) -> None:
 def test_verify_asks_nothing_of_the_experts_that_an_abstention_rests_on(tmp_path: Path) -> None:
     classifier = cascade(0.3, 0.8, half_space(9.0))
     for seed in range(100):
-        given = certify(classifier, n0=2, alpha=0.001, seed=seed)
+        given = certify(classifier, n0=5, alpha=0.001, seed=seed)
         assert given.routing is not None
         if given.label == ABSTAIN and given.routing.others:  # an expert that is sure of another
             break
     else:
         raise AssertionError
-    logged(tmp_path / "a.tsv", classifier, n0=2, seed=seed)
+    logged(tmp_path / "a.tsv", classifier, n0=5, seed=seed)
     inputs = [Input(0, 1, lambda: torch.zeros(2))]
     table = read_log(tmp_path / "a.tsv")
     (found,) = recertify(classifier, table, inputs, draws=5000, level=0.001, seed=1)
