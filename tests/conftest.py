@@ -64,8 +64,8 @@ def bundle_folder(trained: Path, tmp_path: Path) -> Path:
 def constant_bundle(tmp_path: Path) -> Path:
     """A bundle whose network answers 3 to everything: its certificates are known exactly."""
     from rszoo import data, networks
-    from rszoo.hub.bundle import write_bundle
     from rszoo.hub.config import NetworkConfig
+    from rszoo.hub.writing import write_bundle
 
     images = data.load("digits", "test")
     network = networks.build("small_cnn", input_shape=images.shape, num_classes=10)

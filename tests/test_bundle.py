@@ -16,8 +16,9 @@ from rszoo import data, networks
 from rszoo.errors import IntegrityError, RszooError
 from rszoo.evaluation.log import COLUMNS
 from rszoo.hub import bundle as bundle_module
-from rszoo.hub.bundle import Bundle, add_evidence, open_bundle, write_bundle
+from rszoo.hub.bundle import Bundle, open_bundle
 from rszoo.hub.config import NetworkConfig
+from rszoo.hub.writing import add_evidence, weights_of, write_bundle
 
 FILES = {"config.json", "manifest.json", "model.safetensors", "recipe.yaml"}
 DAMAGED = "the bundle is damaged or was changed by hand; fetch or make it again"
@@ -209,7 +210,7 @@ def test_a_manifest_that_is_none(folder: Path, change: Callable[[dict], str]) ->
         (
             {"kind": "triple"},
             "the file: Input tag 'triple' found using 'kind' does not match any of the expected "
-            "tags: 'smoothed', 'router', 'standard', 'weight', 'dual', 'mixed'",
+            "tags: 'smoothed', 'router', 'standard', 'weight', 'cascade', 'dual', 'mixed'",
         ),
         ({"input_shape": [1, 8]}, "input_shape.2: Field required"),
         ({"name": "../../x"}, "name: Value error, expected a name that a file can have"),
@@ -313,7 +314,7 @@ def test_an_existing_folder_is_replaced_only_when_asked(
 
 
 @pytest.mark.parametrize(
-    "place", ["_files.os.fsync", "_files.os.replace", "hub.bundle._write_manifest"]
+    "place", ["_files.os.fsync", "_files.os.replace", "hub.writing._write_manifest"]
 )
 @pytest.mark.parametrize("exists", [True, False])
 def test_a_failed_write_leaves_everything_as_it_was(
@@ -460,6 +461,6 @@ def test_whole_numbers_are_not_halved() -> None:
     network = torch.nn.BatchNorm1d(2)
     assert network.num_batches_tracked is not None
     network.num_batches_tracked.fill_(70_000)
-    tensors = load(bundle_module.weights_of(network, half=True))
+    tensors = load(weights_of(network, half=True))
     assert tensors["num_batches_tracked"].item() == 70_000
     assert tensors["running_mean"].dtype == torch.float16

@@ -12,7 +12,8 @@ from PIL import Image
 
 from rszoo import data
 from rszoo.evaluation.log import read_log
-from rszoo.hub.bundle import open_bundle, write_bundle
+from rszoo.hub.bundle import open_bundle
+from rszoo.hub.writing import write_bundle
 from rszoo_cli import console, main
 
 MODEL = "runs/digits-gaussian-0.25"

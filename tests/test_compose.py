@@ -17,7 +17,7 @@ from rszoo import data, networks
 from rszoo.errors import DataError, HubError, IntegrityError, RszooError
 from rszoo.evaluation.log import read_log
 from rszoo.hub import catalog
-from rszoo.hub.bundle import Bundle, open_bundle, write_bundle
+from rszoo.hub.bundle import Bundle, open_bundle
 from rszoo.hub.card import card_files
 from rszoo.hub.catalog import find
 from rszoo.hub.composed import compose_dual
@@ -25,6 +25,7 @@ from rszoo.hub.config import NetworkConfig
 from rszoo.hub.ids import HubId
 from rszoo.hub.pull import pull
 from rszoo.hub.push import push
+from rszoo.hub.writing import write_bundle
 from rszoo.smoothing.dual import DualClassifier
 from rszoo_cli import app
 

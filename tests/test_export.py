@@ -16,8 +16,9 @@ from rszoo.data import Normalization
 from rszoo.errors import IntegrityError, RszooError
 from rszoo.exchange import onnx_file
 from rszoo.exchange.export import export
-from rszoo.hub.bundle import Bundle, open_bundle, write_bundle
+from rszoo.hub.bundle import Bundle, open_bundle
 from rszoo.hub.config import NetworkConfig
+from rszoo.hub.writing import write_bundle
 from rszoo_cli import app
 
 NOTE = "The certificate does not travel with this network: one evaluation of it certifies nothing."

@@ -12,10 +12,11 @@ from typer.testing import CliRunner
 
 from rszoo import data, methods, networks
 from rszoo.errors import RecipeError, RszooError
-from rszoo.hub.bundle import Bundle, write_bundle
+from rszoo.hub.bundle import Bundle
 from rszoo.hub.catalog import find
 from rszoo.hub.composed import compose_dual
 from rszoo.hub.config import NetworkConfig
+from rszoo.hub.writing import write_bundle
 from rszoo.methods import Method
 from rszoo.smoothing.noise import gaussian_copies
 from rszoo.training import rounds

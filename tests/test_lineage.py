@@ -13,7 +13,8 @@ import pytest
 from stores import moved_store
 from typer.testing import CliRunner
 
-from rszoo.hub.bundle import Bundle, open_bundle, write_bundle
+from rszoo.hub.bundle import Bundle, open_bundle
+from rszoo.hub.writing import write_bundle
 from rszoo.training.dvc_lock import dvc_entry
 from rszoo_cli import app, console
 

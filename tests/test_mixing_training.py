@@ -16,10 +16,11 @@ from typer.testing import CliRunner, Result
 from rszoo import data, load, networks
 from rszoo.errors import RecipeError, RszooError
 from rszoo.exchange.export import export
-from rszoo.hub.bundle import Bundle, open_bundle, write_bundle
+from rszoo.hub.bundle import Bundle, open_bundle
 from rszoo.hub.catalog import find
 from rszoo.hub.config import NetworkConfig
 from rszoo.hub.mixed import learned_weight
+from rszoo.hub.writing import write_bundle
 from rszoo.methods import mixing
 from rszoo.networks.mixing import Mix, MixingNetwork, log_mix
 from rszoo.smoothing.certificate import Certificate, mixed_certificate

@@ -19,10 +19,11 @@ from rszoo import data
 from rszoo.errors import DataError, RszooError
 from rszoo.evaluation.log import read_log
 from rszoo.evaluation.merge import merge_logs
-from rszoo.hub.bundle import add_evidence, open_bundle, write_bundle
+from rszoo.hub.bundle import open_bundle
 from rszoo.hub.ids import HubId
 from rszoo.hub.insta import insta_classifier
 from rszoo.hub.push import push
+from rszoo.hub.writing import add_evidence, write_bundle
 from rszoo.smoothing.memory import Memory
 from rszoo_cli import app
 

@@ -16,7 +16,8 @@ from typer.testing import CliRunner
 
 import rszoo
 from rszoo.errors import RszooError
-from rszoo.hub.bundle import Bundle, add_evidence, open_bundle, write_bundle
+from rszoo.hub.bundle import Bundle, open_bundle
+from rszoo.hub.writing import add_evidence, write_bundle
 from rszoo.training.recording import record_certificates
 from rszoo.training.registry import registered_name
 from rszoo_cli import app

@@ -9,7 +9,8 @@ from typer.testing import CliRunner, Result
 
 from rszoo.errors import DataError, IntegrityError
 from rszoo.evaluation.log import NO_LABEL, CertificationLog
-from rszoo.hub.bundle import add_evidence, open_bundle
+from rszoo.hub.bundle import open_bundle
+from rszoo.hub.writing import add_evidence
 from rszoo.smoothing.certificate import certificate_from_votes
 from rszoo_cli import console
 from rszoo_cli.report import report

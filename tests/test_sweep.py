@@ -379,7 +379,8 @@ def test_the_bars_fit_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_mean_and_spread_over_seeds(trained: Path) -> None:
-    from rszoo.hub.bundle import open_bundle, write_bundle
+    from rszoo.hub.bundle import open_bundle
+    from rszoo.hub.writing import write_bundle
     from rszoo.training.sweep import Outcome
 
     bundle = open_bundle(trained / NAME)

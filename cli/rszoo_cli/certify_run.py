@@ -135,7 +135,7 @@ def _facts(
 def finish_log(bundle: "Bundle", log_file: Path, *, attach: bool, overwrite: bool) -> None:
     """Say where the log is, and put it into the bundle if asked to."""
     from rszoo.evaluation.log import protocol_path
-    from rszoo.hub.bundle import add_evidence
+    from rszoo.hub.writing import add_evidence
 
     err.print(f"log: {log_file}", highlight=False, soft_wrap=True)
     if attach:

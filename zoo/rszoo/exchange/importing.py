@@ -14,9 +14,10 @@ from rszoo.errors import DataError, RecipeError, RszooError
 from rszoo.exchange.checkpoint import Checkpoint, read_checkpoint
 from rszoo.exchange.sanity import Check, check
 from rszoo.exchange.weights import put_weights
-from rszoo.hub.bundle import Bundle, write_bundle
+from rszoo.hub.bundle import Bundle
 from rszoo.hub.config import NetworkConfig
 from rszoo.hub.manifest import MANIFEST
+from rszoo.hub.writing import write_bundle
 from rszoo.networks.execution import resolve_device
 from rszoo.training.provenance import environment
 from rszoo.training.recipe import network_model

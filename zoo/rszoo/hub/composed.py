@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rszoo.errors import IntegrityError, RszooError
-from rszoo.hub.bundle import Bundle, write_bundle
+from rszoo.hub.bundle import Bundle
 from rszoo.hub.catalog import find, is_own
 from rszoo.hub.config import BundleConfig, CascadeConfig, DualConfig, Expert, MixedConfig, Part
+from rszoo.hub.writing import write_bundle
 
 if TYPE_CHECKING:
     from rszoo.smoothing.classifier import SmoothedClassifier

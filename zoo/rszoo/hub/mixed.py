@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rszoo.errors import IntegrityError, RszooError
-from rszoo.hub.bundle import WEIGHTS, Bundle, weights_of, write_bundle
+from rszoo.hub.bundle import WEIGHTS, Bundle
 from rszoo.hub.composed import check_place, origin_of, part_in, part_of
 from rszoo.hub.config import MixedConfig
 from rszoo.hub.manifest import DAMAGED
 from rszoo.hub.weight_config import FixedConfig, GradientConfig, LearnedConfig
+from rszoo.hub.writing import weights_of, write_bundle
 
 if TYPE_CHECKING:
     from torch import device as Device

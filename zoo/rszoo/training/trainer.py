@@ -16,8 +16,9 @@ import torch
 from rszoo import methods, networks
 from rszoo._files import write_json_atomically
 from rszoo.data import ImageSet
-from rszoo.hub.bundle import Bundle, open_bundle, write_bundle
+from rszoo.hub.bundle import Bundle, open_bundle
 from rszoo.hub.config import NetworkConfig
+from rszoo.hub.writing import write_bundle
 from rszoo.networks.execution import place
 from rszoo.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from rszoo.training.distributed import Processes
