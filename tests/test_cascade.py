@@ -19,11 +19,13 @@ import rszoo
 from rszoo import data
 from rszoo.errors import DataError, RszooError
 from rszoo.evaluation.certify import Input, certify_inputs
-from rszoo.evaluation.log import CertificationLog, read_log
+from rszoo.evaluation.log import COLUMNS, CertificationLog, protocol_path, read_log
 from rszoo.evaluation.verify import recertify
 from rszoo.hub.bundle import open_bundle
 from rszoo.hub.catalog import find
 from rszoo.hub.composed import compose_cascade
+from rszoo.hub.config import Expert
+from rszoo.hub.writing import write_bundle
 from rszoo.smoothing import cascade as module
 from rszoo.smoothing.cascade import CascadeClassifier
 from rszoo.smoothing.certificate import ABSTAIN, Certificate, Experts, Prediction, Reach
@@ -322,6 +324,23 @@ def test_a_row_that_says_that_another_expert_was_sure(tmp_path: Path) -> None:
         read_log(path)
 
 
+@pytest.mark.parametrize("protocol", [{}, {"sigma": None}, {"sigma": 0.5, "radii": [0.25]}])
+def test_a_log_without_the_columns_of_its_protocol(
+    tmp_path: Path, protocol: dict[str, Any]
+) -> None:
+    path = tmp_path / "a.tsv"
+    logged(path, CASES["three"][0])
+    header, row = path.read_text().splitlines()
+    values = dict(zip(header.split("\t"), row.split("\t"), strict=True))
+    values["radius"] = values["expert_radius"]
+    plain = {name: values[name] for name in COLUMNS}  # what one network's votes would certify
+    path.write_text("\t".join(plain) + "\n" + "\t".join(plain.values()) + "\n")
+    if protocol:
+        protocol_path(path).write_text(json.dumps(BUDGET | protocol))
+    with pytest.raises(DataError, match=r"expected the columns .* by its protocol"):
+        read_log(path)
+
+
 def test_verify_puts_every_expert_to_the_test(tmp_path: Path) -> None:
     inputs = [Input(0, 1, lambda: torch.zeros(2))]
     logged(tmp_path / "a.tsv", CASES["three"][0])
@@ -420,13 +439,26 @@ def test_one_network_at_several_noise_levels(tmp_path: Path) -> None:
     model = bundle.classifier(device="cpu")
     assert isinstance(model, CascadeClassifier)
     assert [one.sigma for one in model.experts] == [0.25, 0.75]
-    for sigmas in ([0.25], [0.25, 0.25], [0.25, math.nan], [-1.0, 0.5]):
+    for sigmas in ([0.25], [0.25, 0.25], [0.25, math.nan], [-1.0, 0.5], [1e-46, 0.5]):
         with pytest.raises(RszooError, match=r"expected one expert for|expected noise levels"):
             compose_cascade(tmp_path / "other", experts=[find(DIGITS[1])], sigmas=sigmas)
     assert not (tmp_path / "other").exists()
 
 
+def test_a_bundle_of_somebody_elses_making(tmp_path: Path) -> None:
+    made = compose_cascade(tmp_path / "cascade", experts=[find(name) for name in DIGITS[:2]])
+    router = find("builtin/digits-dual_rs-0.50")
+    parts = list(made.config.parts)
+    strange = Expert(id=router.id, digest=router.weights_digest)
+    config = made.config.model_copy(update={"experts": (parts[0], strange)})
+    other = write_bundle(tmp_path / "other", config=config, origin={})
+    with pytest.raises(RszooError, match="expected a smoothed bundle, got a router"):
+        other.classifier(device="cpu")
+
+
 def test_parts_that_do_not_fit(tmp_path: Path) -> None:
+    with pytest.raises(RszooError, match="expected each expert once"):
+        compose_cascade(tmp_path / "cascade", experts=[find(DIGITS[0]), find(DIGITS[0])])
     with pytest.raises(RszooError, match="expected at least two experts, got 1"):
         compose_cascade(tmp_path / "cascade", experts=[find(DIGITS[0])])
     with pytest.raises(RszooError, match="expected a smoothed bundle, got a standard"):

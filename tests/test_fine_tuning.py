@@ -1,5 +1,6 @@
 """Training that goes on from a finished model, and the rounds of Dual RS."""
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -287,6 +288,20 @@ def test_two_rounds_by_the_command_line(tmp_path: Path, monkeypatch: pytest.Monk
     again = run(*dual, "--train-router", "--rounds", "2", "--out", "runs/dual", "--overwrite")
     assert again.exit_code == 0
     assert again.stderr.count("is finished: kept") == 4
+
+
+def test_rounds_of_other_weights_are_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rounds, "load_recipe", Quick)
+    monkeypatch.setattr(rounds, "_EPOCHS", 1)
+    mine = tmp_path / "mine"
+    shutil.copytree(find(START).path, mine)
+    rounds.in_rounds(find(str(mine)), SIGMAS, rounds=1, out=tmp_path / "rounds")
+    shutil.rmtree(mine)
+    shutil.copytree(find("builtin/digits-cat_rs-0.50").path, mine)
+    with pytest.raises(RszooError, match=r"was trained for .*mine with other weights; remove "):
+        rounds.in_rounds(find(str(mine)), SIGMAS, rounds=1, out=tmp_path / "rounds")
 
 
 def test_rounds_need_one_expert_and_a_router_to_train(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import json
 import math
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from rszoo.evaluation.leaderboard.data import as_data
 from rszoo.evaluation.leaderboard.entry import Entry, entry_of_log
 from rszoo.evaluation.leaderboard.markdown import as_markdown
 from rszoo.evaluation.leaderboard.published import published_entries
-from rszoo.evaluation.log import CertificationLog, read_log
+from rszoo.evaluation.log import CertificationLog, LogTable, read_log
 from rszoo.hub.catalog import find
 from rszoo.smoothing.certificate import certificate_from_votes
 from rszoo.theory.bounds import clopper_pearson_interval
@@ -48,6 +49,12 @@ def entry(
             given = certificate_from_votes(1, votes, n0=9, n=n, alpha=alpha, sigma=sigma)
             opened.append(idx, 1, given, 0.1)
     return entry_of_log(read_log(path), model=path.stem, **facts)
+
+
+def tested_at(path: Path, radii: Sequence[float]) -> LogTable:
+    """Return a log as if it had been certified at these radii only."""
+    log = read_log(path)
+    return replace(log, protocol={**(log.protocol or {}), "radii": radii})
 
 
 def only(groups: list[Group]) -> Group:
@@ -148,9 +155,7 @@ def test_of_equally_many_the_one_with_more_work_is_the_protocol(tmp_path: Path) 
 
 def test_an_early_log_is_a_lower_bound(tmp_path: Path) -> None:
     made = [entry(tmp_path / "a.tsv"), entry(tmp_path / "b.tsv"), entry(tmp_path / "c.tsv")]
-    path = tmp_path / "c.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"radii": [0.0, 0.25]}))
-    made[2] = entry_of_log(read_log(tmp_path / "c.tsv"), model="early")
+    made[2] = entry_of_log(tested_at(tmp_path / "c.tsv", [0.0, 0.25]), model="early")
     group = only(grouped(made))
     assert notes(group)["early"] == (
         "decided at 2 radii only: between them everything is a lower bound",
@@ -270,9 +275,7 @@ def test_published_rows_stand_below_and_only_beside_models_at_hand(tmp_path: Pat
 
 def test_published_accuracy_off_its_radii_is_not_known(tmp_path: Path) -> None:
     one = entry(tmp_path / "a.tsv", sigma=0.5, inputs={"name": "mnist"})
-    path = tmp_path / "a.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"radii": [0.0, 0.3, 0.5, 2.0]}))
-    one = entry_of_log(read_log(tmp_path / "a.tsv"), model="a")
+    one = entry_of_log(tested_at(tmp_path / "a.tsv", [0.0, 0.3, 0.5, 2.0]), model="a")
     _, published, *_ = only(grouped([one], published_entries())).rows
     assert published.accuracies == (0.986, None, 0.97, 0.0)
 

@@ -136,8 +136,8 @@ def test_nothing_of_it_is_published(
     certified("--per-input-sigma", device, "--out", "a.tsv", model=str(bundle_folder))
     certified("--out", "b.tsv", model=str(bundle_folder))
     # A bundle that somebody has made otherwise.
-    monkeypatch.setattr("rszoo.hub.bundle.check_of_bundle_alone", lambda log: None)
-    monkeypatch.setattr("rszoo.hub.bundle.read_log", lambda path: read_log(path, nominal=True))
+    monkeypatch.setattr("rszoo.hub.writing.check_of_bundle_alone", lambda log: None)
+    monkeypatch.setattr("rszoo.hub.writing.read_log", lambda path: read_log(path, nominal=True))
     add_evidence(open_bundle(bundle_folder), log=Path("a.tsv"), protocol=Path("a.json"))
     with pytest.raises(RszooError, match=r"expected certificates.*, got (nominal|those of one w)"):
         push(open_bundle(bundle_folder), HubId("org/name"))
@@ -248,7 +248,10 @@ def test_own_inputs(tmp_path: Path) -> None:
             "each answer depends on those before",
         ),
         (["--per-input-sigma", "nominal", "--radii", "0.5"], "--adaptive need one noise level"),
-        (["--per-input-sigma", "dual"], "make one of it with: rszoo compose dual --expert built"),
+        (
+            ["--per-input-sigma", "dual"],
+            "make one of a classifier with: rszoo compose dual --expert built",
+        ),
     ],
 )
 def test_what_does_not_go_together(options: list[str], problem: str) -> None:

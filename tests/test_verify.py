@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from rszoo.evaluation.log import CertificationLog, read_log
+from rszoo.hub.bundle import Bundle
 from rszoo.smoothing.certificate import certificate_from_votes
 from rszoo.theory.bounds import binomial_lower_tail, same_proportion_p_value
 from rszoo.theory.radii import needed_probability
@@ -164,3 +165,34 @@ def test_true_samples_are_suspected_as_rarely_as_the_level_says(p: float) -> Non
     assert suspected <= level + 3 * np.sqrt(level / runs)
     tails = [binomial_lower_tail(k, 500, p) < level for k in rng.binomial(500, p, runs)]
     assert np.mean(tails) <= level + 3 * np.sqrt(level / runs)
+
+
+def test_labels_that_are_not_those_of_the_data(
+    verify: Verify, bundle_folder: Path, tmp_path: Path
+) -> None:
+    log = certify(bundle_folder, tmp_path / "a.tsv", "--n", "500")
+    header, first, *rest = log.read_text().splitlines()
+    values = dict(zip(header.split("\t"), first.split("\t"), strict=True))
+    true = int(values["label"])
+    values["label"] = str((true + 1) % 10)
+    values["correct"] = str(int(values["label"] == values["predict"]))
+    log.write_text("\n".join([header, "\t".join(values.values()), *rest]) + "\n")
+    code, _, err = verify(str(log), "--model", str(bundle_folder))
+    assert code == 1
+    assert f"expected label={true} of input {values['idx']}, got {(true + 1) % 10}" in err
+
+
+def test_a_model_of_several_networks_is_verified_as_it_was_certified(
+    verify: Verify, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = certify(Path("builtin/digits-cascade-0.50"), tmp_path / "a.tsv", "--n", "500", "--sound")
+    sound: list[object] = []
+    classifier = Bundle.classifier
+
+    def spy(bundle: Bundle, **options: object) -> object:
+        sound.append(options["sound"])
+        return classifier(bundle, **options)
+
+    monkeypatch.setattr(Bundle, "classifier", spy)
+    assert verify(str(log), "--model", "builtin/digits-cascade-0.50")[0] == 0
+    assert sound == [True]

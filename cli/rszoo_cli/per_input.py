@@ -91,10 +91,11 @@ def searched(choice: str | None, bundle: "Bundle") -> str | None:
     from rszoo.hub.config import DualConfig
 
     if choice == "dual" and not isinstance(bundle.config, DualConfig):
+        one = "CLASSIFIER" if bundle.config.parts else bundle.id
         raise RszooError(
             f"{bundle.id}: expected a dual model, whose router fits the noise to the input, got "
-            f"{bundle.config.summary}; make one of it with: rszoo compose dual --expert "
-            f"{bundle.id} --sigma 0.25 --sigma 0.5 --sigma 1 --train-router --out DIR"
+            f"{bundle.config.summary}; make one of a classifier with: rszoo compose dual --expert "
+            f"{one} --sigma 0.25 --sigma 0.5 --sigma 1 --train-router --out DIR"
         )
     return None if choice == "dual" else choice  # a dual model's certificates are such anyway
 

@@ -127,11 +127,12 @@ def _recertified(
     )
     if source["digest"] != stated.get("digest"):
         raise DataError(f"{source['name']}: the images are not those of {log.path}")
+    network = protocol["experts"][0] if "experts" in protocol else protocol
     classifier = _voting(bundle).classifier(
         device=device,
         precision=protocol.get("precision", "auto"),
-        compile=bool(protocol.get("compiled")),
-        sound=str(protocol.get("noise")).endswith(SCHEME_SUFFIX),
+        compile=bool(network.get("compiled")),
+        sound=str(network.get("noise")).endswith(SCHEME_SUFFIX),
     )
     chosen = sample(log, images, count=count, seed=seed)
     with Meter(err, "verify", total=len(chosen) * n, unit="draws") as meter:

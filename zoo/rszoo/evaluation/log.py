@@ -30,13 +30,7 @@ from rszoo.evaluation._protocol import (
     read_protocol,
 )
 from rszoo.evaluation._rows import (
-    CASCADE_COLUMNS,
     COLUMNS,
-    DUAL_COLUMNS,
-    EARLY_COLUMNS,
-    MEMORY_COLUMNS,
-    MIXED_COLUMNS,
-    NOMINAL_COLUMNS,
     Content,
     is_correct,
     line,
@@ -44,7 +38,7 @@ from rszoo.evaluation._rows import (
     printable,
     reaches_text,
 )
-from rszoo.evaluation._stated import check_stated
+from rszoo.evaluation._stated import check_stated, columns_of
 from rszoo.evaluation._table import LogTable, read_log
 from rszoo.smoothing.certificate import Certificate
 
@@ -133,7 +127,7 @@ class CertificationLog:
         except BaseException:
             file.close()
             raise
-        return cls(file, path, content, usual=_columns(protocol))
+        return cls(file, path, content, usual=columns_of(protocol))
 
     def append(
         self,
@@ -195,19 +189,6 @@ class CertificationLog:
                 f"cannot write {str(self.path)!r}: {error.strerror}; once that is mended, "
                 "continue with --resume"
             ) from error
-
-
-def _columns(protocol: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the columns of a log with a protocol, but for `input`."""
-    if "router" in protocol:
-        return DUAL_COLUMNS
-    if "experts" in protocol:
-        return CASCADE_COLUMNS
-    if "alpha_mix" in protocol:
-        return MIXED_COLUMNS
-    if "per_input_sigma" in protocol:
-        return MEMORY_COLUMNS if protocol["per_input_sigma"] == "memory" else NOMINAL_COLUMNS
-    return EARLY_COLUMNS if "radii" in protocol else COLUMNS
 
 
 def _row(

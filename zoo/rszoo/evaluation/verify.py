@@ -61,7 +61,8 @@ def sample(log: LogTable, inputs: Sequence[Input], *, count: int, seed: int) -> 
     """Return at most `count` of the inputs that a log lists, drawn at random.
 
     Raises:
-        DataError: the log holds no counts, or lists an input that is not given.
+        DataError: the log holds no counts, or lists an input that is not given, or another label
+            of it than the true one.
     """
     if log.votes is None:
         raise DataError(f"{log.path}: expected a log with counts, got one without")
@@ -69,6 +70,11 @@ def sample(log: LogTable, inputs: Sequence[Input], *, count: int, seed: int) -> 
     missing = [idx for idx in log.idx.tolist() if idx not in given]
     if missing:
         raise DataError(f"{log.path}: expected inputs of the data set, got idx {missing[0]}")
+    for idx, label in zip(log.idx.tolist(), log.label.tolist(), strict=True):
+        if given[idx].label != label:
+            raise DataError(
+                f"{log.path}: expected label={given[idx].label} of input {idx}, got {label}"
+            )
     rng = np.random.default_rng(seed)
     chosen = rng.permutation(log.idx[_own_rows(log)])[:count]
     return [given[idx] for idx in sorted(chosen.tolist())]

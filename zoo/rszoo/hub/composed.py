@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 from rszoo.errors import IntegrityError, RszooError
 from rszoo.hub.bundle import Bundle
 from rszoo.hub.catalog import find, is_own
-from rszoo.hub.config import BundleConfig, CascadeConfig, DualConfig, Expert, MixedConfig, Part
+from rszoo.hub.config import (
+    SMALLEST_SIGMA,
+    BundleConfig,
+    CascadeConfig,
+    DualConfig,
+    Expert,
+    MixedConfig,
+    Part,
+)
 from rszoo.hub.writing import write_bundle
 
 if TYPE_CHECKING:
@@ -49,22 +57,23 @@ def composed_classifier(bundle: Bundle, **options: Any) -> "Classifier":
     experts, names = _experts(bundle, config.experts, options), config.class_names
     if isinstance(config, CascadeConfig):
         return CascadeClassifier(experts, class_names=names)
-    router = part_of(bundle, config.router).smoothed_classifier(**options)
-    return DualClassifier(experts, router, class_names=names)
+    router = part_of(bundle, config.router)
+    _check_routes(router, levels=len(experts), input_shape=config.input_shape)
+    return DualClassifier(experts, router.smoothed_classifier(**options), class_names=names)
 
 
 def _experts(
     bundle: Bundle, parts: Sequence[Expert], options: dict[str, Any]
 ) -> "list[SmoothedClassifier]":
     """Return the experts; a network that serves at several noise levels is loaded once."""
-    loaded: dict[tuple[str, str], SmoothedClassifier] = {}
-    experts = []
-    for part in parts:
-        key = part.id, part.digest
-        if key not in loaded:
-            loaded[key] = part_of(bundle, part).smoothed_classifier(**options)
-        experts.append(loaded[key] if part.sigma is None else loaded[key].at(part.sigma))
-    return experts
+    bundles = {(part.id, part.digest): part_of(bundle, part) for part in parts}
+    _check_alike([bundles[part.id, part.digest] for part in parts])
+    loaded = {key: one.smoothed_classifier(**options) for key, one in bundles.items()}
+    return [
+        expert if part.sigma is None else expert.at(part.sigma)
+        for part in parts
+        for expert in [loaded[part.id, part.digest]]
+    ]
 
 
 def part_of(bundle: Bundle, part: Part) -> Bundle:
@@ -155,6 +164,9 @@ def compose_cascade(
         RszooError: the parts do not fit together, or the folder exists.
     """
     levels = sorted(levels_of(experts, sigmas), key=_noise)
+    served = [(expert.weights_digest, _noise((expert, sigma))) for expert, sigma in levels]
+    if len(set(served)) < len(served):
+        raise RszooError(f"expected each expert once, got {[expert.id for expert, _ in levels]}")
     config = CascadeConfig(
         method="cascade", experts=_named(folder, levels), **_common(folder, levels)
     )
@@ -206,8 +218,8 @@ def levels_of(experts: Sequence[Bundle], sigmas: Sequence[float] | None) -> list
             f"for {list(sigmas)}; without noise levels each expert has its own"
         )
     for sigma in sigmas:
-        if not 0.0 < sigma <= 100.0:
-            raise RszooError(f"expected noise levels above 0 and up to 100, got {sigma}")
+        if not SMALLEST_SIGMA <= sigma <= 100.0:
+            raise RszooError(f"expected noise levels from {SMALLEST_SIGMA:g} to 100, got {sigma}")
     levels: list[Level] = [(experts[0], sigma) for sigma in sigmas]
     _check_alike([expert for expert, _ in levels])
     return levels
@@ -240,13 +252,7 @@ def _check_alike(experts: Sequence[Bundle]) -> None:
 
 def _check_router(router: Bundle, experts: Sequence[Level]) -> None:
     """Refuse what is no router for experts, or one for others, or for these in another order."""
-    config = router.of_network
-    fits = config.kind == "router" and config.input_shape == experts[0][0].config.input_shape
-    if not fits or len(config.class_names) != len(experts):
-        raise RszooError(
-            f"{router.id}: expected a router with {len(experts)} classes for inputs of the shape "
-            f"of the experts', got a {config.kind} one with {len(config.class_names)} classes"
-        )
+    _check_routes(router, levels=len(experts), input_shape=experts[0][0].config.input_shape)
     taught = router.manifest.origin.get("parents", [])
     if taught and not (
         len(taught) == len(experts)
@@ -255,6 +261,16 @@ def _check_router(router: Bundle, experts: Sequence[Level]) -> None:
         raise RszooError(
             f"{router.id}: expected the experts that it was trained for, in their order: "
             f"{', '.join(router.config.class_names)}; name them so, or train a router for these"
+        )
+
+
+def _check_routes(router: Bundle, *, levels: int, input_shape: tuple[int, ...]) -> None:
+    config = router.of_network
+    fits = config.kind == "router" and config.input_shape == input_shape
+    if not fits or len(config.class_names) != levels:
+        raise RszooError(
+            f"{router.id}: expected a router with {levels} classes for inputs of the shape of the "
+            f"experts', got a {config.kind} one with {len(config.class_names)} classes"
         )
 
 

@@ -25,6 +25,7 @@ from rszoo.errors import RszooError
 from rszoo.hub.weight_config import WeightConfig
 
 __all__ = [
+    "SMALLEST_SIGMA",
     "BundleConfig",
     "CascadeConfig",
     "DualConfig",
@@ -34,6 +35,9 @@ __all__ = [
     "Part",
     "read_config",
 ]
+
+#: Of noise, in pixel units: far below what matters, and far above what float32 rounds to 0.
+SMALLEST_SIGMA = 1e-6
 
 Pixels = Annotated[int, Field(ge=1, le=65536)]
 
@@ -134,6 +138,8 @@ class NetworkConfig(BundleConfig):
     def _fits_kind(cls, value: float, info: ValidationInfo) -> float:
         if (value == 0.0) != (info.data.get("kind") == "standard"):
             raise ValueError("expected 0 for a standard network, and more for any other")
+        if 0.0 < value < SMALLEST_SIGMA:
+            raise ValueError(f"expected a noise level of at least {SMALLEST_SIGMA:g}")
         return value
 
     @classmethod
@@ -174,7 +180,7 @@ class Expert(Part):
         sigma: the noise level, where one network serves at several; None: that of the bundle.
     """
 
-    sigma: Annotated[float, Field(gt=0, le=100)] | None = None
+    sigma: Annotated[float, Field(ge=SMALLEST_SIGMA, le=100)] | None = None
 
     @property
     def shown(self) -> str:

@@ -8,7 +8,7 @@ the noise that the router takes for each training image. The paper's results are
 from collections.abc import Sequence
 from pathlib import Path
 
-from rszoo.errors import RecipeError
+from rszoo.errors import RecipeError, RszooError
 from rszoo.hub.bundle import Bundle
 from rszoo.training.observer import Observer
 from rszoo.training.recipe import make_recipe
@@ -91,6 +91,7 @@ def trained_router(
     }
     return _trained(
         {**recipe.model_dump(), "experts": named},
+        built_on=experts,
         out=out,
         data_root=data_root,
         observer=observer,
@@ -123,6 +124,7 @@ def fine_tuned_expert(
             "train": {**train, "epochs": _EPOCHS, "lr": _SLOWER * train["lr"]},
             "fine_tuning": {"start": expert.id, "router": router.id},
         },
+        built_on=[expert, router],
         out=out,
         data_root=data_root,
         observer=observer,
@@ -130,10 +132,26 @@ def fine_tuned_expert(
 
 
 def _trained(
-    values: dict[str, object], *, out: Path, data_root: Path | None, observer: Observer | None
+    values: dict[str, object],
+    *,
+    built_on: Sequence[Bundle],
+    out: Path,
+    data_root: Path | None,
+    observer: Observer | None,
 ) -> Bundle:
+    """Return the bundle of a recipe, trained if it is not there.
+
+    Raises:
+        RszooError: one is there that builds on other weights of the same names.
+    """
     recipe, problems = make_recipe(values)
     if recipe is None:
         raise RecipeError(problems, source=f"the recipe for {out}")
     (bundle,) = train([recipe], out=out, data_root=data_root, resume=True, observer=observer)
+    parents = {parent["weights_sha256"] for parent in bundle.manifest.origin["parents"]}
+    if parents != {one.weights_digest for one in built_on}:
+        raise RszooError(
+            f"{bundle.id} was trained for {' and '.join(one.id for one in built_on)} with other "
+            f"weights; remove {bundle.path}, or choose another --out"
+        )
     return bundle
