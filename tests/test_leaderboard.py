@@ -51,7 +51,7 @@ def entry(
     return entry_of_log(read_log(path), model=path.stem, **facts)
 
 
-def tested_at(path: Path, radii: Sequence[float]) -> LogTable:
+def limited_to(path: Path, radii: Sequence[float]) -> LogTable:
     """Return a log as if it had been certified at these radii only."""
     log = read_log(path)
     return replace(log, protocol={**(log.protocol or {}), "radii": radii})
@@ -155,7 +155,7 @@ def test_of_equally_many_the_one_with_more_work_is_the_protocol(tmp_path: Path) 
 
 def test_an_early_log_is_a_lower_bound(tmp_path: Path) -> None:
     made = [entry(tmp_path / "a.tsv"), entry(tmp_path / "b.tsv"), entry(tmp_path / "c.tsv")]
-    made[2] = entry_of_log(tested_at(tmp_path / "c.tsv", [0.0, 0.25]), model="early")
+    made[2] = entry_of_log(limited_to(tmp_path / "c.tsv", [0.0, 0.25]), model="early")
     group = only(grouped(made))
     assert notes(group)["early"] == (
         "decided at 2 radii only: between them everything is a lower bound",
@@ -275,7 +275,7 @@ def test_published_rows_stand_below_and_only_beside_models_at_hand(tmp_path: Pat
 
 def test_published_accuracy_off_its_radii_is_not_known(tmp_path: Path) -> None:
     one = entry(tmp_path / "a.tsv", sigma=0.5, inputs={"name": "mnist"})
-    one = entry_of_log(tested_at(tmp_path / "a.tsv", [0.0, 0.3, 0.5, 2.0]), model="a")
+    one = entry_of_log(limited_to(tmp_path / "a.tsv", [0.0, 0.3, 0.5, 2.0]), model="a")
     _, published, *_ = only(grouped([one], published_entries())).rows
     assert published.accuracies == (0.986, None, 0.97, 0.0)
 
