@@ -148,7 +148,7 @@ def test_unlisted_sigma_and_profile_are_refused(read: Read) -> None:
         (
             "zzz=3",
             "zzz: unknown key; expected one of ['network', 'weights', 'train', 'targets', "
-            "'experts', 'parts', 'certify'] before the first dot",
+            "'experts', 'parts', 'fine_tuning', 'certify'] before the first dot",
         ),
         ("train.lr=fast", "train.lr: expected a number > 0, got 'fast'"),
         ("train.lr=yes", "train.lr: expected a number > 0, got 'yes'"),
