@@ -6,6 +6,9 @@ Each row's proportion is taken from its votes, or from its radius where a log of
 research code holds no votes (then n is 100,000 and alpha 0.001; abstentions are spread evenly
 over 0.25 to 0.5). Draws with that proportion are simulated. "times fewer" compares n with the
 estimation draws that were needed, the n0 = 100 draws of the selection included on both sides.
+"limit" is the same for the fewest draws that Wald's bound (1945) leaves to any test with these
+error probabilities, of each image's proportion against the border of the radius next to it: what
+its class must exceed to be certifiable, or what n draws certify every second time.
 """
 
 import argparse
@@ -16,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
-from scipy.special import ndtr
+from scipy.special import ndtr, rel_entr
 
 from rszoo.evaluation.log import LogTable, read_log
 from rszoo.smoothing.certificate import ABSTAIN
@@ -47,6 +50,17 @@ def spent(
     return np.array([tests.certificate(0, row.tolist(), n0=N0).spent for row in votes])
 
 
+def limit(p: NDArray[np.float64], radii: NDArray[np.float64], sigma: float) -> float:
+    """Return how many times fewer draws than n any sequential test needs at best."""
+    lowest = ndtr(radii / sigma)
+    borders = np.minimum(lowest + 3.09 * np.sqrt(lowest * (1 - lowest) / N), 1 - 0.5 / N)
+    x = p[:, None]
+    against = np.where(x > borders, lowest, borders)
+    divergence = rel_entr(x, against) + rel_entr(1 - x, 1 - against)
+    needed = (1 - 2 * ALPHA) * np.log((1 - ALPHA) / ALPHA) / np.maximum(divergence, 1e-12)
+    return (N0 + N) / (N0 + float(np.minimum(needed.max(1), N).mean()))
+
+
 def measure(path: Path, sigma: float) -> list[dict[str, object]]:
     rng = np.random.default_rng(0)
     log = read_log(path)
@@ -74,6 +88,7 @@ def measure(path: Path, sigma: float) -> list[dict[str, object]]:
                 "draws": float(needed.mean()),
                 "times_fewer": (N0 + N) / (N0 + needed.mean()),
                 "undecided": float((needed == N).mean()),
+                "limit": None if allowed else limit(whose, np.asarray(radii), sigma),
             }
         )
     return rows
@@ -89,7 +104,9 @@ def main() -> None:
     if options.json:
         print(json.dumps(rows, indent=2))
         return
-    table = Table("log", "question", "images", "draws", "times fewer", "undecided %", box=None)
+    table = Table(
+        "log", "question", "images", "draws", "times fewer", "limit", "undecided %", box=None
+    )
     for row in rows:
         table.add_row(
             str(row["log"]),
@@ -97,6 +114,7 @@ def main() -> None:
             str(row["images"]),
             f"{row['draws']:,.0f}",
             f"{row['times_fewer']:.1f}",
+            "" if row["limit"] is None else f"{row['limit']:.1f}",
             f"{100 * float(str(row['undecided'])):.1f}",
         )
     Console().print(table)
