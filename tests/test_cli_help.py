@@ -37,6 +37,7 @@ def test_the_commands() -> None:
     assert [" ".join(path) for path in COMMANDS] == [
         "certify",
         "compose",
+        "compose cascade",
         "compose dual",
         "compose mixed",
         "data",

@@ -131,15 +131,15 @@ def test_a_loss_asks_for_noise_of_the_given_sigma(
     module = import_module(f"rszoo.methods.{name}")
     original, asked = module.gaussian_copies, []
 
-    def recording(x: Tensor, m: int, sigma: float) -> Tensor:
-        asked.append((tuple(x.shape), m, sigma))
+    def recording(x: Tensor, m: int, sigma: float | Tensor) -> Tensor:
+        asked.append((tuple(x.shape), m, sigma if isinstance(sigma, float) else sigma.tolist()))
         return original(x, m, sigma)
 
     monkeypatch.setattr(module, "gaussian_copies", recording)
     copies = methods.weights(name)().model_dump().get("m", 1)
     call(name, network(name))
-    # insta_rs scales the noise itself: each image has a level of its own.
-    assert asked == [((BATCH, 2, 4, 4), copies, 1.0 if name == "insta_rs" else 0.25)]
+    levels = [0.25] * BATCH  # of each image
+    assert asked == [((BATCH, 2, 4, 4), copies, levels if name == "insta_rs" else 0.25)]
 
 
 @every_method
