@@ -6,7 +6,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import mlflow
@@ -233,6 +233,25 @@ def test_a_signal_waits_for_the_end_of_a_write(empty: Path, number: int, stateme
     assert runs
     assert {run.info.status for run in runs} == {"KILLED"}
     assert len(train([recipe()], out=empty, resume=True)) == 1
+
+
+def test_a_signal_that_python_drops_comes_again(empty: Path) -> None:
+    class Dropping(Signalled):
+        def finished_epoch(self, epoch: Epoch, *, noisy_accuracy: float) -> None:
+            with suppress(SystemExit):  # as in a finaliser
+                super().finished_epoch(epoch, noisy_accuracy=noisy_accuracy)
+
+        def advanced(self, amount: int = 1) -> None:
+            with suppress(SystemExit):
+                super().advanced(amount)
+
+    with pytest.raises(SystemExit):
+        train([recipe("train.epochs=4")], out=empty, observer=Dropping(signal.SIGTERM))
+    parent, child = parent_and_child(empty)
+    assert parent.info.status == child.info.status == "KILLED"
+    assert steps(empty, child) == [1, 2]
+    train([recipe("train.epochs=4")], out=empty, resume=True)  # what came is forgotten
+    assert steps(empty, child) == [1, 2, 3, 4]
 
 
 def test_a_training_that_fails_is_marked_so(empty: Path) -> None:

@@ -2,6 +2,8 @@
 
 An exception out of a signal handler may come between any two instructions. Inside SQLAlchemy it
 can leave a transaction open, and the store locked: the end of the run could then not be written.
+Where Python drops exceptions, as in a finaliser, it is lost: it is raised again after the next
+write.
 """
 
 import signal
@@ -14,19 +16,19 @@ __all__ = ["terminable", "uninterrupted"]
 
 
 class _Signals:
-    """SIGINT and SIGTERM of this process: how many blocks hold them back, and which came."""
+    """SIGINT and SIGTERM of this process: how many blocks hold them back, and which came last."""
 
     held = 0
     came: int | None = None
 
     @classmethod
     def stop(cls, signum: int, frame: FrameType | None = None) -> None:
+        cls.came = signum
         if cls.held:
-            cls.came = signum
-        elif signum == signal.SIGINT:
+            return
+        if signum == signal.SIGINT:
             raise KeyboardInterrupt
-        else:
-            raise SystemExit(128 + signum)
+        raise SystemExit(128 + signum)
 
 
 @contextmanager
@@ -47,6 +49,7 @@ def terminable() -> Iterator[None]:
     finally:
         for signum, handler in before.items():
             signal.signal(signum, handler)
+        _Signals.came = None
 
 
 @contextmanager
@@ -61,5 +64,4 @@ def uninterrupted() -> Iterator[None]:
     finally:
         _Signals.held -= 1
         if not _Signals.held and _Signals.came is not None:
-            came, _Signals.came = _Signals.came, None
-            _Signals.stop(came)
+            _Signals.stop(_Signals.came)
