@@ -241,6 +241,11 @@ def test_a_hostile_card_in_a_browser(hub: RunningHub, tab: Browser) -> None:
     assert tab.evaluate("[...document.links].filter(a => a.protocol == 'javascript:').length") == 0
 
 
+def test_a_browser_that_asks_for_an_icon_has_nothing_to_complain_of(hub: RunningHub) -> None:
+    with urllib.request.urlopen(f"{hub.url}/favicon.ico", timeout=20) as answer:
+        assert (answer.status, answer.read()) == (204, b"")
+
+
 @pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
 def test_the_pages_in_a_browser(hub: RunningHub, tab: Browser, size: tuple[int, int]) -> None:
     text = card() + "# Title\n\n| a | b |\n|--:|---|\n| 1 | " + "wide " * 60 + "|\n\n"

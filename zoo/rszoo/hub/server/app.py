@@ -66,6 +66,7 @@ def _routes() -> list[Route]:
         Route(_FILE, lfs.resolve),
         Route(f"/{{kind}}{_FILE}", lfs.resolve),
         Route("/", pages.index),
+        Route("/favicon.ico", pages.no_icon),
         Route("/{namespace}/{name}", pages.model),
     ]
 

@@ -21,10 +21,15 @@ from rszoo.hub.server.reads import visible
 from rszoo.hub.server.repo import Commit, Repo
 from rszoo.hub.server.tables import model_rows, numbers_table, size_text
 
-__all__ = ["index", "model"]
+__all__ = ["index", "model", "no_icon"]
 
 _LONGEST_CARD = 200_000
 _CURVE = "curve.png"
+
+
+def no_icon(request: Request) -> Response:
+    """Browsers ask for an icon, when they please, and complain where there is nothing."""
+    return Response(status_code=204)
 
 
 def index(request: Request) -> Response:
