@@ -394,6 +394,8 @@ def test_the_command_line_from_parts_to_a_checked_log(
     assert made.exit_code == 0, made.stderr
     assert made.stdout == "cascade\n"
     assert made.stderr == "next: rszoo certify --model cascade\n"
+    with pytest.raises(RszooError, match="cascade exists; choose another --out, or --overwrite"):
+        run("compose", "cascade", *experts, "--out", "cascade")
     config = json.loads(Path("cascade/config.json").read_text())
     assert config["kind"] == config["method"] == "cascade"
     assert [part["id"] for part in config["experts"]] == DIGITS  # by their noise

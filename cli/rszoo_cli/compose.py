@@ -1,7 +1,7 @@
 """`rszoo compose`: bundles made of other bundles."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,6 +9,9 @@ from rszoo.errors import RszooError
 from rszoo_cli.compose_mixed import mixed
 from rszoo_cli.composed import show_composed
 from rszoo_cli.options import DataRoot, Json
+
+if TYPE_CHECKING:
+    from rszoo.hub.bundle import Bundle
 
 __all__ = ["app"]
 
@@ -47,6 +50,7 @@ def cascade(
     from rszoo.hub.catalog import find
     from rszoo.hub.composed import compose_cascade
 
+    _check_free(to, overwrite)
     experts = [find(one) for one in expert]
     bundle = compose_cascade(to, experts=experts, sigmas=sigma or None, overwrite=overwrite)
     show_composed(bundle, json=json)
@@ -106,27 +110,44 @@ def dual(
     """
     from rszoo.hub.catalog import find
     from rszoo.hub.composed import compose_dual, levels_of
-    from rszoo.training.rounds import in_rounds, trained_router
-    from rszoo_cli.train import shown_observer
 
     if (router is None) == (not train_router):
         raise typer.BadParameter("expected either --router or --train-router")
     if rounds and not (train_router and sigma):
         raise typer.BadParameter("expected --rounds with --train-router and --sigma only")
-    if to.exists() and not overwrite:
-        raise RszooError(f"{to} exists; choose another --out, or --overwrite replaces it")
+    _check_free(to, overwrite)
     experts = [find(one) for one in expert]
-    options = {"profile": profile, "data_root": data_root, "observer": shown_observer()}
     levels_of(experts, sigma or None)
-    if rounds and sigma:
-        folder = to.parent / f"{to.name}-rounds"
-        tuned, chosen = in_rounds(experts[0], sigma, rounds=rounds, out=folder, **options)
-        experts = [tuned]
-    elif router is None:
-        chosen = trained_router(experts, sigma, out=to.parent, **options)
+    if router is None:
+        experts, chosen = _trained(experts, sigma, rounds, to, profile, data_root)
     else:
         chosen = find(router)
     bundle = compose_dual(
         to, experts=experts, sigmas=sigma or None, router=chosen, overwrite=overwrite
     )
     show_composed(bundle, json=json)
+
+
+def _check_free(to: Path, overwrite: bool) -> None:
+    if to.exists() and not overwrite:
+        raise RszooError(f"{to} exists; choose another --out, or --overwrite replaces it")
+
+
+def _trained(
+    experts: "list[Bundle]",
+    sigmas: list[float] | None,
+    rounds: int,
+    to: Path,
+    profile: str | None,
+    data_root: Path | None,
+) -> "tuple[list[Bundle], Bundle]":
+    """Return the experts, fine-tuned if there are rounds, and a router trained for them."""
+    from rszoo.training.rounds import in_rounds, trained_router
+    from rszoo_cli.train import shown_observer
+
+    options = {"profile": profile, "data_root": data_root, "observer": shown_observer()}
+    if rounds and sigmas:
+        folder = to.parent / f"{to.name}-rounds"
+        tuned, router = in_rounds(experts[0], sigmas, rounds=rounds, out=folder, **options)
+        return [tuned], router
+    return experts, trained_router(experts, sigmas, out=to.parent, **options)

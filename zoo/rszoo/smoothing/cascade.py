@@ -74,16 +74,7 @@ class CascadeClassifier(ExpertsClassifier):
             selection = self.selected(image, budget)
             levels = range(len(self.experts) - 1, -1, -1)
             level = max(levels, key=lambda k: self._expected(k, selection, budget))
-            (votes,) = self.experts[level].running(
-                image,
-                [budget.n],
-                stream=Stream.ESTIMATION,
-                seed=budget.seed,
-                on_progress=on_progress,
-            )
-            certificate = self.experts[level].certificate(
-                selection[level], votes, n0=budget.n0, n=budget.n, alpha=budget.alpha
-            )
+            certificate = self.certified(level, selection[level], image, budget, on_progress)
             return self._limited(certificate, level, image, budget)
 
         return one

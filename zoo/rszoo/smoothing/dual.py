@@ -129,12 +129,7 @@ class DualClassifier(ExpertsClassifier):
         """Return the certificate of one checked input."""
         plan = self._plan(image, budget)
         first, *rest = plan.order
-        (votes,) = self.experts[first].running(
-            image, [budget.n], stream=Stream.ESTIMATION, seed=budget.seed, on_progress=on_progress
-        )
-        certificate = self.experts[first].certificate(
-            plan.selection, votes, n0=budget.n0, n=budget.n, alpha=budget.alpha
-        )
+        certificate = self.certified(first, plan.selection, image, budget, on_progress)
         reach, others = smaller(math.inf, certificate), []
         count = itemgetter(certificate.candidate)
         for level in rest:

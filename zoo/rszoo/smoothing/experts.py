@@ -6,7 +6,7 @@ from torch import Tensor
 
 from rszoo.smoothing.certificate import ABSTAIN, Certificate, Reach
 from rszoo.smoothing.classifier import SmoothedClassifier
-from rszoo.smoothing.interface import Budget, Classifier
+from rszoo.smoothing.interface import Budget, Classifier, OnDraws
 from rszoo.smoothing.level_sets import expected_radius
 from rszoo.smoothing.noise import Stream
 from rszoo.smoothing.reach import reach_of
@@ -60,6 +60,30 @@ class ExpertsClassifier(Classifier):
             expert.votes(image, n=budget.n0, stream=Stream.SELECTION, seed=budget.seed)
             for expert in self.experts
         ]
+
+    def certified(
+        self,
+        level: int,
+        selection: list[int],
+        image: Tensor,
+        budget: Budget,
+        on_progress: OnDraws,
+    ) -> Certificate:
+        """Return the certificate of one expert, from all n draws.
+
+        Guarantee:
+            That of `SmoothedClassifier.certify`, of the expert alone.
+
+        Args:
+            level: the expert.
+            selection: its votes, see `selected`.
+            image, budget, on_progress: as in `certifier`.
+        """
+        expert = self.experts[level]
+        (votes,) = expert.running(
+            image, [budget.n], stream=Stream.ESTIMATION, seed=budget.seed, on_progress=on_progress
+        )
+        return expert.certificate(selection, votes, n0=budget.n0, n=budget.n, alpha=budget.alpha)
 
     def limit(
         self,
