@@ -7,6 +7,9 @@ each of 16), with the published weights for sigma 0.5, after all warm-ups. Both 
 number of (image, copy, attack step) evaluations from the same random numbers, and their losses are
 compared. They take turns, so that a machine whose speed drifts treats them alike; the median of
 the turns' ratios is given.
+
+The limit is the bare network: the forward and backward passes of rszoo's step, on the same
+batches, and nothing else.
 """
 
 import argparse
@@ -15,6 +18,8 @@ import json
 import statistics
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -24,7 +29,13 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from rszoo import methods, networks
-from rszoo.networks.execution import autocast, place, resolve_device, resolve_precision
+from rszoo.networks.execution import (
+    autocast,
+    evaluation_mode,
+    place,
+    resolve_device,
+    resolve_precision,
+)
 from rszoo.training.loop import build_optimizer
 from rszoo.training.recipe_files import load_recipe
 
@@ -34,6 +45,7 @@ NETWORKS = {
 }
 SIGMA = 0.5
 NOISY_IMAGES = 256
+CPU = torch.device("cpu")
 Step = Callable[[], float]
 
 
@@ -42,8 +54,8 @@ def weights_of(method: str, dataset: str) -> dict[str, object]:
     return dict(load_recipe(method).resolve(dataset=dataset, sigma=SIGMA).weights)
 
 
-def steps(method: str, network: str, precision: str) -> dict[str, Step]:
-    """Return one step of training for each side, which gives its loss."""
+def steps(method: str, network: str, precision: str) -> tuple[dict[str, Step], nn.Module]:
+    """Return one step of training for each side, which gives its loss, and rszoo's network."""
     name, dataset, options = NETWORKS[network]
     shape = (1, 28, 28) if dataset == "mnist" else (3, 32, 32)
     weights = weights_of(method, dataset)
@@ -65,7 +77,7 @@ def steps(method: str, network: str, precision: str) -> dict[str, Step]:
 
         def step() -> float:
             torch.manual_seed(1)
-            with autocast(torch.device("cpu"), kind):
+            with autocast(CPU, kind):
                 value = loss(model, batch, y, *values, sigma=SIGMA)
             optimizer.zero_grad(set_to_none=True)
             value.backward()
@@ -81,12 +93,58 @@ def steps(method: str, network: str, precision: str) -> dict[str, Step]:
         theirs[1] = LeNet()
     theirs.load_state_dict(ours.state_dict())
     last = x.contiguous(memory_format=torch.channels_last)
+    placed = place(ours, CPU)
     return {
-        "rszoo": side(
-            partial(bound.loss, progress=1.0), place(ours, torch.device("cpu")), last, precision
-        ),
+        "rszoo": side(partial(bound.loss, progress=1.0), placed, last, precision),
         "original": side(plain, theirs, x, "float32"),
-    }
+    }, placed
+
+
+@dataclass(frozen=True)
+class Call:
+    """What decides how long one forward of the network and its backward take."""
+
+    images: Tensor
+    training: bool
+    with_gradient: bool
+    of_images: bool
+    of_weights: bool
+
+
+def calls_in(step: Step, network: nn.Module) -> list[Call]:
+    """Return the forwards of a network in one step."""
+    calls: list[Call] = []
+
+    def note(module: nn.Module, inputs: tuple[Tensor, ...], _: Tensor) -> None:
+        (x,) = inputs
+        calls.append(
+            Call(
+                images=x.detach().clone(),
+                training=module.training,
+                with_gradient=torch.is_grad_enabled(),
+                of_images=x.requires_grad,
+                of_weights=next(module.parameters()).requires_grad,
+            )
+        )
+
+    with network.register_forward_hook(note):
+        step()
+    return calls
+
+
+def replay(network: nn.Module, calls: list[Call], precision: str) -> float:
+    """Run the network forwards and backwards as in `calls`."""
+    for call in calls:
+        network.requires_grad_(call.of_weights)
+        x = call.images.requires_grad_(call.of_images)
+        mode = nullcontext() if call.training else evaluation_mode(network)
+        with torch.set_grad_enabled(call.with_gradient), mode, autocast(CPU, precision):
+            logits = network(x)
+        if logits.requires_grad:
+            wanted = [tensor for tensor in (x, *network.parameters()) if tensor.requires_grad]
+            torch.autograd.grad(logits, wanted, torch.ones_like(logits))
+    network.requires_grad_(True)
+    return 0.0
 
 
 def seconds_per_step(step: Step, seconds: float) -> float:
@@ -98,8 +156,9 @@ def seconds_per_step(step: Step, seconds: float) -> float:
 
 
 def compare(method: str, network: str, *, seconds: float, precision: str) -> dict[str, object]:
-    sides = steps(method, network, precision)
+    sides, ours = steps(method, network, precision)
     first = {name: step() for name, step in sides.items()}
+    sides["limit"] = partial(replay, ours, calls_in(sides["rszoo"], ours), precision)
     turns = [
         {name: seconds_per_step(step, seconds) for name, step in sides.items()} for _ in range(3)
     ]
@@ -109,13 +168,15 @@ def compare(method: str, network: str, *, seconds: float, precision: str) -> dic
         "rszoo_ms": 1e3 * statistics.median(turn["rszoo"] for turn in turns),
         "original_ms": 1e3 * statistics.median(turn["original"] for turn in turns),
         "ratio": statistics.median(turn["original"] / turn["rszoo"] for turn in turns),
+        "limit": statistics.median(turn["original"] / turn["limit"] for turn in turns),
+        "share": statistics.median(turn["limit"] / turn["rszoo"] for turn in turns),
         "loss_difference": abs(first["rszoo"] - first["original"]) / abs(first["original"]),
     }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("methods", nargs="*", default=methods.names())
+    parser.add_argument("methods", nargs="*", default=list(LOSSES))
     parser.add_argument("--network", choices=NETWORKS, default="lenet")
     parser.add_argument("--seconds", type=float, default=3.0, help="per side and turn")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
@@ -131,16 +192,19 @@ def main() -> None:
     if options.json:
         print(json.dumps(rows, indent=2))
         return
-    table = Table("method", "rszoo ms", "original ms", "times faster", "loss differs by")
+    table = Table("method", "rszoo", "original", "faster", "limit", "of limit", "losses")
     for row in rows:
         table.add_row(
             str(row["method"]),
             f"{row['rszoo_ms']:.1f}",
             f"{row['original_ms']:.1f}",
             f"{row['ratio']:.2f}",
+            f"{row['limit']:.2f}",
+            f"{row['share']:.2f}",
             f"{row['loss_difference']:.1e}",
         )
-    Console().print(f"{options.network}, {precision}, {options.threads} threads", table)
+    title = f"{options.network}, {precision}, {options.threads} threads; ms per step"
+    Console().print(title, table)
 
 
 if __name__ == "__main__":

@@ -33,6 +33,7 @@ from rszoo_cli import app
 START = "builtin/digits-gaussian-0.50"
 OTHER = "builtin/digits-gaussian-0.25"
 SIGMAS = [0.25, 0.75]
+OTHERS = "was made by another recipe, or from other data or models"
 
 
 def recipe(*overrides: str, method: str = "gaussian") -> Recipe:
@@ -154,6 +155,21 @@ def test_it_goes_on_with_the_weights_of_another_model(tmp_path: Path) -> None:
     anew = load_recipe("gaussian").resolve(sigma=0.5, overrides=["train.epochs=1"])
     assert "fine_tuning" not in anew.to_yaml()  # digests of before stay what they are
     assert recipe().digest != anew.digest
+
+
+def test_what_began_with_other_weights_is_not_kept(tmp_path: Path) -> None:
+    mine, out = tmp_path / "mine", tmp_path / "runs"
+    shutil.copytree(find(START).path, mine)
+    (first,) = train([recipe(f"fine_tuning.start={mine}")], out=out)
+    shutil.rmtree(mine)
+    shutil.copytree(find("builtin/digits-cat_rs-0.50").path, mine)
+    with pytest.raises(RszooError, match=OTHERS):
+        train([recipe(f"fine_tuning.start={mine}")], out=out, resume=True)
+    assert weights(find(str(first.path))).equal(weights(first))
+    (second,) = train([recipe(f"fine_tuning.start={mine}")], out=out, resume=True, overwrite=True)
+    assert second.manifest.origin["parents"][0]["weights_sha256"] == find(str(mine)).weights_digest
+    again = train([recipe(f"fine_tuning.start={mine}")], out=out, resume=True, overwrite=True)
+    assert again[0].manifest.origin["mlflow_run"] == second.manifest.origin["mlflow_run"]  # kept
 
 
 def test_it_learns_under_the_noise_that_a_router_gives(
@@ -300,8 +316,12 @@ def test_rounds_of_other_weights_are_not_kept(
     rounds.in_rounds(find(str(mine)), SIGMAS, rounds=1, out=tmp_path / "rounds")
     shutil.rmtree(mine)
     shutil.copytree(find("builtin/digits-cat_rs-0.50").path, mine)
-    with pytest.raises(RszooError, match=r"was trained for .*mine with other weights; remove "):
+    with pytest.raises(RszooError, match=OTHERS):
         rounds.in_rounds(find(str(mine)), SIGMAS, rounds=1, out=tmp_path / "rounds")
+    tuned, _ = rounds.in_rounds(
+        find(str(mine)), SIGMAS, rounds=1, out=tmp_path / "rounds", overwrite=True
+    )
+    assert tuned.manifest.origin["parents"][0]["weights_sha256"] == find(str(mine)).weights_digest
 
 
 def test_rounds_need_one_expert_and_a_router_to_train(tmp_path: Path) -> None:

@@ -220,7 +220,7 @@ def test_what_is_in_the_way_is_left_alone(rszoo: Command, trained: Path) -> None
         done = rszoo("sweep", "gaussian", "--sigma", "0.25", *arguments)
         assert (done.code, done.out) == (1, "")
         assert done.err == (
-            f"error: runs/seed-0/{NAME} was made by another recipe or from other data; "
+            f"error: runs/seed-0/{NAME} was made by another recipe, or from other data or models; "
             f"choose another --out, or move {NAME} away\n"
         )
     begun = Path("runs", "seed-1", ".state", NAME)
@@ -228,7 +228,8 @@ def test_what_is_in_the_way_is_left_alone(rszoo: Command, trained: Path) -> None
     (begun / "run.json").write_text('{"run_id": "x", "facts": {"recipe": "other"}}')
     done = rszoo("sweep", "gaussian", "--sigma", "0.25", "--seeds", "2", "train.epochs=2")
     assert (done.code, done.out) == (1, "")
-    assert f"runs/seed-1/{NAME} is begun, by another recipe or from other data" in done.err
+    begun_by = "is begun, by another recipe, or from other data or models"
+    assert f"runs/seed-1/{NAME} {begun_by}" in done.err
     assert sorted(os.listdir("runs")) == ["seed-0", "seed-1"]
 
 

@@ -165,7 +165,7 @@ def test_what_is_there_is_not_trained_again_unasked(runs: Path) -> None:
         f"{runs / NAME} exists; --resume keeps it, --overwrite trains it again"
     )
     assert refused(recipe("train.lr=0.001"), out=runs, resume=True) == (
-        f"{runs / NAME} was made by another recipe or from other data; "
+        f"{runs / NAME} was made by another recipe, or from other data or models; "
         "choose another --out, or --overwrite"
     )
     watcher = Watcher()
@@ -432,7 +432,7 @@ def test_soft_targets_come_from_a_gaussian_bundle_made_on_the_way(
 def test_a_base_network_of_another_recipe_is_not_used(runs: Path, quick_base: Recipe) -> None:
     wanted = load_recipe("cat_rs").resolve(sigma=0.5, overrides=["train.epochs=1"])
     assert refused(wanted, out=runs, overwrite=True) == (
-        f"{runs / NAME} was made by another recipe or from other data; "
+        f"{runs / NAME} was made by another recipe, or from other data or models; "
         f"choose another --out, or move {NAME} away"
     )
 

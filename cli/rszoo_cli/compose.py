@@ -119,7 +119,9 @@ def dual(
     experts = [find(one) for one in expert]
     levels_of(experts, sigma or None)
     if router is None:
-        experts, chosen = _trained(experts, sigma, rounds, to, profile, data_root)
+        experts, chosen = _trained(
+            experts, sigma, rounds, to, profile=profile, data_root=data_root, overwrite=overwrite
+        )
     else:
         chosen = find(router)
     bundle = compose_dual(
@@ -138,8 +140,10 @@ def _trained(
     sigmas: list[float] | None,
     rounds: int,
     to: Path,
+    *,
     profile: str | None,
     data_root: Path | None,
+    overwrite: bool,
 ) -> "tuple[list[Bundle], Bundle]":
     """Return the experts, fine-tuned if there are rounds, and a router trained for them."""
     from rszoo.training.rounds import in_rounds, trained_router
@@ -148,6 +152,8 @@ def _trained(
     options = {"profile": profile, "data_root": data_root, "observer": shown_observer()}
     if rounds and sigmas:
         folder = to.parent / f"{to.name}-rounds"
-        tuned, router = in_rounds(experts[0], sigmas, rounds=rounds, out=folder, **options)
+        tuned, router = in_rounds(
+            experts[0], sigmas, rounds=rounds, out=folder, overwrite=overwrite, **options
+        )
         return [tuned], router
     return experts, trained_router(experts, sigmas, out=to.parent, **options)

@@ -42,7 +42,8 @@ _Overwrite = Annotated[
     bool,
     typer.Option(
         "--overwrite",
-        help="Train again what is there; with --resume, only what another recipe or data made.",
+        help="Train again what is there; with --resume, only what other recipes, data or models "
+        "made.",
     ),
 ]
 _Half = Annotated[

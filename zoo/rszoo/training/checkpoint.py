@@ -41,7 +41,7 @@ def save_checkpoint(path: Path, state: TrainingState, *, facts: dict[str, str]) 
     Args:
         path: the checkpoint file.
         state: what to save.
-        facts: what the training is (recipe digest, data digest); checked when loading.
+        facts: what the training is (digests of its recipe, its data, ...); checked when loading.
     """
     buffer = io.BytesIO()
     content = {
@@ -60,7 +60,7 @@ def load_checkpoint(path: Path, state: TrainingState, *, facts: dict[str, str]) 
     """Restore `state` from a checkpoint of the same training.
 
     Raises:
-        RszooError: the file cannot be read, or belongs to another recipe or other data.
+        RszooError: the file cannot be read, or belongs to another recipe, other data or models.
     """
     try:
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)

@@ -25,7 +25,7 @@ class Output:
     Attributes:
         out: the output folder.
         name: of the training and its bundle.
-        facts: the digests of its recipe and of its data.
+        facts: the digests of its recipe, of its data, and of the models that the recipe names.
     """
 
     out: Path
@@ -82,7 +82,7 @@ class Output:
 
         Raises:
             RszooError: something is there, and `resume` is not set; or the bundle there is of
-                another recipe or other data.
+                another recipe, other data or other models.
         """
         if self.state.exists():  # whatever bundle there is, it is about to be replaced
             if resume or is_held(self.lock):  # who trains it waits for the other
@@ -96,7 +96,7 @@ class Output:
         bundle = open_bundle(self.folder)
         if bundle.manifest.origin.get("facts") != self.facts:
             raise RszooError(
-                f"{self.folder} was made by another recipe or from other data; "
+                f"{self.folder} was made by another recipe, or from other data or models; "
                 f"choose another --out, or {remedy}"
             )
         if not resume:

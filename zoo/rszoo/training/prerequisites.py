@@ -73,7 +73,7 @@ def prerequisite(trainer: "Trainer", recipe: Recipe) -> Bundle:
     """Return the bundle of a model that another builds on, training it if need be.
 
     Raises:
-        RszooError: a bundle of that name was made by another recipe or from other data.
+        RszooError: a bundle of that name was made by another recipe, or from other data or models.
     """
     bundle = trainer.existing(
         recipe, resume=True, overwrite=False, remedy=f"move {recipe.name} away"

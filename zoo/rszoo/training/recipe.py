@@ -83,6 +83,18 @@ class Recipe(Section):
         text = json.dumps(self.model_dump(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
+    @property
+    def models(self) -> list[str]:
+        """Ids of the bundles that it names: experts, parts, and what a fine-tuning takes."""
+        from rszoo import methods
+
+        named = list(self.experts.bundles or ()) if self.experts else []
+        if self.parts is not None:
+            named += [one for _, one in self.parts if one not in methods.names()]
+        if self.fine_tuning is not None:
+            named += [one for one in (self.fine_tuning.start, self.fine_tuning.router) if one]
+        return named
+
     @model_serializer(mode="wrap")
     def _without_absent_models(self, values_of: SerializerFunctionWrapHandler) -> dict[str, Any]:
         # So that the digests of recipes from before there were such sections stay what they are.

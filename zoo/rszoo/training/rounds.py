@@ -8,7 +8,7 @@ the noise that the router takes for each training image. The paper's results are
 from collections.abc import Sequence
 from pathlib import Path
 
-from rszoo.errors import RecipeError, RszooError
+from rszoo.errors import RecipeError
 from rszoo.hub.bundle import Bundle
 from rszoo.training.observer import Observer
 from rszoo.training.recipe import make_recipe
@@ -29,6 +29,7 @@ def in_rounds(
     out: Path,
     profile: str | None = None,
     data_root: Path | None = None,
+    overwrite: bool = False,
     observer: Observer | None = None,
 ) -> tuple[Bundle, Bundle]:
     """Train a router, and fine-tune its one expert, so many times; continue what was begun.
@@ -40,6 +41,7 @@ def in_rounds(
         out: each round has a folder there, `round-1`, `round-2`, ...
         profile: of the router's recipe.
         data_root, observer: as in `rszoo.training.run.train`.
+        overwrite: train again what is there of other models or another recipe.
 
     Returns:
         The expert and the router of the last round.
@@ -56,10 +58,16 @@ def in_rounds(
             out=folder,
             profile=profile,
             data_root=data_root,
+            overwrite=overwrite,
             observer=observer,
         )
         expert = fine_tuned_expert(
-            expert, router, out=folder, data_root=data_root, observer=observer
+            expert,
+            router,
+            out=folder,
+            data_root=data_root,
+            overwrite=overwrite,
+            observer=observer,
         )
     return expert, router
 
@@ -71,6 +79,7 @@ def trained_router(
     out: Path,
     profile: str | None = None,
     data_root: Path | None = None,
+    overwrite: bool = False,
     observer: Observer | None = None,
 ) -> Bundle:
     """Return a router for experts, trained by the recipe `dual_rs`; continue one that was begun.
@@ -79,7 +88,7 @@ def trained_router(
         experts: in the order of the router's classes; with `sigmas`, one.
         sigmas: noise levels at which the one expert serves; None: each expert at its own.
         out: the output folder.
-        profile, data_root, observer: as in `in_rounds`.
+        profile, data_root, overwrite, observer: as in `in_rounds`.
     """
     file, dataset = load_recipe("dual_rs"), experts[0].config.dataset
     recipe = file.resolve(dataset=dataset, sigma=max(file.sigmas(dataset)), profile=profile)
@@ -91,9 +100,9 @@ def trained_router(
     }
     return _trained(
         {**recipe.model_dump(), "experts": named},
-        built_on=experts,
         out=out,
         data_root=data_root,
+        overwrite=overwrite,
         observer=observer,
     )
 
@@ -104,6 +113,7 @@ def fine_tuned_expert(
     *,
     out: Path,
     data_root: Path | None = None,
+    overwrite: bool = False,
     observer: Observer | None = None,
 ) -> Bundle:
     """Return a classifier that went on learning, with cross-entropy, under a router's noise.
@@ -112,7 +122,7 @@ def fine_tuned_expert(
         expert: the classifier, at the levels of the router.
         router: for that classifier.
         out: the output folder.
-        data_root, observer: as in `in_rounds`.
+        data_root, overwrite, observer: as in `in_rounds`.
     """
     config = expert.of_network
     recipe = load_recipe("gaussian").resolve(dataset=config.dataset, sigma=config.sigma)
@@ -124,9 +134,9 @@ def fine_tuned_expert(
             "train": {**train, "epochs": _EPOCHS, "lr": _SLOWER * train["lr"]},
             "fine_tuning": {"start": expert.id, "router": router.id},
         },
-        built_on=[expert, router],
         out=out,
         data_root=data_root,
+        overwrite=overwrite,
         observer=observer,
     )
 
@@ -134,24 +144,21 @@ def fine_tuned_expert(
 def _trained(
     values: dict[str, object],
     *,
-    built_on: Sequence[Bundle],
     out: Path,
     data_root: Path | None,
+    overwrite: bool,
     observer: Observer | None,
 ) -> Bundle:
-    """Return the bundle of a recipe, trained if it is not there.
-
-    Raises:
-        RszooError: one is there that builds on other weights of the same names.
-    """
+    """Return the bundle of a recipe, trained if it is not there."""
     recipe, problems = make_recipe(values)
     if recipe is None:
         raise RecipeError(problems, source=f"the recipe for {out}")
-    (bundle,) = train([recipe], out=out, data_root=data_root, resume=True, observer=observer)
-    parents = {parent["weights_sha256"] for parent in bundle.manifest.origin["parents"]}
-    if parents != {one.weights_digest for one in built_on}:
-        raise RszooError(
-            f"{bundle.id} was trained for {' and '.join(one.id for one in built_on)} with other "
-            f"weights; remove {bundle.path}, or choose another --out"
-        )
+    (bundle,) = train(
+        [recipe],
+        out=out,
+        data_root=data_root,
+        resume=True,
+        overwrite=overwrite,
+        observer=observer,
+    )
     return bundle

@@ -50,7 +50,7 @@ def train(
         half: store the weights in float16.
         resume: keep what is finished, continue what is not.
         overwrite: train again what is finished or begun; with `resume`, only what was so by
-            another recipe or from other data.
+            another recipe, or from other data or models.
         observer: shown the progress.
         parent_run: the MLflow run to be listed under; None opens one for the recipe.
 

@@ -8,7 +8,7 @@ import math
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -17,6 +17,7 @@ from rszoo import methods, networks
 from rszoo._files import write_json_atomically
 from rszoo.data import ImageSet
 from rszoo.hub.bundle import Bundle, open_bundle
+from rszoo.hub.catalog import find
 from rszoo.hub.config import NetworkConfig
 from rszoo.hub.writing import write_bundle
 from rszoo.networks.execution import place
@@ -60,6 +61,7 @@ class Trainer:
     processes: Processes
     tracking: Tracking | None
     observer: Observer
+    _outputs: dict[str, Output] = field(default_factory=dict, init=False, repr=False)
 
     def existing(
         self, recipe: Recipe, *, resume: bool, overwrite: bool, remedy: str = "--overwrite"
@@ -76,9 +78,17 @@ class Trainer:
         return bundle
 
     def output(self, recipe: Recipe) -> Output:
-        """Return the place of a training in the output folder."""
-        facts = {"recipe": recipe.digest, "data": self.images.digest}
-        return Output(self.out, recipe.name, facts)
+        """Return the place of a training in the output folder.
+
+        Raises:
+            RszooError: a model that the recipe names is not there.
+        """
+        if recipe.digest not in self._outputs:
+            facts = {"recipe": recipe.digest, "data": self.images.digest}
+            if recipe.models:
+                facts["model"] = " ".join(find(one).weights_digest for one in recipe.models)
+            self._outputs[recipe.digest] = Output(self.out, recipe.name, facts)
+        return self._outputs[recipe.digest]
 
     def train(self, recipe: Recipe) -> Bundle:
         """Train one model, from its checkpoint if it has one; wait for another that trains it."""

@@ -9,7 +9,6 @@ import torch
 from rszoo.data import ImageSet
 from rszoo.errors import RszooError
 from rszoo.hub.bundle import Bundle
-from rszoo.hub.catalog import find
 from rszoo.networks.execution import resolve_precision
 from rszoo.training.distributed import ALONE
 from rszoo.training.observer import Observer
@@ -118,12 +117,9 @@ def already_there(
         precision, device: as in `rszoo.training.run.train`.
 
     Raises:
-        RszooError: a bundle, or an unfinished training, of another recipe or other data is in
-            the way; or an expert that a router names is not there.
+        RszooError: a bundle, or an unfinished training, of another recipe, other data or models
+            is in the way; or a model that a recipe names is not there.
     """
-    named = {one for job in jobs if job.recipe.experts for one in job.recipe.experts.bundles or ()}
-    for expert in sorted(named):
-        find(expert)
     found = {}
     for job in jobs:
         trainer = Trainer(
@@ -144,7 +140,7 @@ def already_there(
             found[job.path] = bundle
         elif trainer.output(job.recipe).begun_otherwise():
             raise RszooError(
-                f"{job.path} is begun, by another recipe or from other data; choose another "
-                f"--out, or remove {job.out / STATE / job.recipe.name}"
+                f"{job.path} is begun, by another recipe, or from other data or models; choose "
+                f"another --out, or remove {job.out / STATE / job.recipe.name}"
             )
     return found
