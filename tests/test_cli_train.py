@@ -113,8 +113,14 @@ def test_what_is_there_is_kept(rszoo: Command, finished: Path) -> None:
     assert content(finished / NAME) == before
 
 
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_training_that_is_interrupted(
-    rszoo: Command, empty: None, trained: Path, monkeypatch: pytest.MonkeyPatch
+    rszoo: Command,
+    empty: None,
+    trained: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    number: signal.Signals,
+    code: int,
 ) -> None:
     """Ctrl-C in the second epoch: exit code 130, a word on how to go on, and going on works."""
     advance = Meter.advance
@@ -123,11 +129,11 @@ def test_a_training_that_is_interrupted(
     def interrupting(self: Meter, amount: int = 1) -> None:
         advance(self, amount)
         if checkpoint.exists():
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), number)
 
     with monkeypatch.context() as patch:
         patch.setattr(Meter, "advance", interrupting)
-        assert rszoo() == Done(130, "", "interrupted; continue with --resume")
+        assert rszoo() == Done(code, "", "interrupted; continue with --resume")
     assert rszoo() == Done(
         1,
         "",

@@ -1,6 +1,6 @@
 """The `rszoo` command: each sub-command parses, makes one library call, and prints.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted, 143 a training that was terminated.
 """
 
 import sys
@@ -33,6 +33,7 @@ _INTERRUPTED = {
     "train": "interrupted; continue with --resume",
     "certify": "interrupted; continue with --resume",
     "sweep": "interrupted; the same command continues",
+    "compose": "interrupted; the same command continues",
 }
 
 
@@ -42,9 +43,10 @@ class _Commands(TyperGroup):
     def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]
         try:
             return super().invoke(ctx)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, SystemExit) as stop:
             err.print(_INTERRUPTED.get(ctx.invoked_subcommand or "", "interrupted"))
-            raise typer.Exit(130) from None
+            terminated = isinstance(stop, SystemExit)  # by SIGTERM, in a training
+            raise typer.Exit(143 if terminated else 130) from None
 
 
 app = typer.Typer(
