@@ -171,16 +171,20 @@ def smoothmix(
     m: int,
     attack_steps: int,
     step_size: float,
+    mix_step: int,
     eta: float,
 ) -> Tensor:
     noises = copies_of(x, m, sigma)
-    far = ascend(model, x, noises, y, steps=attack_steps, step_size=step_size, radius=None)
-    logits = chunked(model, x, noises)
+    near = ascend(model, x, noises, y, steps=mix_step, step_size=step_size, radius=None)
+    rest = attack_steps - mix_step
+    far = ascend(model, near, noises, y, steps=rest, step_size=step_size, radius=None)
+    near = x + (near - x).renorm(p=2, dim=0, maxnorm=step_size * mix_step)
+    logits = chunked(model, near, noises)
     mean = torch.stack([F.softmax(z, 1) for z in logits]).mean(0)
     classification = torch.stack([F.cross_entropy(z, y) for z in logits]).mean()
     u = (torch.rand(len(x)) / 2).view(-1, 1, 1, 1)
     target = (1 - u[:, 0, 0]) * mean + u[:, 0, 0] / mean.shape[1]
-    mixed = chunked(model, (1 - u) * x + u * far, noises)
+    mixed = chunked(model, (1 - u) * near + u * far, noises)
     divergence = torch.stack(
         [F.kl_div(F.log_softmax(z, 1), target, reduction="none").sum(1) for z in mixed]
     ).mean(0)

@@ -13,6 +13,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rszoo.errors import RszooError
+from rszoo.networks.normalized import convolve_normalized
+
+
+class Downsampling(nn.Sequential):
+    """A convolution and its normalisation: [B, C, H, W] -> [B, C', H/stride, W/stride]."""
+
+    def forward(self, x: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        conv, norm = self
+        assert isinstance(conv, nn.Conv2d)
+        assert isinstance(norm, nn.BatchNorm2d)
+        return convolve_normalized(conv, norm, x)
 
 
 class BasicBlock(nn.Module):
@@ -27,15 +38,15 @@ class BasicBlock(nn.Module):
         self.downsample = (
             nn.Identity()
             if c_in == c_out and stride == 1
-            else nn.Sequential(
+            else Downsampling(
                 nn.Conv2d(c_in, c_out, 1, stride=stride, bias=False), nn.BatchNorm2d(c_out)
             )
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        y = F.relu(self.bn1(self.conv1(x)))
-        y = self.bn2(self.conv2(y))
-        return F.relu(y + self.downsample(x))
+        y = F.relu(convolve_normalized(self.conv1, self.bn1, x), inplace=True)
+        y = convolve_normalized(self.conv2, self.bn2, y)
+        return F.relu(y + self.downsample(x), inplace=True)
 
 
 class CifarResNet(nn.Module):
@@ -55,7 +66,7 @@ class CifarResNet(nn.Module):
                 nn.init.normal_(module.weight, std=math.sqrt(2 / fan_out))
 
     def forward(self, x: Tensor) -> Tensor:
-        x = F.relu(self.bn1(self.conv1(x)))
+        x = F.relu(convolve_normalized(self.conv1, self.bn1, x), inplace=True)
         x = self.layer3(self.layer2(self.layer1(x)))
         # At 32x32 this is the original's 8x8 average pooling; other sizes work as well.
         return self.fc(x.mean((2, 3)))
