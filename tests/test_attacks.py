@@ -203,6 +203,59 @@ def test_an_image_without_a_gradient_does_not_move() -> None:
     assert (lengths(moved - x)[[0, 1, 3, 4]] > 0.2).all()
 
 
+@pytest.mark.parametrize("scale", [1e-37, 1e-25, 1e30])
+def test_a_step_has_its_length_however_small_or_large_the_gradient_is(scale: float) -> None:
+    x, direction = greys()
+    direction = direction.sign()
+    moved = ascend_images(
+        lambda z: (scale * direction * z).sum(), x, steps=2, step_size=0.1, radius=1.0
+    )
+    assert torch.allclose(moved, x + 0.2 * direction / PIXELS**0.5, atol=1e-6)
+    noise, along = noises()
+    turned, usual = (
+        ascend_noise_on_sphere(lambda e, k=k: (k * along * e).sum(), noise, steps=1, step_size=1)
+        for k in (scale, 1.0)
+    )
+    assert torch.allclose(turned, usual, atol=1e-5)
+
+
+@pytest.mark.parametrize("margin", [40.0, 54.0, 95.0])
+def test_images_of_which_a_network_is_sure_move_no_farther_than_the_steps(margin: float) -> None:
+    x, direction = greys()
+    sure = margin * direction / (x * direction).flatten(1).sum(1).view(-1, 1, 1, 1)
+    moved = ascend_images(
+        lambda z: nn.functional.softplus(-(sure * z).flatten(1).sum(1)).sum(),
+        x,
+        steps=1,
+        step_size=0.01,
+    )
+    assert (lengths(moved - x) <= 0.01 + 1e-6).all()
+    if margin < 80:  # beyond, the gradient itself is 0 in float32
+        assert (lengths(moved - x) >= 0.0099).all()
+
+
+@pytest.mark.parametrize("steps", [1, 5])
+def test_a_radius_of_zero_is_the_clean_case(steps: int) -> None:
+    x, direction = greys()
+    objective = half_space(direction, x, 0.1)
+    still = [
+        ascend_images(lambda z: objective(z)[0], x, steps=steps, step_size=0.1, radius=0.0),
+        ascend_images(lambda z: objective(z)[0], x, steps=steps, step_size=0.0),
+    ]
+    for moved in still:
+        assert torch.equal(moved, x)
+    on = on_levels(x)
+    assert torch.allclose(
+        descend_to_boundary(half_space(direction, on, 0.0), on, steps=steps, radius=0.0), on
+    )
+    noise, along = noises()
+    assert torch.allclose(
+        ascend_noise(lambda e: (along * e).sum(), noise, steps=steps, rho=0.0), noise, atol=1e-6
+    )
+    turned = ascend_noise_on_sphere(lambda e: (along * e).sum(), noise, steps=steps, step_size=0.0)
+    assert torch.allclose(turned, noise, atol=1e-6)
+
+
 def test_noise_on_the_sphere_keeps_its_length() -> None:
     noise, direction = noises()
     moved = ascend_noise_on_sphere(lambda e: (direction * e).sum(), noise, steps=4, step_size=0.5)

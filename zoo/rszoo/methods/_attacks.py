@@ -202,4 +202,12 @@ def _norm(points: Tensor, batch_dims: int) -> Tensor:
 
 
 def _unit(points: Tensor, batch_dims: int) -> Tensor:
-    return points / _norm(points, batch_dims).clamp(min=_TINY)
+    """Return each point at length 1; the origin stays.
+
+    Gradients of an image of which a network is sure are so small that their squares are 0 in
+    float32, and so would be their norm: a power of two makes the largest entry 1/2 to 1 first.
+    """
+    dims = tuple(range(batch_dims, points.ndim))
+    exponent = torch.frexp(points.abs().amax(dims, keepdim=True)).exponent
+    points = points * torch.exp2(-exponent.clamp(min=-126).to(points.dtype))
+    return points / _norm(points, batch_dims).clamp(min=0.5)
