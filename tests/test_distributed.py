@@ -87,6 +87,14 @@ def test_two_processes_train_one_model(tmp_path: Path, trained: Path) -> None:
     assert 0 < apart < 0.1 * size
 
 
+def test_batch_normalisation_ends_with_the_same_statistics_everywhere(tmp_path: Path) -> None:
+    network = ["network.name=cifar_resnet", "network.depth=8"]
+    done = launched(tmp_path, "gaussian", "--sigma", "0.25", "train.epochs=1", *network)
+    assert done.returncode == 0, done.stderr
+    first, second = (tmp_path / f"weights-{rank}-of-2" for rank in (0, 1))
+    assert first.read_text() == second.read_text()
+
+
 def test_averaging_gradients_is_what_one_process_with_the_whole_batch_does() -> None:
     class Together(Processes):
         """Adds what the other process would send."""
@@ -111,6 +119,13 @@ def test_averaging_gradients_is_what_one_process_with_the_whole_batch_does() -> 
     Together(other).average_gradients(network)
     averaged = torch.cat([p.grad.flatten() for p in network.parameters() if p.grad is not None])
     assert torch.allclose(averaged, whole, atol=1e-6)
+
+    norm = nn.BatchNorm1d(2)
+    norm(torch.tensor([[1.0, 2.0], [3.0, 4.0]]))  # means 2 and 3, variances 2, momentum 0.1
+    Together(torch.tensor([0.6, 0.1, 1.3, 1.5])).average_statistics(norm)
+    assert torch.allclose(norm.running_mean, torch.tensor([0.4, 0.2]))
+    assert torch.allclose(norm.running_var, torch.tensor([1.2, 1.3]))
+    assert norm.num_batches_tracked == 1
 
 
 def test_a_process_that_torchrun_did_not_start_is_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,8 @@
 """One process or several: the loop does not know which.
 
 Started plainly there is one process. Under `torchrun` there are as many as it starts; each takes
-its share of every batch, gradients are averaged, and only the main process writes.
+its share of every batch, gradients are averaged after each, the statistics of batch normalisation
+after each epoch, and only the main process writes.
 """
 
 import os
@@ -43,16 +44,22 @@ class Processes:
         return tensor
 
     def average_gradients(self, network: nn.Module) -> None:
-        """Average the gradients over all processes, in one message."""
-        if self.world == 1:
+        """Average the gradients over all processes."""
+        self._average([p.grad for p in network.parameters() if p.grad is not None])
+
+    def average_statistics(self, network: nn.Module) -> None:
+        """Average the running statistics of batch normalisation over all processes."""
+        running = ("running_mean", "running_var")
+        self._average([b for name, b in network.named_buffers() if name.endswith(running)])
+
+    def _average(self, tensors: list[Tensor]) -> None:
+        """Average tensors over all processes, in place and in one message."""
+        if self.world == 1 or not tensors:
             return
-        gradients = [p.grad for p in network.parameters() if p.grad is not None]
-        flat = torch.cat([gradient.flatten() for gradient in gradients])
+        flat = torch.cat([tensor.flatten() for tensor in tensors])
         self.sum(flat).div_(self.world)
-        for gradient, mean in zip(
-            gradients, flat.split([g.numel() for g in gradients]), strict=True
-        ):
-            gradient.copy_(mean.view_as(gradient))
+        for tensor, mean in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
+            tensor.copy_(mean.view_as(tensor))
 
     def wait(self) -> None:
         """Wait until every process is here."""

@@ -148,6 +148,7 @@ def fit(
                 _check_finite(total, step=done, epoch=epoch + 1)
             _update(state, lr=lr, clip_norm=train.clip_norm, processes=processes)
             on_step()
+        processes.average_statistics(state.network)
         took = time.perf_counter() - started
         state.epoch, state.seconds = epoch + 1, state.seconds + took
         yield Epoch(
