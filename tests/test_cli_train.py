@@ -236,7 +236,7 @@ def test_an_unknown_precision(rszoo: Command) -> None:
         ("hard_dropping", "threshold=1.5", "0 <= threshold <= 1, got 1.5"),
         ("hard_dropping", "refreshes=0", "an integer >= 1, got 0"),
         ("insta_rs", "spread=0.5", "a number >= 1, got 0.5"),
-        ("insta_rs", "levels=0", "an integer >= 1, got 0"),
+        ("insta_rs", "levels=1", "an integer >= 2, got 1"),
     ],
 )
 def test_a_bad_weight_is_refused_before_any_data_are_loaded(

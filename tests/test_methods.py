@@ -246,6 +246,30 @@ def test_a_weight_out_of_range_is_refused(
     assert message in [problem["msg"] for problem in caught.value.errors()]
 
 
+#: What a number is -> a value that no method may take for it.
+REFUSED = {
+    **dict.fromkeys(("m", "search_copies", "refreshes", "drop_draws"), 0),
+    **dict.fromkeys(("attack_steps", "search_steps"), -1),
+    **dict.fromkeys(("lambda_", "eta", "beta", "gamma", "deferred", "warmup", "start"), -0.1),
+    **dict.fromkeys(("bce", "bce_ce"), -0.1),
+    **dict.fromkeys(("epsilon", "rho", "step_size", "temperature"), 0.0),
+    "threshold": 1.1,
+    "spread": 0.9,
+    "levels": 1,
+    "draws": 13,
+    "mix_step": 2,
+}
+CHOICES = {"attack", "confidence_mask"}
+
+
+@every_method
+def test_every_weight_has_a_range(name: str) -> None:
+    for weight in methods.weights(name).model_fields.keys() - CHOICES:
+        with pytest.raises(ValidationError) as caught:
+            methods.load(name, **{weight: REFUSED[weight]})
+        assert {problem["loc"] for problem in caught.value.errors()} == {(weight,)}
+
+
 @pytest.mark.parametrize(
     "function",
     [methods.load, methods.weights, methods.needs, methods.noise_free, methods.mixes],

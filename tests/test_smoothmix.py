@@ -8,7 +8,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from rszoo.errors import RecipeError
 from rszoo.methods import gaussian, smoothmix
+from rszoo.training.recipe_files import load_recipe
 
 Array = NDArray[np.float64]
 M, BATCH, CLASSES, SHAPE = 3, 6, 4, (3, 2, 2)
@@ -367,3 +369,10 @@ def test_the_attack_stays_in_the_unit_cube(
     assert (model.points[5] == 0).any()
     assert (model.points[5] == 1).any()
     assert torch.equal(model.points[6], x) is (mix_step == 0)
+
+
+def test_the_start_of_the_line_lies_before_its_end() -> None:
+    overrides = ["weights.mix_step=1", "weights.attack_steps=1"]
+    with pytest.raises(RecipeError) as caught:
+        load_recipe("smoothmix").resolve(sigma=0.5, overrides=overrides)
+    assert caught.value.problems == ["weights.mix_step: expected less than attack_steps, 1, got 1"]

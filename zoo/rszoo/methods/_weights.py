@@ -4,10 +4,23 @@ from typing import Annotated
 
 from annotated_types import Ge, Gt, Le, Lt
 
-__all__ = ["Copies", "NonNegative", "Positive", "Probability", "Ratio", "Share", "Steps"]
+__all__ = [
+    "Copies",
+    "NonNegative",
+    "Positive",
+    "Probability",
+    "Ratio",
+    "Several",
+    "Share",
+    "Steps",
+    "Votes",
+]
 
 #: Noise copies of one image in one step; also draws, starts, and whatever else is counted from 1.
 Copies = Annotated[int, Ge(1)]
+Several = Annotated[int, Ge(2)]
+#: Votes of which 3/4 are surely more than half of the probability (one-sided, at 0.1).
+Votes = Annotated[int, Ge(14)]
 #: Steps of an attack.
 Steps = Annotated[int, Ge(0)]
 NonNegative = Annotated[float, Ge(0.0)]

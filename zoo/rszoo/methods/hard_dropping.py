@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from rszoo.methods._attacks import ascend_noise_on_sphere, frozen
 from rszoo.methods._copies import cross_entropy, noisy_log_probs, noisy_logits
-from rszoo.methods._weights import Copies, Positive, Probability, Share, Steps
+from rszoo.methods._weights import Copies, Positive, Probability, Share, Steps, Votes
 from rszoo.smoothing.noise import gaussian_copies
 from rszoo.theory.bounds import clopper_pearson_lower
 from rszoo.theory.radii import certified_radius
@@ -75,7 +75,7 @@ def refresh(
     refreshes: Copies = 9,
     threshold: Probability = 0.4,
     drop_draws: Copies = 100,
-    draws: Copies = 16,
+    draws: Votes = 16,
 ) -> Tensor:
     """Return how often each image is drawn from now on, `[B]`; 0 for dropped ones.
 
@@ -84,7 +84,7 @@ def refresh(
         refreshes: how many times the weights are renewed.
         threshold: images whose class gets a smaller share of the votes are dropped.
         drop_draws: votes per image for dropping.
-        draws: votes per image for the weights; fewer than 12 give some images no weight.
+        draws: votes per image for the weights, so many that an image that is kept has one.
     """
     del start, refreshes
     kept = sampling_weights > 0

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from rszoo.methods._attacks import frozen
 from rszoo.methods._copies import noisy_log_probs, noisy_logits
-from rszoo.methods._weights import Copies, NonNegative, Ratio, Share, Steps
+from rszoo.methods._weights import Copies, NonNegative, Ratio, Several, Share, Steps
 from rszoo.methods.consistency import regularised_cross_entropy
 from rszoo.smoothing.noise import gaussian_copies
 from rszoo.smoothing.search import ascended
@@ -73,7 +73,7 @@ def refresh(
     start: Share = 0.4,
     refreshes: Copies = 9,
     spread: Ratio = 2.0,
-    levels: Copies = 5,
+    levels: Several = 5,
     search_steps: Steps = 5,
     search_copies: Copies = 16,
 ) -> Tensor:

@@ -200,6 +200,9 @@ def _misfits(recipe: Recipe) -> Iterator[tuple[str, str]]:
         yield "experts.method", str(unknown_name("method", method, methods.names()))
     elif method is not None and "expert_radii" in methods.needs(method):
         yield "experts.method", f"expected a method that trains classifiers, got {method!r}"
+    mix_step, steps = recipe.weights.get("mix_step"), recipe.weights.get("attack_steps")
+    if mix_step and steps is not None and mix_step >= steps:
+        yield "weights.mix_step", f"expected less than attack_steps, {steps}, got {mix_step}"
     yield from _misfits_of_mixes(recipe)
     yield from _misfits_of_fine_tuning(recipe)
 
