@@ -5,14 +5,17 @@ What the research code does, without its bookkeeping: float32, contiguous tensor
 Random numbers are drawn in the order in which rszoo draws them, so that losses can be compared.
 """
 
+from types import MethodType
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.distributions import Normal
 
+from rszoo.networks.architectures import cifar_resnet
 from rszoo.smoothing.noise import gaussian_copies
 
-__all__ = ["LOSSES", "LeNet"]
+__all__ = ["LOSSES", "LeNet", "with_plain_layers"]
 
 
 class LeNet(nn.Module):
@@ -27,6 +30,30 @@ class LeNet(nn.Module):
         x = F.max_pool2d(F.relu(self.conv1(x)), 2)
         x = F.max_pool2d(F.relu(self.conv2(x)), 2)
         return self.fc2(F.relu(self.fc1(x.flatten(1))))
+
+
+def with_plain_layers(network: nn.Module) -> nn.Module:
+    """Return `rszoo`'s CIFAR ResNet with the authors' forward passes: each layer by itself."""
+
+    def block(self: cifar_resnet.BasicBlock, x: Tensor) -> Tensor:
+        y = F.relu(self.bn1(self.conv1(x)), inplace=True)
+        y = self.bn2(self.conv2(y))
+        return F.relu(y + self.downsample(x), inplace=True)
+
+    def whole(self: cifar_resnet.CifarResNet, x: Tensor) -> Tensor:
+        x = F.relu(self.bn1(self.conv1(x)), inplace=True)
+        x = F.avg_pool2d(self.layer3(self.layer2(self.layer1(x))), 8)
+        return self.fc(x.flatten(1))
+
+    forwards = {
+        cifar_resnet.BasicBlock: block,
+        cifar_resnet.CifarResNet: whole,
+        cifar_resnet.Downsampling: nn.Sequential.forward,
+    }
+    for module in network.modules():
+        if type(module) in forwards:
+            module.forward = MethodType(forwards[type(module)], module)
+    return network
 
 
 def copies_of(x: Tensor, m: int, sigma: float) -> list[Tensor]:
