@@ -113,6 +113,16 @@ def test_what_is_there_is_kept(rszoo: Command, finished: Path) -> None:
     assert content(finished / NAME) == before
 
 
+def test_the_recipe_of_a_bundle_trains_it_again(
+    rszoo: Command, empty: None, trained: Path
+) -> None:
+    path = trained / NAME / "recipe.yaml"
+    done = rszoo("--out", "again", recipe=str(path), usual=False)
+    assert (done.code, done.out) == (0, f"again/{NAME}")
+    for file in ("model.safetensors", "recipe.yaml", "config.json"):
+        assert content(Path("again", NAME))[file] == content(trained / NAME)[file]
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_training_that_is_interrupted(
     rszoo: Command,

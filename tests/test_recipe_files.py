@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from rszoo.errors import RecipeError, RszooError
-from rszoo.training.recipe_files import RecipeFile, load_recipe
+from rszoo.training.recipe_files import RecipeFile, load_recipe, recipe_names
 from rszoo.training.recipe_layers import merge
 
 TEXT = """\
@@ -335,3 +335,30 @@ def test_a_layer_that_names_experts_drops_the_bundles_of_a_weaker_one() -> None:
 def test_experts_in_both_forms_are_refused() -> None:
     with pytest.raises(RecipeError, match="expected either method and sigmas, or bundles, got"):
         experts_of(method="macer", sigmas="[0.5, 1.0]", bundles="[a, b]")
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_the_recipe_of_a_bundle_is_a_recipe_file_of_one_run(name: str, tmp_path: Path) -> None:
+    file = load_recipe(name)
+    made = file.resolve(dataset="mnist", sigma=file.sigmas("mnist")[-1], profile="short", seed=3)
+    path = tmp_path / "recipe.yaml"
+    path.write_text(made.to_yaml())
+    again = load_recipe(path)
+    assert again.problems() == []
+    assert (again.sigmas(), again.profiles("mnist")) == ([made.sigma], ["short"])
+    assert again.resolve(sigma=made.sigma) == made
+    changed = again.resolve(sigma=made.sigma, seed=0, overrides=["train.epochs=2"])
+    assert (changed.seed, changed.train.epochs) == (0, 2)
+    assert changed.digest != made.digest
+    with pytest.raises(RecipeError, match=r"'digits' is not in the recipe's list \['mnist'\]"):
+        again.resolve(dataset="digits", sigma=made.sigma)
+    with pytest.raises(RecipeError, match=r"sigma: 0\.3 is not in the recipe's list"):
+        again.resolve(sigma=0.3)
+
+
+def test_the_recipe_of_a_bundle_with_a_bad_value(tmp_path: Path) -> None:
+    text = load_recipe("gaussian").resolve(sigma=0.25).to_yaml()
+    path = tmp_path / "recipe.yaml"
+    path.write_text(text.replace("momentum: 0.9", "momentum: 9"))
+    with pytest.raises(RecipeError, match=r"recipe\.yaml: train\.momentum: expected "):
+        load_recipe(path)

@@ -13,6 +13,7 @@ __all__ = [
     "Json",
     "Model",
     "Precision",
+    "RecipeSeed",
     "Resize",
     "Seed",
 ]
@@ -51,4 +52,14 @@ Precision = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, to stdout.")]
 Resize = Annotated[bool, typer.Option("--resize", help="Scale images to the model's size.")]
+RecipeSeed = Annotated[
+    int | None,
+    typer.Option(
+        "--seed",
+        min=0,
+        max=2**63 - 1,
+        help="Seed of everything random.",
+        show_default="0, or that of a bundle's recipe",
+    ),
+]
 Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of everything random.")]

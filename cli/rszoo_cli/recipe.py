@@ -6,12 +6,13 @@ from typing import Annotated, Any
 
 import typer
 
+from rszoo_cli.options import Json, RecipeSeed
+
 __all__ = ["app"]
 
 app = typer.Typer(no_args_is_help=True, help="List, show, copy and check recipes.")
 
 Name = Annotated[str, typer.Argument(help="Name of a recipe, or a recipe file.")]
-Json = Annotated[bool, typer.Option("--json", help="Print only JSON.")]
 
 
 @app.command("ls")
@@ -81,14 +82,19 @@ def show_recipe(
     overrides: Annotated[
         list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Changes, as for train.")
     ] = None,
-    dataset: Annotated[str, typer.Option(help="Data set, by name or path.")] = "digits",
+    dataset: Annotated[
+        str | None,
+        typer.Option(
+            help="Data set, by name or path.", show_default="digits, or that of a bundle's recipe"
+        ),
+    ] = None,
     sigma: Annotated[
         list[float] | None, typer.Option(help="Noise level; repeatable. Default: all.")
     ] = None,
     profile: Annotated[
         str | None, typer.Option(help="Schedule, such as short or published.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the run.")] = 0,
+    seed: RecipeSeed = None,
     as_json: Json = False,
 ) -> None:
     """Show what a recipe comes to: every value of each run, and its digest.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rszoo_cli.console import err, out
-from rszoo_cli.options import DataRoot, Device, Download, Json, Precision, Seed
+from rszoo_cli.options import DataRoot, Device, Download, Json, Precision, RecipeSeed
 
 if TYPE_CHECKING:
     from rszoo.training.observer import Observer
@@ -17,13 +17,20 @@ if TYPE_CHECKING:
 __all__ = ["shown_observer", "train"]
 
 
-_Recipe = Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe's file or name.")]
+_Recipe = Annotated[
+    str,
+    typer.Argument(metavar="RECIPE", help="A recipe's file or name, or the recipe of a bundle."),
+]
 _Overrides = Annotated[
     list[str] | None,
     typer.Argument(metavar="[KEY=VALUE]...", help="Values that differ, as train.epochs=5."),
 ]
 _Dataset = Annotated[
-    str, typer.Option(help="A data set's name, a folder of class folders, or an .npz file.")
+    str | None,
+    typer.Option(
+        help="A data set's name, a folder of class folders, or an .npz file.",
+        show_default="digits, or that of a bundle's recipe",
+    ),
 ]
 _Sigmas = Annotated[
     list[float] | None,
@@ -54,13 +61,13 @@ _Half = Annotated[
 def train(
     recipe: _Recipe,
     overrides: _Overrides = None,
-    dataset: _Dataset = "digits",
+    dataset: _Dataset = None,
     sigmas: _Sigmas = None,
     profile: _Profile = None,
     out_folder: _Out = Path("runs"),
     resume: _Resume = False,
     overwrite: _Overwrite = False,
-    seed: Seed = 0,
+    seed: RecipeSeed = None,
     data_root: DataRoot = None,
     download: Download = False,
     device: Device = None,
@@ -70,9 +77,13 @@ def train(
 ) -> None:
     """Train a recipe: one tracked run and one bundle per noise level.
 
+    The recipe of a bundle trains that model again.
+
     Example:
 
         rszoo train recipes/cat_rs.yaml --dataset mnist --sigma 0.5 --profile short
+
+        rszoo train runs/mnist-cat_rs-0.50/recipe.yaml --out again
     """
     from rszoo.training.recipe_files import load_recipe
 

@@ -1,6 +1,8 @@
 """Recipe files: one YAML per method, found by path or name and resolved for one run.
 
 defaults < data set < its per_sigma < profile < its per_sigma < a.b=value overrides
+
+The recipe of a bundle, which is resolved, is a recipe file of one data set and one sigma.
 """
 
 from collections.abc import Sequence
@@ -39,23 +41,26 @@ class RecipeFile:
     Attributes:
         source: the file or the name that the user gave, for messages.
         content: what the file holds.
+        dataset, seed: what `resolve` takes without others.
     """
 
     source: str
     content: Content
+    dataset: str = "digits"
+    seed: int = 0
 
     @property
     def method(self) -> str:
         """Name of the training method."""
         return self.content.method
 
-    def sigmas(self, dataset: str) -> list[float]:
-        """Return the noise levels that the recipe has values for.
+    def sigmas(self, dataset: str | None = None) -> list[float]:
+        """Return the noise levels that the recipe has values for, for a data set.
 
         Raises:
             RecipeError: the recipe does not know the data set.
         """
-        return list(self._block(dataset)[1].sigmas or self.content.sigmas)
+        return list(self._block(dataset or self.dataset)[1].sigmas or self.content.sigmas)
 
     def profiles(self, dataset: str) -> list[str]:
         """Return the names of the data set's profiles, the default one first.
@@ -69,24 +74,27 @@ class RecipeFile:
     def resolve(
         self,
         *,
-        dataset: str = "digits",
+        dataset: str | None = None,
         sigma: float,
         profile: str | None = None,
         overrides: Sequence[str] = (),
-        seed: int = 0,
+        seed: int | None = None,
     ) -> Recipe:
         """Return the recipe of one training run.
 
         Args:
-            dataset: a data set of the recipe; any other name or path takes the block `other`.
+            dataset: a data set of the recipe; any other name or path takes the block `other`;
+                None for the file's.
             sigma: noise level, one of `sigmas(dataset)`.
             profile: one of `profiles(dataset)`; None for the first.
             overrides: texts such as `train.lr=0.05`, applied last; values are YAML.
-            seed: of everything random in the run.
+            seed: of everything random in the run; None for the file's.
 
         Raises:
             RecipeError: with all problems of the file's values and of the overrides.
         """
+        dataset = self.dataset if dataset is None else dataset
+        seed = self.seed if seed is None else seed
         key, block = self._block(dataset)
         problems = []
         if sigma not in self.sigmas(dataset):
@@ -182,6 +190,8 @@ def load_recipe(path_or_name: str | Path) -> RecipeFile:
     if not isinstance(values, dict):
         what = "an empty file" if values is None else show(values)
         raise RecipeError([f"expected a mapping with the key 'method', got {what}"], source=source)
+    if "sigma" in values and "datasets" not in values:
+        return _of_one_run(values, source)
     try:
         content = Content.model_validate(values)
     except ValidationError as error:
@@ -189,6 +199,23 @@ def load_recipe(path_or_name: str | Path) -> RecipeFile:
     if problems := contradictions(content):
         raise RecipeError(problems, source=source)
     return RecipeFile(source, content)
+
+
+def _of_one_run(values: dict[str, Any], source: str) -> RecipeFile:
+    """Return a resolved recipe as a recipe file that holds nothing else."""
+    recipe, problems = make_recipe(values)
+    if recipe is None:
+        raise RecipeError(problems, source=source)
+    values = recipe.model_dump()
+    block = {key: values[key] for key in ("profile", *Values.model_fields) if key in values}
+    content = Content(
+        method=recipe.method,
+        version=recipe.version,
+        paper=load_recipe(recipe.method).content.paper,
+        sigmas=[recipe.sigma],
+        datasets={recipe.dataset: DataSet.model_validate(block)},
+    )
+    return RecipeFile(source, content, dataset=recipe.dataset, seed=recipe.seed)
 
 
 def _folder() -> Path:
