@@ -356,6 +356,16 @@ def test_the_recipe_of_a_bundle_is_a_recipe_file_of_one_run(name: str, tmp_path:
         again.resolve(sigma=0.3)
 
 
+def test_the_recipe_of_a_bundle_of_own_images_takes_any_path(tmp_path: Path) -> None:
+    made = load_recipe("gaussian").resolve(dataset="here/images", sigma=0.25)
+    path = tmp_path / "recipe.yaml"
+    path.write_text(made.to_yaml())
+    again = load_recipe(path)
+    assert again.resolve(sigma=0.25) == made
+    moved = again.resolve(dataset="there/images", sigma=0.25)
+    assert moved == made.model_copy(update={"dataset": "there/images"})
+
+
 def test_the_recipe_of_a_bundle_with_a_bad_value(tmp_path: Path) -> None:
     text = load_recipe("gaussian").resolve(sigma=0.25).to_yaml()
     path = tmp_path / "recipe.yaml"

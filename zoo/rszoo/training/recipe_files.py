@@ -202,10 +202,16 @@ def load_recipe(path_or_name: str | Path) -> RecipeFile:
 
 
 def _of_one_run(values: dict[str, Any], source: str) -> RecipeFile:
-    """Return a resolved recipe as a recipe file that holds nothing else."""
+    """Return a resolved recipe as a recipe file that holds nothing else.
+
+    A data set of the user's own may lie elsewhere by now: any path will do.
+    """
+    from rszoo.data import names
+
     recipe, problems = make_recipe(values)
     if recipe is None:
         raise RecipeError(problems, source=source)
+    dataset = recipe.dataset if recipe.dataset in names() else OTHER
     values = recipe.model_dump()
     block = {key: values[key] for key in ("profile", *Values.model_fields) if key in values}
     content = Content(
@@ -213,7 +219,7 @@ def _of_one_run(values: dict[str, Any], source: str) -> RecipeFile:
         version=recipe.version,
         paper=load_recipe(recipe.method).content.paper,
         sigmas=[recipe.sigma],
-        datasets={recipe.dataset: DataSet.model_validate(block)},
+        datasets={dataset: DataSet.model_validate(block)},
     )
     return RecipeFile(source, content, dataset=recipe.dataset, seed=recipe.seed)
 
