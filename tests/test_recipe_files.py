@@ -372,3 +372,23 @@ def test_the_recipe_of_a_bundle_with_a_bad_value(tmp_path: Path) -> None:
     path.write_text(text.replace("momentum: 0.9", "momentum: 9"))
     with pytest.raises(RecipeError, match=r"recipe\.yaml: train\.momentum: expected "):
         load_recipe(path)
+
+
+@pytest.mark.parametrize(
+    ("method", "overrides", "models"),
+    [
+        ("gaussian", [], []),
+        ("gaussian", ["fine_tuning.start=a"], ["a"]),
+        ("gaussian", ["fine_tuning.start=a", "fine_tuning.router=b"], ["a", "b"]),
+        ("dual_rs", ["experts.bundles=[a,b]"], ["a", "b"]),
+        ("dual_rs", [], []),
+        ("mixing", [], []),
+        ("mixing", ["parts.standard=a"], ["a"]),
+        ("mixing", ["parts.standard=a", "parts.robust=b"], ["a", "b"]),
+    ],
+)
+def test_the_models_that_a_recipe_names(
+    method: str, overrides: list[str], models: list[str]
+) -> None:
+    made = load_recipe(method).resolve(sigma=0.5, overrides=overrides)
+    assert made.models == models
