@@ -29,10 +29,9 @@ def as_printed(log: LogTable) -> tuple[float, float]:
 
 def published_acr(log: LogTable) -> float | None:
     """Return the published ACR for the data set, method and sigma in the name of a log."""
-    dataset, method, sigma, *_ = log.name.split("-")
     for entry in published_entries():
-        same = (entry.dataset, entry.method) == (dataset, method)
-        if same and entry.summary.sigma == float(sigma):
+        name = f"{entry.dataset}-{entry.method}-{entry.summary.sigma:.2f}"
+        if log.name == name or log.name.startswith(f"{name}-"):
             return entry.summary.acr
     return None
 

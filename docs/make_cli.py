@@ -15,7 +15,7 @@ INTRODUCTION = """\
 
 Made from the command itself, by `python docs/make_cli.py > docs/reference/cli.md`;
 `rszoo COMMAND --help` says the same. Exit codes: 0 done, 1 failed, 2 wrong usage,
-130 interrupted.
+130 interrupted, 143 a training that was terminated.
 
 """
 

@@ -47,8 +47,7 @@ def refused(path: Path, facts: dict[str, str] = FACTS) -> str:
 
 def unreadable(path: Path) -> str:
     return (
-        f"{path}: expected a training checkpoint, got an unreadable file; "
-        "start again with --overwrite"
+        f"{path}: expected a training checkpoint, got an unreadable file; remove it to start again"
     )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from rszoo.errors import RszooError
+from rszoo.hub.catalog import find
 from rszoo.training.recipe_files import copy_recipe, load_recipe, recipe_names, recipe_path
 
 
@@ -28,7 +29,16 @@ def test_missing_file_is_named_with_the_known_recipes(name: str) -> None:
 
 def test_folder_is_not_read_as_a_recipe() -> None:
     Path("folder").mkdir()
-    assert message(lambda: load_recipe("folder")) == "folder: cannot be read: Is a directory"
+    expected = "folder/recipe.yaml: cannot be read: No such file or directory"
+    assert message(lambda: load_recipe("folder")) == expected
+
+
+def test_a_bundle_stands_for_its_recipe() -> None:
+    found = load_recipe("builtin/digits-macer-0.50")
+    assert (found.method, found.sigmas()) == ("macer", [0.5])
+    bundle = find("builtin/digits-macer-0.50")
+    assert load_recipe(bundle.path).resolve(sigma=0.5) == found.resolve(sigma=0.5)
+    assert found.resolve(sigma=0.5).digest == bundle.manifest.origin["facts"]["recipe"]
 
 
 def test_existing_file_wins_over_a_name_and_a_folder_does_not() -> None:

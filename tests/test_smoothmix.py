@@ -375,4 +375,4 @@ def test_the_start_of_the_line_lies_before_its_end() -> None:
     overrides = ["weights.mix_step=1", "weights.attack_steps=1"]
     with pytest.raises(RecipeError) as caught:
         load_recipe("smoothmix").resolve(sigma=0.5, overrides=overrides)
-    assert caught.value.problems == ["weights.mix_step: expected less than attack_steps, 1, got 1"]
+    assert caught.value.problems == ["weights: expected mix_step < attack_steps, got 1 and 1"]

@@ -149,11 +149,14 @@ def _trained(
     from rszoo.training.rounds import in_rounds, trained_router
     from rszoo_cli.train import shown_observer
 
-    options = {"profile": profile, "data_root": data_root, "observer": shown_observer()}
+    options = {
+        "profile": profile,
+        "data_root": data_root,
+        "overwrite": overwrite,
+        "observer": shown_observer(),
+    }
     if rounds and sigmas:
         folder = to.parent / f"{to.name}-rounds"
-        tuned, router = in_rounds(
-            experts[0], sigmas, rounds=rounds, out=folder, overwrite=overwrite, **options
-        )
+        tuned, router = in_rounds(experts[0], sigmas, rounds=rounds, out=folder, **options)
         return [tuned], router
     return experts, trained_router(experts, sigmas, out=to.parent, **options)

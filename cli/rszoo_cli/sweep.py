@@ -29,8 +29,12 @@ _Arguments = Annotated[
 def sweep(
     arguments: _Arguments,
     dataset: Annotated[
-        str, typer.Option(help="A data set's name, a folder of class folders, or an .npz file.")
-    ] = "digits",
+        str | None,
+        typer.Option(
+            help="A data set's name, a folder of class folders, or an .npz file.",
+            show_default="digits, or that of a bundle's recipe",
+        ),
+    ] = None,
     sigmas: Annotated[
         list[float] | None,
         typer.Option(

@@ -19,7 +19,7 @@ __all__ = ["shown_observer", "train"]
 
 _Recipe = Annotated[
     str,
-    typer.Argument(metavar="RECIPE", help="A recipe's file or name, or the recipe of a bundle."),
+    typer.Argument(metavar="RECIPE", help="A recipe's file or name, or a bundle's folder."),
 ]
 _Overrides = Annotated[
     list[str] | None,
@@ -77,13 +77,13 @@ def train(
 ) -> None:
     """Train a recipe: one tracked run and one bundle per noise level.
 
-    The recipe of a bundle trains that model again.
+    A bundle stands for the recipe in it, which trains that model again.
 
     Example:
 
         rszoo train recipes/cat_rs.yaml --dataset mnist --sigma 0.5 --profile short
 
-        rszoo train runs/mnist-cat_rs-0.50/recipe.yaml --out again
+        rszoo train runs/mnist-cat_rs-0.50 --out again
     """
     from rszoo.training.recipe_files import load_recipe
 
@@ -92,7 +92,7 @@ def train(
         file.resolve(
             dataset=dataset, sigma=level, profile=profile, overrides=overrides or (), seed=seed
         )
-        for level in sigmas or file.sigmas(dataset)
+        for level in dict.fromkeys(sigmas or file.sigmas(dataset))
     ]
     from rszoo.training.distributed import is_main_process
     from rszoo.training.run import train as train_recipes

@@ -68,7 +68,7 @@ def load_checkpoint(path: Path, state: TrainingState, *, facts: dict[str, str]) 
     except Exception as error:
         raise RszooError(
             f"{path}: expected a training checkpoint, got an unreadable file; "
-            "start again with --overwrite"
+            "remove it to start again"
         ) from error
     differing = sorted(key for key in facts if found.get(key) != facts[key])
     if differing:

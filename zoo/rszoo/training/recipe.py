@@ -202,7 +202,7 @@ def _misfits(recipe: Recipe) -> Iterator[tuple[str, str]]:
         yield "experts.method", f"expected a method that trains classifiers, got {method!r}"
     mix_step, steps = recipe.weights.get("mix_step"), recipe.weights.get("attack_steps")
     if mix_step and steps is not None and mix_step >= steps:
-        yield "weights.mix_step", f"expected less than attack_steps, {steps}, got {mix_step}"
+        yield "weights", f"expected mix_step < attack_steps, got {mix_step} and {steps}"
     yield from _misfits_of_mixes(recipe)
     yield from _misfits_of_fine_tuning(recipe)
 

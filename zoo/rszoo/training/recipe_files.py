@@ -170,7 +170,10 @@ def _is_path(dataset: str) -> bool:
 
 
 def load_recipe(path_or_name: str | Path) -> RecipeFile:
-    """Read a recipe file: a path, or the name of a recipe that comes with rszoo.
+    """Read a recipe file: a path, the name of a recipe that comes with rszoo, or a bundle.
+
+    Args:
+        path_or_name: a bundle is named by its folder, or is `builtin/NAME`.
 
     Raises:
         RecipeError: no such file or name, or the file is not a recipe.
@@ -180,7 +183,7 @@ def load_recipe(path_or_name: str | Path) -> RecipeFile:
     try:
         values = parse_yaml(path.read_bytes().decode("utf-8-sig"))
     except OSError as error:
-        raise RecipeError([f"cannot be read: {error.strerror}"], source=source) from None
+        raise RecipeError([f"cannot be read: {error.strerror}"], source=str(path)) from None
     except UnicodeDecodeError:
         raise RecipeError(
             ["expected YAML text in UTF-8, got other bytes"], source=source
@@ -233,9 +236,13 @@ def _folder() -> Path:
 
 def _locate(path_or_name: str | Path) -> Path:
     """Return the file: an existing path wins over the name of a recipe that comes with rszoo."""
+    from rszoo.hub.catalog import builtin_names, find
+
     source, path = str(path_or_name), Path(path_or_name)
+    if source in builtin_names():
+        path = find(source).path
     if path.exists() and not (path.is_dir() and source in recipe_names()):
-        return path
+        return path / "recipe.yaml" if path.is_dir() else path
     if source in recipe_names():
         return recipe_path(source)
     hint = did_you_mean(source, recipe_names())

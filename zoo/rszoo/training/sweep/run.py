@@ -153,7 +153,9 @@ def _checked(
     precision: str,
 ) -> list[Outcome]:
     """Look for all that could be in the way; return what is finished."""
-    dataset = jobs[0].recipe.dataset
+    (dataset, *others) = dict.fromkeys(job.recipe.dataset for job in jobs)
+    if others:
+        raise RszooError(f"expected recipes of one data set, got {[dataset, *others]}")
     images = data.load(dataset, "train", root=data_root, download=download)
     data.load(dataset, "test", root=data_root, download=download)
     device = torch.device(devices[0] if devices else "cpu")
