@@ -94,7 +94,7 @@ def test_a_router_is_for_composing(rszoo: Command, empty: None) -> None:
 
 
 def test_several_noise_levels_as_json(rszoo: Command, empty: None) -> None:
-    done = rszoo("--sigma", "0.5", "train.epochs=1", "--json")
+    done = rszoo("--sigma", "0.5", "--sigma", "0.5", "train.epochs=1", "--json")
     assert done.code == 0
     assert json.loads(done.out) == [f"runs/{NAME}", "runs/digits-gaussian-0.50"]
 

@@ -214,6 +214,15 @@ def test_wrong_usage_writes_nothing(
     assert not os.listdir()
 
 
+def test_recipes_of_two_data_sets_are_refused(rszoo: Command) -> None:
+    other = load_recipe("gaussian").resolve(dataset="mnist", sigma=0.5)
+    Path("other.yaml").write_text(other.to_yaml())
+    done = rszoo("sweep", "builtin/digits-gaussian-0.25", "other.yaml")
+    assert (done.code, done.out) == (1, "")
+    assert done.err == "error: expected recipes of one data set, got ['digits', 'mnist']\n"
+    assert not Path("runs").exists()
+
+
 def test_what_is_in_the_way_is_left_alone(rszoo: Command, trained: Path) -> None:
     shutil.copytree(trained / NAME, Path("runs", "seed-0", NAME))
     for arguments in (["train.epochs=3"], []):
