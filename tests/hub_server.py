@@ -138,10 +138,10 @@ class Server:
     @contextmanager
     def hub(self, root: Path, **options: int) -> "Iterator[RunningHub]":
         """Serve the hub in a folder; `options` are `page_size` and `part_size`."""
-        from rszoo.hub.server.access import Access
-        from rszoo.hub.server.app import make_app
-        from rszoo.hub.server.context import Hub
-        from rszoo.hub.server.store import open_store
+        from rszoo.hub_server.access import Access
+        from rszoo.hub_server.app import make_app
+        from rszoo.hub_server.context import Hub
+        from rszoo.hub_server.store import open_store
 
         with open_store(root) as store:
             access = Access(token=TOKEN, read_token=READ_TOKEN)

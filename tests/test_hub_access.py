@@ -37,7 +37,7 @@ def test_writing_needs_the_token(wire: Wire, token: str | None, status: int) -> 
 
 
 def test_every_route_that_writes_is_in_that_list(wire: Wire) -> None:
-    from rszoo.hub.server.app import _routes
+    from rszoo.hub_server.app import _routes
 
     free = {"/api/validate-yaml", "/lfs/{oid}", "/lfs/{oid}/{upload}"}  # harmless, or signed
     free |= {

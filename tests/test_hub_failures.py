@@ -11,7 +11,7 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError
 
 from rszoo.errors import RszooError
-from rszoo.hub.server.store import Store, open_store
+from rszoo.hub_server.store import Store, open_store
 
 
 def test_unavailable_for_a_while(hub: RunningHub) -> None:

@@ -12,8 +12,8 @@ from hub_server import RunningHub
 from huggingface_hub import CommitOperationAdd, EvalResult, ModelCardData
 from PIL import Image
 
-from rszoo.hub.server.certified import certified
-from rszoo.hub.server.markdown import render
+from rszoo.hub_server.certified import certified
+from rszoo.hub_server.markdown import render
 
 
 def png() -> bytes:

@@ -50,9 +50,9 @@ def serve(
 
         rszoo hub serve --root hub
     """
-    from rszoo.hub.server.access import Access
-    from rszoo.hub.server.serve import new_token
-    from rszoo.hub.server.serve import serve as run
+    from rszoo.hub_server.access import Access
+    from rszoo.hub_server.serve import new_token
+    from rszoo.hub_server.serve import serve as run
     from rszoo_cli.console import err
 
     access = Access(token=token or new_token(), read_token=read_token or None)

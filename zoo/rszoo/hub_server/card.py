@@ -12,8 +12,8 @@ from typing import Any
 
 import yaml
 
-from rszoo.hub.server.blobs import Blobs
-from rszoo.hub.server.repo import Commit, File
+from rszoo.hub_server.blobs import Blobs
+from rszoo.hub_server.repo import Commit, File
 
 __all__ = ["Card", "card_of", "eval_results", "front_matter", "tags"]
 

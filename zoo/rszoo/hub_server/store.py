@@ -14,11 +14,11 @@ from pydantic import ValidationError
 
 from rszoo._files import write_bytes_atomically
 from rszoo.errors import RszooError
-from rszoo.hub.server.blobs import Blobs
-from rszoo.hub.server.changes import Change, apply
-from rszoo.hub.server.errors import HubError, repo_not_found
-from rszoo.hub.server.names import check_repo_id
-from rszoo.hub.server.repo import Kind, Repo
+from rszoo.hub_server.blobs import Blobs
+from rszoo.hub_server.changes import Change, apply
+from rszoo.hub_server.errors import HubError, repo_not_found
+from rszoo.hub_server.names import check_repo_id
+from rszoo.hub_server.repo import Kind, Repo
 
 __all__ = ["Store", "open_store"]
 

@@ -8,9 +8,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from rszoo.hub.server import lfs, pages, reads, writes
-from rszoo.hub.server.context import Hub
-from rszoo.hub.server.errors import HubError, on_crash, on_error
+from rszoo.hub_server import lfs, pages, reads, writes
+from rszoo.hub_server.context import Hub
+from rszoo.hub_server.errors import HubError, on_crash, on_error
 
 __all__ = ["make_app"]
 

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from rszoo.hub.server.errors import HubError
-from rszoo.hub.server.names import check_path
-from rszoo.hub.server.repo import File
+from rszoo.hub_server.errors import HubError
+from rszoo.hub_server.names import check_path
+from rszoo.hub_server.repo import File
 
 __all__ = ["Change", "apply"]
 

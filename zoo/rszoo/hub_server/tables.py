@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import rszoo
-from rszoo.hub.server.card import tags
-from rszoo.hub.server.certified import Certified, certified
+from rszoo.hub_server.card import tags
+from rszoo.hub_server.certified import Certified, certified
 
 __all__ = ["Row", "model_rows", "numbers_table", "size_text"]
 

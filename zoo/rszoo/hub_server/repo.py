@@ -11,8 +11,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from rszoo.hub.server.errors import HubError
-from rszoo.hub.server.names import check_ref, is_commit
+from rszoo.hub_server.errors import HubError
+from rszoo.hub_server.names import check_ref, is_commit
 
 __all__ = ["MAIN", "Commit", "File", "Kind", "Repo"]
 

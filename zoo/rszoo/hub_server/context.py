@@ -8,11 +8,11 @@ from urllib.parse import unquote
 
 from starlette.requests import Request
 
-from rszoo.hub.server.access import Access, Right
-from rszoo.hub.server.blobs import Blobs
-from rszoo.hub.server.errors import HubError, repo_not_found
-from rszoo.hub.server.repo import Kind, Repo
-from rszoo.hub.server.store import Store
+from rszoo.hub_server.access import Access, Right
+from rszoo.hub_server.blobs import Blobs
+from rszoo.hub_server.errors import HubError, repo_not_found
+from rszoo.hub_server.repo import Kind, Repo
+from rszoo.hub_server.store import Store
 
 __all__ = [
     "Hub",

@@ -8,9 +8,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from rszoo.hub.server.card import front_matter
-from rszoo.hub.server.changes import Change
-from rszoo.hub.server.context import (
+from rszoo.hub_server.card import front_matter
+from rszoo.hub_server.changes import Change
+from rszoo.hub_server.context import (
     Hub,
     check_write,
     hub_of,
@@ -21,9 +21,9 @@ from rszoo.hub.server.context import (
     parse_object,
     repo_of,
 )
-from rszoo.hub.server.errors import HubError
-from rszoo.hub.server.names import check_path, is_sha256
-from rszoo.hub.server.repo import MAIN, File, Kind, Repo
+from rszoo.hub_server.errors import HubError
+from rszoo.hub_server.names import check_path, is_sha256
+from rszoo.hub_server.repo import MAIN, File, Kind, Repo
 
 __all__ = ["branch", "commit", "create", "delete", "settings", "tag", "validate_card"]
 

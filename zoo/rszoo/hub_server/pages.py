@@ -14,12 +14,12 @@ from urllib.parse import quote
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from rszoo.hub.server.card import card_of, tags
-from rszoo.hub.server.context import hub_of, repo_of
-from rszoo.hub.server.markdown import render
-from rszoo.hub.server.reads import visible
-from rszoo.hub.server.repo import Commit, Repo
-from rszoo.hub.server.tables import model_rows, numbers_table, size_text
+from rszoo.hub_server.card import card_of, tags
+from rszoo.hub_server.context import hub_of, repo_of
+from rszoo.hub_server.markdown import render
+from rszoo.hub_server.reads import visible
+from rszoo.hub_server.repo import Commit, Repo
+from rszoo.hub_server.tables import model_rows, numbers_table, size_text
 
 __all__ = ["index", "model", "no_icon"]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rszoo.errors import RszooError
-from rszoo.hub.server.access import Access
+from rszoo.hub_server.access import Access
 
 __all__ = ["new_token", "serve"]
 
@@ -34,9 +34,9 @@ def serve(
     """
     import uvicorn
 
-    from rszoo.hub.server.app import make_app
-    from rszoo.hub.server.context import Hub
-    from rszoo.hub.server.store import open_store
+    from rszoo.hub_server.app import make_app
+    from rszoo.hub_server.context import Hub
+    from rszoo.hub_server.store import open_store
 
     with open_store(root) as store, _listening(host, port) as listener:
         hosts = [*_LOOPBACK, "[::1]"] if host in _LOOPBACK else None

@@ -6,7 +6,7 @@ protect the clients, which make folders of names and paths.
 
 import re
 
-from rszoo.hub.server.errors import HubError
+from rszoo.hub_server.errors import HubError
 
 __all__ = ["check_path", "check_ref", "check_repo_id", "is_commit", "is_sha256"]
 

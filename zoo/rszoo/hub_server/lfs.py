@@ -7,9 +7,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 
-from rszoo.hub.server.context import Hub, check_write, hub_of, json_body, param, repo_of, right_of
-from rszoo.hub.server.errors import HubError, entry_not_found
-from rszoo.hub.server.names import is_sha256
+from rszoo.hub_server.context import Hub, check_write, hub_of, json_body, param, repo_of, right_of
+from rszoo.hub_server.errors import HubError, entry_not_found
+from rszoo.hub_server.names import is_sha256
 
 __all__ = ["batch", "finish", "preupload", "put", "put_part", "resolve", "verify"]
 

@@ -17,7 +17,7 @@ from starlette.concurrency import run_in_threadpool
 
 from rszoo._files import write_bytes_atomically
 from rszoo.errors import RszooError
-from rszoo.hub.server.errors import HubError
+from rszoo.hub_server.errors import HubError
 
 __all__ = ["Blobs"]
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from rszoo.errors import RszooError
-from rszoo.hub.server.errors import HubError
+from rszoo.hub_server.errors import HubError
 
 __all__ = ["Access", "Right"]
 

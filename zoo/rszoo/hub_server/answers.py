@@ -7,9 +7,9 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from rszoo.hub.server.blobs import Blobs
-from rszoo.hub.server.card import card_of, eval_results, tags
-from rszoo.hub.server.repo import Commit, File, Repo
+from rszoo.hub_server.blobs import Blobs
+from rszoo.hub_server.card import card_of, eval_results, tags
+from rszoo.hub_server.repo import Commit, File, Repo
 
 __all__ = ["commit_entry", "paged", "path_entry", "repo_info", "tree_entries"]
 

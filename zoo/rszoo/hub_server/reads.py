@@ -7,10 +7,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from rszoo.hub.server.answers import commit_entry, paged, path_entry, repo_info, tree_entries
-from rszoo.hub.server.context import hub_of, kind_of, param, read_body, repo_of, right_of
-from rszoo.hub.server.errors import HubError, entry_not_found
-from rszoo.hub.server.repo import MAIN, Repo
+from rszoo.hub_server.answers import commit_entry, paged, path_entry, repo_info, tree_entries
+from rszoo.hub_server.context import hub_of, kind_of, param, read_body, repo_of, right_of
+from rszoo.hub_server.errors import HubError, entry_not_found
+from rszoo.hub_server.repo import MAIN, Repo
 
 __all__ = ["commits", "info", "paths_info", "refs", "repos", "tree", "visible", "whoami"]
 
