@@ -98,7 +98,7 @@ def test_the_median_is_the_first_level_with_half_of_the_answers_up_to_it() -> No
 
 
 def test_the_methods_that_take_levels_are_those_that_only_draw_noise() -> None:
-    takes = [name for name in methods.names() if methods.takes_levels(name)]
+    takes = [name for name in methods.names() if methods.per_image_sigma(name)]
     assert takes == ["consistency", "gaussian", "stability"]
     x, y = torch.rand(4, 1, 8, 8), torch.arange(4)
     network = networks.build("small_cnn", input_shape=(1, 8, 8), num_classes=10)

@@ -5,8 +5,7 @@
 - `model` maps images to logits, `x` is `[B, C, H, W]` in [0, 1], `y` is `[B]`;
 - positional parameters after `y` name the per-example data that the method needs; the training
   loop supplies them;
-- `sigma` is the noise level (of all images or, where it is annotated as `float | Tensor`, of each,
-  `[B]`), `progress` in (0, 1] the share of training that is done after this
+- `sigma` is the noise level, `progress` in (0, 1] the share of training that is done after this
   step, for warm-ups;
 - the remaining keyword-only parameters are the method's weights, annotated with their range and
   defaulting to the paper's value. A recipe sets them.
@@ -19,10 +18,13 @@ which the loop calls on all training images, `refreshes` times at equal distance
 the share `start` of the training; both are weights of the method. `first` says that it is the
 first time.
 
-A method that trains without noise says `NOISE_FREE = True`; its sigma is 0. One that trains the
-weight of a mix says `MIXES = True`; its `model` is a `rszoo.networks.mixing.Mix`.
+What a method is besides, constants of its file say:
 
-Both draw their noise from the global generator, like dropout; the loop seeds it. They know
+- `NOISE_FREE = True`: it trains without noise; its sigma is 0;
+- `MIXES = True`: it trains the weight of a mix; its `model` is a `rszoo.networks.mixing.Mix`;
+- `PER_IMAGE_SIGMA = True`: `sigma` may also be a tensor `[B]`, a noise level for each image.
+
+Both functions draw their noise from the global generator, like dropout; the loop seeds it. They know
 nothing of optimisers, epochs or logging.
 """
 
@@ -41,7 +43,16 @@ from torch import Tensor
 
 from rszoo.errors import unknown_name
 
-__all__ = ["Method", "load", "mixes", "names", "needs", "noise_free", "takes_levels", "weights"]
+__all__ = [
+    "Method",
+    "load",
+    "mixes",
+    "names",
+    "needs",
+    "noise_free",
+    "per_image_sigma",
+    "weights",
+]
 
 _GIVEN_BY_LOOP = ("sigma", "progress", "first")
 
@@ -109,14 +120,13 @@ def mixes(name: str) -> bool:
     return getattr(_module(name), "MIXES", False)
 
 
-def takes_levels(name: str) -> bool:
+def per_image_sigma(name: str) -> bool:
     """Return whether a method takes a noise level for each image.
 
     Raises:
         RszooError: no such method.
     """
-    sigma = inspect.signature(_module(name).loss).parameters["sigma"]
-    return sigma.annotation == float | Tensor
+    return getattr(_module(name), "PER_IMAGE_SIGMA", False)
 
 
 @cache
@@ -183,5 +193,6 @@ def _per_example(function: Callable[..., Tensor]) -> tuple[str, ...]:
 
 
 def _weight_parameters(function: Callable[..., Tensor]) -> list[inspect.Parameter]:
-    parameters = inspect.signature(function).parameters.values()
+    # Evaluated: a file may begin with `from __future__ import annotations`.
+    parameters = inspect.signature(function, eval_str=True).parameters.values()
     return [p for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in _GIVEN_BY_LOOP]

@@ -15,6 +15,9 @@ from rszoo.methods._copies import cross_entropy, log_mean, noisy_log_probs
 from rszoo.methods._weights import Copies, NonNegative
 from rszoo.smoothing.noise import gaussian_copies
 
+#: `sigma` may be a noise level for each image.
+PER_IMAGE_SIGMA = True
+
 
 def loss(
     model: nn.Module,

@@ -11,6 +11,9 @@ from torch import Tensor, nn
 from rszoo.methods._copies import cross_entropy, noisy_log_probs
 from rszoo.smoothing.noise import gaussian_copies
 
+#: `sigma` may be a noise level for each image.
+PER_IMAGE_SIGMA = True
+
 
 def loss(
     model: nn.Module, x: Tensor, y: Tensor, *, sigma: float | Tensor, progress: float

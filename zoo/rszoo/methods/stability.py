@@ -17,6 +17,9 @@ from rszoo.methods._copies import cross_entropy, noisy_log_probs
 from rszoo.methods._weights import NonNegative
 from rszoo.smoothing.noise import gaussian_copies
 
+#: `sigma` may be a noise level for each image.
+PER_IMAGE_SIGMA = True
+
 
 def loss(
     model: nn.Module,

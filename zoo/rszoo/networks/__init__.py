@@ -43,7 +43,8 @@ def options(name: str) -> dict[str, inspect.Parameter]:
     Raises:
         RszooError: no architecture has this name.
     """
-    parameters = inspect.signature(_architecture(name)).parameters
+    # Evaluated: a file may begin with `from __future__ import annotations`.
+    parameters = inspect.signature(_architecture(name), eval_str=True).parameters
     return {key: value for key, value in parameters.items() if key not in _GIVEN}
 
 

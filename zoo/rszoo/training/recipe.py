@@ -233,8 +233,8 @@ def _misfits_of_fine_tuning(recipe: Recipe) -> Iterator[tuple[str, str]]:
         return
     if recipe.experts is not None or recipe.parts is not None:
         yield "fine_tuning", f"method {recipe.method!r} begins anew; remove it"
-    if recipe.fine_tuning.router is not None and not methods.takes_levels(recipe.method):
-        able = [name for name in methods.names() if methods.takes_levels(name)]
+    if recipe.fine_tuning.router is not None and not methods.per_image_sigma(recipe.method):
+        able = [name for name in methods.names() if methods.per_image_sigma(name)]
         yield "fine_tuning.router", f"expected one of the methods {able}, got {recipe.method!r}"
 
 
