@@ -24,8 +24,8 @@ What a method is besides, constants of its file say:
 - `MIXES = True`: it trains the weight of a mix; its `model` is a `rszoo.networks.mixing.Mix`;
 - `PER_IMAGE_SIGMA = True`: `sigma` may also be a tensor `[B]`, a noise level for each image.
 
-Both functions draw their noise from the global generator, like dropout; the loop seeds it. They know
-nothing of optimisers, epochs or logging.
+Both functions draw their noise from the global generator, like dropout; the loop seeds it. They
+know nothing of optimisers, epochs or logging.
 """
 
 import inspect
