@@ -88,7 +88,7 @@ def _pretrained(
 
 def _untrained(method: str, dataset: str, sigma: float) -> "nn.Module":
     from rszoo import data, networks
-    from rszoo.training.recipe_files import load_recipe
+    from rszoo.training.recipes.files import load_recipe
 
     network = load_recipe(method).resolve(dataset=dataset, sigma=sigma).network
     known = data.facts(dataset) or data.load(dataset, "test")

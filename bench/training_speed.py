@@ -37,7 +37,7 @@ from rszoo.networks.execution import (
     resolve_precision,
 )
 from rszoo.training.loop import build_optimizer
-from rszoo.training.recipe_files import load_recipe
+from rszoo.training.recipes.files import load_recipe
 
 NETWORKS = {
     "lenet": ("lenet", "mnist", {}),

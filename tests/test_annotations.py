@@ -17,8 +17,8 @@ from pydantic import BaseModel, ValidationError
 from rszoo import methods, networks
 from rszoo.errors import RecipeError
 from rszoo.networks import architectures
-from rszoo.training import recipe as recipes
-from rszoo.training.recipe_files import load_recipe
+from rszoo.training.recipes import recipe as recipes
+from rszoo.training.recipes.files import load_recipe
 
 FIRST = "from __future__ import annotations\n"
 

@@ -22,12 +22,12 @@ from rszoo.methods import Method
 from rszoo.smoothing.noise import gaussian_copies
 from rszoo.training import rounds
 from rszoo.training.checkpoint import TrainingState
-from rszoo.training.fine_tuning import median_level
 from rszoo.training.loop import build_optimizer, fit
-from rszoo.training.recipe import Recipe
-from rszoo.training.recipe_files import RecipeFile, load_recipe
+from rszoo.training.recipes.files import RecipeFile, load_recipe
+from rszoo.training.recipes.recipe import Recipe
 from rszoo.training.run import train
-from rszoo.training.votes import vote_shares
+from rszoo.training.tasks.fine_tuning import median_level
+from rszoo.training.tasks.votes import vote_shares
 from rszoo_cli import app
 
 START = "builtin/digits-gaussian-0.50"

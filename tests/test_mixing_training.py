@@ -26,11 +26,11 @@ from rszoo.networks.mixing import Mix, MixingNetwork, log_mix
 from rszoo.smoothing.certificate import Certificate, mixed_certificate
 from rszoo.smoothing.mixed import MixedClassifier
 from rszoo.smoothing.mixing_weights import LearnedWeight
-from rszoo.training import mixing as training
-from rszoo.training.mixing import part_ids
-from rszoo.training.recipe import Recipe
-from rszoo.training.recipe_files import load_recipe
+from rszoo.training.recipes.files import load_recipe
+from rszoo.training.recipes.recipe import Recipe
 from rszoo.training.run import train
+from rszoo.training.tasks import mixing as training
+from rszoo.training.tasks.mixing import part_ids
 from rszoo_cli import app
 
 ROBUST = "builtin/digits-cat_rs-0.25"

@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from rszoo.errors import RecipeError
-from rszoo.training.recipe import Recipe, make_recipe
+from rszoo.training.recipes.recipe import Recipe, make_recipe
 
 TRAIN = {
     "epochs": 2,
@@ -297,7 +297,7 @@ def test_digest_ignores_the_order_of_keys() -> None:
 
 def test_digest_is_the_same_in_another_process() -> None:
     made = recipe(method="consistency")
-    program = "import sys; from rszoo.training.recipe import Recipe as R; "
+    program = "import sys; from rszoo.training.recipes.recipe import Recipe as R; "
     program += "print(R.from_yaml(sys.stdin.read()).digest)"
     done = subprocess.run(
         [sys.executable, "-c", program],

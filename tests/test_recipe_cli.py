@@ -9,8 +9,8 @@ from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from rszoo.errors import RecipeError, RszooError
-from rszoo.training.recipe import Recipe
-from rszoo.training.recipe_files import load_recipe, recipe_names, recipe_path
+from rszoo.training.recipes.files import load_recipe, recipe_names, recipe_path
+from rszoo.training.recipes.recipe import Recipe
 from rszoo_cli import console, main
 from rszoo_cli.recipe import app
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from rszoo.errors import RecipeError, RszooError
-from rszoo.training.recipe_files import RecipeFile, load_recipe, recipe_names
-from rszoo.training.recipe_layers import merge
+from rszoo.training.recipes.files import RecipeFile, load_recipe, recipe_names
+from rszoo.training.recipes.layers import merge
 
 TEXT = """\
 method: consistency

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from rszoo.training.recipe import Recipe
-from rszoo.training.recipe_files import load_recipe
+from rszoo.training.recipes.files import load_recipe
+from rszoo.training.recipes.recipe import Recipe
 
 SIGMAS = (0.25, 0.5, 1.0)
 MACER = {"m": 16, "beta": 16.0, "gamma": 8.0}

@@ -3,8 +3,8 @@
 import pytest
 
 from rszoo import data, methods
-from rszoo.training.recipe import Recipe
-from rszoo.training.recipe_files import OTHER, load_recipe, recipe_names, recipe_path
+from rszoo.training.recipes.files import OTHER, load_recipe, recipe_names, recipe_path
+from rszoo.training.recipes.recipe import Recipe
 
 
 def published(name: str, dataset: str, sigma: float) -> Recipe:

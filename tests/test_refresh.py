@@ -19,8 +19,8 @@ from rszoo.networks.execution import place
 from rszoo.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from rszoo.training.distributed import Processes
 from rszoo.training.loop import Epoch, build_optimizer, fit
-from rszoo.training.recipe_files import load_recipe
-from rszoo.training.recipe_sections import TrainSpec
+from rszoo.training.recipes.files import load_recipe
+from rszoo.training.recipes.sections import TrainSpec
 from rszoo.training.refresh import refreshed
 
 

@@ -18,8 +18,8 @@ import rszoo
 from rszoo.errors import RszooError
 from rszoo.hub.bundle import Bundle, open_bundle
 from rszoo.hub.writing import add_evidence, write_bundle
-from rszoo.training.recording import record_certificates
-from rszoo.training.registry import registered_name
+from rszoo.training.tracking.recording import record_certificates
+from rszoo.training.tracking.registry import registered_name
 from rszoo_cli import app
 
 NAME = "digits-gaussian-0.25"

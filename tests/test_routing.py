@@ -23,12 +23,12 @@ from rszoo.theory.radii import certified_radius
 from rszoo.training import prerequisites
 from rszoo.training.distributed import ALONE
 from rszoo.training.observer import Observer
-from rszoo.training.recipe import Recipe
-from rszoo.training.recipe_files import RecipeFile, load_recipe
-from rszoo.training.routing import balanced_weights, expert_ids, radii_of_labels, routing
-from rszoo.training.tracking import Tracking, open_tracking
+from rszoo.training.recipes.files import RecipeFile, load_recipe
+from rszoo.training.recipes.recipe import Recipe
+from rszoo.training.tasks.routing import balanced_weights, expert_ids, radii_of_labels, routing
+from rszoo.training.tasks.votes import vote_shares
+from rszoo.training.tracking.tracked import Tracking, open_tracking
 from rszoo.training.trainer import Trainer
-from rszoo.training.votes import vote_shares
 
 NAMES = ["digits-cat_rs-0.25", "digits-cat_rs-0.50"]
 BUILTIN = [f"builtin/{name}" for name in NAMES]

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from rszoo.errors import RecipeError
 from rszoo.methods import gaussian, smoothmix
-from rszoo.training.recipe_files import load_recipe
+from rszoo.training.recipes.files import load_recipe
 
 Array = NDArray[np.float64]
 M, BATCH, CLASSES, SHAPE = 3, 6, 4, (3, 2, 2)

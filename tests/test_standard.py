@@ -11,7 +11,7 @@ from rszoo.exchange.readme import readme
 from rszoo.hub.bundle import open_bundle
 from rszoo.hub.card import card_files
 from rszoo.methods import standard
-from rszoo.training.recipe_files import load_recipe
+from rszoo.training.recipes.files import load_recipe
 from rszoo.training.run import train
 
 
@@ -53,7 +53,7 @@ def test_a_noise_level_that_does_not_fit_the_method(
 ) -> None:
     text = load_recipe(method).resolve(sigma=load_recipe(method).sigmas("digits")[0]).to_yaml()
     lines = [f"sigma: {sigma}" if s.startswith("sigma:") else s for s in text.splitlines()]
-    from rszoo.training.recipe import Recipe
+    from rszoo.training.recipes.recipe import Recipe
 
     with pytest.raises(RecipeError) as caught:
         Recipe.from_yaml("\n".join(lines))

@@ -21,8 +21,8 @@ from filelock import FileLock
 from rich.console import Console
 
 from rszoo.errors import RszooError
-from rszoo.training.recipe import Recipe
-from rszoo.training.recipe_files import load_recipe, recipe_path
+from rszoo.training.recipes.files import load_recipe, recipe_path
+from rszoo.training.recipes.recipe import Recipe
 from rszoo.training.sweep import Job, SweepObserver, planned, summarized
 from rszoo.training.sweep.engines import devices_of, slots_of, threads_of
 from rszoo.training.sweep.progress import Progress

@@ -18,10 +18,10 @@ from sqlalchemy.engine import Engine
 from rszoo.errors import RszooError
 from rszoo.training.loop import Epoch
 from rszoo.training.observer import Observer
-from rszoo.training.recipe import Recipe
-from rszoo.training.recipe_files import load_recipe
+from rszoo.training.recipes.files import load_recipe
+from rszoo.training.recipes.recipe import Recipe
 from rszoo.training.run import train
-from rszoo.training.tracking import open_tracking
+from rszoo.training.tracking.tracked import open_tracking
 
 NAME = "digits-gaussian-0.25"
 
@@ -282,7 +282,7 @@ def test_a_run_that_the_store_does_not_know_is_begun_anew(empty: Path, tmp_path:
 STARTS = """
 import sys
 from pathlib import Path
-from rszoo.training.tracking import open_tracking
+from rszoo.training.tracking.tracked import open_tracking
 print("ready", flush=True)
 sys.stdin.readline()
 with open_tracking(Path(sys.argv[1])) as tracking, tracking.parent("one", run_id=None) as run:

@@ -22,8 +22,8 @@ from rszoo.smoothing.certificate import Certificate
 from rszoo.training import loop, prerequisites, provenance
 from rszoo.training.loop import Epoch
 from rszoo.training.observer import Observer
-from rszoo.training.recipe import Recipe
-from rszoo.training.recipe_files import load_recipe, recipe_names
+from rszoo.training.recipes.files import load_recipe, recipe_names
+from rszoo.training.recipes.recipe import Recipe
 from rszoo.training.run import train
 
 NAME = "digits-gaussian-0.25"

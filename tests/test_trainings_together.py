@@ -15,8 +15,8 @@ from rszoo.errors import RszooError
 from rszoo.hub.bundle import open_bundle
 from rszoo.training.exclusive import exclusive, is_held
 from rszoo.training.observer import Observer
-from rszoo.training.recipe import Recipe
-from rszoo.training.recipe_files import load_recipe
+from rszoo.training.recipes.files import load_recipe
+from rszoo.training.recipes.recipe import Recipe
 from rszoo.training.run import train
 
 NAME = "digits-gaussian-0.25"
@@ -41,7 +41,7 @@ def recipe() -> Recipe:
 FIVE = """
 import os, sys
 import mlflow, sklearn.datasets, torch
-import rszoo.training.registry, rszoo.training.run
+import rszoo.training.tracking.registry, rszoo.training.run
 from rszoo_cli import main
 
 torch.set_num_threads(1)

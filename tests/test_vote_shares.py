@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from rszoo import data
 from rszoo.data import ImageSet
 from rszoo.training.distributed import ALONE, Processes
-from rszoo.training.votes import cached_vote_shares, vote_shares
+from rszoo.training.tasks.votes import cached_vote_shares, vote_shares
 
 COUNT, CLASSES, DRAWS, SIGMA = 300, 3, 40, 0.5
 

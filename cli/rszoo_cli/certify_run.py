@@ -148,7 +148,7 @@ def finish_log(bundle: "Bundle", log_file: Path, *, attach: bool, overwrite: boo
 def _record(bundle: "Bundle") -> None:
     """Tell MLflow; the certificates are safe whatever comes of it."""
     from rszoo.errors import RszooError
-    from rszoo.training.recording import record_certificates
+    from rszoo.training.tracking.recording import record_certificates
 
     try:
         entry = record_certificates(bundle)

@@ -23,7 +23,7 @@ def list_recipes(as_json: Json = False) -> None:
 
         rszoo recipe ls
     """
-    from rszoo.training.recipe_files import OTHER, load_recipe, recipe_names
+    from rszoo.training.recipes.files import OTHER, load_recipe, recipe_names
 
     rows = []
     for name in recipe_names():
@@ -103,7 +103,7 @@ def show_recipe(
 
         rszoo recipe show cat_rs --dataset mnist --sigma 0.5 train.epochs=20
     """
-    from rszoo.training.recipe_files import load_recipe
+    from rszoo.training.recipes.files import load_recipe
 
     file = load_recipe(name)
     recipes = [
@@ -134,7 +134,7 @@ def copy_recipe(
 
         rszoo recipe cp cat_rs my_cat_rs.yaml
     """
-    from rszoo.training.recipe_files import copy_recipe as copy
+    from rszoo.training.recipes.files import copy_recipe as copy
 
     typer.echo(copy(name, destination, overwrite=force))
 
@@ -150,7 +150,7 @@ def validate_recipes(
         rszoo recipe validate my_cat_rs.yaml
     """
     from rszoo.errors import RecipeError
-    from rszoo.training.recipe_files import load_recipe
+    from rszoo.training.recipes.files import load_recipe
 
     problems = []
     for name in files:

@@ -13,8 +13,8 @@ from rszoo_cli.options import Json
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from rszoo.training.runs import Training
-    from rszoo.training.store import Store
+    from rszoo.training.tracking.runs import Training
+    from rszoo.training.tracking.store import Store
 
 __all__ = ["app"]
 
@@ -48,7 +48,7 @@ def list_runs(
     """
     from dataclasses import asdict
 
-    from rszoo.training.runs import STATUSES, runs_in, training_of
+    from rszoo.training.tracking.runs import STATUSES, runs_in, training_of
 
     if status is not None and status.upper() not in STATUSES:
         raise typer.BadParameter(
@@ -86,8 +86,8 @@ def show_run(
     from rich.table import Table
     from rich.text import Text
 
-    from rszoo.training.run_details import details
-    from rszoo.training.runs import find_run
+    from rszoo.training.tracking.run_details import details
+    from rszoo.training.tracking.runs import find_run
 
     with _needed(runs) as store:
         facts = details(store, find_run(store, run), runs)
@@ -118,8 +118,8 @@ def compare_runs(
     """
     if len(run) < 2:
         raise typer.BadParameter(f"expected two runs or more, got {len(run)}")
-    from rszoo.training.run_details import comparison
-    from rszoo.training.runs import find_run
+    from rszoo.training.tracking.run_details import comparison
+    from rszoo.training.tracking.runs import find_run
 
     with _needed(runs) as store:
         found = comparison([find_run(store, one) for one in run])
@@ -140,7 +140,7 @@ def compare_runs(
 
 @contextmanager
 def _store(runs: Path) -> "Iterator[Store | None]":
-    from rszoo.training.store import open_store
+    from rszoo.training.tracking.store import open_store
 
     with open_store(runs) as store:
         yield store

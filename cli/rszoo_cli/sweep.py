@@ -11,7 +11,7 @@ from rszoo_cli.engine import check_engine
 from rszoo_cli.options import DataRoot, Download, Json, Precision
 
 if TYPE_CHECKING:
-    from rszoo.training.recipe import Recipe
+    from rszoo.training.recipes.recipe import Recipe
     from rszoo.training.sweep import Outcome
 
 __all__ = ["sweep"]
@@ -121,7 +121,7 @@ def sweep(
 def _resolved(
     files: Sequence[str], *, sigmas: Sequence[float] | None, seeds: int, **values: Any
 ) -> "list[Recipe]":
-    from rszoo.training.recipe_files import load_recipe
+    from rszoo.training.recipes.files import load_recipe
 
     recipes = [load_recipe(file) for file in files]
     return [

@@ -12,7 +12,7 @@ from rszoo_cli.options import DataRoot, Device, Download, Json, Precision, Recip
 
 if TYPE_CHECKING:
     from rszoo.training.observer import Observer
-    from rszoo.training.recipe import Recipe
+    from rszoo.training.recipes.recipe import Recipe
 
 __all__ = ["shown_observer", "train"]
 
@@ -85,7 +85,7 @@ def train(
 
         rszoo train runs/mnist-cat_rs-0.50 --out again
     """
-    from rszoo.training.recipe_files import load_recipe
+    from rszoo.training.recipes.files import load_recipe
 
     file = load_recipe(recipe)
     recipes = [
@@ -127,8 +127,8 @@ def _print_bundles(paths: Sequence[str], next_steps: Sequence[str], *, json: boo
 def _next_step(recipe: "Recipe", folder: Path) -> str:
     """Return the command that a new bundle is for."""
     from rszoo.methods import noise_free
-    from rszoo.training.mixing import part_ids
-    from rszoo.training.routing import expert_ids
+    from rszoo.training.tasks.mixing import part_ids
+    from rszoo.training.tasks.routing import expert_ids
 
     path = str(folder / recipe.name)
     if noise_free(recipe.method):

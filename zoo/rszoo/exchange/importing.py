@@ -20,9 +20,9 @@ from rszoo.hub.manifest import MANIFEST
 from rszoo.hub.writing import write_bundle
 from rszoo.networks.execution import resolve_device
 from rszoo.training.provenance import environment
-from rszoo.training.recipe import network_model
-from rszoo.training.recipe_problems import explain
-from rszoo.training.recipe_sections import Section, SigmaOrNone
+from rszoo.training.recipes.problems import explain
+from rszoo.training.recipes.recipe import network_model
+from rszoo.training.recipes.sections import Section, SigmaOrNone
 
 __all__ = ["Imported", "Statement", "import_checkpoint"]
 

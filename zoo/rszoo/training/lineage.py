@@ -19,11 +19,11 @@ from rszoo.hub.catalog import builtin_names, find, is_own
 from rszoo.hub.composed import part_of
 from rszoo.hub.config import CascadeConfig, DualConfig, MixedConfig
 from rszoo.training.dvc_lock import dvc_entry
-from rszoo.training.recipe import Recipe
-from rszoo.training.recording import store_folder
-from rszoo.training.registry import registration
-from rszoo.training.runs import status_of
-from rszoo.training.store import Store, open_store
+from rszoo.training.recipes.recipe import Recipe
+from rszoo.training.tracking.recording import store_folder
+from rszoo.training.tracking.registry import registration
+from rszoo.training.tracking.runs import status_of
+from rszoo.training.tracking.store import Store, open_store
 
 __all__ = ["lineage"]
 

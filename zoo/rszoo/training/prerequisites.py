@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 from rszoo import methods
 from rszoo.errors import RszooError
 from rszoo.hub.bundle import Bundle
-from rszoo.training.recipe import Recipe
-from rszoo.training.recipe_files import load_recipe
+from rszoo.training.recipes.files import load_recipe
+from rszoo.training.recipes.recipe import Recipe
 
 if TYPE_CHECKING:
     from rszoo.training.trainer import Trainer

@@ -11,8 +11,8 @@ from pathlib import Path
 from rszoo.errors import RecipeError
 from rszoo.hub.bundle import Bundle
 from rszoo.training.observer import Observer
-from rszoo.training.recipe import make_recipe
-from rszoo.training.recipe_files import load_recipe
+from rszoo.training.recipes.files import load_recipe
+from rszoo.training.recipes.recipe import make_recipe
 from rszoo.training.run import train
 
 __all__ = ["fine_tuned_expert", "in_rounds", "trained_router"]

@@ -17,8 +17,8 @@ from rszoo.networks.execution import resolve_device, resolve_precision
 from rszoo.training.distributed import processes
 from rszoo.training.interruption import terminable
 from rszoo.training.observer import Observer
-from rszoo.training.recipe import Recipe
-from rszoo.training.tracking import open_tracking
+from rszoo.training.recipes.recipe import Recipe
+from rszoo.training.tracking.tracked import open_tracking
 from rszoo.training.trainer import Trainer
 
 __all__ = ["train"]

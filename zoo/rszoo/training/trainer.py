@@ -24,16 +24,16 @@ from rszoo.networks.execution import place
 from rszoo.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from rszoo.training.distributed import Processes
 from rszoo.training.exclusive import exclusive
-from rszoo.training.fine_tuning import fine_tuning
 from rszoo.training.loop import Epoch, build_optimizer, fit, noisy_accuracy
-from rszoo.training.mixing import mixing
 from rszoo.training.observer import Observer
 from rszoo.training.output import STATE, Output, read_run
 from rszoo.training.provenance import device_name, environment
-from rszoo.training.recipe import Recipe
-from rszoo.training.routing import routing
-from rszoo.training.task import Task, classification
-from rszoo.training.tracking import TrackedRun, Tracking
+from rszoo.training.recipes.recipe import Recipe
+from rszoo.training.tasks.fine_tuning import fine_tuning
+from rszoo.training.tasks.mixing import mixing
+from rszoo.training.tasks.routing import routing
+from rszoo.training.tasks.task import Task, classification
+from rszoo.training.tracking.tracked import TrackedRun, Tracking
 
 __all__ = ["Trainer"]
 

@@ -70,7 +70,7 @@ def _end_with_the_sweep() -> None:
 
 
 def _train(order: dict[str, Any]) -> None:
-    from rszoo.training.recipe import Recipe
+    from rszoo.training.recipes.recipe import Recipe
     from rszoo.training.run import train
 
     train(

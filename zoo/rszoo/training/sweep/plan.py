@@ -14,7 +14,7 @@ from rszoo.training.distributed import ALONE
 from rszoo.training.observer import Observer
 from rszoo.training.output import STATE
 from rszoo.training.prerequisites import prerequisites
-from rszoo.training.recipe import Recipe
+from rszoo.training.recipes.recipe import Recipe
 from rszoo.training.trainer import Trainer
 
 __all__ = ["Job", "already_there", "planned"]

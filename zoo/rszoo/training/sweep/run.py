@@ -19,7 +19,7 @@ from rszoo.errors import RszooError
 from rszoo.hub.bundle import Bundle, open_bundle
 from rszoo.training.interruption import terminable
 from rszoo.training.output import STATE, read_run
-from rszoo.training.recipe import Recipe
+from rszoo.training.recipes.recipe import Recipe
 from rszoo.training.sweep.engines import (
     Order,
     Submit,
@@ -31,7 +31,7 @@ from rszoo.training.sweep.engines import (
 )
 from rszoo.training.sweep.plan import Job, already_there, planned
 from rszoo.training.sweep.progress import Progress, read_progress
-from rszoo.training.tracking import Tracking, open_tracking
+from rszoo.training.tracking.tracked import Tracking, open_tracking
 
 __all__ = ["Engine", "Outcome", "SweepObserver", "sweep"]
 

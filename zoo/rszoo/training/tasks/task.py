@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from rszoo import methods
 from rszoo.data import ImageSet
-from rszoo.training.per_example import PER_EXAMPLE
-from rszoo.training.recipe import Recipe
+from rszoo.training.recipes.recipe import Recipe
+from rszoo.training.tasks.per_example import PER_EXAMPLE
 
 if TYPE_CHECKING:
     from rszoo.training.trainer import Trainer

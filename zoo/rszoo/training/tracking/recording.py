@@ -10,9 +10,9 @@ from rszoo.errors import RszooError
 from rszoo.evaluation.log import read_log
 from rszoo.evaluation.metrics import Summary, summary
 from rszoo.hub.bundle import Bundle
-from rszoo.training.models import find_model
-from rszoo.training.registry import Registration, register
-from rszoo.training.store import Store, open_store
+from rszoo.training.tracking.models import find_model
+from rszoo.training.tracking.registry import Registration, register
+from rszoo.training.tracking.store import Store, open_store
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric

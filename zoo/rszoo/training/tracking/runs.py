@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 from rszoo.errors import RszooError
 from rszoo.evaluation.log import printable
 from rszoo.hub.bundle import open_bundle
-from rszoo.training.models import WEIGHTS
-from rszoo.training.recording import ACR
-from rszoo.training.store import Store
-from rszoo.training.tracking import BUNDLE, HOST, PROCESS
+from rszoo.training.tracking.models import WEIGHTS
+from rszoo.training.tracking.recording import ACR
+from rszoo.training.tracking.store import Store
+from rszoo.training.tracking.tracked import BUNDLE, HOST, PROCESS
 
 if TYPE_CHECKING:
     from mlflow.entities import Run

@@ -16,9 +16,9 @@ from rszoo.training.prerequisites import (
     prerequisite,
     prerequisite_recipe,
 )
-from rszoo.training.recipe import Recipe
-from rszoo.training.recipe_sections import PartsSpec
-from rszoo.training.task import Task
+from rszoo.training.recipes.recipe import Recipe
+from rszoo.training.recipes.sections import PartsSpec
+from rszoo.training.tasks.task import Task
 
 if TYPE_CHECKING:
     from rszoo.training.trainer import Trainer

@@ -15,10 +15,10 @@ from rszoo.errors import RszooError
 from rszoo.hub.bundle import Bundle
 from rszoo.hub.catalog import find
 from rszoo.training.prerequisites import check_same_data, parent_of
-from rszoo.training.recipe import Recipe
-from rszoo.training.recipe_sections import FineTuningSpec
-from rszoo.training.task import Task, classification
-from rszoo.training.votes import votes_of
+from rszoo.training.recipes.recipe import Recipe
+from rszoo.training.recipes.sections import FineTuningSpec
+from rszoo.training.tasks.task import Task, classification
+from rszoo.training.tasks.votes import votes_of
 
 if TYPE_CHECKING:
     from rszoo.training.trainer import Trainer

@@ -16,8 +16,7 @@ import rszoo
 from rszoo._files import write_bytes_atomically
 from rszoo._yaml import parse_yaml
 from rszoo.errors import RecipeError, RszooError, did_you_mean
-from rszoo.training.recipe import Recipe, make_recipe
-from rszoo.training.recipe_layers import (
+from rszoo.training.recipes.layers import (
     Content,
     DataSet,
     Profile,
@@ -25,8 +24,9 @@ from rszoo.training.recipe_layers import (
     contradictions,
     merge,
 )
-from rszoo.training.recipe_overrides import parse_overrides
-from rszoo.training.recipe_problems import explain, nearest_key, show
+from rszoo.training.recipes.overrides import parse_overrides
+from rszoo.training.recipes.problems import explain, nearest_key, show
+from rszoo.training.recipes.recipe import Recipe, make_recipe
 
 __all__ = ["OTHER", "RecipeFile", "copy_recipe", "load_recipe", "recipe_names", "recipe_path"]
 

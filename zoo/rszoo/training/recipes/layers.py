@@ -3,7 +3,7 @@
 A later layer wins, key by key; a layer that names another network replaces the whole `network`
 section, because options belong to one architecture; one that names experts in one of the two forms
 drops those in the other. The values themselves are judged only when
-they are merged (`rszoo.training.recipe`).
+they are merged (`rszoo.training.recipes.recipe`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,8 +11,8 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator
 
-from rszoo.training.recipe_problems import show
-from rszoo.training.recipe_sections import Count, Section, SigmaOrNone
+from rszoo.training.recipes.problems import show
+from rszoo.training.recipes.sections import Count, Section, SigmaOrNone
 
 __all__ = ["Content", "DataSet", "Profile", "Values", "contradictions", "merge"]
 

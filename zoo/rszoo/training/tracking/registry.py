@@ -22,8 +22,8 @@ from rszoo.evaluation.log import LogTable
 from rszoo.evaluation.metrics import protocol_digest, summary
 from rszoo.evaluation.shown import as_radius
 from rszoo.hub.bundle import Bundle
-from rszoo.training.models import WEIGHTS, logged_model
-from rszoo.training.store import Store
+from rszoo.training.tracking.models import WEIGHTS, logged_model
+from rszoo.training.tracking.store import Store
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rszoo.evaluation.log import printable
-from rszoo.training.runs import (
+from rszoo.training.tracking.runs import (
     bundle_of,
     environment_of,
     metrics_of,
@@ -14,7 +14,7 @@ from rszoo.training.runs import (
     status_of,
     training_of,
 )
-from rszoo.training.store import Store
+from rszoo.training.tracking.store import Store
 
 if TYPE_CHECKING:
     from mlflow.entities import Run

@@ -18,10 +18,10 @@ from rszoo.hub.catalog import find
 from rszoo.theory.bounds import clopper_pearson_lower
 from rszoo.theory.radii import certified_radius
 from rszoo.training.prerequisites import check_same_data, expert_recipes, parent_of, prerequisite
-from rszoo.training.recipe import Recipe
-from rszoo.training.recipe_sections import ExpertsSpec
-from rszoo.training.task import Task
-from rszoo.training.votes import votes_of
+from rszoo.training.recipes.recipe import Recipe
+from rszoo.training.recipes.sections import ExpertsSpec
+from rszoo.training.tasks.task import Task
+from rszoo.training.tasks.votes import votes_of
 
 if TYPE_CHECKING:
     from rszoo.training.trainer import Trainer

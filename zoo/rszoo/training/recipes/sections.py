@@ -12,7 +12,7 @@ from pydantic import (
     field_validator,
 )
 
-from rszoo.training.recipe_problems import show
+from rszoo.training.recipes.problems import show
 
 __all__ = [
     "CertifySpec",

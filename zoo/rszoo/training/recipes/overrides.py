@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rszoo._yaml import parse_yaml
-from rszoo.training.recipe_sections import (
+from rszoo.training.recipes.sections import (
     CertifySpec,
     ExpertsSpec,
     FineTuningSpec,

@@ -1,7 +1,7 @@
 """A resolved recipe: every value that decides what one training run does, checked and frozen.
 
 The recipe's digest stands for all of them; it goes into every output of the run. Where the values
-come from (files, profiles, overrides) is the matter of `rszoo.training.recipe_files`.
+come from (files, profiles, overrides) is the matter of `rszoo.training.recipes.files`.
 """
 
 import hashlib
@@ -21,8 +21,8 @@ from pydantic import (
 
 from rszoo._yaml import parse_yaml, to_yaml
 from rszoo.errors import RecipeError, RszooError, unknown_name
-from rszoo.training.recipe_problems import explain, show
-from rszoo.training.recipe_sections import (
+from rszoo.training.recipes.problems import explain, show
+from rszoo.training.recipes.sections import (
     CertifySpec,
     Count,
     ExpertsSpec,

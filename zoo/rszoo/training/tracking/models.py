@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from rszoo.hub.bundle import Bundle
-from rszoo.training.store import Store
+from rszoo.training.tracking.store import Store
 
 if TYPE_CHECKING:
     from mlflow.entities import LoggedModel

@@ -17,10 +17,10 @@ from rszoo.data import ImageSet
 from rszoo.errors import RszooError
 from rszoo.hub.bundle import Bundle
 from rszoo.training.interruption import uninterrupted
-from rszoo.training.models import WEIGHTS, log_bundle
-from rszoo.training.recipe import Recipe
-from rszoo.training.registry import register
-from rszoo.training.store import Store, open_store
+from rszoo.training.recipes.recipe import Recipe
+from rszoo.training.tracking.models import WEIGHTS, log_bundle
+from rszoo.training.tracking.registry import register
+from rszoo.training.tracking.store import Store, open_store
 
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput

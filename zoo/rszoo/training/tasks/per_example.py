@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from rszoo.training.prerequisites import parent_of, prerequisite, target_recipe
-from rszoo.training.recipe import Recipe
-from rszoo.training.votes import votes_of
+from rszoo.training.recipes.recipe import Recipe
+from rszoo.training.tasks.votes import votes_of
 
 if TYPE_CHECKING:
     from rszoo.training.trainer import Trainer
