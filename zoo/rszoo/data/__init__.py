@@ -1,17 +1,20 @@
 """Data sets by name, from folders and from arrays: images in [0, 1] with labels and a digest."""
 
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rszoo.data.arrays import from_arrays, load_npz
-from rszoo.data.augment import AUGMENTATIONS
 from rszoo.data.facts import Facts, facts
-from rszoo.data.folder import load_folder
-from rszoo.data.image_set import ImageSet, Normalization
-from rszoo.data.inputs import read_images
-from rszoo.data.known import NAMES, load_known
+from rszoo.data.normalization import Normalization
 from rszoo.data.root import data_root, is_default
 from rszoo.data.splits import SPLITS
 from rszoo.errors import DataError, unknown_name
+
+if TYPE_CHECKING:
+    from rszoo.data.arrays import from_arrays
+    from rszoo.data.augment import AUGMENTATIONS
+    from rszoo.data.image_set import ImageSet
+    from rszoo.data.inputs import read_images
 
 __all__ = [
     "AUGMENTATIONS",
@@ -27,14 +30,31 @@ __all__ = [
 ]
 
 
+# Resolved on first use, so that who asks for names or standardisations does not wait for torch.
+_LAZY = {
+    "AUGMENTATIONS": "rszoo.data.augment",
+    "ImageSet": "rszoo.data.image_set",
+    "from_arrays": "rszoo.data.arrays",
+    "read_images": "rszoo.data.inputs",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'rszoo.data' has no attribute {name!r}")
+
+
 def names() -> list[str]:
     """Return the names of the data sets that `load` knows; it takes paths as well."""
+    from rszoo.data.known import NAMES
+
     return list(NAMES)
 
 
 def load(
     name: str | Path, split: str, *, root: str | Path | None = None, download: bool = False
-) -> ImageSet:
+) -> "ImageSet":
     """Return one split of a data set.
 
     Args:
@@ -47,6 +67,10 @@ def load(
         RszooError: unknown name or split.
         DataError: files that are missing, damaged or of the wrong form.
     """
+    from rszoo.data.arrays import load_npz
+    from rszoo.data.folder import load_folder
+    from rszoo.data.known import NAMES, load_known
+
     if split not in SPLITS:
         raise unknown_name("split", split, SPLITS)
     if name in NAMES:

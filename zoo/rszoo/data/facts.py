@@ -6,7 +6,7 @@ Standardisation constants: Jeong, Kim, Shin (2023), https://github.com/alinlab/s
 
 from dataclasses import dataclass
 
-from rszoo.data.image_set import Normalization
+from rszoo.data.normalization import Normalization
 
 __all__ = ["NORMALIZATIONS", "TEN_DIGITS", "Facts", "facts"]
 

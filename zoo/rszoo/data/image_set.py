@@ -10,13 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-
-@dataclass(frozen=True)
-class Normalization:
-    """Per-channel mean and standard deviation, in pixel units with images in [0, 1]."""
-
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+from rszoo.data.normalization import Normalization
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

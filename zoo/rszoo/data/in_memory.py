@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from rszoo.data import augment as augmentation
-from rszoo.data.image_set import ImageSet, Normalization
+from rszoo.data.image_set import ImageSet
+from rszoo.data.normalization import Normalization
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -13,7 +13,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from rszoo.data import augment as augmentation
 from rszoo.data.decode import open_image, pixels_of
-from rszoo.data.image_set import ImageSet, Normalization
+from rszoo.data.image_set import ImageSet
+from rszoo.data.normalization import Normalization
 from rszoo.errors import DataError
 
 _FLIP = Image.Transpose.FLIP_LEFT_RIGHT

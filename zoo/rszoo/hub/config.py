@@ -6,7 +6,7 @@
 import json
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -20,9 +20,12 @@ from pydantic import (
     model_serializer,
 )
 
-from rszoo.data import ImageSet, Normalization
+from rszoo.data.normalization import Normalization
 from rszoo.errors import RszooError
 from rszoo.hub.weight_config import WeightConfig
+
+if TYPE_CHECKING:
+    from rszoo.data import ImageSet
 
 __all__ = [
     "SMALLEST_SIGMA",
@@ -143,7 +146,7 @@ class NetworkConfig(BundleConfig):
         return value
 
     @classmethod
-    def of(cls, images: ImageSet, **values: Any) -> "NetworkConfig":
+    def of(cls, images: "ImageSet", **values: Any) -> "NetworkConfig":
         """Return the config of a model trained on `images`; `values` are the other fields."""
         return cls(
             input_shape=images.shape,

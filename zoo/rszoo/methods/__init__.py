@@ -30,18 +30,18 @@ know nothing of optimisers, epochs or logging.
 
 import inspect
 import math
-import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
-from importlib import import_module
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, create_model
-from torch import Tensor
 
-from rszoo.errors import unknown_name
+from rszoo import _registry
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = [
     "Method",
@@ -71,9 +71,9 @@ class Method:
     """
 
     name: str
-    loss: Callable[..., Tensor]
+    loss: "Callable[..., Tensor]"
     takes: tuple[str, ...] = ()
-    refresh: Callable[..., Tensor] | None = None
+    refresh: "Callable[..., Tensor] | None" = None
     renews: str | None = None
     start: float = 0.0
     refreshes: int = 0
@@ -87,9 +87,7 @@ class Method:
 
 def names() -> list[str]:
     """Return the names of all methods: the files of this folder."""
-    return sorted(
-        module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_")
-    )
+    return _registry.names(__name__)
 
 
 def needs(name: str) -> tuple[str, ...]:
@@ -174,25 +172,23 @@ def load(name: str, **values: Any) -> Method:
     )
 
 
-def _functions(name: str) -> dict[str, Callable[..., Tensor]]:
+def _functions(name: str) -> "dict[str, Callable[..., Tensor]]":
     """Return `loss`, and `refresh` where there is one."""
     module = _module(name)
     return {kind: getattr(module, kind) for kind in ("loss", "refresh") if hasattr(module, kind)}
 
 
 def _module(name: str) -> ModuleType:
-    if name not in names():
-        raise unknown_name("method", name, names())
-    return import_module(f"{__name__}.{name}")
+    return _registry.load(__name__, name, kind="method")
 
 
-def _per_example(function: Callable[..., Tensor]) -> tuple[str, ...]:
+def _per_example(function: "Callable[..., Tensor]") -> tuple[str, ...]:
     """Return the names of the positional parameters after `model`, `x` and `y`."""
     parameters = inspect.signature(function).parameters.values()
     return tuple(p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD)[3:]
 
 
-def _weight_parameters(function: Callable[..., Tensor]) -> list[inspect.Parameter]:
+def _weight_parameters(function: "Callable[..., Tensor]") -> list[inspect.Parameter]:
     # Evaluated: a file may begin with `from __future__ import annotations`.
     parameters = inspect.signature(function, eval_str=True).parameters.values()
     return [p for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in _GIVEN_BY_LOOP]

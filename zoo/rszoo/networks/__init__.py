@@ -6,20 +6,19 @@ the network's name, and each file defines one function `build(*, input_shape, nu
 <options>)`. One of them, `mixing`, takes what two other networks answer in place of images.
 """
 
-import importlib
 import inspect
-import pkgutil
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from rszoo.errors import RszooError, unknown_name
-from rszoo.networks import architectures
+from rszoo import _registry
+from rszoo.errors import RszooError
 
 if TYPE_CHECKING:
     from torch import nn
 
 __all__ = ["ChannelStatistics", "build", "names", "options"]
 
+_ARCHITECTURES = f"{__name__}.architectures"
 _GIVEN = {"input_shape", "num_classes"}
 
 
@@ -34,7 +33,7 @@ class ChannelStatistics(Protocol):
 
 def names() -> list[str]:
     """Return the names that `build` knows, sorted."""
-    return sorted(module.name for module in pkgutil.iter_modules(architectures.__path__))
+    return _registry.names(_ARCHITECTURES)
 
 
 def options(name: str) -> dict[str, inspect.Parameter]:
@@ -88,6 +87,4 @@ def build(
 
 
 def _architecture(name: str) -> "Callable[..., nn.Module]":
-    if name not in names():
-        raise unknown_name("network", name, names())
-    return importlib.import_module(f"{architectures.__name__}.{name}").build
+    return _registry.load(_ARCHITECTURES, name, kind="network").build

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rszoo.data import ImageSet
 from rszoo.errors import RszooError
 from rszoo.hub.bundle import Bundle
 from rszoo.training.interruption import uninterrupted
@@ -24,6 +23,8 @@ from rszoo.training.tracking.store import Store, open_store
 
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput
+
+    from rszoo.data import ImageSet
 
 __all__ = ["BUNDLE", "HOST", "PROCESS", "TrackedRun", "Tracking", "log_data", "open_tracking"]
 
@@ -111,7 +112,7 @@ class Tracking:
     def child(
         self,
         recipe: Recipe,
-        images: Sequence[ImageSet],
+        images: "Sequence[ImageSet]",
         *,
         run_id: str | None,
         tags: Mapping[str, str],
@@ -200,7 +201,7 @@ def log_data(run_id: str, *data: "DatasetInput") -> None:
     mlflow.MlflowClient().log_inputs(run_id, list(data))
 
 
-def described(images: ImageSet) -> "DatasetInput":
+def described(images: "ImageSet") -> "DatasetInput":
     """Return what MLflow is to know of a data set."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
