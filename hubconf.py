@@ -91,7 +91,9 @@ def _untrained(method: str, dataset: str, sigma: float) -> "nn.Module":
     from rszoo.training.recipes.files import load_recipe
 
     network = load_recipe(method).resolve(dataset=dataset, sigma=sigma).network
-    known = data.facts(dataset) or data.load(dataset, "test")
+    known = data.known_set(dataset)
+    if known is None or not known.class_names:
+        known = data.load(dataset, "test")
     return networks.build(
         network.name,
         input_shape=known.shape,

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from mnist_files import write_mnist
 from PIL import Image
 from sklearn.datasets import load_digits
 
@@ -15,21 +16,6 @@ from rszoo._torchvision import import_torchvision
 from rszoo.errors import DataError, RszooError
 
 NAMES = "['cifar10', 'cifar100', 'digits', 'fashion_mnist', 'imagenet', 'mnist']"
-
-
-def write_idx(path: Path, values: np.ndarray) -> None:
-    """Write MNIST's format: a magic number, the sizes, the bytes."""
-    header = bytes([0, 0, 8, values.ndim]) + b"".join(
-        size.to_bytes(4, "big") for size in values.shape
-    )
-    path.write_bytes(header + values.astype(np.uint8).tobytes())
-
-
-def write_mnist(folder: Path, images: np.ndarray, labels: np.ndarray) -> None:
-    folder.mkdir(parents=True)
-    for part in ("train", "t10k"):
-        write_idx(folder / f"{part}-images-idx3-ubyte", images)
-        write_idx(folder / f"{part}-labels-idx1-ubyte", labels)
 
 
 @pytest.fixture

@@ -140,10 +140,10 @@ def test_what_is_expected_of_a_network(num_classes: int, expected: float) -> Non
 
 def test_known_classes() -> None:
     for name, count in {"mnist": 10, "fashion_mnist": 10, "cifar10": 10, "cifar100": 100}.items():
-        facts = data.facts(name)
-        assert facts is not None
-        assert len(set(facts.class_names)) == count
-    fashion, facts = import_torchvision().datasets.FashionMNIST, data.facts("fashion_mnist")
-    assert facts is not None
-    assert facts.class_names == tuple(fashion.classes)
-    assert data.facts("digits") is None
+        known = data.known_set(name)
+        assert known is not None
+        assert len(set(known.class_names)) == count
+    fashion, known = import_torchvision().datasets.FashionMNIST, data.known_set("fashion_mnist")
+    assert known is not None
+    assert known.class_names == tuple(fashion.classes)
+    assert data.known_set("digit") is None

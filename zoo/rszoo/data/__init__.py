@@ -4,7 +4,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rszoo.data.facts import Facts, facts
+from rszoo.data.known import known_set, load_known, names
+from rszoo.data.known_set import KnownSet
 from rszoo.data.normalization import Normalization
 from rszoo.data.root import data_root, is_default
 from rszoo.data.splits import SPLITS
@@ -18,12 +19,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AUGMENTATIONS",
-    "Facts",
     "ImageSet",
+    "KnownSet",
     "Normalization",
     "data_root",
-    "facts",
     "from_arrays",
+    "known_set",
     "load",
     "names",
     "read_images",
@@ -45,13 +46,6 @@ def __getattr__(name: str) -> object:
     raise AttributeError(f"module 'rszoo.data' has no attribute {name!r}")
 
 
-def names() -> list[str]:
-    """Return the names of the data sets that `load` knows; it takes paths as well."""
-    from rszoo.data.known import NAMES
-
-    return list(NAMES)
-
-
 def load(
     name: str | Path, split: str, *, root: str | Path | None = None, download: bool = False
 ) -> "ImageSet":
@@ -69,18 +63,17 @@ def load(
     """
     from rszoo.data.arrays import load_npz
     from rszoo.data.folder import load_folder
-    from rszoo.data.known import NAMES, load_known
 
     if split not in SPLITS:
         raise unknown_name("split", split, SPLITS)
-    if name in NAMES:
+    if name in names():
         allowed = download or is_default(root)
         return load_known(str(name), split, root=data_root(root), download=allowed)
     path = Path(name).expanduser()
     if path.is_dir():
         return load_folder(path, split)
     if path.suffix != ".npz" and len(path.parts) == 1:
-        raise unknown_name("data set", str(name), NAMES)
+        raise unknown_name("data set", str(name), names())
     if path.suffix != ".npz" or not path.is_file():
         raise DataError(
             f"{path}: expected a folder of class folders or an .npz file, "

@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError
 
 from rszoo import data, networks
 from rszoo._yaml import to_yaml
-from rszoo.data import Facts, ImageSet, Normalization
+from rszoo.data import ImageSet, KnownSet, Normalization
 from rszoo.errors import DataError, RecipeError, RszooError
 from rszoo.exchange.checkpoint import Checkpoint, read_checkpoint
 from rszoo.exchange.sanity import Check, check
@@ -157,18 +157,18 @@ def _check_place(out: Path, *, overwrite: bool) -> None:
 
 def _known(
     dataset: str, *, root: Path | None, download: bool
-) -> tuple[ImageSet | Facts, str | None]:
+) -> tuple[ImageSet | KnownSet, str | None]:
     """Return the test images, or what is known without them and why they are not there."""
     try:
         return data.load(dataset, "test", root=root, download=download), None
     except DataError as error:
-        facts = data.facts(dataset)
-        if facts is None or download:
+        known = data.known_set(dataset)
+        if known is None or not known.class_names or download:
             raise
-        return facts, str(error)
+        return known, str(error)
 
 
-def _choices(statement: Statement, known: ImageSet | Facts) -> dict[str, Normalization | None]:
+def _choices(statement: Statement, known: ImageSet | KnownSet) -> dict[str, Normalization | None]:
     """Return the standardisations that a network of a data set may have been trained with."""
     customary = known.normalization
     if customary is not None:
@@ -183,7 +183,7 @@ def _choices(statement: Statement, known: ImageSet | Facts) -> dict[str, Normali
 
 
 def _config(
-    statement: Statement, known: ImageSet | Facts, normalization: Normalization | None
+    statement: Statement, known: ImageSet | KnownSet, normalization: Normalization | None
 ) -> NetworkConfig:
     return NetworkConfig(
         kind="smoothed" if statement.sigma else "standard",

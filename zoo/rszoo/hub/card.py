@@ -14,6 +14,7 @@ from huggingface_hub import (
     eval_result_entries_to_yaml,
 )
 
+from rszoo.data import known_set
 from rszoo.evaluation.log import LogTable, read_log
 from rszoo.evaluation.metrics import Summary, summary
 from rszoo.hub.bundle import Bundle
@@ -25,15 +26,6 @@ __all__ = ["CARD", "CURVE", "RESULTS", "card_files"]
 CARD = "README.md"
 CURVE = "curve.png"
 RESULTS = ".eval_results/certified.yaml"
-
-# Data sets as huggingface.co names them.
-_DATASETS = {
-    "mnist": "ylecun/mnist",
-    "fashion_mnist": "zalando-datasets/fashion_mnist",
-    "cifar10": "uoft-cs/cifar10",
-    "cifar100": "uoft-cs/cifar100",
-    "imagenet": "ILSVRC/imagenet-1k",
-}
 
 
 def card_files(bundle: Bundle, repo: str, *, license: str | None = None) -> dict[str, bytes]:
@@ -257,7 +249,8 @@ def _dataset_name(dataset: str) -> str:
 
 
 def _dataset_id(dataset: str) -> str:
-    return _DATASETS.get(dataset, _dataset_name(dataset))
+    known = known_set(dataset)
+    return (known and known.hub_name) or _dataset_name(dataset)
 
 
 def _plain(text: str) -> str:

@@ -1,0 +1,36 @@
+"""The handwritten digits that come with scikit-learn: 1,797 grey images, no download.
+
+Alpaydin, Kaynak (1998), https://doi.org/10.24432/C50P49, the test set; every fifth image is a test
+image here.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rszoo.data.known_set import KnownSet
+from rszoo.data.splits import every_fifth
+
+if TYPE_CHECKING:
+    from rszoo.data.image_set import ImageSet
+
+SET = KnownSet(shape=(1, 8, 8), class_names=tuple("0123456789"))
+
+
+def load(name: str, split: str, *, root: Path, download: bool) -> "ImageSet":
+    """Return a split of the digits; they are always there."""
+    import torch
+    from sklearn.datasets import load_digits
+
+    from rszoo.data.in_memory import in_memory
+
+    source: Any = load_digits()
+    keep = every_fifth(range(len(source.target)), split)
+    # scikit-learn's pixels are whole numbers from 0 to 16
+    pixels = torch.from_numpy((source.images[keep] * 255 / 16).round()).to(torch.uint8)
+    return in_memory(
+        pixels.unsqueeze(1),
+        torch.from_numpy(source.target[keep]).long(),
+        name=name,
+        split=split,
+        class_names=SET.class_names,
+    )
