@@ -8,27 +8,29 @@ from pathlib import Path
 
 from mlflow.tracking._tracking_service import utils
 
-__all__ = ["moved_store"]
+__all__ = ["moved_store", "replace_in_store"]
 
 
 @contextmanager
 def moved_store(trained: Path, runs: Path) -> Iterator[Path]:
     """Copy an output folder with its store, whose paths are absolute."""
     shutil.copytree(trained, runs)
-    columns = [
-        ("experiments", "artifact_location"),
-        ("runs", "artifact_uri"),
-        ("logged_models", "artifact_location"),
-        ("model_versions", "storage_location"),
-    ]
-    with closing(sqlite3.connect(runs / "mlflow.db")) as store, store:
-        for table, column in columns:
-            store.execute(
-                f"UPDATE {table} SET {column} = replace({column}, ?, ?)",
-                [trained.as_uri(), runs.as_uri()],
-            )
-        store.execute("UPDATE tags SET value = replace(value, ?, ?)", [str(trained), str(runs)])
+    replace_in_store(runs / "mlflow.db", str(trained), str(runs))
     # MLflow remembers for each id where its artifacts lie.
     utils._artifact_repos_cache.clear()
     yield runs
     utils._artifact_repos_cache.clear()
+
+
+def replace_in_store(file: Path, before: str, after: str) -> None:
+    """Replace a text wherever it stands in a store."""
+    with closing(sqlite3.connect(file)) as store, store:
+        tables = store.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        for (table,) in tables:
+            for _, column, kind, *_ in store.execute(f"PRAGMA table_info({table})").fetchall():
+                if kind == "TEXT" or kind.startswith("VARCHAR"):
+                    store.execute(
+                        f"UPDATE {table} SET {column} = replace({column}, ?, ?) "
+                        f"WHERE instr({column}, ?)",
+                        [before, after, before],
+                    )
