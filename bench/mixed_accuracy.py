@@ -20,11 +20,13 @@ from torch import Tensor
 from rszoo import data
 from rszoo.data import ImageSet
 from rszoo.hub.catalog import find
+from rszoo.hub.classifiers import classifier_of
 from rszoo.methods._attacks import ascend_images
 from rszoo.methods._copies import log_mean, noisy_log_probs
 from rszoo.networks.mixing import log_mix
 from rszoo.smoothing.certificate import Prediction
 from rszoo.smoothing.classifier import SmoothedClassifier
+from rszoo.smoothing.execution import Execution
 from rszoo.smoothing.mixed import MixedClassifier
 from rszoo.smoothing.mixing_weights import LearnedWeight
 from rszoo.smoothing.noise import gaussian_copies
@@ -57,10 +59,10 @@ def mixed(mix: MixedClassifier, images: Tensor) -> Function:
 def functions(model: str, images: Tensor, n: int) -> tuple[Function, Function]:
     """Return what the attack goes through, and what it is an attack on."""
     bundle = find(model)
-    if not bundle.config.parts and bundle.of_network.kind == "standard":
+    if bundle.config.kind == "standard":
         network = bundle.network()
         return lambda x: network(x).log_softmax(-1), lambda x: network(x).argmax(1)
-    classifier = bundle.classifier(device="cpu", precision="float32")
+    classifier = classifier_of(bundle, Execution(device="cpu", precision="float32"))
 
     def answer(x: Tensor) -> Tensor:
         given = classifier.predict(x, n=n)

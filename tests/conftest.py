@@ -64,7 +64,7 @@ def bundle_folder(trained: Path, tmp_path: Path) -> Path:
 def constant_bundle(tmp_path: Path) -> Path:
     """A bundle whose network answers 3 to everything: its certificates are known exactly."""
     from rszoo import data, networks
-    from rszoo.hub.config import NetworkConfig
+    from rszoo.hub.configs.network import NetworkConfig
     from rszoo.hub.writing import write_bundle
 
     images = data.load("digits", "test")

@@ -15,10 +15,13 @@ from safetensors.torch import load, load_file, save_file
 from rszoo import data, networks
 from rszoo.errors import IntegrityError, RszooError
 from rszoo.evaluation.log import COLUMNS
-from rszoo.hub import bundle as bundle_module
 from rszoo.hub.bundle import Bundle, open_bundle
-from rszoo.hub.config import NetworkConfig
-from rszoo.hub.writing import add_evidence, weights_of, write_bundle
+from rszoo.hub.classifiers import classifier_of
+from rszoo.hub.configs.network import NetworkConfig
+from rszoo.hub.evidence import add_evidence
+from rszoo.hub.files import EVIDENCE
+from rszoo.hub.writing import weights_of, write_bundle
+from rszoo.smoothing.execution import Execution
 
 FILES = {"config.json", "manifest.json", "model.safetensors", "recipe.yaml"}
 DAMAGED = "the bundle is damaged or was changed by hand; fetch or make it again"
@@ -89,7 +92,7 @@ def test_round_trip(made: tuple[Bundle, torch.nn.Module]) -> None:
     loaded = again.network()
     assert not loaded.training
     assert torch.equal(loaded(x), network(x))
-    classifier = again.classifier(device="cpu", precision="float32")
+    classifier = classifier_of(again, Execution(device="cpu", precision="float32"))
     assert (classifier.sigma, classifier.num_classes) == (0.25, 10)
     assert torch.equal(classifier.network(x), network(x))
 
@@ -267,7 +270,7 @@ def test_weights_with_a_tensor_more_or_less(folder: Path, more: bool) -> None:
         weights.pop(next(iter(weights)))
     save_file(weights, folder / "model.safetensors")
     seal(folder)
-    assert refused(folder, Bundle.classifier) == WEIGHTS + "other names or shapes"
+    assert refused(folder, classifier_of) == WEIGHTS + "other names or shapes"
 
 
 @pytest.mark.parametrize("content", [b"<html>404 Not Found</html>" * 50, b"", b"\x80\x04}."])
@@ -314,7 +317,7 @@ def test_an_existing_folder_is_replaced_only_when_asked(
 
 
 @pytest.mark.parametrize(
-    "place", ["_files.os.fsync", "_files.os.replace", "hub.writing._write_manifest"]
+    "place", ["_files.os.fsync", "_files.os.replace", "hub.manifest.Manifest.write"]
 )
 @pytest.mark.parametrize("exists", [True, False])
 def test_a_failed_write_leaves_everything_as_it_was(
@@ -426,7 +429,7 @@ def test_evidence_does_not_bless_a_bundle_that_was_changed(
     with pytest.raises(IntegrityError) as caught:
         add_evidence(bundle, **given)
     assert caught.value.path == "recipe.yaml"
-    assert bundle_module.EVIDENCE not in os.listdir(bundle.path)
+    assert EVIDENCE not in os.listdir(bundle.path)
 
 
 def test_halves_are_the_model(made: tuple[Bundle, torch.nn.Module], tmp_path: Path) -> None:

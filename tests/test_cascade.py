@@ -23,14 +23,16 @@ from rszoo.evaluation.log import COLUMNS, CertificationLog, protocol_path, read_
 from rszoo.evaluation.verify import recertify
 from rszoo.hub.bundle import open_bundle
 from rszoo.hub.catalog import find
-from rszoo.hub.composed import compose_cascade
+from rszoo.hub.classifiers import classifier_of
 from rszoo.hub.config import Expert
+from rszoo.hub.kinds.cascade import compose_cascade
 from rszoo.hub.writing import write_bundle
 from rszoo.smoothing import cascade as module
 from rszoo.smoothing.cascade import CascadeClassifier
 from rszoo.smoothing.certificate import ABSTAIN, Certificate, Experts, Prediction, Reach
 from rszoo.smoothing.classifier import SmoothedClassifier
 from rszoo.smoothing.dual import DualClassifier
+from rszoo.smoothing.execution import Execution
 from rszoo.smoothing.noise import Stream
 from rszoo_cli import app
 
@@ -438,7 +440,7 @@ def test_it_is_published_with_its_certificates(
 def test_one_network_at_several_noise_levels(tmp_path: Path) -> None:
     bundle = compose_cascade(tmp_path / "cascade", experts=[find(DIGITS[1])], sigmas=[0.75, 0.25])
     assert open_bundle(bundle.path).config.parts[0].shown == f"{DIGITS[1]} at sigma 0.25"
-    model = bundle.classifier(device="cpu")
+    model = classifier_of(bundle, Execution(device="cpu"))
     assert isinstance(model, CascadeClassifier)
     assert [one.sigma for one in model.experts] == [0.25, 0.75]
     for sigmas in ([0.25], [0.25, 0.25], [0.25, math.nan], [-1.0, 0.5], [1e-46, 0.5]):
@@ -455,7 +457,7 @@ def test_a_bundle_of_somebody_elses_making(tmp_path: Path) -> None:
     config = made.config.model_copy(update={"experts": (parts[0], strange)})
     other = write_bundle(tmp_path / "other", config=config, origin={})
     with pytest.raises(RszooError, match="expected a smoothed bundle, got a router"):
-        other.classifier(device="cpu")
+        classifier_of(other, Execution(device="cpu"))
 
 
 def test_parts_that_do_not_fit(tmp_path: Path) -> None:

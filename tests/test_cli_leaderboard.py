@@ -11,7 +11,8 @@ from rszoo.errors import RszooError
 from rszoo.evaluation.log import NO_LABEL, CertificationLog
 from rszoo.hub import catalog
 from rszoo.hub.bundle import open_bundle
-from rszoo.hub.writing import add_evidence, write_bundle
+from rszoo.hub.evidence import add_evidence
+from rszoo.hub.writing import write_bundle
 from rszoo.smoothing.certificate import certificate_from_votes
 from rszoo_cli import app, console
 

@@ -20,13 +20,17 @@ from rszoo.hub import catalog
 from rszoo.hub.bundle import Bundle, open_bundle
 from rszoo.hub.card import card_files
 from rszoo.hub.catalog import find
-from rszoo.hub.composed import compose_dual
-from rszoo.hub.config import NetworkConfig
+from rszoo.hub.classifiers import classifier_of
+from rszoo.hub.configs.network import NetworkConfig
 from rszoo.hub.ids import HubId
+from rszoo.hub.kinds.dual import compose_dual
+from rszoo.hub.kinds.network import smoothed_classifier
+from rszoo.hub.parts import fetch_parts
 from rszoo.hub.pull import pull
 from rszoo.hub.push import push
 from rszoo.hub.writing import write_bundle
 from rszoo.smoothing.dual import DualClassifier
+from rszoo.smoothing.execution import Execution
 from rszoo_cli import app
 
 EXPERTS = ["builtin/digits-gaussian-0.25", "builtin/digits-gaussian-0.50"]
@@ -189,21 +193,23 @@ def test_parts_that_do_not_fit(router: Bundle, tmp_path: Path) -> None:
 def test_a_part_that_is_missing_or_changed(composed: Bundle, router: Bundle) -> None:
     aside = shutil.move(router.path, router.path.with_name("aside"))
     with pytest.raises(RszooError, match="its part router is missing: expected a bundle folder"):
-        composed.classifier()
+        classifier_of(composed)
     constant(router.path, 0, kind="router", classes=("small", "large"))
     with pytest.raises(IntegrityError, match=r"^router: expected the part of .* with digest "):
-        composed.classifier()
+        classifier_of(composed)
     shutil.rmtree(router.path)
     shutil.move(aside, router.path)
     weights = router.path / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1])
     with pytest.raises(IntegrityError, match=r"^model\.safetensors: expected \d+ bytes"):
-        composed.classifier()
+        classifier_of(composed)
 
 
 def test_it_may_be_moved_with_its_parts(composed: Bundle, tmp_path: Path) -> None:
     moved = shutil.move(tmp_path / "runs", tmp_path / "elsewhere")
-    assert isinstance(open_bundle(Path(moved) / "dual").classifier(device="cpu"), DualClassifier)
+    assert isinstance(
+        classifier_of(open_bundle(Path(moved) / "dual"), Execution(device="cpu")), DualClassifier
+    )
 
 
 def on_hub(bundle: Bundle, name: str) -> Bundle:
@@ -226,15 +232,45 @@ def test_it_travels_with_its_parts(
         tmp_path / "runs" / "dual", experts=experts, router=on_hub(router, "org/router")
     )
     x = data.load("digits", "test").images(torch.arange(2))
-    before = composed.classifier(device="cpu").certify(x, n0=10, n=1000)
+    before = classifier_of(composed, Execution(device="cpu")).certify(x, n0=10, n=1000)
     pushed = push(composed, HubId("org/dual"), uncertified=True)
     empty_cache("second")
-    fetched = pull(pushed.id)
+    assert run("pull", str(pushed.id)).exit_code == 0
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # its parts came with it
-    assert fetched.classifier(device="cpu").certify(x, n0=10, n=1000) == before
+    fetched = find(str(pushed.id))
+    assert classifier_of(fetched, Execution(device="cpu")).certify(x, n0=10, n=1000) == before
+    monkeypatch.chdir(tmp_path)
+    options = ["--n0", "10", "--n", "1000", "--limit", "2", "--device", "cpu", "--out", "a.tsv"]
+    assert run("certify", "-m", str(pushed.id), *options).exit_code == 0
+    log = read_log("a.tsv")
+    assert [log.certificate(row).votes for row in range(2)] == [one.votes for one in before]
     empty_cache("third")
     with pytest.raises(HubError, match="cannot reach"):
         pull(pushed.id)
+
+
+def test_what_is_only_shown_needs_no_parts(
+    hub: RunningHub,
+    router: Bundle,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    empty_cache: Callable[[str], None],
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", hub.token)
+    composed = compose_dual(
+        tmp_path / "runs" / "dual",
+        experts=[find(name) for name in EXPERTS],
+        router=on_hub(router, "org/router"),
+    )
+    pushed = push(composed, HubId("org/dual"), uncertified=True)
+    empty_cache("second")
+    weights = r"GET .*org/router.*model\.safetensors"
+    before = hub.faults.count(weights)
+    shown = run("show", str(pushed.id), "--json")
+    assert json.loads(shown.stdout)["parts"] == [part.id for part in composed.config.parts]
+    assert hub.faults.count(weights) == before
+    assert isinstance(rszoo.load(str(pushed.id), device="cpu"), DualClassifier)
+    assert hub.faults.count(weights) == before + 1
 
 
 def test_a_path_in_somebody_elses_bundle(
@@ -244,7 +280,7 @@ def test_a_path_in_somebody_elses_bundle(
     monkeypatch.setattr("rszoo.hub.push.own_parts", lambda bundle: [])
     pushed = push(composed, HubId("org/dual"), uncertified=True)
     with pytest.raises(RszooError, match="expected a part on a hub, got the path 'router'"):
-        pull(pushed.id)
+        fetch_parts(pull(pushed.id))
 
 
 def test_verify(composed: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -312,7 +348,7 @@ def test_one_network_at_several_noise_levels(
     assert f"`{EXPERTS[1]} at sigma 0.75`" in card_files(bundle, "org/name")["README.md"].decode()
     shown = run("show", "runs/levels", "--json")
     assert json.loads(shown.stdout)["parts"][0] == f"{EXPERTS[1]} at sigma 0.25"
-    model = bundle.classifier(device="cpu")
+    model = classifier_of(bundle, Execution(device="cpu"))
     assert isinstance(model, DualClassifier)
     assert [one.sigma for one in model.experts] == [0.25, 0.75]
     assert model.experts[0].network is model.experts[1].network
@@ -320,7 +356,7 @@ def test_one_network_at_several_noise_levels(
                "--out", "a.tsv", "--per-input-sigma", "dual", "--attach")  # fmt: skip
     assert done.exit_code == 0, done.output
     log = read_log("a.tsv")
-    alone = find(EXPERTS[1]).smoothed_classifier(device="cpu").at(0.75)
+    alone = smoothed_classifier(find(EXPERTS[1]), Execution(device="cpu")).at(0.75)
     x = data.load("digits", "test").images(torch.from_numpy(log.idx))
     given = [log.certificate(row) for row in range(len(log))]
     expected = alone.certify(x, n=1000)
@@ -378,7 +414,9 @@ def test_a_router_is_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     experts = [f"--expert={name}" for name in EXPERTS]
     done = run("compose", "dual", *experts, "--train-router", "--out", "runs/dual")
     assert done.exit_code == 0, done.output
-    assert isinstance(open_bundle(Path("runs/dual")).classifier(device="cpu"), DualClassifier)
+    assert isinstance(
+        classifier_of(open_bundle(Path("runs/dual")), Execution(device="cpu")), DualClassifier
+    )
 
 
 def test_a_bundle_does_not_replace_its_part(router: Bundle) -> None:

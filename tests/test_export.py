@@ -17,7 +17,7 @@ from rszoo.errors import IntegrityError, RszooError
 from rszoo.exchange import onnx_file
 from rszoo.exchange.export import export
 from rszoo.hub.bundle import Bundle, open_bundle
-from rszoo.hub.config import NetworkConfig
+from rszoo.hub.configs.network import NetworkConfig
 from rszoo.hub.writing import write_bundle
 from rszoo_cli import app
 

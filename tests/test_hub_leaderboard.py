@@ -12,9 +12,11 @@ from rszoo.errors import HubError, RszooError
 from rszoo.hub import remote
 from rszoo.hub.bundle import Bundle
 from rszoo.hub.catalog import find
+from rszoo.hub.classifiers import classifier_of
 from rszoo.hub.ids import HubId
 from rszoo.hub.pull import pull
 from rszoo.hub.push import push
+from rszoo.smoothing.execution import Execution
 from rszoo_cli import app, console
 
 HEAVY = r"GET .*(model\.safetensors|resolve/.*README)"
@@ -112,7 +114,8 @@ def test_what_is_broken_is_named_and_the_rest_is_shown(writer: RunningHub) -> No
 
 def test_a_log_of_other_weights_is_refused(writer: RunningHub) -> None:
     """Everything is what the manifest says, but the log is of another model."""
-    from rszoo.hub.manifest import MANIFEST, Manifest
+    from rszoo.hub.files import MANIFEST
+    from rszoo.hub.manifest import Manifest
 
     bundle, other = own("digits-gaussian-0.50"), own("digits-cat_rs-0.50")
     for name in ("certificates.tsv", "certificates.json"):
@@ -133,7 +136,7 @@ def test_a_cached_log_that_broke_is_fetched_again(writer: RunningHub) -> None:
     (log,) = Path("hf-home").rglob("snapshots/*/certificates.tsv")
     log.resolve().write_bytes(b"x")
     assert run("--hub", "--json").stdout == first.stdout
-    weights = pull(HubId("team/cat")).classifier(device="cpu").sigma
+    weights = classifier_of(pull(HubId("team/cat")), Execution(device="cpu")).sigma
     assert weights == 0.5  # a model that was read about can be fetched afterwards
 
 

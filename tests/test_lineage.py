@@ -153,8 +153,8 @@ def test_the_network_that_soft_targets_came_from() -> None:
 
 def test_the_parts_of_a_composed_bundle(runs: Path) -> None:
     from rszoo.hub.catalog import find
-    from rszoo.hub.composed import compose_dual
-    from rszoo.hub.config import NetworkConfig
+    from rszoo.hub.configs.network import NetworkConfig
+    from rszoo.hub.kinds.dual import compose_dual
 
     experts = [find(f"builtin/digits-cat_rs-{sigma}") for sigma in ("0.25", "0.50")]
     for expert in experts:

@@ -17,9 +17,9 @@ from rszoo.evaluation.log import read_log
 from rszoo.hub.bundle import open_bundle
 from rszoo.hub.card import card_files
 from rszoo.hub.catalog import find
-from rszoo.hub.composed import part_of
-from rszoo.hub.config import MixedConfig
-from rszoo.hub.mixed import compose_mixed
+from rszoo.hub.configs.mixed import MixedConfig
+from rszoo.hub.kinds.mixed import compose_mixed
+from rszoo.hub.parts import part_of
 from rszoo.networks.mixing import MixingNetwork
 from rszoo.smoothing.certificate import ABSTAIN, Certificate, Prediction, mixed_certificate
 from rszoo.smoothing.mixed import MixedClassifier
@@ -233,6 +233,21 @@ def test_a_part_that_is_gone_or_another_is_named() -> None:
     shutil.move("elsewhere", STANDARD)
     with pytest.raises(IntegrityError, match=r"digits-standard-0\.00: expected the part of runs"):
         load("runs/mix")
+
+
+@pytest.mark.parametrize("part", [STANDARD, ROBUST])
+def test_verify_names_a_part_that_changed(part: str) -> None:
+    compose()
+    run("certify", "-m", "runs/mix", "--n", "200", "--limit", "2", "--attach")
+    run("verify", "runs/mix", "--n", "200")
+    path = Path(part, "model.safetensors")
+    save_file({key: value + 1 for key, value in load_file(path).items()}, path)
+    seal(Path(part))
+    for more in ((), ("--sample", "0")):
+        message = failure("verify", "runs/mix", *more)
+        assert message.startswith(f"{Path(part).name}: expected the part of runs/mix with digest")
+    shutil.rmtree(part)
+    assert f"its part {Path(part).name} is missing" in failure("verify", "runs/mix")
 
 
 @pytest.mark.parametrize(

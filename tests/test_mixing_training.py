@@ -18,8 +18,9 @@ from rszoo.errors import RecipeError, RszooError
 from rszoo.exchange.export import export
 from rszoo.hub.bundle import Bundle, open_bundle
 from rszoo.hub.catalog import find
-from rszoo.hub.config import NetworkConfig
-from rszoo.hub.mixed import learned_weight
+from rszoo.hub.classifiers import classifier_of
+from rszoo.hub.configs.network import NetworkConfig
+from rszoo.hub.kinds.mixed import learned_weight
 from rszoo.hub.writing import write_bundle
 from rszoo.methods import mixing
 from rszoo.networks.mixing import Mix, MixingNetwork, log_mix
@@ -185,7 +186,7 @@ def test_the_bundle_of_a_weight(runs: Path, monkeypatch: pytest.MonkeyPatch) -> 
         part.weights_digest for part in parts
     ]
     with pytest.raises(RszooError, match="got the weight of a mix; rszoo compose mixed --weight"):
-        bundle.classifier()
+        classifier_of(bundle)
     with pytest.raises(RszooError, match="a bundle whose network takes images, got the weight"):
         export(bundle, runs / "out", formats=["state_dict"])
     (row,) = (

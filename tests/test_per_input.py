@@ -20,10 +20,12 @@ from rszoo.errors import DataError, RszooError
 from rszoo.evaluation.log import read_log
 from rszoo.evaluation.merge import merge_logs
 from rszoo.hub.bundle import open_bundle
+from rszoo.hub.evidence import add_evidence
 from rszoo.hub.ids import HubId
-from rszoo.hub.insta import insta_classifier
+from rszoo.hub.per_input import per_input_classifier
 from rszoo.hub.push import push
-from rszoo.hub.writing import add_evidence, write_bundle
+from rszoo.hub.writing import write_bundle
+from rszoo.smoothing.execution import Execution
 from rszoo.smoothing.memory import Memory
 from rszoo_cli import app
 
@@ -136,8 +138,8 @@ def test_nothing_of_it_is_published(
     certified("--per-input-sigma", device, "--out", "a.tsv", model=str(bundle_folder))
     certified("--out", "b.tsv", model=str(bundle_folder))
     # A bundle that somebody has made otherwise.
-    monkeypatch.setattr("rszoo.hub.writing.check_of_bundle_alone", lambda log: None)
-    monkeypatch.setattr("rszoo.hub.writing.read_log", lambda path: read_log(path, nominal=True))
+    monkeypatch.setattr("rszoo.hub.evidence.check_of_bundle_alone", lambda log: None)
+    monkeypatch.setattr("rszoo.hub.evidence.read_log", lambda path: read_log(path, nominal=True))
     add_evidence(open_bundle(bundle_folder), log=Path("a.tsv"), protocol=Path("a.json"))
     with pytest.raises(RszooError, match=r"expected certificates.*, got (nominal|those of one w)"):
         push(open_bundle(bundle_folder), HubId("org/name"))
@@ -306,7 +308,7 @@ def test_a_killed_run_goes_on_where_it_was() -> None:
 
 def test_the_search_is_where_insta_rs_trained(bundle_folder: Path) -> None:
     def low(bundle: Path) -> float:
-        return insta_classifier(open_bundle(bundle), device="cpu").search.low
+        return per_input_classifier(open_bundle(bundle), Execution(device="cpu")).search.low
 
     assert low(bundle_folder) == 0.125
     for text, expected in (

@@ -23,10 +23,12 @@ from rszoo.errors import HubError, IntegrityError, RszooError
 from rszoo.hub import remote
 from rszoo.hub.bundle import Bundle
 from rszoo.hub.catalog import find
+from rszoo.hub.classifiers import classifier_of
 from rszoo.hub.ids import HubId
 from rszoo.hub.listing import listed
 from rszoo.hub.pull import pull
 from rszoo.hub.push import Pushed, push
+from rszoo.smoothing.execution import Execution
 from rszoo_cli import app
 
 MODEL = HubId("org/digits")
@@ -58,7 +60,11 @@ def empty_cache(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
 
 def votes(bundle: Bundle) -> list[object]:
     images = data.load("digits", "test").images(torch.arange(3))
-    return [*bundle.classifier(device="cpu", precision="float32").certify(images, **BUDGET)]
+    return [
+        *classifier_of(bundle, Execution(device="cpu", precision="float32")).certify(
+            images, **BUDGET
+        )
+    ]
 
 
 # --- the round trip

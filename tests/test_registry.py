@@ -17,7 +17,8 @@ from typer.testing import CliRunner
 import rszoo
 from rszoo.errors import RszooError
 from rszoo.hub.bundle import Bundle, open_bundle
-from rszoo.hub.writing import add_evidence, write_bundle
+from rszoo.hub.evidence import add_evidence
+from rszoo.hub.writing import write_bundle
 from rszoo.training.tracking.recording import record_certificates
 from rszoo.training.tracking.registry import registered_name
 from rszoo_cli import app

@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 from rszoo.errors import DataError, IntegrityError
 from rszoo.evaluation.log import NO_LABEL, CertificationLog
 from rszoo.hub.bundle import open_bundle
-from rszoo.hub.writing import add_evidence
+from rszoo.hub.evidence import add_evidence
 from rszoo.smoothing.certificate import certificate_from_votes
 from rszoo_cli import console
 from rszoo_cli.report import report

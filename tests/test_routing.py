@@ -15,8 +15,8 @@ from rszoo import data, networks
 from rszoo.errors import RszooError
 from rszoo.hub.bundle import Bundle
 from rszoo.hub.catalog import find
-from rszoo.hub.composed import compose_dual
-from rszoo.hub.config import NetworkConfig
+from rszoo.hub.configs.network import NetworkConfig
+from rszoo.hub.kinds.dual import compose_dual
 from rszoo.hub.writing import write_bundle
 from rszoo.theory.bounds import clopper_pearson_lower
 from rszoo.theory.radii import certified_radius

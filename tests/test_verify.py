@@ -9,7 +9,9 @@ import pytest
 
 from rszoo.evaluation.log import CertificationLog, read_log
 from rszoo.hub.bundle import Bundle
+from rszoo.hub.classifiers import classifier_of
 from rszoo.smoothing.certificate import certificate_from_votes
+from rszoo.smoothing.execution import Execution
 from rszoo.theory.bounds import binomial_lower_tail, same_proportion_p_value
 from rszoo.theory.radii import needed_probability
 from rszoo_cli import main
@@ -187,12 +189,11 @@ def test_a_model_of_several_networks_is_verified_as_it_was_certified(
 ) -> None:
     log = certify(Path("builtin/digits-cascade-0.50"), tmp_path / "a.tsv", "--n", "500", "--sound")
     sound: list[object] = []
-    classifier = Bundle.classifier
 
-    def spy(bundle: Bundle, **options: object) -> object:
-        sound.append(options["sound"])
-        return classifier(bundle, **options)
+    def spy(bundle: Bundle, execution: Execution) -> object:
+        sound.append(execution.sound)
+        return classifier_of(bundle, execution)
 
-    monkeypatch.setattr(Bundle, "classifier", spy)
+    monkeypatch.setattr("rszoo.hub.classifiers.classifier_of", spy)
     assert verify(str(log), "--model", "builtin/digits-cascade-0.50")[0] == 0
     assert sound == [True]

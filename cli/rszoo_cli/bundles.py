@@ -106,6 +106,7 @@ def show(
         rszoo show runs/digits-cat_rs-0.50 --lineage
     """
     from rszoo.hub.catalog import find
+    from rszoo.hub.kinds import kind_of
 
     bundle = find(model)
     if lineage:
@@ -119,7 +120,7 @@ def show(
         "input_shape": list(bundle.config.input_shape),
         "classes": list(bundle.config.class_names),
         "weights_sha256": bundle.weights_digest,
-        **_composition(bundle),
+        **kind_of(bundle).composition(bundle.config),
         "origin": bundle.manifest.origin,
     }
     if json:
@@ -165,16 +166,6 @@ def _facts(bundle: "Bundle") -> dict[str, Any]:
         "sigma": config.noise,
         "certified": certified,
     }
-
-
-def _composition(bundle: "Bundle") -> dict[str, Any]:
-    """Return what a bundle is made of; nothing for one with a network."""
-    from rszoo.hub.config import MixedConfig
-
-    config = bundle.config
-    made = {"parts": [part.shown for part in config.parts]} if config.parts else {}
-    weight = {"weight": config.weight.model_dump()} if isinstance(config, MixedConfig) else {}
-    return {**made, **weight}
 
 
 def _rounded(acr: float | None) -> str:

@@ -192,6 +192,7 @@ def certify(
     alone = engine == "local" and not shard and "," not in (device or "")
     check_per_input(per_input_sigma, memory, alone=alone, attach=attach, early=early)
     from rszoo.hub.catalog import find, is_own
+    from rszoo.smoothing.execution import Execution
 
     which, part = shard_of(shard)
     bundle = find(model)
@@ -214,10 +215,9 @@ def certify(
         engine=engine,
         address=address,
         devices=device.split(",") if device else [None],
-        precision=precision,
-        compile=compile,
-        sound=sound,
-        batch_size=batch_size,
+        execution=Execution(
+            precision=precision, compile=compile, sound=sound, batch_size=batch_size
+        ),
         search=search,
         memory_file=memory_file(search, memory, log_file),
     )

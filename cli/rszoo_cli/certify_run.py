@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rszoo.evaluation.certify import Input
     from rszoo.hub.bundle import Bundle
     from rszoo.smoothing.certificate import Certificate
+    from rszoo.smoothing.execution import Execution
     from rszoo.smoothing.interface import Classifier
     from rszoo.smoothing.memory import Memory
 
@@ -29,8 +30,7 @@ class Plan:
         engine: "local" or "ray".
         address: of the Ray cluster; None for one on this machine.
         devices: of this machine; [None] takes a GPU if there is one.
-        precision, compile, sound: as in `Classifier`.
-        batch_size: noisy inputs per forward; None chooses.
+        execution: on each of the devices; without a batch size, that is chosen.
         search: "memory" or "nominal", where the noise is searched for each input; else None.
         memory_file: of the answers so far, for "memory".
     """
@@ -38,30 +38,24 @@ class Plan:
     engine: str
     address: str | None
     devices: Sequence[str | None]
-    precision: str
-    compile: bool
-    sound: bool
-    batch_size: int | None
+    execution: "Execution"
     search: str | None = None
     memory_file: Path | None = None
+
+    @property
+    def executions(self) -> "list[Execution]":
+        """How the network is evaluated on each device."""
+        return [replace(self.execution, device=device) for device in self.devices]
 
     def classifiers(
         self, bundle: "Bundle", batch_size: int | None, memory: "Memory | None"
     ) -> "list[Classifier]":
         """Return one classifier for each device."""
-        from rszoo.hub.insta import insta_classifier
+        from rszoo.hub.classifiers import classifier_of
+        from rszoo.hub.per_input import per_input_classifier
 
-        make = partial(insta_classifier, bundle, memory=memory)
-        return [
-            (make if self.search else bundle.classifier)(
-                device=device,
-                precision=self.precision,
-                compile=self.compile,
-                sound=self.sound,
-                batch_size=batch_size,
-            )
-            for device in self.devices
-        ]
+        make = partial(per_input_classifier, memory=memory) if self.search else classifier_of
+        return [make(bundle, replace(one, batch_size=batch_size)) for one in self.executions]
 
 
 def run(
@@ -81,10 +75,9 @@ def run(
 
     draws = settings["n0"] + settings["n"]
     early = "radii" in settings  # then nobody knows the number of draws beforehand
-    batch_size = plan.batch_size or batch_size_for(
+    batch_size = plan.execution.batch_size or batch_size_for(
         bundle,
-        device=plan.devices[0],
-        precision=plan.precision,
+        plan.executions[0],
         draws=draws * len(todo),
         resumed=log_file if resume else None,
     )
@@ -135,7 +128,7 @@ def _facts(
 def finish_log(bundle: "Bundle", log_file: Path, *, attach: bool, overwrite: bool) -> None:
     """Say where the log is, and put it into the bundle if asked to."""
     from rszoo.evaluation.log import protocol_path
-    from rszoo.hub.writing import add_evidence
+    from rszoo.hub.evidence import add_evidence
 
     err.print(f"log: {log_file}", highlight=False, soft_wrap=True)
     if attach:

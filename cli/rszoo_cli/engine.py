@@ -10,6 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from rszoo.hub.bundle import Bundle
+    from rszoo.smoothing.execution import Execution
     from rszoo.smoothing.interface import Classifier
 
 __all__ = ["batch_size_for", "check_engine", "engine_of"]
@@ -52,20 +53,22 @@ def engine_of(
 
 
 def batch_size_for(
-    bundle: "Bundle", *, device: str | None, precision: str, draws: int, resumed: Path | None
+    bundle: "Bundle", execution: "Execution", *, draws: int, resumed: Path | None
 ) -> int | None:
     """Return the batch size of a log that is resumed, or a measured one for many draws."""
     import torch
 
     from rszoo.evaluation.log import protocol_path, read_protocol
+    from rszoo.hub.kinds import kind_of
     from rszoo.smoothing.batch_size import measured_batch_size
 
     if resumed is not None and protocol_path(resumed).is_file():
         recorded = read_protocol(protocol_path(resumed)).get("batch_size")
         return recorded if isinstance(recorded, int) and recorded > 0 else None
-    if draws < _WORTH_MEASURING or bundle.config.parts:
+    smoothed = kind_of(bundle).smoothed
+    if draws < _WORTH_MEASURING or smoothed is None:
         return None
-    classifier = bundle.smoothed_classifier(device=device, precision=precision)
+    classifier = smoothed(bundle, execution)
     return measured_batch_size(
         classifier.network,
         torch.Size(bundle.config.input_shape),

@@ -74,9 +74,11 @@ def pull(
         rszoo pull org/mnist-cat_rs-0.50@v1
     """
     from rszoo.hub.ids import HubId
+    from rszoo.hub.parts import fetch_parts
     from rszoo.hub.pull import pull as fetch
 
     bundle = fetch(HubId.parse(model))
+    fetch_parts(bundle)
     if json:
         out.print_json(data={"id": bundle.id, "path": str(bundle.path)})
         return

@@ -88,10 +88,11 @@ def searched(choice: str | None, bundle: "Bundle") -> str | None:
     Raises:
         RszooError: a router is to choose it, and the bundle has none.
     """
-    from rszoo.hub.config import DualConfig
+    from rszoo.hub.kinds import kind_of
 
-    if choice == "dual" and not isinstance(bundle.config, DualConfig):
-        one = "CLASSIFIER" if bundle.config.parts else bundle.id
+    kind = kind_of(bundle)
+    if choice == "dual" and not kind.fits_noise:
+        one = "CLASSIFIER" if kind.smoothed is None else bundle.id
         raise RszooError(
             f"{bundle.id}: expected a dual model, whose router fits the noise to the input, got "
             f"{bundle.config.summary}; make one of a classifier with: rszoo compose dual --expert "

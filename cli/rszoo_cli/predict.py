@@ -39,11 +39,13 @@ def predict(
 
     from rszoo.data import read_images
     from rszoo.hub.catalog import find
+    from rszoo.hub.classifiers import classifier_of
     from rszoo.smoothing.certificate import ABSTAIN, Prediction
+    from rszoo.smoothing.execution import Execution
     from rszoo_cli.progress import Meter
 
     bundle = find(model)
-    classifier = bundle.classifier(device=device, precision=precision)
+    classifier = classifier_of(bundle, Execution(device=device, precision=precision))
     named = read_images(inputs, shape=bundle.config.input_shape, resize=resize)
     rows: list[tuple[str, str | None, Prediction]] = []
     total = n * len(named)

@@ -24,9 +24,11 @@ def early_stopping(
     """Return the radii to certify at, and the tolerance; nothing when all draws are wanted."""
     if radii is None and not adaptive and radius_tol is None:
         return {}
-    if bundle.config.parts:
+    from rszoo.hub.kinds import kind_of
+
+    sigma = bundle.config.noise
+    if sigma is None or kind_of(bundle).smoothed is None:
         raise typer.BadParameter("--radii and --adaptive are not for models made of others")
-    sigma = bundle.of_network.sigma
     from rszoo.smoothing.decisions import RadiusTests, radius_grid
 
     if radii is not None and (adaptive or radius_tol is not None):

@@ -49,6 +49,8 @@ def verify(
 ) -> None:
     """Check a log: files, radii from counts, and a random sample certified again.
 
+    Of a model made of others, the parts are checked as well.
+
     Ends with exit code 1, and names the inputs, when the sample disagrees with the log.
 
     Example:
@@ -59,8 +61,10 @@ def verify(
     """
     from rszoo.evaluation.verify import fresh_seed
     from rszoo.hub.evidence import check_about
+    from rszoo.hub.parts import fetch_parts
 
     log, bundle = _opened(target, model)
+    fetch_parts(bundle)  # and so check them against the digests in its config
     if key is not None:
         from rszoo.hub.pull import check_signed
 
@@ -112,6 +116,9 @@ def _recertified(
     download: bool,
 ) -> "list[Finding]":
     from rszoo.evaluation.verify import recertify, sample
+    from rszoo.hub.classifiers import classifier_of
+    from rszoo.hub.kinds import kind_of
+    from rszoo.smoothing.execution import Execution
     from rszoo.smoothing.lattice import SCHEME_SUFFIX
     from rszoo_cli.progress import Meter
 
@@ -128,12 +135,13 @@ def _recertified(
     if source["digest"] != stated.get("digest"):
         raise DataError(f"{source['name']}: the images are not those of {log.path}")
     network = protocol["experts"][0] if "experts" in protocol else protocol
-    classifier = _voting(bundle).classifier(
+    execution = Execution(
         device=device,
         precision=protocol.get("precision", "auto"),
         compile=bool(network.get("compiled")),
         sound=str(network.get("noise")).endswith(SCHEME_SUFFIX),
     )
+    classifier = classifier_of(kind_of(bundle).voting(bundle), execution)
     chosen = sample(log, images, count=count, seed=seed)
     with Meter(err, "verify", total=len(chosen) * n, unit="draws") as meter:
         return list(
@@ -141,15 +149,6 @@ def _recertified(
                 classifier, log, chosen, draws=n, level=level, seed=seed, on_draws=meter.advance
             )
         )
-
-
-def _voting(bundle: "Bundle") -> "Bundle":
-    """Return the bundle whose votes the log holds: of a mix, its robust part."""
-    from rszoo.hub.composed import part_of
-    from rszoo.hub.config import MixedConfig
-
-    config = bundle.config
-    return part_of(bundle, config.robust) if isinstance(config, MixedConfig) else bundle
 
 
 def _print(

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from rszoo.errors import DataError, HubError, IntegrityError, RecipeError, RszooError
 
 if TYPE_CHECKING:
-    from rszoo.hub.catalog import list_models, load
+    from rszoo.hub.catalog import list_models
+    from rszoo.hub.classifiers import load
     from rszoo.smoothing.certificate import ABSTAIN, Certificate, Prediction
     from rszoo.smoothing.classifier import SmoothedClassifier
 
@@ -38,7 +39,7 @@ _LAZY = {
     "Prediction": "rszoo.smoothing.certificate",
     "SmoothedClassifier": "rszoo.smoothing.classifier",
     "list_models": "rszoo.hub.catalog",
-    "load": "rszoo.hub.catalog",
+    "load": "rszoo.hub.classifiers",
 }
 
 

@@ -9,6 +9,7 @@ from rszoo.errors import RszooError, unknown_name
 from rszoo.exchange.onnx_file import onnx_model
 from rszoo.exchange.readme import NO_CERTIFICATE, readme
 from rszoo.hub.bundle import Bundle
+from rszoo.hub.kinds import kind_of
 from rszoo.hub.manifest import file_digest
 
 __all__ = ["FORMATS", "ONNX", "README", "WEIGHTS", "Export", "export"]
@@ -57,12 +58,7 @@ def export(
     if unknown or not formats:
         raise unknown_name("format", unknown[0] if unknown else "", FORMATS)
     _check_place(out, overwrite=overwrite)
-    if bundle.of_network.kind == "weight":
-        raise RszooError(
-            f"{bundle.id}: expected a bundle whose network takes images, got the weight of a mix; "
-            "export the parts of the mix"
-        )
-    network = bundle.network()
+    network = kind_of(bundle).network(bundle)
     content: dict[str, bytes] = {}
     difference = None
     if "state_dict" in formats:

@@ -15,8 +15,8 @@ from rszoo.exchange.checkpoint import Checkpoint, read_checkpoint
 from rszoo.exchange.sanity import Check, check
 from rszoo.exchange.weights import put_weights
 from rszoo.hub.bundle import Bundle
-from rszoo.hub.config import NetworkConfig
-from rszoo.hub.manifest import MANIFEST
+from rszoo.hub.configs.network import NetworkConfig
+from rszoo.hub.files import MANIFEST
 from rszoo.hub.writing import write_bundle
 from rszoo.networks.execution import resolve_device
 from rszoo.training.provenance import environment

@@ -4,7 +4,7 @@ import json
 
 from rszoo.exchange.onnx_file import INPUT, OUTPUT
 from rszoo.hub.bundle import Bundle
-from rszoo.hub.config import NetworkConfig
+from rszoo.hub.configs.network import NetworkConfig
 
 __all__ = ["NO_CERTIFICATE", "readme"]
 

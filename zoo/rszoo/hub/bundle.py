@@ -11,29 +11,20 @@ manifest.json       sha256 and size of every other file, and the bundle's origin
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rszoo._files import folder_recovered
 from rszoo.errors import IntegrityError, RszooError
-from rszoo.hub.config import BundleConfig, NetworkConfig, read_config
+from rszoo.hub.config import BundleConfig
+from rszoo.hub.configs import read_config
+from rszoo.hub.configs.network import NetworkConfig
+from rszoo.hub.files import CONFIG, EVIDENCE, RECIPE, WEIGHTS
 from rszoo.hub.manifest import DAMAGED, Manifest
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from rszoo.smoothing.classifier import SmoothedClassifier
-    from rszoo.smoothing.interface import Classifier
-
-__all__ = ["RECORD", "Bundle", "open_bundle"]
-
-CONFIG = "config.json"
-WEIGHTS = "model.safetensors"
-RECIPE = "recipe.yaml"
-EVIDENCE = "certificates.tsv"
-PROTOCOL = "certificates.json"
-
-#: What a bundle says of itself: all but its weights.
-RECORD = (CONFIG, RECIPE, EVIDENCE, PROTOCOL)
+__all__ = ["Bundle", "open_bundle"]
 
 
 @dataclass(frozen=True)
@@ -55,7 +46,7 @@ class Bundle:
     @property
     def weights_digest(self) -> str:
         """sha256 of the weights or, of a bundle made of others, of the list of these."""
-        return self.manifest.files[CONFIG if self.config.parts else WEIGHTS].sha256
+        return self.manifest.files[self.config.identified_by].sha256
 
     @property
     def of_network(self) -> NetworkConfig:
@@ -104,51 +95,6 @@ class Bundle:
             ) from error
         return network.eval()
 
-    def classifier(self, **options: Any) -> "Classifier":
-        """Return the classifier, ready to predict and certify.
-
-        Args:
-            options: `device`, `precision`, `compile`, `sound` and `batch_size`, as in
-                `SmoothedClassifier`.
-
-        Raises:
-            RszooError: unknown device or precision, weights that do not fit, or a part that is
-                not there.
-        """
-        if self.config.parts:
-            from rszoo.hub.composed import composed_classifier
-
-            return composed_classifier(self, **options)
-        return self.smoothed_classifier(**options)
-
-    def smoothed_classifier(self, **options: Any) -> "SmoothedClassifier":
-        """Return the smoothed classifier of a bundle with a network; as `classifier`.
-
-        Raises:
-            RszooError: also for a standard network, and for the weight of a mix.
-        """
-        from rszoo.smoothing.classifier import SmoothedClassifier
-
-        config = self.of_network
-        if config.kind == "standard":
-            raise RszooError(
-                f"{self.id}: expected a smoothed bundle, got a standard one, whose network has no "
-                "noise level to certify at; rszoo compose mixed puts it beside a smoothed one"
-            )
-        if config.kind == "weight":
-            raise RszooError(
-                f"{self.id}: expected a smoothed bundle, got the weight of a mix; "
-                "rszoo compose mixed --weight makes the mix"
-            )
-        return SmoothedClassifier(
-            self.network(),
-            sigma=config.sigma,
-            num_classes=len(config.class_names),
-            input_shape=config.input_shape,
-            class_names=config.class_names,
-            **options,
-        )
-
 
 def untrained_network(config: NetworkConfig) -> "nn.Module":
     """Return the network of a config with fresh weights."""
@@ -193,8 +139,7 @@ def open_bundle(
     manifest.check(folder, cache=cache, only=only)
     _check_listed(manifest, CONFIG)
     config = read_config(folder / CONFIG)
-    if not config.parts:
-        _check_listed(manifest, WEIGHTS, RECIPE)
+    _check_listed(manifest, *config.required)
     return Bundle(id or str(folder), folder, config, manifest)
 
 

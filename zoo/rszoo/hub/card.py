@@ -1,7 +1,6 @@
 """What people see of a model on a hub: its card, its results as data, its curve."""
 
 import inspect
-import re
 import tempfile
 from importlib import import_module
 from pathlib import Path
@@ -18,14 +17,12 @@ from rszoo.data import known_set
 from rszoo.evaluation.log import LogTable, read_log
 from rszoo.evaluation.metrics import Summary, summary
 from rszoo.hub.bundle import Bundle
-from rszoo.hub.config import BundleConfig, MixedConfig, NetworkConfig
+from rszoo.hub.card_text import plain
+from rszoo.hub.files import CARD, CURVE, RESULTS
+from rszoo.hub.kinds import kind_of
 from rszoo.theory.radii import floor_digits
 
-__all__ = ["CARD", "CURVE", "RESULTS", "card_files"]
-
-CARD = "README.md"
-CURVE = "curve.png"
-RESULTS = ".eval_results/certified.yaml"
+__all__ = ["card_files"]
 
 
 def card_files(bundle: Bundle, repo: str, *, license: str | None = None) -> dict[str, bytes]:
@@ -124,12 +121,13 @@ def _curve(log: LogTable, name: str) -> bytes:
 
 def _text(bundle: Bundle, repo: str, known: Summary | None, license: str | None) -> str:
     config = bundle.config
+    said = kind_of(bundle).card(config, repo)
     parts = [
-        f"# {_plain(config.name)}",
-        f"{_called(config)} for {_plain(_dataset_name(config.dataset))}, made with "
-        f"`{config.method}`. {_what(bundle)}",
+        f"# {plain(config.name)}",
+        f"{said.called} for {plain(_dataset_name(config.dataset))}, made with "
+        f"`{config.method}`. {said.about}",
         "## Use",
-        *_use(repo, config),
+        *said.use,
         "## Results",
         _table(known) if known else "Not certified.",
         "## Intended use and limits",
@@ -140,58 +138,6 @@ def _text(bundle: Bundle, repo: str, known: Summary | None, license: str | None)
         license or "The publisher states none.",
     ]
     return "\n\n".join(parts) + "\n"
-
-
-def _called(config: BundleConfig) -> str:
-    if _weighs(config):
-        return "The weight of a mix"
-    certifies = config.noise != 0.0 and not _only_predicts(config)
-    return f"An image classifier{' with certified robustness' if certifies else ''}"
-
-
-def _weighs(config: BundleConfig) -> bool:
-    return isinstance(config, NetworkConfig) and config.kind == "weight"
-
-
-def _only_predicts(config: BundleConfig) -> bool:
-    return isinstance(config, MixedConfig) and config.alpha_mix is None
-
-
-def _use(repo: str, config: BundleConfig) -> list[str]:
-    if config.noise == 0.0:
-        return [f"`rszoo compose mixed --standard {repo} --robust ID --alpha-mix 0.76 --out DIR`"]
-    if _weighs(config):
-        return [f"`rszoo compose mixed --standard ID --robust ID --weight {repo} --out DIR`"]
-    if _only_predicts(config):
-        return [f"It predicts, and certifies nothing: `rszoo predict --model {repo} photo.png`."]
-    return [
-        "```python\nimport rszoo\n"
-        f'model = rszoo.load("{repo}")\n'
-        "certificate = model.certify(image)  # [C, H, W] in [0, 1]; label, radius, p_lower\n```",
-        f"From a shell: `rszoo certify --model {repo} photo.png`.",
-    ]
-
-
-def _what(bundle: Bundle) -> str:
-    """Return a sentence on the network and its noise, or on the parts."""
-    config = bundle.config
-    if config.noise == 0.0:
-        return (
-            f"Its network, a {_plain(config.summary)}, is trained without noise and certifies "
-            "nothing: it is meant as the accurate part of a mix."
-        )
-    if _weighs(config):
-        return (
-            "Its small network weighs a standard and a smoothed classifier, input by input; it "
-            "certifies nothing by itself."
-        )
-    if config.noise is not None and not config.parts:
-        return (
-            f"Its network, a {_plain(config.summary)}, is smoothed by Gaussian noise of standard "
-            f"deviation {config.noise:g} (pixels in [0, 1])."
-        )
-    listed = ", ".join(f"`{part.shown}`" for part in config.parts)
-    return f"It is made of other models, which are fetched with it: {listed}."
 
 
 _LIMITS = """\
@@ -228,7 +174,7 @@ def _training(bundle: Bundle) -> str:
         "data digest": (origin.get("facts") or {}).get("data"),
         "git commit": origin.get("git_commit"),
     }
-    listed = "\n".join(f"- {key}: {_plain(str(v))}" for key, v in facts.items() if v is not None)
+    listed = "\n".join(f"- {key}: {plain(str(v))}" for key, v in facts.items() if v is not None)
     return f"{_source(bundle.config.method)}\n\n{listed}"
 
 
@@ -237,7 +183,7 @@ def _source(method: str) -> str:
     from rszoo import methods
 
     if method not in methods.names():
-        return f"Method `{_plain(method)}`."
+        return f"Method `{plain(method)}`."
     text = inspect.getdoc(import_module(f"rszoo.methods.{method}")) or ""
     title, _, rest = text.partition("\n\n")
     return f"{title}\n\n{rest.partition(chr(10) * 2)[0]}"
@@ -251,8 +197,3 @@ def _dataset_name(dataset: str) -> str:
 def _dataset_id(dataset: str) -> str:
     known = known_set(dataset)
     return (known and known.hub_name) or _dataset_name(dataset)
-
-
-def _plain(text: str) -> str:
-    """Return a text that Markdown and HTML take as it is."""
-    return re.sub(r"([\\`*_{}\[\]<>()#!|$&])", r"\\\1", text).replace("\n", " ")

@@ -3,18 +3,14 @@
 import fnmatch
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import rszoo
 from rszoo.errors import HubError, RszooError, unknown_name
 from rszoo.hub.bundle import Bundle, open_bundle
+from rszoo.hub.files import MANIFEST
 from rszoo.hub.ids import HubId
-from rszoo.hub.manifest import MANIFEST
 
-if TYPE_CHECKING:
-    from rszoo.smoothing.interface import Classifier
-
-__all__ = ["builtin_names", "bundles_in", "find", "is_id", "is_own", "list_models", "load"]
+__all__ = ["builtin_names", "bundles_in", "find", "is_id", "is_own", "list_models"]
 
 _BUILTIN = "builtin/"
 
@@ -71,37 +67,8 @@ def is_own(bundle: Bundle) -> bool:
     return bundle.id == str(bundle.path)
 
 
-def load(
-    model: str | Path,
-    *,
-    revision: str | None = None,
-    device: str | None = None,
-    precision: str = "auto",
-    compile: bool = False,
-    sound: bool = False,
-) -> "Classifier":
-    """Return a ready classifier; the bare network of a smoothed one is its attribute `network`.
-
-    Args:
-        model: the path of a bundle, `builtin/NAME`, or `org/name[@revision]` on a hub.
-        revision: of a model on a hub, in the place of `@revision`.
-        device: where to run; None takes a GPU if there is one.
-        precision: "auto", "float32" or "bfloat16".
-        compile: compile the network, which pays for many draws of a residual network.
-        sound: certify in the numbers that a computer really adds, for 8-bit images.
-
-    Raises:
-        RszooError: no such bundle, unknown device or precision.
-        HubError: a hub does not have it, or cannot be reached.
-        IntegrityError: a file of the bundle is corrupt, truncated, extra or missing.
-    """
-    if revision is not None:
-        model = f"{model}@{revision}"
-    return find(model).classifier(device=device, precision=precision, compile=compile, sound=sound)
-
-
 def list_models(pattern: str = "*", *, hub: bool = False) -> list[str]:
-    """Return the ids of models that `load` takes: those that come with rszoo, and a hub's.
+    """Return the ids of models that `rszoo.load` takes: those that come with rszoo, and a hub's.
 
     Args:
         pattern: what the ids look like, such as "*cat_rs*".

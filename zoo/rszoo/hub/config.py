@@ -1,43 +1,22 @@
-"""What a bundle says of itself: `config.json`, read strictly, since bundles are other people's.
-
-`kind` says what the model is, and with it which other fields there are.
-"""
+"""What every bundle says of itself in `config.json`; `configs/` has what each kind adds."""
 
 import json
 import re
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from abc import ABC, abstractmethod
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
-    TypeAdapter,
-    ValidationError,
-    ValidationInfo,
     field_validator,
     model_serializer,
 )
 
-from rszoo.data.normalization import Normalization
-from rszoo.errors import RszooError
-from rszoo.hub.weight_config import WeightConfig
+from rszoo.hub.files import CONFIG
 
-if TYPE_CHECKING:
-    from rszoo.data import ImageSet
-
-__all__ = [
-    "SMALLEST_SIGMA",
-    "BundleConfig",
-    "CascadeConfig",
-    "DualConfig",
-    "Expert",
-    "MixedConfig",
-    "NetworkConfig",
-    "Part",
-    "read_config",
-]
+__all__ = ["SMALLEST_SIGMA", "BundleConfig", "ComposedConfig", "Expert", "Part"]
 
 #: Of noise, in pixel units: far below what matters, and far above what float32 rounds to 0.
 SMALLEST_SIGMA = 1e-6
@@ -45,8 +24,8 @@ SMALLEST_SIGMA = 1e-6
 Pixels = Annotated[int, Field(ge=1, le=65536)]
 
 
-class BundleConfig(BaseModel):
-    """What every kind of bundle says.
+class BundleConfig(BaseModel, ABC, extra="forbid", frozen=True, allow_inf_nan=False):
+    """What every kind of bundle says. It is read strictly, since bundles are other people's.
 
     Attributes:
         format: version of this layout.
@@ -55,9 +34,13 @@ class BundleConfig(BaseModel):
         dataset: name or path of the data set, as given in training.
         input_shape: channels, height, width.
         class_names: one per class.
+        kind: what the model is, and with it which other fields there are.
+        required: files that such a bundle has to hold.
+        identified_by: the file whose digest stands for the bundle.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    required: ClassVar[tuple[str, ...]]
+    identified_by: ClassVar[str]
 
     format: Literal[1] = 1
     name: str
@@ -65,26 +48,27 @@ class BundleConfig(BaseModel):
     dataset: str
     input_shape: tuple[Pixels, Pixels, Pixels]
     class_names: Annotated[tuple[str, ...], Field(min_length=2)]
+    kind: str
 
     @property
+    @abstractmethod
     def noise(self) -> float | None:
-        """The noise level; None where there are several."""
-        return None
+        """The noise level, 0 for none; None where there are several."""
 
     @property
+    @abstractmethod
     def alpha_mix(self) -> float | None:
         """The least weight of the smoothed part of a mix; None where there is no such thing."""
-        return None
 
     @property
+    @abstractmethod
     def summary(self) -> str:
         """The network's name, or how many there are."""
-        return f"{len(self.parts)} networks"
 
     @property
+    @abstractmethod
     def parts(self) -> "tuple[Part, ...]":
         """The bundles that this one is made of."""
-        return ()
 
     @field_validator("name")
     @classmethod
@@ -99,61 +83,16 @@ class BundleConfig(BaseModel):
         return json.dumps(self.model_dump(mode="json"), indent=2) + "\n"
 
 
-class NetworkConfig(BundleConfig):
-    """One network.
+class ComposedConfig(BundleConfig, frozen=True):
+    """What a bundle says that is made of others, which it names and does not hold."""
 
-    Attributes:
-        kind: "smoothed": a classifier under one noise level; "router": one whose classes are the
-            experts of a dual bundle; "standard": one without noise, which certifies nothing;
-            "weight": one that weighs a standard and a smoothed one, for a mix.
-        architecture: name of the network and its options.
-        normalization: applied inside the network; None for none.
-        sigma: noise level, in pixel units with images in [0, 1]; 0 for a standard network, that of
-            the smoothed one for a weight.
-        trained_precision: in which precision the network was trained; it is stored in float32.
-    """
-
-    kind: Literal["smoothed", "router", "standard", "weight"] = "smoothed"
-    architecture: dict[str, Any]
-    normalization: Normalization | None
-    sigma: Annotated[float, Field(ge=0, le=100)]
-    trained_precision: Literal["float32", "bfloat16"]
-
-    @property
-    def noise(self) -> float | None:
-        """The noise level."""
-        return self.sigma
+    required: ClassVar[tuple[str, ...]] = (CONFIG,)
+    identified_by: ClassVar[str] = CONFIG
 
     @property
     def summary(self) -> str:
-        """The network's name."""
-        return self.architecture["name"]
-
-    @field_validator("architecture")
-    @classmethod
-    def _has_name(cls, value: dict[str, Any]) -> dict[str, Any]:
-        if not isinstance(value.get("name"), str):
-            raise ValueError("expected the name of a network")
-        return value
-
-    @field_validator("sigma")
-    @classmethod
-    def _fits_kind(cls, value: float, info: ValidationInfo) -> float:
-        if (value == 0.0) != (info.data.get("kind") == "standard"):
-            raise ValueError("expected 0 for a standard network, and more for any other")
-        if 0.0 < value < SMALLEST_SIGMA:
-            raise ValueError(f"expected a noise level of at least {SMALLEST_SIGMA:g}")
-        return value
-
-    @classmethod
-    def of(cls, images: "ImageSet", **values: Any) -> "NetworkConfig":
-        """Return the config of a model trained on `images`; `values` are the other fields."""
-        return cls(
-            input_shape=images.shape,
-            normalization=images.normalization,
-            class_names=images.class_names,
-            **values,
-        )
+        """How many networks there are."""
+        return f"{len(self.parts)} networks"
 
 
 class Part(BaseModel):
@@ -194,92 +133,3 @@ class Expert(Part):
     def _without_its_own(self, values_of: SerializerFunctionWrapHandler) -> dict[str, Any]:
         # So that bundles of before keep their digests, and an older rszoo can read new ones.
         return {key: value for key, value in values_of(self).items() if value is not None}
-
-
-class CascadeConfig(BundleConfig):
-    """Experts that are asked from the last to the first, until one is sure.
-
-    Attributes:
-        experts: smoothed bundles, or one at several noise levels, by increasing noise.
-    """
-
-    kind: Literal["cascade"] = "cascade"
-    experts: Annotated[tuple[Expert, ...], Field(min_length=2)]
-
-    @property
-    def parts(self) -> tuple[Part, ...]:
-        """The experts."""
-        return self.experts
-
-
-class DualConfig(BundleConfig):
-    """A router over experts (Dual RS).
-
-    Attributes:
-        experts: smoothed bundles, or one at several noise levels, in the order of the router's
-            classes.
-        router: a bundle of kind "router" with a class for each expert.
-    """
-
-    kind: Literal["dual"] = "dual"
-    experts: Annotated[tuple[Expert, ...], Field(min_length=2)]
-    router: Part
-
-    @property
-    def parts(self) -> tuple[Part, ...]:
-        """The experts and the router."""
-        return (*self.experts, self.router)
-
-
-class MixedConfig(BundleConfig):
-    """A standard network and a smoothed one (mixing classifiers).
-
-    Attributes:
-        standard: a bundle of kind "standard".
-        robust: a smoothed bundle.
-        sigma: its noise level.
-        weight: how much it counts.
-    """
-
-    kind: Literal["mixed"] = "mixed"
-    standard: Part
-    robust: Part
-    sigma: Annotated[float, Field(gt=0, le=100)]
-    weight: WeightConfig
-
-    @property
-    def noise(self) -> float | None:
-        """The noise level of the robust part."""
-        return self.sigma
-
-    @property
-    def alpha_mix(self) -> float | None:
-        """The least weight of the robust part; None where it has no bound above 1/2."""
-        return self.weight.alpha_min
-
-    @property
-    def parts(self) -> tuple[Part, ...]:
-        """The standard and the robust part."""
-        return (self.standard, self.robust)
-
-
-_Kind = NetworkConfig | CascadeConfig | DualConfig | MixedConfig
-_KINDS: TypeAdapter[_Kind] = TypeAdapter(Annotated[_Kind, Field(discriminator="kind")])
-
-
-def read_config(path: Path) -> BundleConfig:
-    """Read `config.json`.
-
-    Raises:
-        RszooError: it is not a bundle's config.
-    """
-    try:
-        return _KINDS.validate_json(path.read_bytes())
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        loc = first["loc"][1:] if len(first["loc"]) > 1 else first["loc"]  # without the kind
-        key = ".".join(map(str, loc)) or "the file"
-        raise RszooError(
-            f"{path}: expected a bundle's config, got {key}: {first['msg']}; the bundle may "
-            "come from a newer rszoo"
-        ) from error

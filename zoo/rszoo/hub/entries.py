@@ -12,8 +12,8 @@ from rszoo.evaluation.log import read_log
 from rszoo.hub.bundle import Bundle
 from rszoo.hub.catalog import builtin_names, bundles_in, find
 from rszoo.hub.evidence import evidence_of
+from rszoo.hub.files import MANIFEST
 from rszoo.hub.ids import HubId
-from rszoo.hub.manifest import MANIFEST
 from rszoo.hub.trained import trained
 
 __all__ = ["Found", "entries_at", "entry_of_bundle", "hub_entries", "usual_entries"]

@@ -10,10 +10,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from rszoo.errors import IntegrityError
+from rszoo.hub.files import MANIFEST
 
-__all__ = ["DAMAGED", "MANIFEST", "Manifest", "file_digest"]
-
-MANIFEST = "manifest.json"
+__all__ = ["DAMAGED", "Manifest", "file_digest"]
 
 #: What to do about a bundle that fails its checks.
 DAMAGED = "the bundle is damaged or was changed by hand; fetch or make it again"
@@ -58,6 +57,10 @@ class Manifest(BaseModel):
     def to_json(self) -> str:
         """Return the text of `manifest.json`."""
         return json.dumps(self.model_dump(mode="json"), indent=2) + "\n"
+
+    def write(self, folder: Path) -> None:
+        """Write `manifest.json` into the folder of the bundle."""
+        (folder / MANIFEST).write_text(self.to_json(), encoding="utf-8")
 
     @classmethod
     def read(cls, folder: Path) -> "Manifest":

@@ -6,24 +6,24 @@ from pathlib import Path
 
 from rszoo.errors import IntegrityError, RszooError
 from rszoo.hub import remote
-from rszoo.hub.bundle import RECORD, Bundle, open_bundle
-from rszoo.hub.card import CARD, CURVE, RESULTS
-from rszoo.hub.composed import part_of
+from rszoo.hub.bundle import Bundle, open_bundle
+from rszoo.hub.files import MANIFEST, PRESENTATION, RECORD, SIGNATURE
 from rszoo.hub.ids import HubId
-from rszoo.hub.manifest import MANIFEST, Manifest
-from rszoo.hub.signing import SIGNATURE, check_signature
+from rszoo.hub.manifest import Manifest
+from rszoo.hub.signing import check_signature
 
 __all__ = ["check_signed", "pull", "pull_record"]
 
 _log = logging.getLogger("rszoo.hub")
 
-# Files of a model that present it, and are not read.
-_SHOWN = {CARD, CURVE, RESULTS, SIGNATURE, ".gitattributes"}
+# Files of a model that are not read.
+_IGNORED = {*PRESENTATION, ".gitattributes"}
 
 
 def pull(model: HubId) -> Bundle:
-    """Return the checked bundle at a revision, its parts fetched too; its id is `org/name@commit`.
+    """Return the checked bundle at a revision; its id is `org/name@commit`.
 
+    The parts of a composed one are not fetched with it, see `rszoo.hub.parts.fetch_parts`.
     What is cached is not fetched again, and a commit that is cached needs no hub. Only the files
     that the manifest lists are fetched, and only they are ever read. Without the hub, the cached
     revision is taken, and a warning logged.
@@ -53,7 +53,7 @@ def pull(model: HubId) -> Bundle:
 def pull_record(model: HubId) -> Bundle:
     """Return what a bundle says of itself, its certificates too: checked, but without weights.
 
-    Its parts are not fetched either: it can be read about, and not be loaded.
+    It can be read about, and not be loaded.
 
     Raises:
         As `pull`.
@@ -70,15 +70,12 @@ def _fetched(
 ) -> Bundle:
     manifest = Manifest.read(remote.download(head.id, [MANIFEST], anew=anew))
     names = [MANIFEST, *(name for name in manifest.files if only is None or name in only)]
-    if unlisted := set(head.files) - {MANIFEST, *manifest.files, *_SHOWN}:
+    if unlisted := set(head.files) - {MANIFEST, *manifest.files, *_IGNORED}:
         _log.warning(
             "%s: ignored what its manifest does not list: %s", head.id, ", ".join(sorted(unlisted))
         )
     folder = remote.download(head.id, names, anew=anew)
-    bundle = open_bundle(folder, id=str(head.id), cache=folder.parent.parent, only=only)
-    for part in bundle.config.parts if only is None else ():
-        part_of(bundle, part)
-    return bundle
+    return open_bundle(folder, id=str(head.id), cache=folder.parent.parent, only=only)
 
 
 def check_signed(bundle: Bundle, *, key: Path) -> None:

@@ -6,25 +6,18 @@ from pathlib import Path
 from rszoo.errors import RszooError
 from rszoo.evaluation.log import read_log
 from rszoo.hub import remote
-from rszoo.hub.alone import check_of_bundle_alone
-from rszoo.hub.bundle import (
-    CONFIG,
-    EVIDENCE,
-    PROTOCOL,
-    RECIPE,
-    WEIGHTS,
-    Bundle,
-)
-from rszoo.hub.card import CARD, CURVE, RESULTS, card_files
-from rszoo.hub.composed import own_parts
+from rszoo.hub.bundle import Bundle
+from rszoo.hub.card import card_files
+from rszoo.hub.evidence import check_of_bundle_alone
+from rszoo.hub.files import MANIFEST, PRESENTATION, RECORD, SIGNATURE, WEIGHTS
 from rszoo.hub.ids import HubId
-from rszoo.hub.manifest import MANIFEST
-from rszoo.hub.signing import SIGNATURE, is_signed_with, signature
+from rszoo.hub.parts import own_parts
+from rszoo.hub.signing import is_signed_with, signature
 
 __all__ = ["Pushed", "push"]
 
 # What an earlier push may have left that this one does not bring.
-_OURS = {CONFIG, WEIGHTS, RECIPE, EVIDENCE, PROTOCOL, MANIFEST, CARD, CURVE, RESULTS, SIGNATURE}
+_OURS = {*RECORD, WEIGHTS, MANIFEST, *PRESENTATION}
 
 
 @dataclass(frozen=True)

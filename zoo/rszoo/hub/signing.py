@@ -13,11 +13,9 @@ from pathlib import Path
 
 from rszoo.errors import IntegrityError, RszooError
 from rszoo.hub.bundle import Bundle
-from rszoo.hub.manifest import MANIFEST
+from rszoo.hub.files import MANIFEST, SIGNATURE
 
-__all__ = ["SIGNATURE", "check_signature", "is_signed_with", "signature"]
-
-SIGNATURE = "model.sig"
+__all__ = ["check_signature", "is_signed_with", "signature"]
 
 
 def signature(bundle: Bundle, *, private_key: Path) -> bytes:

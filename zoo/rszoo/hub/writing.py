@@ -1,23 +1,20 @@
 """Bundles are written whole or not at all."""
 
-import json
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rszoo._files import folder_replaced
 from rszoo.errors import RszooError
-from rszoo.evaluation.log import LogTable, read_log
-from rszoo.hub.alone import check_of_bundle_alone
-from rszoo.hub.bundle import CONFIG, EVIDENCE, PROTOCOL, RECIPE, WEIGHTS, Bundle, open_bundle
+from rszoo.hub.bundle import Bundle, open_bundle
 from rszoo.hub.config import BundleConfig
-from rszoo.hub.manifest import MANIFEST, Manifest
+from rszoo.hub.files import CONFIG, RECIPE, WEIGHTS
+from rszoo.hub.manifest import Manifest
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["add_evidence", "weights_of", "write_bundle"]
+__all__ = ["weights_of", "write_bundle"]
 
 
 def write_bundle(
@@ -54,7 +51,7 @@ def write_bundle(
         if recipe is not None:
             (draft / RECIPE).write_text(recipe, encoding="utf-8")
         (draft / CONFIG).write_text(config.to_json(), encoding="utf-8")
-        _write_manifest(draft, dict(origin))
+        Manifest.of(draft, origin=dict(origin)).write(draft)
     return open_bundle(folder)
 
 
@@ -86,50 +83,3 @@ def _halved(name: str, values: "Tensor") -> "Tensor":
             "leave out --half"
         )
     return halved
-
-
-def add_evidence(bundle: Bundle, *, log: Path, protocol: Path, overwrite: bool = False) -> Bundle:
-    """Put a finished certification log into its bundle, replacing an older one.
-
-    Args:
-        bundle: what was certified.
-        log, protocol: the two files of the log.
-        overwrite: replace a log that holds inputs which the new one lacks.
-
-    Raises:
-        RszooError: the log is of other weights, or lacks inputs of the older one, or is not of the
-            bundle alone, or the bundle's folder cannot be written.
-        IntegrityError: the bundle is not what it was.
-    """
-    bundle = open_bundle(bundle.path)  # it may have been trained again since it was opened
-    certified = json.loads(protocol.read_bytes()).get("model", {}).get("weights_sha256")
-    if certified != bundle.weights_digest:
-        raise RszooError(
-            f"{log}: expected certificates of the weights {bundle.weights_digest}, got those of "
-            f"{certified}; certify the bundle again"
-        )
-    table = read_log(log)
-    check_of_bundle_alone(table)
-    if bundle.evidence is not None and not overwrite:
-        _check_not_less(table, read_log(bundle.evidence))
-    with folder_replaced(bundle.path) as draft:
-        for name in bundle.manifest.files:
-            shutil.copyfile(bundle.path / name, draft / name)
-        shutil.copyfile(log, draft / EVIDENCE)
-        shutil.copyfile(protocol, draft / PROTOCOL)
-        _write_manifest(draft, bundle.manifest.origin)
-    return open_bundle(bundle.path)
-
-
-def _check_not_less(new: LogTable, old: LogTable) -> None:
-    lost = len(set(old.idx.tolist()) - set(new.idx.tolist()))
-    if lost:
-        raise RszooError(
-            f"{new.path}: expected every input of the log in the bundle, {lost} of {len(old)} are "
-            "missing; certify them as well (--resume), or replace that log with --overwrite"
-        )
-
-
-def _write_manifest(draft: Path, origin: dict[str, Any]) -> None:
-    text = Manifest.of(draft, origin=origin).to_json()
-    (draft / MANIFEST).write_text(text, encoding="utf-8")

@@ -7,11 +7,12 @@ the network's name, and each file defines one function `build(*, input_shape, nu
 """
 
 import inspect
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from rszoo import _registry
 from rszoo.errors import RszooError
+from rszoo.networks.statistics import ChannelStatistics
 
 if TYPE_CHECKING:
     from torch import nn
@@ -20,15 +21,6 @@ __all__ = ["ChannelStatistics", "build", "names", "options"]
 
 _ARCHITECTURES = f"{__name__}.architectures"
 _GIVEN = {"input_shape", "num_classes"}
-
-
-class ChannelStatistics(Protocol):
-    """Anything with one mean and one standard deviation per channel, in pixel units."""
-
-    @property
-    def mean(self) -> Sequence[float]: ...
-    @property
-    def std(self) -> Sequence[float]: ...
 
 
 def names() -> list[str]:

@@ -1,12 +1,9 @@
 """Per-channel standardisation as the first layer of a network."""
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor, nn
 
-if TYPE_CHECKING:
-    from rszoo.networks import ChannelStatistics
+from rszoo.networks.statistics import ChannelStatistics
 
 
 class Normalize(nn.Module):
@@ -19,7 +16,7 @@ class Normalize(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, statistics: "ChannelStatistics") -> None:
+    def __init__(self, statistics: ChannelStatistics) -> None:
         super().__init__()
         for name, values in (("mean", statistics.mean), ("std", statistics.std)):
             self.register_buffer(name, torch.tensor(values).view(-1, 1, 1), persistent=False)
@@ -28,6 +25,6 @@ class Normalize(nn.Module):
         return (x - self.mean) / self.std
 
 
-def first_layer(statistics: "ChannelStatistics | None") -> nn.Module:
+def first_layer(statistics: ChannelStatistics | None) -> nn.Module:
     """Return the layer that standardises by `statistics`; None leaves images as they are."""
     return nn.Identity() if statistics is None else Normalize(statistics)

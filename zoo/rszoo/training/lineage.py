@@ -6,7 +6,7 @@ printable, and a name from it is never followed out of a folder of bundles.
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,8 @@ from rszoo.evaluation.log import printable, read_log
 from rszoo.evaluation.metrics import summary
 from rszoo.hub.bundle import Bundle, open_bundle
 from rszoo.hub.catalog import builtin_names, find, is_own
-from rszoo.hub.composed import part_of
-from rszoo.hub.config import CascadeConfig, DualConfig, MixedConfig
+from rszoo.hub.kinds import kind_of
+from rszoo.hub.parts import part_of
 from rszoo.training.dvc_lock import dvc_entry
 from rszoo.training.recipes.recipe import Recipe
 from rszoo.training.tracking.recording import store_folder
@@ -125,27 +125,19 @@ def _certificates(bundle: Bundle) -> Node | None:
 
 def _parents(bundle: Bundle) -> Iterator[tuple[str, Bundle | Node]]:
     """Yield role and bundle of each parent, or what is known of one that is not here."""
-    config = bundle.config
-    for role, part in zip(_roles(bundle), config.parts, strict=True):
+    roles = kind_of(bundle).roles(bundle.config)
+    for role, part in zip(roles, bundle.config.parts, strict=True):
         try:
             yield role, part_of(bundle, part)
         except RszooError as error:
             yield role, _missing(part.id, part.digest, str(error))
     listed = bundle.manifest.origin.get("parents")
-    if config.parts or not isinstance(listed, list):
+    if roles or not isinstance(listed, list):
         return
     for entry in listed:
         told = entry if isinstance(entry, dict) else {}
         name, digest = (_text(told.get(key)) or "?" for key in ("name", "weights_sha256"))
         yield "trained with", _near(bundle, name, digest)
-
-
-def _roles(bundle: Bundle) -> Sequence[str]:
-    config = bundle.config
-    if isinstance(config, CascadeConfig | DualConfig):
-        experts = ["expert"] * len(config.experts)
-        return [*experts, "router"] if isinstance(config, DualConfig) else experts
-    return ("standard", "robust") if isinstance(config, MixedConfig) else ()
 
 
 def _near(bundle: Bundle, name: str, digest: str) -> Bundle | Node:

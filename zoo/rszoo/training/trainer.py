@@ -18,7 +18,7 @@ from rszoo._files import write_json_atomically
 from rszoo.data import ImageSet
 from rszoo.hub.bundle import Bundle, open_bundle
 from rszoo.hub.catalog import find
-from rszoo.hub.config import NetworkConfig
+from rszoo.hub.configs.network import NetworkConfig
 from rszoo.hub.writing import write_bundle
 from rszoo.networks.execution import place
 from rszoo.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint

@@ -14,6 +14,7 @@ from torch import Tensor
 from rszoo.errors import RszooError
 from rszoo.hub.bundle import Bundle
 from rszoo.hub.catalog import find
+from rszoo.hub.kinds.network import of_kind
 from rszoo.training.prerequisites import check_same_data, parent_of
 from rszoo.training.recipes.recipe import Recipe
 from rszoo.training.recipes.sections import FineTuningSpec
@@ -54,9 +55,8 @@ def median_level(shares: Tensor) -> Tensor:
 
 
 def _check_start(start: Bundle, trainer: "Trainer", recipe: Recipe) -> None:
-    config, images = start.of_network, trainer.images
-    if config.kind != "smoothed":
-        raise RszooError(f"{start.id}: expected a classifier to start from, got a {config.kind}")
+    config = of_kind(start, "smoothed", "expected a classifier to start from, got a {kind}")
+    images = trainer.images
     check_same_data(start, trainer, recipe)
     if config.normalization != images.normalization:
         raise RszooError(

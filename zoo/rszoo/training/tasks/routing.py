@@ -15,6 +15,7 @@ from rszoo.data import ImageSet
 from rszoo.errors import RszooError
 from rszoo.hub.bundle import Bundle
 from rszoo.hub.catalog import find
+from rszoo.hub.kinds.network import of_kind
 from rszoo.theory.bounds import clopper_pearson_lower
 from rszoo.theory.radii import certified_radius
 from rszoo.training.prerequisites import check_same_data, expert_recipes, parent_of, prerequisite
@@ -103,10 +104,7 @@ def _experts(trainer: "Trainer", recipe: Recipe) -> list[_Expert]:
         return [(prerequisite(trainer, expert), None) for expert in expert_recipes(recipe)]
     experts = [find(bundle) for bundle in bundles]
     for expert in experts:
-        if expert.of_network.kind != "smoothed":
-            raise RszooError(
-                f"{expert.id}: expected a classifier as expert, got a {expert.of_network.kind}"
-            )
+        of_kind(expert, "smoothed", "expected a classifier as expert, got a {kind}")
         check_same_data(expert, trainer, recipe)
     if sigmas is None:
         return [(expert, None) for expert in experts]

@@ -22,6 +22,7 @@ from rszoo.evaluation.log import LogTable
 from rszoo.evaluation.metrics import protocol_digest, summary
 from rszoo.evaluation.shown import as_radius
 from rszoo.hub.bundle import Bundle
+from rszoo.hub.kinds import kind_of
 from rszoo.training.tracking.models import WEIGHTS, logged_model
 from rszoo.training.tracking.store import Store
 
@@ -63,10 +64,9 @@ def registered_name(bundle: Bundle) -> str | None:
     from rszoo.data.image_set import short_name
 
     config = bundle.config
-    kind = getattr(config, "kind", None)
-    if kind in ("router", "standard", "weight"):
+    if not kind_of(bundle).is_model:
         return None
-    noise = kind if config.noise is None else as_radius(config.noise)
+    noise = config.kind if config.noise is None else as_radius(config.noise)
     return f"{short_name(config.dataset)}-{noise}"
 
 

@@ -1,13 +1,25 @@
-"""What `rszoo compose` says of the bundle that it has made."""
+"""What all of `rszoo compose` does before and after a bundle is made."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rszoo.errors import RszooError
 from rszoo_cli.console import err, out
 
 if TYPE_CHECKING:
     from rszoo.hub.bundle import Bundle
 
-__all__ = ["show_composed"]
+__all__ = ["check_free", "show_composed"]
+
+
+def check_free(to: Path, overwrite: bool) -> None:
+    """Refuse a folder that exists, before there is any work.
+
+    Raises:
+        RszooError: it exists, and is not to be replaced.
+    """
+    if to.exists() and not overwrite:
+        raise RszooError(f"{to} exists; choose another --out, or --overwrite replaces it")
 
 
 def show_composed(bundle: "Bundle", *, json: bool, use: str = "certify") -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rszoo_cli.composed import show_composed
+from rszoo_cli.compose._shown import show_composed
 from rszoo_cli.options import Json
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def mixed(
     if [alpha_mix, weight, gradient_scale].count(None) != 2:
         raise typer.BadParameter("expected one of --alpha-mix, --weight and --gradient-scale")
     from rszoo.hub.catalog import find
-    from rszoo.hub.mixed import compose_mixed
+    from rszoo.hub.kinds.mixed import compose_mixed
 
     parts = {"standard": find(standard), "robust": find(robust)}
     chosen = _weight(alpha_mix, weight, gradient_scale, parts)
@@ -89,7 +89,7 @@ def _weight(
 ) -> "Weight":
     """Return the one weight that is given."""
     from rszoo.hub.catalog import find
-    from rszoo.hub.mixed import learned_weight
+    from rszoo.hub.kinds.mixed import learned_weight
     from rszoo.smoothing.mixing_weights import FixedWeight, GradientWeight
 
     if alpha_mix is not None:

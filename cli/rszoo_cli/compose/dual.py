@@ -1,62 +1,19 @@
-"""`rszoo compose`: bundles made of other bundles."""
+"""`rszoo compose dual`: a router over experts."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rszoo.errors import RszooError
-from rszoo_cli.compose_mixed import mixed
-from rszoo_cli.composed import show_composed
+from rszoo_cli.compose._shown import check_free, show_composed
 from rszoo_cli.options import DataRoot, Json
 
 if TYPE_CHECKING:
     from rszoo.hub.bundle import Bundle
 
-__all__ = ["app"]
-
-app = typer.Typer(
-    help="Make a bundle out of other bundles.", no_args_is_help=True, rich_markup_mode="markdown"
-)
-app.command()(mixed)
+__all__ = ["dual"]
 
 
-@app.command()
-def cascade(
-    expert: Annotated[
-        list[str], typer.Option(metavar="ID", help="A smoothed bundle; once for each.")
-    ],
-    to: Annotated[Path, typer.Option("--out", help="The new bundle's folder.")],
-    sigma: Annotated[
-        list[float] | None,
-        typer.Option(
-            help="A noise level of the only expert; once for each.",
-            show_default="each expert at its own",
-        ),
-    ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
-    json: Json = False,
-) -> None:
-    """Ask experts one after the other, until one is sure (Jeong and Shin, 2023).
-
-    The expert of the largest sigma is asked first; one with a class that has more than half of
-    its noise answers, the last one in any case. Strong at small and at large radii, and nothing
-    to train. The new bundle names its parts and holds none of them.
-
-    Example:
-
-        rszoo compose cascade --expert runs/a-0.25 --expert runs/a-1.00 --out runs/c
-    """
-    from rszoo.hub.catalog import find
-    from rszoo.hub.composed import compose_cascade
-
-    _check_free(to, overwrite)
-    experts = [find(one) for one in expert]
-    bundle = compose_cascade(to, experts=experts, sigmas=sigma or None, overwrite=overwrite)
-    show_composed(bundle, json=json)
-
-
-@app.command()
 def dual(
     expert: Annotated[
         list[str],
@@ -109,13 +66,14 @@ def dual(
             --out runs/e
     """
     from rszoo.hub.catalog import find
-    from rszoo.hub.composed import compose_dual, levels_of
+    from rszoo.hub.experts import levels_of
+    from rszoo.hub.kinds.dual import compose_dual
 
     if (router is None) == (not train_router):
         raise typer.BadParameter("expected either --router or --train-router")
     if rounds and not (train_router and sigma):
         raise typer.BadParameter("expected --rounds with --train-router and --sigma only")
-    _check_free(to, overwrite)
+    check_free(to, overwrite)
     experts = [find(one) for one in expert]
     levels_of(experts, sigma or None)
     if router is None:
@@ -128,11 +86,6 @@ def dual(
         to, experts=experts, sigmas=sigma or None, router=chosen, overwrite=overwrite
     )
     show_composed(bundle, json=json)
-
-
-def _check_free(to: Path, overwrite: bool) -> None:
-    if to.exists() and not overwrite:
-        raise RszooError(f"{to} exists; choose another --out, or --overwrite replaces it")
 
 
 def _trained(

@@ -1,10 +1,12 @@
-"""How the weight of a mixed bundle is stored; see `rszoo.smoothing.mixing_weights`."""
+"""A standard network and a smoothed one (mixing classifiers), and how the second is weighed."""
 
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-__all__ = ["FixedConfig", "GradientConfig", "LearnedConfig", "WeightConfig"]
+from rszoo.hub.config import ComposedConfig, Part
+
+__all__ = ["FixedConfig", "GradientConfig", "LearnedConfig", "MixedConfig", "WeightConfig"]
 
 _Certified = Annotated[float, Field(gt=0.5, le=1)]
 
@@ -61,3 +63,35 @@ class GradientConfig(_Config):
 
 
 WeightConfig = Annotated[FixedConfig | LearnedConfig | GradientConfig, Field(discriminator="kind")]
+
+
+class MixedConfig(ComposedConfig, frozen=True):
+    """The parts of a mix, and the weight of the smoothed one.
+
+    Attributes:
+        standard: a bundle of kind "standard".
+        robust: a smoothed bundle.
+        sigma: its noise level.
+        weight: how much it counts, see `rszoo.smoothing.mixing_weights`.
+    """
+
+    kind: Literal["mixed"] = "mixed"
+    standard: Part
+    robust: Part
+    sigma: Annotated[float, Field(gt=0, le=100)]
+    weight: WeightConfig
+
+    @property
+    def noise(self) -> float | None:
+        """The noise level of the robust part."""
+        return self.sigma
+
+    @property
+    def alpha_mix(self) -> float | None:
+        """The least weight of the robust part; None where it has no bound above 1/2."""
+        return self.weight.alpha_min
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The standard and the robust part."""
+        return (self.standard, self.robust)

@@ -5,18 +5,20 @@ from typing import TYPE_CHECKING, Any
 from rszoo._yaml import parse_yaml
 from rszoo.errors import RszooError
 from rszoo.hub.bundle import Bundle
+from rszoo.hub.kinds import kind_of
+from rszoo.smoothing.execution import Execution
 
 if TYPE_CHECKING:
     from rszoo.smoothing.insta import InstaClassifier
     from rszoo.smoothing.memory import Memory
 
-__all__ = ["insta_classifier"]
+__all__ = ["per_input_classifier"]
 
 _USUAL_SPREAD = 2.0
 
 
-def insta_classifier(
-    bundle: Bundle, *, memory: "Memory | None" = None, **options: Any
+def per_input_classifier(
+    bundle: Bundle, execution: Execution | None = None, *, memory: "Memory | None" = None
 ) -> "InstaClassifier":
     """Return the classifier of a smoothed bundle with noise levels that fit the inputs.
 
@@ -25,8 +27,8 @@ def insta_classifier(
 
     Args:
         bundle: of one network.
+        execution: where and how it runs; None: as `Execution` has it.
         memory: what makes the radii sound; None: they are nominal.
-        options: as in `Bundle.classifier`.
 
     Raises:
         RszooError: it is not a smoothed bundle.
@@ -34,12 +36,13 @@ def insta_classifier(
     from rszoo.smoothing.insta import InstaClassifier
     from rszoo.smoothing.search import Search
 
-    if bundle.config.parts:
+    smoothed = kind_of(bundle).smoothed
+    if smoothed is None:
         raise RszooError(
             f"{bundle.id}: expected a bundle with one network, whose noise can be searched, got "
             "one made of other bundles"
         )
-    classifier = bundle.smoothed_classifier(**options)
+    classifier = smoothed(bundle, execution or Execution())
     search = Search.around(classifier.sigma, spread=_spread(bundle))
     return InstaClassifier(classifier, search=search, memory=memory)
 

@@ -5,12 +5,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rszoo.errors import IntegrityError, RszooError
-from rszoo.hub.bundle import WEIGHTS, Bundle
-from rszoo.hub.composed import check_place, origin_of, part_in, part_of
-from rszoo.hub.config import MixedConfig
+from rszoo.hub.bundle import Bundle
+from rszoo.hub.card_text import CardText, certifying, made_of
+from rszoo.hub.config import BundleConfig
+from rszoo.hub.configs.mixed import FixedConfig, GradientConfig, LearnedConfig, MixedConfig
+from rszoo.hub.files import WEIGHTS
+from rszoo.hub.kind import Kind, listed_parts
+from rszoo.hub.kinds.network import of_kind, smoothed_classifier
 from rszoo.hub.manifest import DAMAGED
-from rszoo.hub.weight_config import FixedConfig, GradientConfig, LearnedConfig
-from rszoo.hub.writing import weights_of, write_bundle
+from rszoo.hub.parts import part_in, part_of, write_composed
+from rszoo.hub.writing import weights_of
+from rszoo.smoothing.execution import Execution
 
 if TYPE_CHECKING:
     from torch import device as Device
@@ -19,7 +24,7 @@ if TYPE_CHECKING:
     from rszoo.smoothing.mixed import MixedClassifier
     from rszoo.smoothing.mixing_weights import LearnedWeight, Weight
 
-__all__ = ["compose_mixed", "learned_weight", "mixed_classifier"]
+__all__ = ["KINDS", "compose_mixed", "learned_weight"]
 
 
 def compose_mixed(
@@ -42,14 +47,8 @@ def compose_mixed(
     Raises:
         RszooError: the parts do not fit together, or the folder exists.
     """
-    check_place(folder, [standard, robust])
-    config = robust.of_network
-    for bundle, wanted in ((standard, "standard"), (robust, "smoothed")):
-        if bundle.of_network.kind != wanted:
-            raise RszooError(
-                f"{bundle.id}: expected a {wanted} bundle, got a {bundle.of_network.kind} one"
-            )
-    other = standard.of_network
+    other = of_kind(standard, "standard", "expected a standard bundle, got a {kind} one")
+    config = of_kind(robust, "smoothed", "expected a smoothed bundle, got a {kind} one")
     if (other.input_shape, other.class_names) != (config.input_shape, config.class_names):
         raise RszooError(
             f"{standard.id}: expected the inputs and classes of {robust.id}, got others"
@@ -66,12 +65,8 @@ def compose_mixed(
         sigma=config.sigma,
         weight=stored,
     )
-    return write_bundle(
-        folder,
-        config=mixed,
-        origin=origin_of([standard, robust]),
-        network=network,
-        replace=overwrite,
+    return write_composed(
+        folder, mixed, parts=[standard, robust], network=network, overwrite=overwrite
     )
 
 
@@ -84,11 +79,11 @@ def learned_weight(bundle: Bundle, *, standard: Bundle, robust: Bundle) -> "Lear
     from rszoo.networks.mixing import MixingNetwork
     from rszoo.smoothing.mixing_weights import LearnedWeight
 
-    if bundle.of_network.kind != "weight":
-        raise RszooError(
-            f"{bundle.id}: expected the weight of a mix, got a {bundle.of_network.kind} bundle; "
-            "rszoo train mixing trains one"
-        )
+    of_kind(
+        bundle,
+        "weight",
+        "expected the weight of a mix, got a {kind} bundle; rszoo train mixing trains one",
+    )
     taught = [parent.get("weights_sha256") for parent in bundle.manifest.origin.get("parents", [])]
     if taught != [standard.weights_digest, robust.weights_digest]:
         raise RszooError(
@@ -101,23 +96,17 @@ def learned_weight(bundle: Bundle, *, standard: Bundle, robust: Bundle) -> "Lear
     return LearnedWeight(network)
 
 
-def mixed_classifier(bundle: Bundle, config: MixedConfig, **options: Any) -> "MixedClassifier":
-    """Return the classifier of a mixed bundle; see `Bundle.classifier`.
-
-    Raises:
-        RszooError: a part is not there, or is none.
-        IntegrityError: a part, or the mixing network, is not the one that was composed.
-    """
+def _classifier(bundle: Bundle, execution: Execution) -> "MixedClassifier":
     from rszoo.smoothing.mixed import MixedClassifier
 
+    config = _config(bundle.config)
     robust = part_of(bundle, config.robust)
     standard = part_of(bundle, config.standard)
     stated = (robust.of_network.sigma, robust.of_network.class_names, robust.config.input_shape)
     if stated != (config.sigma, config.class_names, config.input_shape):
         raise RszooError(f"{bundle.id}: expected the sigma, classes and inputs of {robust.id}")
-    if standard.of_network.kind != "standard":
-        raise RszooError(f"{standard.id}: expected a standard bundle as the part of {bundle.id}")
-    smoothed = robust.smoothed_classifier(**options)
+    of_kind(standard, "standard", f"expected a standard bundle as the part of {bundle.id}")
+    smoothed = smoothed_classifier(robust, execution)
     return MixedClassifier(
         standard.network(), smoothed, weight=_weight(bundle, config, device=smoothed.device)
     )
@@ -181,3 +170,37 @@ def _mixing_network(bundle: Bundle, stored: LearnedConfig) -> "MixingNetwork":
             hint=DAMAGED,
         ) from error
     return network.eval()
+
+
+def _composition(config: BundleConfig) -> dict[str, Any]:
+    return {**listed_parts(config), "weight": _config(config).weight.model_dump()}
+
+
+def _card(config: BundleConfig, repo: str) -> CardText:
+    if config.alpha_mix is not None:
+        return certifying(made_of(config), repo)
+    return CardText(
+        called="An image classifier",
+        about=made_of(config),
+        use=[f"It predicts, and certifies nothing: `rszoo predict --model {repo} photo.png`."],
+    )
+
+
+def _config(config: BundleConfig) -> MixedConfig:
+    assert isinstance(config, MixedConfig)
+    return config
+
+
+KINDS = {
+    "mixed": Kind(
+        classifier=_classifier,
+        smoothed=None,
+        network=Bundle.network,
+        voting=lambda bundle: part_of(bundle, _config(bundle.config).robust),
+        roles=lambda config: ("standard", "robust"),
+        composition=_composition,
+        card=_card,
+        fits_noise=False,
+        is_model=True,
+    )
+}

@@ -1,0 +1,35 @@
+"""Experts that are asked from the last to the first, until one is sure."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from rszoo.hub.config import ComposedConfig, Expert, Part
+
+__all__ = ["CascadeConfig"]
+
+
+class CascadeConfig(ComposedConfig, frozen=True):
+    """Experts in the order of their noise.
+
+    Attributes:
+        experts: smoothed bundles, or one at several noise levels, by increasing noise.
+    """
+
+    kind: Literal["cascade"] = "cascade"
+    experts: Annotated[tuple[Expert, ...], Field(min_length=2)]
+
+    @property
+    def noise(self) -> float | None:
+        """None: each expert has its own."""
+        return None
+
+    @property
+    def alpha_mix(self) -> float | None:
+        """None: it is no mix."""
+        return None
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The experts."""
+        return self.experts

@@ -1,0 +1,38 @@
+"""A router over experts (Dual RS)."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from rszoo.hub.config import ComposedConfig, Expert, Part
+
+__all__ = ["DualConfig"]
+
+
+class DualConfig(ComposedConfig, frozen=True):
+    """Experts, and the router that picks one of them for an input.
+
+    Attributes:
+        experts: smoothed bundles, or one at several noise levels, in the order of the router's
+            classes.
+        router: a bundle of kind "router" with a class for each expert.
+    """
+
+    kind: Literal["dual"] = "dual"
+    experts: Annotated[tuple[Expert, ...], Field(min_length=2)]
+    router: Part
+
+    @property
+    def noise(self) -> float | None:
+        """None: each expert has its own, and the router another."""
+        return None
+
+    @property
+    def alpha_mix(self) -> float | None:
+        """None: it is no mix."""
+        return None
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The experts and the router."""
+        return (*self.experts, self.router)

@@ -1,0 +1,84 @@
+"""One network: what a classifier is made of, or a part of one."""
+
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from rszoo.data.normalization import Normalization
+from rszoo.hub.config import SMALLEST_SIGMA, BundleConfig, Part
+from rszoo.hub.files import CONFIG, RECIPE, WEIGHTS
+
+if TYPE_CHECKING:
+    from rszoo.data import ImageSet
+
+__all__ = ["NetworkConfig"]
+
+
+class NetworkConfig(BundleConfig, frozen=True):
+    """One network.
+
+    Attributes:
+        kind: "smoothed": a classifier under one noise level; "router": one whose classes are the
+            experts of a dual bundle; "standard": one without noise, which certifies nothing;
+            "weight": one that weighs a standard and a smoothed one, for a mix.
+        architecture: name of the network and its options.
+        normalization: applied inside the network; None for none.
+        sigma: noise level, in pixel units with images in [0, 1]; 0 for a standard network, that of
+            the smoothed one for a weight.
+        trained_precision: in which precision the network was trained; it is stored in float32.
+    """
+
+    required: ClassVar[tuple[str, ...]] = (CONFIG, WEIGHTS, RECIPE)
+    identified_by: ClassVar[str] = WEIGHTS
+
+    kind: Literal["smoothed", "router", "standard", "weight"] = "smoothed"
+    architecture: dict[str, Any]
+    normalization: Normalization | None
+    sigma: Annotated[float, Field(ge=0, le=100)]
+    trained_precision: Literal["float32", "bfloat16"]
+
+    @property
+    def noise(self) -> float | None:
+        """The noise level."""
+        return self.sigma
+
+    @property
+    def alpha_mix(self) -> float | None:
+        """None: it is no mix."""
+        return None
+
+    @property
+    def summary(self) -> str:
+        """The network's name."""
+        return self.architecture["name"]
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """None at all."""
+        return ()
+
+    @field_validator("architecture")
+    @classmethod
+    def _has_name(cls, value: dict[str, Any]) -> dict[str, Any]:
+        if not isinstance(value.get("name"), str):
+            raise ValueError("expected the name of a network")
+        return value
+
+    @field_validator("sigma")
+    @classmethod
+    def _fits_kind(cls, value: float, info: ValidationInfo) -> float:
+        if (value == 0.0) != (info.data.get("kind") == "standard"):
+            raise ValueError("expected 0 for a standard network, and more for any other")
+        if 0.0 < value < SMALLEST_SIGMA:
+            raise ValueError(f"expected a noise level of at least {SMALLEST_SIGMA:g}")
+        return value
+
+    @classmethod
+    def of(cls, images: "ImageSet", **values: Any) -> "NetworkConfig":
+        """Return the config of a model trained on `images`; `values` are the other fields."""
+        return cls(
+            input_shape=images.shape,
+            normalization=images.normalization,
+            class_names=images.class_names,
+            **values,
+        )

@@ -1,0 +1,57 @@
+"""What rszoo has to know of a kind of bundle; `kinds/` has one file for each."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rszoo.hub.bundle import Bundle
+from rszoo.hub.card_text import CardText
+from rszoo.hub.config import BundleConfig
+from rszoo.smoothing.execution import Execution
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from rszoo.smoothing.classifier import SmoothedClassifier
+    from rszoo.smoothing.interface import Classifier
+
+__all__ = ["Kind", "itself", "listed_parts"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """What is done with the bundles of a kind. Nothing has a default: a kind says all of it.
+
+    Attributes:
+        classifier: makes what predicts and certifies, or says in an RszooError why it cannot.
+        smoothed: the same where one network answers under one noise level, which can be searched
+            for each input and certified at given radii; None where several answer.
+        network: gives the base network, images `[B, C, H, W]` to logits `[B, classes]`, or says in
+            an RszooError why there is none.
+        voting: gives the bundle whose votes stand in the certification log; fetched if need be.
+        roles: what each of the parts is, in their order.
+        composition: what `rszoo show` says of the parts, as JSON values.
+        card: what the card says, given also the place `org/name` on the hub.
+        fits_noise: whether its noise fits the input without being searched.
+        is_model: whether it is a model of its own, for the registry, and not only a part of one.
+    """
+
+    classifier: "Callable[[Bundle, Execution], Classifier]"
+    smoothed: "Callable[[Bundle, Execution], SmoothedClassifier] | None"
+    network: "Callable[[Bundle], nn.Module]"
+    voting: Callable[[Bundle], Bundle]
+    roles: Callable[[BundleConfig], Sequence[str]]
+    composition: Callable[[BundleConfig], dict[str, Any]]
+    card: Callable[[BundleConfig, str], CardText]
+    fits_noise: bool
+    is_model: bool
+
+
+def itself(bundle: Bundle) -> Bundle:
+    """Return the bundle: its own votes stand in its log."""
+    return bundle
+
+
+def listed_parts(config: BundleConfig) -> dict[str, Any]:
+    """Return the composition of a bundle whose parts are all there is to say."""
+    return {"parts": [part.shown for part in config.parts]}

@@ -1,0 +1,69 @@
+"""Bundles of experts that are asked one after the other, the noisiest first."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rszoo.errors import RszooError
+from rszoo.hub.bundle import Bundle
+from rszoo.hub.card_text import certifying, made_of
+from rszoo.hub.configs.cascade import CascadeConfig
+from rszoo.hub.experts import config_values, expert_classifiers, levels_of, noise_of
+from rszoo.hub.kind import Kind, itself, listed_parts
+from rszoo.hub.parts import write_composed
+from rszoo.smoothing.execution import Execution
+
+if TYPE_CHECKING:
+    from rszoo.smoothing.cascade import CascadeClassifier
+
+__all__ = ["KINDS", "compose_cascade"]
+
+
+def compose_cascade(
+    folder: Path,
+    *,
+    experts: Sequence[Bundle],
+    sigmas: Sequence[float] | None = None,
+    overwrite: bool = False,
+) -> Bundle:
+    """Write a bundle that asks its experts one after the other, the noisiest first.
+
+    Args:
+        folder: the new bundle; its name is the bundle's.
+        experts: smoothed bundles of the same inputs and classes, in any order; with `sigmas`, one.
+        sigmas: noise levels at which the one expert serves; None: each expert at its own.
+        overwrite: replace an existing bundle.
+
+    Raises:
+        RszooError: the parts do not fit together, or the folder exists.
+    """
+    levels = sorted(levels_of(experts, sigmas), key=noise_of)
+    served = [(expert.weights_digest, noise_of((expert, sigma))) for expert, sigma in levels]
+    if len(set(served)) < len(served):
+        raise RszooError(f"expected each expert once, got {[expert.id for expert, _ in levels]}")
+    config = CascadeConfig(method="cascade", **config_values(folder, levels))
+    return write_composed(folder, config, parts=experts, overwrite=overwrite)
+
+
+def _classifier(bundle: Bundle, execution: Execution) -> "CascadeClassifier":
+    from rszoo.smoothing.cascade import CascadeClassifier
+
+    config = bundle.config
+    assert isinstance(config, CascadeConfig)
+    experts = expert_classifiers(bundle, config.experts, execution)
+    return CascadeClassifier(experts, class_names=config.class_names)
+
+
+KINDS = {
+    "cascade": Kind(
+        classifier=_classifier,
+        smoothed=None,
+        network=Bundle.network,
+        voting=itself,
+        roles=lambda config: ("expert",) * len(config.parts),
+        composition=listed_parts,
+        card=lambda config, repo: certifying(made_of(config), repo),
+        fits_noise=False,
+        is_model=True,
+    )
+}

@@ -1,0 +1,109 @@
+"""Bundles of a router over experts (Dual RS)."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rszoo.errors import RszooError
+from rszoo.hub.bundle import Bundle
+from rszoo.hub.card_text import certifying, made_of
+from rszoo.hub.configs.dual import DualConfig
+from rszoo.hub.experts import Level, config_values, expert_classifiers, levels_of
+from rszoo.hub.kind import Kind, itself, listed_parts
+from rszoo.hub.kinds.network import smoothed_classifier
+from rszoo.hub.parts import part_in, part_of, write_composed
+from rszoo.smoothing.execution import Execution
+
+if TYPE_CHECKING:
+    from rszoo.smoothing.dual import DualClassifier
+
+__all__ = ["KINDS", "compose_dual"]
+
+
+def compose_dual(
+    folder: Path,
+    *,
+    experts: Sequence[Bundle],
+    router: Bundle,
+    sigmas: Sequence[float] | None = None,
+    overwrite: bool = False,
+) -> Bundle:
+    """Write a bundle that routes its inputs among experts.
+
+    Args:
+        folder: the new bundle; its name is the bundle's.
+        experts: smoothed bundles of the same inputs and classes; with `sigmas`, one.
+        sigmas: noise levels at which the one expert serves; None: each expert at its own.
+        router: with one class per expert, in their order.
+        overwrite: replace an existing bundle.
+
+    Raises:
+        RszooError: the parts do not fit together, or the folder exists.
+    """
+    levels = levels_of(experts, sigmas)
+    _check_router(router, levels)
+    config = DualConfig(
+        method="dual_rs", router=part_in(folder, router), **config_values(folder, levels)
+    )
+    return write_composed(folder, config, parts=[*experts, router], overwrite=overwrite)
+
+
+def _classifier(bundle: Bundle, execution: Execution) -> "DualClassifier":
+    from rszoo.smoothing.dual import DualClassifier
+
+    config = bundle.config
+    assert isinstance(config, DualConfig)
+    experts = expert_classifiers(bundle, config.experts, execution)
+    router = part_of(bundle, config.router)
+    _check_routes(router, levels=len(experts), input_shape=config.input_shape)
+    return DualClassifier(
+        experts, smoothed_classifier(router, execution), class_names=config.class_names
+    )
+
+
+def _check_router(router: Bundle, experts: Sequence[Level]) -> None:
+    """Refuse what is no router for experts, or one for others, or for these in another order."""
+    _check_routes(router, levels=len(experts), input_shape=experts[0][0].config.input_shape)
+    taught = router.manifest.origin.get("parents", [])
+    if taught and not (
+        len(taught) == len(experts)
+        and all(_is_for(router, *pair) for pair in zip(taught, experts, strict=True))
+    ):
+        raise RszooError(
+            f"{router.id}: expected the experts that it was trained for, in their order: "
+            f"{', '.join(router.config.class_names)}; name them so, or train a router for these"
+        )
+
+
+def _check_routes(router: Bundle, *, levels: int, input_shape: tuple[int, ...]) -> None:
+    config = router.of_network
+    fits = config.kind == "router" and config.input_shape == input_shape
+    if not fits or len(config.class_names) != levels:
+        raise RszooError(
+            f"{router.id}: expected a router with {levels} classes for inputs of the shape of the "
+            f"experts', got a {config.kind} one with {len(config.class_names)} classes"
+        )
+
+
+def _is_for(router: Bundle, taught: dict[str, Any], level: Level) -> bool:
+    """Return whether a router was trained for an expert, or the expert was fine-tuned for it."""
+    expert, sigma = level
+    tuned_for = expert.manifest.origin.get("parents", [])
+    same = taught.get("weights_sha256") == expert.weights_digest
+    tuned = any(parent.get("weights_sha256") == router.weights_digest for parent in tuned_for)
+    return taught.get("sigma") == sigma and (same or tuned)
+
+
+KINDS = {
+    "dual": Kind(
+        classifier=_classifier,
+        smoothed=None,
+        network=Bundle.network,
+        voting=itself,
+        roles=lambda config: (*("expert",) * (len(config.parts) - 1), "router"),
+        composition=listed_parts,
+        card=lambda config, repo: certifying(made_of(config), repo),
+        fits_noise=True,
+        is_model=True,
+    )
+}

@@ -1,0 +1,124 @@
+"""Bundles with one network: smoothed ones, and the networks that are parts of other bundles."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from rszoo.errors import RszooError
+from rszoo.hub.bundle import Bundle
+from rszoo.hub.card_text import CardText, certifying, plain
+from rszoo.hub.config import BundleConfig
+from rszoo.hub.configs.network import NetworkConfig
+from rszoo.hub.kind import Kind, itself
+from rszoo.smoothing.execution import Execution
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from rszoo.smoothing.classifier import SmoothedClassifier
+
+__all__ = ["KINDS", "of_kind", "smoothed_classifier"]
+
+_NOT_SMOOTHED = {
+    "standard": "a standard one, whose network has no noise level to certify at; rszoo compose "
+    "mixed puts it beside a smoothed one",
+    "weight": "the weight of a mix; rszoo compose mixed --weight makes the mix",
+}
+
+
+def of_kind(bundle: Bundle, kind: str, message: str) -> NetworkConfig:
+    """Return the config of a bundle with a network, if it is of a kind.
+
+    Args:
+        bundle: any.
+        kind: "smoothed", "router", "standard" or "weight".
+        message: of the error, to go after the bundle's id; `{kind}` stands for what it is.
+
+    Raises:
+        RszooError: it is of another kind.
+    """
+    config = bundle.of_network
+    if config.kind != kind:
+        raise RszooError(f"{bundle.id}: {message.replace('{kind}', config.kind)}")
+    return config
+
+
+def smoothed_classifier(bundle: Bundle, execution: Execution) -> "SmoothedClassifier":
+    """Return the smoothed classifier of a bundle with one network.
+
+    Raises:
+        RszooError: the bundle is made of others, standard, or the weight of a mix; unknown device
+            or precision, or weights that do not fit.
+    """
+    from rszoo.smoothing.classifier import SmoothedClassifier
+
+    config = bundle.of_network
+    if config.kind in _NOT_SMOOTHED:
+        raise RszooError(
+            f"{bundle.id}: expected a smoothed bundle, got {_NOT_SMOOTHED[config.kind]}"
+        )
+    return SmoothedClassifier(
+        bundle.network(),
+        sigma=config.sigma,
+        num_classes=len(config.class_names),
+        input_shape=config.input_shape,
+        class_names=config.class_names,
+        device=execution.device,
+        precision=execution.precision,
+        compile=execution.compile,
+        sound=execution.sound,
+        batch_size=execution.batch_size,
+    )
+
+
+def _without_images(bundle: Bundle) -> "nn.Module":
+    raise RszooError(
+        f"{bundle.id}: expected a bundle whose network takes images, got the weight of a mix; "
+        "export the parts of the mix"
+    )
+
+
+def _smoothed_card(config: BundleConfig, repo: str) -> CardText:
+    about = (
+        f"Its network, a {plain(config.summary)}, is smoothed by Gaussian noise of standard "
+        f"deviation {config.noise:g} (pixels in [0, 1])."
+    )
+    return certifying(about, repo)
+
+
+def _standard_card(config: BundleConfig, repo: str) -> CardText:
+    return CardText(
+        called="An image classifier",
+        about=f"Its network, a {plain(config.summary)}, is trained without noise and certifies "
+        "nothing: it is meant as the accurate part of a mix.",
+        use=[f"`rszoo compose mixed --standard {repo} --robust ID --alpha-mix 0.76 --out DIR`"],
+    )
+
+
+def _weight_card(config: BundleConfig, repo: str) -> CardText:
+    return CardText(
+        called="The weight of a mix",
+        about="Its small network weighs a standard and a smoothed classifier, input by input; it "
+        "certifies nothing by itself.",
+        use=[f"`rszoo compose mixed --standard ID --robust ID --weight {repo} --out DIR`"],
+    )
+
+
+_SMOOTHED = Kind(
+    classifier=smoothed_classifier,
+    smoothed=smoothed_classifier,
+    network=Bundle.network,
+    voting=itself,
+    roles=lambda config: (),
+    composition=lambda config: {},
+    card=_smoothed_card,
+    fits_noise=False,
+    is_model=True,
+)
+_ROUTER = replace(_SMOOTHED, is_model=False)
+
+KINDS = {
+    "smoothed": _SMOOTHED,
+    "router": _ROUTER,
+    "standard": replace(_ROUTER, card=_standard_card),
+    "weight": replace(_ROUTER, card=_weight_card, network=_without_images),
+}

@@ -1,0 +1,28 @@
+"""Where and how a classifier is evaluated."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["Execution"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Execution:
+    """What decides where and how the networks of a classifier run; one for all of them.
+
+    Attributes:
+        device: "cpu", "cuda", "cuda:1", ...; None takes a GPU if there is one.
+        precision: "auto", "float32" or "bfloat16"; see `rszoo.networks.execution`.
+        compile: compile the network at its first use; see `rszoo.networks.compiled`.
+        sound: certify in the numbers that a computer really adds; see `rszoo.smoothing.lattice`.
+        batch_size: noisy inputs per forward; None: the usual number for the shape of the input.
+    """
+
+    device: "str | torch.device | None" = None
+    precision: str = "auto"
+    compile: bool = False
+    sound: bool = False
+    batch_size: int | None = None
