@@ -25,11 +25,12 @@ from rszoo_cli import main
 
 epochs = trainer.Trainer._epochs
 
-def watched(self, recipe, state, *rest):
-    accuracy = epochs(self, recipe, state, *rest)
+def watched(self, output, state, *rest):
+    accuracy = epochs(self, output, state, *rest)
+    processes = self.setting.processes
     weights = b"".join(value.numpy().tobytes() for value in state.network.state_dict().values())
     text = hashlib.sha256(weights).hexdigest()
-    Path(f"weights-{self.processes.rank}-of-{self.processes.world}").write_text(text)
+    Path(f"weights-{processes.rank}-of-{processes.world}").write_text(text)
     return accuracy
 
 trainer.Trainer._epochs = watched

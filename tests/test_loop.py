@@ -18,7 +18,7 @@ from rszoo.networks.execution import place
 from rszoo.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from rszoo.training.distributed import ALONE, Processes
 from rszoo.training.loop import Epoch, build_optimizer, fit, noisy_accuracy
-from rszoo.training.recipes.sections import TrainSpec
+from rszoo.training.recipes.sections.common import TrainSpec
 
 CPU = torch.device("cpu")
 

@@ -35,7 +35,7 @@ BATCH = 6
 
 def network(method: str = "gaussian") -> nn.Sequential:
     """Return what a method trains."""
-    if methods.mixes(method):
+    if methods.trains(method) == "weight":
         weighing = nn.Sequential(nn.Identity(), MixingNetwork())
         nn.init.normal_(weighing[1].out.weight)
         return Mix(weighing, network(), network())
@@ -74,7 +74,7 @@ def test_the_registry_is_the_folder() -> None:
 
 every_method = pytest.mark.parametrize("name", methods.names())
 every_noisy_method = pytest.mark.parametrize(
-    "name", [name for name in methods.names() if not methods.noise_free(name)]
+    "name", [name for name in methods.names() if methods.trains(name) != "standard"]
 )
 
 
@@ -96,8 +96,19 @@ def test_a_loss_is_a_finite_scalar_with_a_gradient_for_every_parameter(name: str
     assert weight.grad.abs().sum() > 0
 
 
-def test_only_standard_training_is_without_noise() -> None:
-    assert [name for name in methods.names() if methods.noise_free(name)] == ["standard"]
+def test_what_methods_train() -> None:
+    others = {name: methods.trains(name) for name in methods.names()}
+    assert {name: kind for name, kind in others.items() if kind != "smoothed"} == {
+        "dual_rs": "router",
+        "mixing": "weight",
+        "standard": "standard",
+    }
+
+
+def test_a_kind_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(import_module("rszoo.methods.dual_rs"), "TRAINS", "routers")
+    with pytest.raises(RszooError, match=r"'dual_rs': expected TRAINS to be one of .*'routers'"):
+        methods.trains("dual_rs")
 
 
 @every_noisy_method
@@ -272,7 +283,7 @@ def test_every_weight_has_a_range(name: str) -> None:
 
 @pytest.mark.parametrize(
     "function",
-    [methods.load, methods.weights, methods.needs, methods.noise_free, methods.mixes],
+    [methods.load, methods.weights, methods.needs, methods.trains, methods.per_image_sigma],
 )
 @pytest.mark.parametrize(
     ("name", "message"),

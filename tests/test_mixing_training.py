@@ -27,11 +27,11 @@ from rszoo.networks.mixing import Mix, MixingNetwork, log_mix
 from rszoo.smoothing.certificate import Certificate, mixed_certificate
 from rszoo.smoothing.mixed import MixedClassifier
 from rszoo.smoothing.mixing_weights import LearnedWeight
+from rszoo.training.recipes import prerequisites
 from rszoo.training.recipes.files import load_recipe
+from rszoo.training.recipes.prerequisites import model_ids
 from rszoo.training.recipes.recipe import Recipe
 from rszoo.training.run import train
-from rszoo.training.tasks import mixing as training
-from rszoo.training.tasks.mixing import part_ids
 from rszoo_cli import app
 
 ROBUST = "builtin/digits-cat_rs-0.25"
@@ -275,13 +275,13 @@ def test_parts_that_are_methods_are_trained_on_the_way(
         sigma=0.25, overrides=["train.epochs=1", "weights.m=1", "parts.robust=gaussian"]
     )
     names = ("digits-standard-0.00", "digits-gaussian-0.25")
-    assert part_ids(recipe, tmp_path) == tuple(str(tmp_path / name) for name in names)
+    assert model_ids(recipe, tmp_path) == {"parts": [str(tmp_path / name) for name in names]}
 
     def short(wanted: Recipe, *, method: str, sigma: float) -> Recipe:
         few = ["train.epochs=1"]
         return load_recipe(method).resolve(sigma=sigma, overrides=few, seed=wanted.seed)
 
-    monkeypatch.setattr(training, "prerequisite_recipe", short)
+    monkeypatch.setattr(prerequisites, "prerequisite_recipe", short)
     (bundle,) = train([recipe], out=tmp_path)
     assert [parent["name"] for parent in bundle.manifest.origin["parents"]] == list(names)
     parts = [open_bundle(tmp_path / name).manifest for name in names]

@@ -20,7 +20,7 @@ from rszoo.training.checkpoint import TrainingState, load_checkpoint, save_check
 from rszoo.training.distributed import Processes
 from rszoo.training.loop import Epoch, build_optimizer, fit
 from rszoo.training.recipes.files import load_recipe
-from rszoo.training.recipes.sections import TrainSpec
+from rszoo.training.recipes.sections.common import TrainSpec
 from rszoo.training.refresh import refreshed
 
 

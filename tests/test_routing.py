@@ -20,12 +20,16 @@ from rszoo.hub.kinds.dual import compose_dual
 from rszoo.hub.writing import write_bundle
 from rszoo.theory.bounds import clopper_pearson_lower
 from rszoo.theory.radii import certified_radius
-from rszoo.training import prerequisites
 from rszoo.training.distributed import ALONE
 from rszoo.training.observer import Observer
+from rszoo.training.output import STATE
+from rszoo.training.recipes import prerequisites
 from rszoo.training.recipes.files import RecipeFile, load_recipe
+from rszoo.training.recipes.prerequisites import model_ids
 from rszoo.training.recipes.recipe import Recipe
-from rszoo.training.tasks.routing import balanced_weights, expert_ids, radii_of_labels, routing
+from rszoo.training.setting import Setting
+from rszoo.training.tasks.routing import balanced_weights, radii_of_labels, routing
+from rszoo.training.tasks.task import Task
 from rszoo.training.tasks.votes import vote_shares
 from rszoo.training.tracking.tracked import Tracking, open_tracking
 from rszoo.training.trainer import Trainer
@@ -81,17 +85,16 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tracking]:
 def trainer_in(
     out: Path, splits: Sequence[data.ImageSet], tracking: Tracking | None = None
 ) -> Trainer:
-    return Trainer(
-        out=out,
+    setting = Setting(
         images=splits[0],
         test_images=splits[1],
         device=torch.device("cpu"),
         precision="float32",
-        half=False,
         processes=ALONE,
-        tracking=tracking,
         observer=Told(),
+        state=out / STATE,
     )
+    return Trainer(setting=setting, out=out, half=False, tracking=tracking)
 
 
 @pytest.fixture
@@ -105,8 +108,17 @@ def tracked(tmp_path: Path, splits: list[data.ImageSet], store: Tracking) -> Tra
 
 
 def told(trainer: Trainer) -> Told:
-    assert isinstance(trainer.observer, Told)
-    return trainer.observer
+    assert isinstance(trainer.setting.observer, Told)
+    return trainer.setting.observer
+
+
+def routed(trainer: Trainer, wanted: Recipe) -> Task:
+    """Return the task of a router over bundles that are named."""
+    return routing(trainer.setting, wanted, {"experts": [find(one) for one in wanted.models]})
+
+
+def trained(trainer: Trainer, wanted: Recipe) -> Bundle:
+    return trainer.train(trainer.output(wanted))
 
 
 def recipe(*overrides: str, experts: Sequence[str] | None = BUILTIN) -> Recipe:
@@ -117,7 +129,7 @@ def recipe(*overrides: str, experts: Sequence[str] | None = BUILTIN) -> Recipe:
 
 def refused(trainer: Trainer, wanted: Recipe) -> str:
     with pytest.raises(RszooError) as caught:
-        trainer.train(wanted)
+        trained(trainer, wanted)
     return str(caught.value)
 
 
@@ -168,8 +180,11 @@ def radii_by(names: Sequence[str], images: data.ImageSet, *, draws: int = DRAWS)
 
 
 def test_the_task_is_to_name_the_expert_that_certifies_furthest(trainer: Trainer) -> None:
-    task = routing(trainer, recipe())
-    train, test = (radii_by(BUILTIN, images) for images in (trainer.images, trainer.test_images))
+    task = routed(trainer, recipe())
+    train, test = (
+        radii_by(BUILTIN, images)
+        for images in (trainer.setting.images, trainer.setting.test_images)
+    )
     assert torch.equal(task.per_example["expert_radii"], train)
     assert torch.equal(task.per_example["example_weights"], balanced_weights(train))
     assert torch.equal(task.images.labels, train.argmax(1))
@@ -178,63 +193,65 @@ def test_the_task_is_to_name_the_expert_that_certifies_furthest(trainer: Trainer
     assert task.judged is not None
     assert task.judged.tolist() == [i for i, row in enumerate(test.tolist()) if max(row) > 0]
     assert 0 < len(task.judged) < IMAGES
-    assert (task.kind, task.images.class_names) == ("router", tuple(NAMES))
-    assert task.images.digest != trainer.images.digest
+    assert task.images.class_names == tuple(NAMES)
+    assert task.images.digest != trainer.setting.images.digest
     some = torch.arange(7)
-    assert torch.equal(task.images.images(some), trainer.images.images(some))
+    assert torch.equal(task.images.images(some), trainer.setting.images.images(some))
     *_, y = next(task.images.batches(some, 7))
     assert torch.equal(y, train.argmax(1)[:7])
 
 
 def test_the_order_of_the_experts_is_that_of_the_classes(trainer: Trainer) -> None:
-    task = routing(trainer, recipe(experts=BUILTIN[::-1]))
+    task = routed(trainer, recipe(experts=BUILTIN[::-1]))
     assert task.images.class_names == tuple(NAMES[::-1])
-    assert torch.equal(task.per_example["expert_radii"], radii_by(BUILTIN[::-1], trainer.images))
+    assert torch.equal(
+        task.per_example["expert_radii"], radii_by(BUILTIN[::-1], trainer.setting.images)
+    )
 
 
 def test_one_network_at_several_noise_levels(tracked: Trainer) -> None:
     wanted = recipe("experts.sigmas=[0.25, 0.75]", experts=BUILTIN[:1])
-    router = tracked.train(wanted)
+    router = trained(tracked, wanted)
     names = tuple(f"{NAMES[0]} at {sigma}" for sigma in (0.25, 0.75))
     assert router.config.class_names == names
     digest = find(BUILTIN[0]).weights_digest
     assert router.manifest.origin["parents"] == [
         {"name": NAMES[0], "weights_sha256": digest, "sigma": sigma} for sigma in (0.25, 0.75)
     ]
-    task = routing(tracked, wanted)
+    task = routed(tracked, wanted)
     options: dict[str, Any] = {"draws": DRAWS, "sigma": 0.75}
     network = find(BUILTIN[0]).network()
-    shares = vote_shares(network, tracked.images, seed=0, precision="float32", **options)
-    expected = radii_of_labels(shares, tracked.images.labels, alpha=0.001, **options)
+    shares = vote_shares(network, tracked.setting.images, seed=0, precision="float32", **options)
+    expected = radii_of_labels(shares, tracked.setting.images.labels, alpha=0.001, **options)
     assert torch.equal(task.per_example["expert_radii"][:, 1], expected)
     assert torch.equal(
-        task.per_example["expert_radii"][:, 0], radii_by(BUILTIN[:1], tracked.images)[:, 0]
+        task.per_example["expert_radii"][:, 0], radii_by(BUILTIN[:1], tracked.setting.images)[:, 0]
     )
-    assert expert_ids(wanted, tracked.out) == BUILTIN[:1]
+    assert model_ids(wanted, tracked.out)["experts"] == BUILTIN[:1]
     to = tracked.out / "dual"
     assert compose_dual(to, experts=[find(BUILTIN[0])], sigmas=[0.25, 0.75], router=router)
 
 
 def test_what_is_certified_follows_alpha_and_votes_are_taken_once(trainer: Trainer) -> None:
-    first = routing(trainer, recipe())
+    first = routed(trainer, recipe())
     assert told(trainer).tasks == [
         f"votes of {name} at {name[-4:].rstrip('0')} on the {split} images"
         for split in ("train", "test")
         for name in NAMES
     ]
     assert told(trainer).voted == 4 * IMAGES
-    again = routing(trainer, recipe())
+    again = routed(trainer, recipe())
     assert torch.equal(again.per_example["expert_radii"], first.per_example["expert_radii"])
-    bolder = routing(trainer, recipe("certify.alpha=0.01")).per_example["expert_radii"]
+    bolder = routed(trainer, recipe("certify.alpha=0.01")).per_example["expert_radii"]
     assert bolder.max() == pytest.approx(0.5 * norm.ppf(0.01 ** (1 / DRAWS)), rel=1e-5)
     assert told(trainer).voted == 4 * IMAGES
-    routing(trainer, recipe(f"experts.draws={DRAWS + 1}"))
+    routed(trainer, recipe(f"experts.draws={DRAWS + 1}"))
     assert told(trainer).voted == 8 * IMAGES
 
 
 def test_the_bundle_is_a_router(tracked: Trainer) -> None:
     wanted = recipe()
-    bundle = tracked.train(wanted)
+    bundle = trained(tracked, wanted)
     config = bundle.of_network
     assert (config.kind, config.name, config.method) == (
         "router",
@@ -246,9 +263,9 @@ def test_the_bundle_is_a_router(tracked: Trainer) -> None:
     assert bundle.manifest.origin["parents"] == [
         {"name": name, "weights_sha256": find(f"builtin/{name}").weights_digest} for name in NAMES
     ]
-    assert bundle.manifest.origin["facts"]["data"] == tracked.images.digest
+    assert bundle.manifest.origin["facts"]["data"] == tracked.setting.images.digest
     assert Recipe.from_yaml(bundle.recipe.read_text()) == wanted
-    kept = tracked.existing(wanted, resume=True, overwrite=False)
+    kept = tracked.existing(tracked.output(wanted), resume=True, overwrite=False)
     assert kept is not None
     assert kept.weights_digest == bundle.weights_digest
 
@@ -260,7 +277,7 @@ def test_a_router_learns_what_its_radii_say(
     ignorant = bundle_of(splits[0], tmp_path / "ignorant")
     for experts in ([BUILTIN[0], str(ignorant.path)], [str(ignorant.path), BUILTIN[0]]):
         trainer = trainer_in(tmp_path / experts[0].replace("/", "_"), splits, store)
-        router = trainer.train(recipe("train.epochs=5", experts=experts)).network()
+        router = trained(trainer, recipe("train.epochs=5", experts=experts)).network()
         noisy = splits[1].images(torch.arange(IMAGES)) + 0.5 * torch.randn(IMAGES, 1, 8, 8)
         right = router(noisy).argmax(1) == experts.index(BUILTIN[0])
         assert right.float().mean() > 0.9
@@ -285,24 +302,26 @@ def test_experts_are_trained_on_the_way_once(
     quick(monkeypatch)
     wanted = recipe("experts.method=gaussian", "experts.sigmas=[0.25, 0.5]", experts=None)
     assert wanted.experts is not None
-    bundle = tracked.train(wanted)
+    bundle = trained(tracked, wanted)
     names = ["digits-gaussian-0.25", "digits-gaussian-0.50"]
     assert bundle.config.class_names == tuple(names)
     paths = [str(tracked.out / name) for name in names]
-    assert expert_ids(wanted, tracked.out) == paths
+    assert model_ids(wanted, tracked.out)["experts"] == paths
     assert [find(path).of_network.sigma for path in paths] == [0.25, 0.5]
     assert bundle.manifest.origin["parents"] == [
         {"name": name, "weights_sha256": find(path).weights_digest}
         for name, path in zip(names, paths, strict=True)
     ]
-    again = trainer_in(tracked.out, [tracked.images, tracked.test_images], tracked.tracking)
-    assert again.train(wanted).weights_digest == bundle.weights_digest
+    again = trainer_in(
+        tracked.out, [tracked.setting.images, tracked.setting.test_images], tracked.tracking
+    )
+    assert trained(again, wanted).weights_digest == bundle.weights_digest
     assert told(again).notes[:2] == [f"{path} is finished: kept" for path in paths]
     assert told(again).tasks[-1:] == [wanted.name]
 
 
 def test_ids_of_experts_that_are_named() -> None:
-    assert expert_ids(recipe(), Path("runs")) == BUILTIN
+    assert model_ids(recipe(), Path("runs"))["experts"] == BUILTIN
 
 
 def bundle_of(images: data.ImageSet, folder: Path, *, kind: str = "smoothed") -> Bundle:
@@ -320,11 +339,13 @@ def bundle_of(images: data.ImageSet, folder: Path, *, kind: str = "smoothed") ->
 
 
 def test_experts_that_cannot_be_used(trainer: Trainer, tmp_path: Path) -> None:
-    router = bundle_of(trainer.images, tmp_path / "router", kind="router").id
+    router = bundle_of(trainer.setting.images, tmp_path / "router", kind="router").id
     assert refused(trainer, recipe(experts=[BUILTIN[0], router])) == (
         f"{router}: expected a classifier as expert, got a router"
     )
-    renamed = trainer.images.relabelled(trainer.images.labels, [f"{i}" * 3 for i in range(10)])
+    renamed = trainer.setting.images.relabelled(
+        trainer.setting.images.labels, [f"{i}" * 3 for i in range(10)]
+    )
     others = bundle_of(renamed, tmp_path / "others").id
     assert refused(trainer, recipe(experts=[BUILTIN[0], others])) == (
         f"{others}: expected a model for the inputs and classes of 'digits', got one for others "

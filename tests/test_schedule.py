@@ -2,7 +2,7 @@
 
 import pytest
 
-from rszoo.training.recipes.sections import TrainSpec
+from rszoo.training.recipes.sections.common import TrainSpec
 from rszoo.training.schedule import learning_rate
 
 

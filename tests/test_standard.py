@@ -10,6 +10,7 @@ from rszoo.errors import RecipeError, RszooError
 from rszoo.exchange.readme import readme
 from rszoo.hub.bundle import open_bundle
 from rszoo.hub.card import card_files
+from rszoo.hub.classifiers import classifier_of
 from rszoo.methods import standard
 from rszoo.training.recipes.files import load_recipe
 from rszoo.training.run import train
@@ -70,9 +71,8 @@ def test_a_standard_bundle_has_a_network_and_no_certificate(
     assert (bundle.of_network.kind, bundle.config.noise) == ("standard", 0.0)
     assert bundle.path.name == "digits-standard-0.00"
     assert bundle.network()(torch.zeros(2, 1, 8, 8)).shape == (2, 10)
-    for use in (bundle.classifier, bundle.smoothed_classifier):
-        with pytest.raises(RszooError, match="expected a smoothed bundle, got a standard one"):
-            use()
+    with pytest.raises(RszooError, match="expected a smoothed bundle, got a standard one"):
+        classifier_of(bundle)
     card = card_files(bundle, "org/name")["README.md"].decode()
     assert "with certified robustness" not in card
     assert "`rszoo compose mixed --standard org/name --robust ID" in card

@@ -18,11 +18,12 @@ from rszoo.errors import RszooError
 from rszoo.hub.bundle import Bundle, open_bundle
 from rszoo.hub.classifiers import classifier_of
 from rszoo.hub.trained import trained as trained_record
-from rszoo.methods import load, noise_free
+from rszoo.methods import load, trains
 from rszoo.smoothing.certificate import Certificate
-from rszoo.training import loop, prerequisites, provenance
+from rszoo.training import loop, provenance
 from rszoo.training.loop import Epoch
 from rszoo.training.observer import Observer
+from rszoo.training.recipes import prerequisites
 from rszoo.training.recipes.files import load_recipe, recipe_names
 from rszoo.training.recipes.recipe import Recipe
 from rszoo.training.run import train
@@ -30,6 +31,7 @@ from rszoo.training.run import train
 NAME = "digits-gaussian-0.25"
 IMAGES = 1437
 EXPERTS = "[builtin/digits-cat_rs-0.25, builtin/digits-cat_rs-0.50]"
+PARTS = ["parts.standard=builtin/digits-standard-0.00", "parts.robust=builtin/digits-cat_rs-0.50"]
 
 
 @pytest.fixture(autouse=True)
@@ -362,14 +364,15 @@ def test_every_recipe_trains_on_digits(name: str, empty: Path, quick_base: Recip
     overrides = ["train.epochs=2", *(["weights.refreshes=1"] if renewing else [])]
     overrides += ["targets.draws=2"] if name == "cat_rs" else []
     overrides += [f"experts.bundles={EXPERTS}", "experts.draws=12"] if name == "dual_rs" else []
-    sigma = 0.0 if noise_free(name) else 0.5
+    overrides += PARTS if name == "mixing" else []
+    sigma = 0.0 if trains(name) == "standard" else 0.5
     (bundle,) = train(
         [load_recipe(name).resolve(sigma=sigma, overrides=overrides)],
         out=empty,
         precision="float32",
     )
     assert bundle.config.method == name
-    if noise_free(name):
+    if trains(name) == "standard":
         assert bundle.network()(torch.zeros(1, 1, 8, 8)).shape == (1, 10)
         return
     if bundle.config.kind == "weight":  # of a mix: it certifies nothing by itself

@@ -1,6 +1,5 @@
 """`rszoo train`: from recipe to bundles."""
 
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,7 +11,6 @@ from rszoo_cli.options import DataRoot, Device, Download, Json, Precision, Recip
 
 if TYPE_CHECKING:
     from rszoo.training.observer import Observer
-    from rszoo.training.recipes.recipe import Recipe
 
 __all__ = ["shown_observer", "train"]
 
@@ -95,6 +93,7 @@ def train(
         for level in dict.fromkeys(sigmas or file.sigmas(dataset))
     ]
     from rszoo.training.distributed import is_main_process
+    from rszoo.training.recipes.next_step import next_step
     from rszoo.training.run import train as train_recipes
 
     bundles = train_recipes(
@@ -111,7 +110,7 @@ def train(
     )
     if is_main_process():
         paths = [str(bundle.path) for bundle in bundles]
-        _print_bundles(paths, [_next_step(made, out_folder) for made in recipes], json=json)
+        _print_bundles(paths, [next_step(made, out_folder) for made in recipes], json=json)
 
 
 def _print_bundles(paths: Sequence[str], next_steps: Sequence[str], *, json: bool) -> None:
@@ -122,28 +121,6 @@ def _print_bundles(paths: Sequence[str], next_steps: Sequence[str], *, json: boo
         out.print(path, highlight=False, soft_wrap=True)
     for step in next_steps:
         err.print(step, highlight=False, markup=False, soft_wrap=True)
-
-
-def _next_step(recipe: "Recipe", folder: Path) -> str:
-    """Return the command that a new bundle is for."""
-    from rszoo.methods import noise_free
-    from rszoo.training.tasks.mixing import part_ids
-    from rszoo.training.tasks.routing import expert_ids
-
-    path = str(folder / recipe.name)
-    if noise_free(recipe.method):
-        return f"mix with: rszoo compose mixed --standard {path} --robust ID --out DIR"
-    if recipe.parts is not None:
-        standard, robust = part_ids(recipe, folder)
-        parts = ("--standard", standard, "--robust", robust, "--weight", path)
-        return f"compose with: {shlex.join(['rszoo', 'compose', 'mixed', *parts])} --out DIR"
-    if recipe.experts is None:
-        return f"certify with: rszoo certify --model {path}"
-    experts = [part for expert in expert_ids(recipe, folder) for part in ("--expert", expert)]
-    levels = (recipe.experts.sigmas or ()) if recipe.experts.bundles else ()
-    experts += [part for sigma in levels for part in ("--sigma", str(sigma))]
-    command = shlex.join(["rszoo", "compose", "dual", *experts, "--router", path])
-    return f"compose with: {command} --out DIR"
 
 
 def shown_observer() -> "Observer":

@@ -22,7 +22,7 @@ from rszoo.networks.execution import resolve_device
 from rszoo.training.provenance import environment
 from rszoo.training.recipes.problems import explain
 from rszoo.training.recipes.recipe import network_model
-from rszoo.training.recipes.sections import Section, SigmaOrNone
+from rszoo.training.recipes.sections.base import Section, SigmaOrNone
 
 __all__ = ["Imported", "Statement", "import_checkpoint"]
 

@@ -20,8 +20,9 @@ first time.
 
 What a method is besides, constants of its file say:
 
-- `NOISE_FREE = True`: it trains without noise; its sigma is 0;
-- `MIXES = True`: it trains the weight of a mix; its `model` is a `rszoo.networks.mixing.Mix`;
+- `TRAINS`: what it trains, if not a network to be smoothed. "standard": one that works without
+  noise; sigma is 0. "router": one that tells which of several others serves an image best.
+  "weight": that of a mix; `model` is a `rszoo.networks.mixing.Mix`;
 - `PER_IMAGE_SIGMA = True`: `sigma` may also be a tensor `[B]`, a noise level for each image.
 
 Both functions draw their noise from the global generator, like dropout; the loop seeds it. They
@@ -34,11 +35,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, create_model
 
 from rszoo import _registry
+from rszoo.errors import RszooError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,13 +48,15 @@ if TYPE_CHECKING:
 __all__ = [
     "Method",
     "load",
-    "mixes",
     "names",
     "needs",
-    "noise_free",
     "per_image_sigma",
+    "trains",
     "weights",
 ]
+
+# What a method may train, see `TRAINS`: the kinds of bundles with a network.
+_Kind = Literal["smoothed", "standard", "router", "weight"]
 
 _GIVEN_BY_LOOP = ("sigma", "progress", "first")
 
@@ -100,22 +104,18 @@ def needs(name: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def noise_free(name: str) -> bool:
-    """Return whether a method trains without noise, for a network that is not to be smoothed.
+def trains(name: str) -> _Kind:
+    """Return what kind of network a method trains: that of the bundles that it makes.
 
     Raises:
-        RszooError: no such method.
+        RszooError: no such method, or its file says something else.
     """
-    return getattr(_module(name), "NOISE_FREE", False)
-
-
-def mixes(name: str) -> bool:
-    """Return whether a method trains the weight of a mix of two other models.
-
-    Raises:
-        RszooError: no such method.
-    """
-    return getattr(_module(name), "MIXES", False)
+    kind: _Kind = getattr(_module(name), "TRAINS", "smoothed")
+    if kind not in get_args(_Kind):
+        raise RszooError(
+            f"method {name!r}: expected TRAINS to be one of {list(get_args(_Kind))}, got {kind!r}"
+        )
+    return kind
 
 
 def per_image_sigma(name: str) -> bool:

@@ -21,6 +21,9 @@ from rszoo.methods._weights import Copies, NonNegative, Positive
 from rszoo.methods.consistency import inconsistency
 from rszoo.smoothing.noise import gaussian_copies
 
+#: The classes of the network are the experts.
+TRAINS = "router"
+
 
 def loss(
     model: nn.Module,

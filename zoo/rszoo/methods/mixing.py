@@ -24,7 +24,7 @@ from rszoo.networks.mixing import Mix, log_mix
 from rszoo.smoothing.noise import gaussian_copies
 
 #: The model is a `rszoo.networks.mixing.Mix`.
-MIXES = True
+TRAINS = "weight"
 
 
 def loss(

@@ -21,7 +21,7 @@ from rszoo.networks.execution import autocast, evaluation_mode
 from rszoo.smoothing.noise import gaussian_copies
 from rszoo.training.checkpoint import TrainingState
 from rszoo.training.distributed import ALONE, Processes
-from rszoo.training.recipes.sections import TrainSpec
+from rszoo.training.recipes.sections.common import TrainSpec
 from rszoo.training.refresh import refreshed
 from rszoo.training.schedule import learning_rate
 from rszoo.training.seeds import derived_seed

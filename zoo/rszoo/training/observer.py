@@ -9,19 +9,19 @@ class Observer:
     """Told of the progress of a training; a subclass shows it."""
 
     def note(self, text: str) -> None:
-        """Something worth one line."""
+        """Show a text that is worth one line."""
 
     def started(self, task: str, *, total: int, done: int, unit: str) -> None:
-        """A task of `total` units began, `done` of them earlier."""
+        """Show that a task of `total` units began, `done` of them earlier."""
 
     def advanced(self, amount: int = 1) -> None:
-        """So many more units of the current task are done."""
+        """Show that so many more units of the current task are done."""
 
     def refreshing(self, share: float) -> None:
-        """So much of what the method knows about each training image has been renewed."""
+        """Show how much of what the method knows about each training image has been renewed."""
 
     def finished_epoch(self, epoch: Epoch, *, noisy_accuracy: float) -> None:
-        """An epoch ended."""
+        """Show what an epoch came to."""
 
     def ended(self) -> None:
-        """The current task ended."""
+        """Show that the current task ended."""

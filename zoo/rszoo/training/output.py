@@ -11,7 +11,9 @@ from pathlib import Path
 
 from rszoo.errors import RszooError
 from rszoo.hub.bundle import Bundle, open_bundle
+from rszoo.hub.catalog import find
 from rszoo.training.exclusive import is_held
+from rszoo.training.recipes.recipe import Recipe
 
 __all__ = ["STATE", "Output", "read_run"]
 
@@ -23,39 +25,56 @@ class Output:
     """The place of one training in an output folder.
 
     Attributes:
+        recipe: of the training.
         out: the output folder.
-        name: of the training and its bundle.
         facts: the digests of its recipe, of its data, and of the models that the recipe names.
     """
 
+    recipe: Recipe
     out: Path
-    name: str
     facts: dict[str, str]
+
+    @classmethod
+    def of(cls, recipe: Recipe, out: Path, *, data: str) -> "Output":
+        """Return the place of a training.
+
+        Args:
+            recipe: of the training.
+            out: the output folder.
+            data: digest of the training images.
+
+        Raises:
+            RszooError: a model that the recipe names is not there.
+        """
+        facts = {"recipe": recipe.digest, "data": data}
+        if recipe.models:
+            facts["model"] = " ".join(find(one).weights_digest for one in recipe.models)
+        return cls(recipe, out, facts)
 
     @property
     def folder(self) -> Path:
-        """Of the bundle."""
-        return self.out / self.name
+        """The folder of the finished bundle."""
+        return self.out / self.recipe.name
 
     @property
     def state(self) -> Path:
-        """What an unfinished training goes on from."""
-        return self.out / STATE / self.name
+        """The folder of what an unfinished training goes on from."""
+        return self.out / STATE / self.recipe.name
 
     @property
     def checkpoint(self) -> Path:
-        """In the state."""
+        """The file of the last checkpoint, in the state."""
         return self.state / "checkpoint.pt"
 
     @property
     def run(self) -> Path:
-        """In the state: the MLflow run, see `read_run`."""
+        """The file that remembers the MLflow run, in the state; see `read_run`."""
         return self.state / "run.json"
 
     @property
     def lock(self) -> Path:
-        """Held by who trains it."""
-        return self.out / STATE / f"{self.name}.lock"
+        """The file that is held by the process that trains it."""
+        return self.out / STATE / f"{self.recipe.name}.lock"
 
     def begun_otherwise(self) -> bool:
         """Return whether a training of that name is unfinished that is not this one."""

@@ -6,7 +6,7 @@ trainings (`.state/`), and the MLflow store, unless MLFLOW_TRACKING_URI names an
 
 import os
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 
 import torch
@@ -17,7 +17,9 @@ from rszoo.networks.execution import resolve_device, resolve_precision
 from rszoo.training.distributed import processes
 from rszoo.training.interruption import terminable
 from rszoo.training.observer import Observer
+from rszoo.training.output import STATE
 from rszoo.training.recipes.recipe import Recipe
+from rszoo.training.setting import Setting
 from rszoo.training.tracking.tracked import open_tracking
 from rszoo.training.trainer import Trainer
 
@@ -58,37 +60,31 @@ def train(
         RszooError: an output exists (and neither `resume` nor `overwrite` is set), the loss is
             not finite, or the device, precision or data cannot be used.
     """
-    first = recipes[0]
-    chosen = _local_device(device)
     with ExitStack() as stack:
         stack.enter_context(terminable())
+        chosen = _local_device(device)
         together = stack.enter_context(processes(chosen))
-        sets = [
-            data.load(first.dataset, split, root=data_root, download=download).to(chosen)
+        images, test_images = (
+            data.load(recipes[0].dataset, split, root=data_root, download=download).to(chosen)
             for split in ("train", "test")
-        ]
-        trainer = Trainer(
-            out=out,
-            images=sets[0],
-            test_images=sets[1],
+        )
+        setting = Setting(
+            images=images,
+            test_images=test_images,
             device=chosen,
             precision=resolve_precision(precision, chosen),
-            half=half,
             processes=together,
-            tracking=(
-                stack.enter_context(open_tracking(out, above=parent_run))
-                if together.is_main
-                else None
-            ),
-            observer=(observer or Observer()) if together.is_main else Observer(),
+            observer=(observer if together.is_main else None) or Observer(),
+            state=out / STATE,
         )
-        todo = [trainer.existing(recipe, resume=resume, overwrite=overwrite) for recipe in recipes]
+        store = open_tracking(out, above=parent_run) if together.is_main else nullcontext()
+        trainer = Trainer(setting=setting, out=out, half=half, tracking=stack.enter_context(store))
+        outputs = [trainer.output(recipe) for recipe in recipes]
+        kept = [trainer.existing(one, resume=resume, overwrite=overwrite) for one in outputs]
         together.wait()  # nobody writes before everybody has looked
-        if None in todo and parent_run is None:
-            stack.enter_context(trainer.parent_run(first, fresh=not resume))
-        return [
-            bundle or trainer.train(recipe) for recipe, bundle in zip(recipes, todo, strict=True)
-        ]
+        if None in kept and parent_run is None:
+            stack.enter_context(trainer.parent_run(recipes[0], fresh=not resume))
+        return [one or trainer.train(output) for output, one in zip(outputs, kept, strict=True)]
 
 
 def _local_device(device: str | None) -> torch.device:

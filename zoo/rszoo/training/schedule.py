@@ -1,6 +1,6 @@
 """Learning rate as a function of how far training has come."""
 
-from rszoo.training.recipes.sections import TrainSpec
+from rszoo.training.recipes.sections.common import TrainSpec
 
 __all__ = ["learning_rate"]
 

@@ -12,12 +12,10 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator
 
 from rszoo.training.recipes.problems import show
-from rszoo.training.recipes.sections import Count, Section, SigmaOrNone
+from rszoo.training.recipes.sections.base import Count, Section, SigmaOrNone
+from rszoo.training.recipes.sections.experts import ExpertsSpec
 
 __all__ = ["Content", "DataSet", "Profile", "Values", "contradictions", "merge"]
-
-
-_EXPERT_FORMS = ({"bundles"}, {"method", "sigmas"})
 
 
 class Paper(Section):
@@ -125,18 +123,11 @@ def merge(
             before = values.get("network")
             if isinstance(before, dict) and before.get("name") != network["name"]:
                 values["network"] = {}
-        _drop_other_form(values.get("experts"), layer.get("experts"))
+        weaker, stronger = values.get("experts"), layer.get("experts")
+        if isinstance(weaker, dict) and isinstance(stronger, Mapping):
+            ExpertsSpec.drop_other_form(weaker, stronger)
         _merge_into(values, layer, origins, place=f"{place}." if place else "", path="")
     return values, origins
-
-
-def _drop_other_form(before: object, now: object) -> None:
-    """Remove earlier experts that a layer names in another form (see `ExpertsSpec`)."""
-    if not (isinstance(before, dict) and isinstance(now, Mapping)):
-        return
-    for form, other in (_EXPERT_FORMS, _EXPERT_FORMS[::-1]):
-        for key in other if now.keys() & form else ():
-            before.pop(key, None)
 
 
 def _merge_into(

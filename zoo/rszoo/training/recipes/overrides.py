@@ -5,29 +5,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from rszoo._yaml import parse_yaml
-from rszoo.training.recipes.sections import (
-    CertifySpec,
-    ExpertsSpec,
-    FineTuningSpec,
-    PartsSpec,
-    TargetsSpec,
-    TrainSpec,
-)
+from rszoo.training.recipes.layers import Values
+from rszoo.training.recipes.problems import model_at
+from rszoo.training.recipes.recipe import Recipe
 
 __all__ = ["parse_overrides"]
 
 _FLAGS = ("dataset", "sigma", "profile", "seed")
 _FIXED = ("method", "version")
-_SECTIONS = (
-    "network",
-    "weights",
-    "train",
-    "targets",
-    "experts",
-    "parts",
-    "fine_tuning",
-    "certify",
-)
+_SECTIONS = tuple(Values.model_fields)
 
 
 def parse_overrides(overrides: Sequence[str], *, method: str) -> tuple[dict[str, Any], list[str]]:
@@ -71,14 +57,8 @@ def _nearest_path(path: str, method: str) -> str:
     """Return the complaint about a path outside all sections."""
     from rszoo import methods
 
-    known = {
-        "train": TrainSpec,
-        "targets": TargetsSpec,
-        "experts": ExpertsSpec,
-        "parts": PartsSpec,
-        "fine_tuning": FineTuningSpec,
-        "certify": CertifySpec,
-    }
+    models = {key: model_at(Recipe, [key]) for key in _SECTIONS if key != "network"}
+    known = {key: model for key, model in models.items() if model is not None}
     if method in methods.names():
         known["weights"] = methods.weights(method)
     paths = [f"{name}.{key}" for name, model in known.items() for key in model.model_fields]

@@ -7,13 +7,13 @@ import difflib
 import math
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-__all__ = ["expected", "explain", "nearest_key", "show"]
+__all__ = ["expected", "explain", "model_at", "nearest_key", "show"]
 
 
 def show(value: object) -> str:
@@ -106,7 +106,7 @@ def explain(
 
 def _sentence(item: Mapping[str, Any], model: type[BaseModel], where: str) -> str:
     *parents, key = item["loc"]
-    owner = _owner(model, parents)
+    owner = model_at(model, parents)
     kind, value = item["type"], item["input"]
     if kind == "extra_forbidden" and owner is not None:
         head = where[: len(where) - len(str(key))]
@@ -132,7 +132,7 @@ def _sentence(item: Mapping[str, Any], model: type[BaseModel], where: str) -> st
     )
 
 
-def _owner(model: type[BaseModel], loc: list[str | int]) -> type[BaseModel] | None:
+def model_at(model: type[BaseModel], loc: Sequence[str | int]) -> type[BaseModel] | None:
     """Return the model that holds the key at the end of a path, or None for a plain mapping."""
     here: Any = model
     for part in loc:

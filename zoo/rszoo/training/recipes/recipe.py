@@ -20,22 +20,16 @@ from pydantic import (
 )
 
 from rszoo._yaml import parse_yaml, to_yaml
-from rszoo.errors import RecipeError, RszooError, unknown_name
-from rszoo.training.recipes.problems import explain, show
-from rszoo.training.recipes.sections import (
-    CertifySpec,
-    Count,
-    ExpertsSpec,
-    FineTuningSpec,
-    NetworkSpec,
-    PartsSpec,
-    Section,
-    SigmaOrNone,
-    TargetsSpec,
-    TrainSpec,
-)
+from rszoo.errors import RecipeError, RszooError
+from rszoo.training.recipes.problems import explain, model_at, show
+from rszoo.training.recipes.sections.base import Count, ModelSection, Section, SigmaOrNone
+from rszoo.training.recipes.sections.common import CertifySpec, NetworkSpec, TrainSpec
+from rszoo.training.recipes.sections.experts import ExpertsSpec
+from rszoo.training.recipes.sections.fine_tuning import FineTuningSpec
+from rszoo.training.recipes.sections.parts import PartsSpec
+from rszoo.training.recipes.sections.targets import TargetsSpec
 
-__all__ = ["Recipe", "make_recipe", "network_model"]
+__all__ = ["MODEL_SECTIONS", "Recipe", "make_recipe", "network_model"]
 
 
 class Recipe(Section):
@@ -84,24 +78,24 @@ class Recipe(Section):
         return hashlib.sha256(text.encode()).hexdigest()
 
     @property
-    def models(self) -> list[str]:
-        """Ids of the bundles that it names: experts, parts, and what a fine-tuning takes."""
-        from rszoo import methods
+    def sections(self) -> dict[str, ModelSection]:
+        """Its sections that say which other models it takes, by key."""
+        given = {key: getattr(self, key) for key in MODEL_SECTIONS}
+        return {key: section for key, section in given.items() if section is not None}
 
-        named = list(self.experts.bundles or ()) if self.experts else []
-        if self.parts is not None:
-            named += [one for _, one in self.parts if one not in methods.names()]
-        if self.fine_tuning is not None:
-            named += [one for one in (self.fine_tuning.start, self.fine_tuning.router) if one]
-        return named
+    @property
+    def models(self) -> list[str]:
+        """Ids of the bundles that it names."""
+        found = [one for part in self.sections.values() for one in part.models(self.sigma)]
+        return [one for one in found if isinstance(one, str)]
 
     @model_serializer(mode="wrap")
     def _without_absent_models(self, values_of: SerializerFunctionWrapHandler) -> dict[str, Any]:
         # So that the digests of recipes from before there were such sections stay what they are.
         values = values_of(self)
-        for section in ("experts", "parts", "fine_tuning"):
-            if values[section] is None:
-                del values[section]
+        for key, kind in MODEL_SECTIONS.items():
+            if values[key] is None and not kind.written_as_null:
+                del values[key]
         return values
 
     def to_yaml(self) -> str:
@@ -129,6 +123,14 @@ class Recipe(Section):
         if recipe is None:
             raise RecipeError(problems, source=source)
         return recipe
+
+
+#: The sections that name other models, by their key.
+MODEL_SECTIONS: dict[str, type[ModelSection]] = {
+    key: kind
+    for key in Recipe.model_fields
+    if (kind := model_at(Recipe, [key])) is not None and issubclass(kind, ModelSection)
+}
 
 
 def make_recipe(
@@ -172,12 +174,6 @@ def make_recipe(
     return (None, problems) if problems else (recipe, [])
 
 
-#: Section -> the per-example data that a method makes of it, and what they are called.
-_SOURCES = {
-    "targets": ("soft_targets", "soft targets"),
-    "experts": ("expert_radii", "experts"),
-}
-
 _MIXING = "mixing"
 
 
@@ -185,67 +181,26 @@ def _misfits(recipe: Recipe) -> Iterator[tuple[str, str]]:
     """Yield place and problem of each value that does not fit the method."""
     from rszoo import methods
 
-    free = methods.noise_free(recipe.method)
+    method, network = recipe.method, recipe.network.name
+    free = methods.trains(method) == "standard"
     if free != (recipe.sigma == 0.0):
-        trained = f"0, as method {recipe.method!r} trains without noise"
+        trained = f"0, as method {method!r} trains without noise"
         yield "sigma", f"expected {trained if free else '0 < sigma <= 100'}, got {recipe.sigma:g}"
-    for section, (need, called) in _SOURCES.items():
-        takes, given = need in methods.needs(recipe.method), getattr(recipe, section) is not None
-        if takes and not given:
-            yield section, f"missing; method {recipe.method!r} needs them"
-        if given and not takes:
-            yield section, f"method {recipe.method!r} takes no {called}; remove them"
-    method = recipe.experts and recipe.experts.method
-    if method is not None and method not in methods.names():
-        yield "experts.method", str(unknown_name("method", method, methods.names()))
-    elif method is not None and "expert_radii" in methods.needs(method):
-        yield "experts.method", f"expected a method that trains classifiers, got {method!r}"
+    mixes = methods.trains(method) == "weight"
+    if mixes != (network == _MIXING):
+        wanted = repr(_MIXING) if mixes else "a network for images"
+        yield "network.name", f"method {method!r} trains {wanted}, got {network!r}"
     mix_step, steps = recipe.weights.get("mix_step"), recipe.weights.get("attack_steps")
     if mix_step and steps is not None and mix_step >= steps:
         yield "weights", f"expected mix_step < attack_steps, got {mix_step} and {steps}"
-    yield from _misfits_of_mixes(recipe)
-    yield from _misfits_of_fine_tuning(recipe)
-
-
-def _misfits_of_mixes(recipe: Recipe) -> Iterator[tuple[str, str]]:
-    from rszoo import methods
-
-    mixes, network = methods.mixes(recipe.method), recipe.network.name
-    if mixes != (network == _MIXING):
-        wanted = repr(_MIXING) if mixes else "a network for images"
-        yield "network.name", f"method {recipe.method!r} trains {wanted}, got {network!r}"
-    if mixes and recipe.parts is None:
-        yield "parts", f"missing; method {recipe.method!r} needs them"
-    if recipe.parts is None:
-        return
-    if not mixes:
-        yield "parts", f"method {recipe.method!r} takes no parts; remove them"
-    for part, name in recipe.parts:
-        trains = name in methods.names() and _trains(name)
-        if trains and trains != part:
-            yield f"parts.{part}", f"expected a bundle or a method for one, got {name!r}"
-
-
-def _misfits_of_fine_tuning(recipe: Recipe) -> Iterator[tuple[str, str]]:
-    from rszoo import methods
-
-    if recipe.fine_tuning is None:
-        return
-    if recipe.experts is not None or recipe.parts is not None:
-        yield "fine_tuning", f"method {recipe.method!r} begins anew; remove it"
-    if recipe.fine_tuning.router is not None and not methods.per_image_sigma(recipe.method):
-        able = [name for name in methods.names() if methods.per_image_sigma(name)]
-        yield "fine_tuning.router", f"expected one of the methods {able}, got {recipe.method!r}"
-
-
-def _trains(method: str) -> str:
-    """Return which part of a mix a method trains, or what else."""
-    from rszoo import methods
-
-    if methods.noise_free(method):
-        return "standard"
-    routes = "expert_radii" in methods.needs(method)
-    return "neither" if routes or methods.mixes(method) else "robust"
+    for key, kind in MODEL_SECTIONS.items():
+        section, taken = recipe.sections.get(key), kind.taken_by(method)
+        if section is None and taken and kind.required:
+            yield key, f"missing; method {method!r} needs them"
+        if section is not None and not taken:
+            yield key, f"method {method!r} {kind.refusal}"
+        if section is not None:
+            yield from ((f"{key}.{place}", problem) for place, problem in section.misfits(method))
 
 
 def _name_of(network: object) -> object:

@@ -4,18 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
-from rszoo.data import ImageSet
 from rszoo.errors import RszooError
 from rszoo.hub.bundle import Bundle
-from rszoo.networks.execution import resolve_precision
-from rszoo.training.distributed import ALONE
-from rszoo.training.observer import Observer
-from rszoo.training.output import STATE
-from rszoo.training.prerequisites import prerequisites
+from rszoo.training.output import STATE, Output
+from rszoo.training.recipes.prerequisites import prerequisites
 from rszoo.training.recipes.recipe import Recipe
-from rszoo.training.trainer import Trainer
 
 __all__ = ["Job", "already_there", "planned"]
 
@@ -106,15 +99,12 @@ def _clash(path: Path, above: Recipe | None, *, same: bool) -> str:
     )
 
 
-def already_there(
-    jobs: Sequence[Job], *, images: ImageSet, precision: str, device: torch.device
-) -> dict[Path, Bundle]:
-    """Check all that can be known beforehand; return the bundles that are finished.
+def already_there(jobs: Sequence[Job], *, data: str) -> dict[Path, Bundle]:
+    """Return the bundles that are finished, if nothing is in the way of the others.
 
     Args:
         jobs: of a sweep.
-        images: the training images.
-        precision, device: as in `rszoo.training.run.train`.
+        data: digest of the training images.
 
     Raises:
         RszooError: a bundle, or an unfinished training, of another recipe, other data or models
@@ -122,25 +112,13 @@ def already_there(
     """
     found = {}
     for job in jobs:
-        trainer = Trainer(
-            out=job.out,
-            images=images,
-            test_images=images,  # not looked at
-            device=device,
-            precision=resolve_precision(precision, device),
-            half=False,
-            processes=ALONE,
-            tracking=None,
-            observer=Observer(),
-        )
-        bundle = trainer.existing(
-            job.recipe, resume=True, overwrite=False, remedy=f"move {job.recipe.name} away"
-        )
+        output = Output.of(job.recipe, job.out, data=data)
+        bundle = output.finished(resume=True, remedy=f"move {job.recipe.name} away")
         if bundle is not None:
             found[job.path] = bundle
-        elif trainer.output(job.recipe).begun_otherwise():
+        elif output.begun_otherwise():
             raise RszooError(
                 f"{job.path} is begun, by another recipe, or from other data or models; choose "
-                f"another --out, or remove {job.out / STATE / job.recipe.name}"
+                f"another --out, or remove {output.state}"
             )
     return found

@@ -17,6 +17,7 @@ from rszoo import data
 from rszoo._files import write_json_atomically
 from rszoo.errors import RszooError
 from rszoo.hub.bundle import Bundle, open_bundle
+from rszoo.networks.execution import resolve_precision
 from rszoo.training.interruption import terminable
 from rszoo.training.output import STATE, read_run
 from rszoo.training.recipes.recipe import Recipe
@@ -158,8 +159,8 @@ def _checked(
         raise RszooError(f"expected recipes of one data set, got {[dataset, *others]}")
     images = data.load(dataset, "train", root=data_root, download=download)
     data.load(dataset, "test", root=data_root, download=download)
-    device = torch.device(devices[0] if devices else "cpu")
-    finished = already_there(jobs, images=images, precision=precision, device=device)
+    resolve_precision(precision, torch.device(devices[0] if devices else "cpu"))
+    finished = already_there(jobs, data=images.digest)
     return [Outcome(job, "kept", finished[job.path]) for job in jobs if job.path in finished]
 
 

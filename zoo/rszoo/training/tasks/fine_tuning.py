@@ -6,46 +6,39 @@ noise level that the router takes for it.
 """
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from rszoo.errors import RszooError
 from rszoo.hub.bundle import Bundle
-from rszoo.hub.catalog import find
 from rszoo.hub.kinds.network import of_kind
-from rszoo.training.prerequisites import check_same_data, parent_of
 from rszoo.training.recipes.recipe import Recipe
-from rszoo.training.recipes.sections import FineTuningSpec
-from rszoo.training.tasks.task import Task, classification
+from rszoo.training.setting import Setting
+from rszoo.training.tasks.classification import classification
+from rszoo.training.tasks.parents import check_same_data, parent_of
+from rszoo.training.tasks.task import Models, Task
 from rszoo.training.tasks.votes import votes_of
-
-if TYPE_CHECKING:
-    from rszoo.training.trainer import Trainer
 
 __all__ = ["fine_tuning", "median_level"]
 
 
-def fine_tuning(trainer: "Trainer", recipe: Recipe) -> Task:
+def fine_tuning(setting: Setting, recipe: Recipe, models: Models) -> Task:
     """Return the task of a classifier that begins with the network of another one.
 
     Raises:
-        RszooError: the model to start from, or the router, is not there or does not fit.
+        RszooError: the model to start from, or the router, does not fit.
     """
-    spec = recipe.fine_tuning
-    assert spec is not None  # the trainer has checked it
-    start = find(spec.start)
-    _check_start(start, trainer, recipe)
-    task = classification(trainer, recipe)
+    start, *routers = models["fine_tuning"]
+    _check_start(start, setting, recipe)
+    task = classification(setting, recipe, models)
     network = start.network().requires_grad_(True)
     task = replace(task, start=network, parents=[*task.parents, parent_of(start)])
-    if spec.router is None:
-        return task
-    router = find(spec.router)
-    sigmas = _levels(router, start, device=trainer.device)
-    levels = sigmas[_routed(trainer, recipe, router, spec)]
-    return replace(task, levels=levels, parents=[*task.parents, parent_of(router)])
+    for router in routers:  # there is at most one
+        sigmas = _levels(router, start, device=setting.device)
+        levels = sigmas[_routed(setting, recipe, router)]
+        task = replace(task, levels=levels, parents=[*task.parents, parent_of(router)])
+    return task
 
 
 def median_level(shares: Tensor) -> Tensor:
@@ -54,10 +47,10 @@ def median_level(shares: Tensor) -> Tensor:
     return (shares.cumsum(1) < 0.5 - 1e-6).sum(1)
 
 
-def _check_start(start: Bundle, trainer: "Trainer", recipe: Recipe) -> None:
+def _check_start(start: Bundle, setting: Setting, recipe: Recipe) -> None:
     config = of_kind(start, "smoothed", "expected a classifier to start from, got a {kind}")
-    images = trainer.images
-    check_same_data(start, trainer, recipe)
+    images = setting.images
+    check_same_data(start, setting, recipe)
     if config.normalization != images.normalization:
         raise RszooError(
             f"{start.id}: expected the normalization {images.normalization}, got "
@@ -75,20 +68,23 @@ def _levels(router: Bundle, start: Bundle, *, device: torch.device) -> Tensor:
     parents = router.manifest.origin.get("parents", [])
     known = [(parent.get("weights_sha256"), parent.get("sigma")) for parent in parents]
     sigmas = [sigma for digest, sigma in known if digest == start.weights_digest and sigma]
-    if router.of_network.kind != "router" or not known or len(sigmas) != len(known):
-        raise RszooError(
-            f"{router.id}: expected a router for {start.id} at several noise levels, got another; "
-            f"rszoo train dual_rs 'experts.bundles=[{start.id}]' 'experts.sigmas=[0.25, 1.0]' "
-            "trains one"
-        )
+    message = (
+        f"expected a router for {start.id} at several noise levels, got another; "
+        f"rszoo train dual_rs 'experts.bundles=[{start.id}]' 'experts.sigmas=[0.25, 1.0]' "
+        "trains one"
+    )
+    of_kind(router, "router", message)
+    if not known or len(sigmas) != len(known):
+        raise RszooError(f"{router.id}: {message}")
     return torch.tensor(sigmas, device=device)
 
 
-def _routed(trainer: "Trainer", recipe: Recipe, router: Bundle, spec: FineTuningSpec) -> Tensor:
+def _routed(setting: Setting, recipe: Recipe, router: Bundle) -> Tensor:
     """Return the level that the router takes for each training image, `[N]`."""
+    assert recipe.fine_tuning is not None  # the recipe has checked it
     names = router.config.class_names
-    images = trainer.images.relabelled(torch.zeros_like(trainer.images.labels), names)
-    sigma = router.of_network.sigma
+    images = setting.images.relabelled(torch.zeros_like(setting.images.labels), names)
+    sigma, draws = router.of_network.sigma, recipe.fine_tuning.draws
     return median_level(
-        votes_of(trainer, router, images, sigma=sigma, draws=spec.draws, seed=recipe.seed)
+        votes_of(setting, router, images, sigma=sigma, draws=draws, seed=recipe.seed)
     )

@@ -2,17 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from rszoo.training.prerequisites import parent_of, prerequisite, target_recipe
 from rszoo.training.recipes.recipe import Recipe
+from rszoo.training.setting import Setting
+from rszoo.training.tasks.parents import parent_of
+from rszoo.training.tasks.task import Models
 from rszoo.training.tasks.votes import votes_of
-
-if TYPE_CHECKING:
-    from rszoo.training.trainer import Trainer
 
 __all__ = ["PER_EXAMPLE", "PerExample"]
 
@@ -30,37 +28,39 @@ class PerExample:
     parent: dict[str, str] | None = None
 
 
-def _soft_targets(trainer: "Trainer", recipe: Recipe) -> PerExample:
-    """Return CAT-RS's soft targets, training the network that they come from if need be."""
+def _soft_targets(setting: Setting, recipe: Recipe, models: Models) -> PerExample:
+    """Return CAT-RS's soft targets: the votes of the network of the section `targets`."""
     assert recipe.targets is not None  # the recipe has checked it
-    base = prerequisite(trainer, target_recipe(recipe))
+    (voter,) = models["targets"]
     shares = votes_of(
-        trainer,
-        base,
-        trainer.images,
+        setting,
+        voter,
+        setting.images,
         sigma=recipe.targets.sigma,
         draws=recipe.targets.draws,
         seed=recipe.seed,
     )
-    return PerExample(shares, parent_of(base))
+    return PerExample(shares, parent_of(voter))
 
 
-def _sigmas(trainer: "Trainer", recipe: Recipe) -> PerExample:
+def _sigmas(setting: Setting, recipe: Recipe, models: Models) -> PerExample:
     """Return the recipe's noise level for every image."""
-    return PerExample(_full(trainer, recipe.sigma))
+    del models
+    return PerExample(_full(setting, recipe.sigma))
 
 
-def _sampling_weights(trainer: "Trainer", recipe: Recipe) -> PerExample:
-    """Return equal weights."""
-    return PerExample(_full(trainer, 1.0))
+def _sampling_weights(setting: Setting, recipe: Recipe, models: Models) -> PerExample:
+    """Return equal weights for all images."""
+    del recipe, models
+    return PerExample(_full(setting, 1.0))
 
 
-def _full(trainer: "Trainer", value: float) -> Tensor:
-    return torch.full((len(trainer.images),), value, device=trainer.device)
+def _full(setting: Setting, value: float) -> Tensor:
+    return torch.full((len(setting.images),), value, device=setting.device)
 
 
 #: Name of what a method takes or renews -> how its first values are made.
-PER_EXAMPLE: dict[str, Callable[["Trainer", Recipe], PerExample]] = {
+PER_EXAMPLE: dict[str, Callable[[Setting, Recipe, Models], PerExample]] = {
     "sampling_weights": _sampling_weights,
     "sigmas": _sigmas,
     "soft_targets": _soft_targets,

@@ -5,62 +5,45 @@ guarantee. (For one image and one expert the radius has it: the class whose vote
 the image's label, known before any draw. The largest of several such radii has none.)
 """
 
-from pathlib import Path
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
 from rszoo.data import ImageSet
 from rszoo.errors import RszooError
 from rszoo.hub.bundle import Bundle
-from rszoo.hub.catalog import find
 from rszoo.hub.kinds.network import of_kind
 from rszoo.theory.bounds import clopper_pearson_lower
 from rszoo.theory.radii import certified_radius
-from rszoo.training.prerequisites import check_same_data, expert_recipes, parent_of, prerequisite
 from rszoo.training.recipes.recipe import Recipe
-from rszoo.training.recipes.sections import ExpertsSpec
-from rszoo.training.tasks.task import Task
+from rszoo.training.recipes.sections.experts import ExpertsSpec
+from rszoo.training.setting import Setting
+from rszoo.training.tasks.parents import check_same_data, parent_of
+from rszoo.training.tasks.task import Models, Task
 from rszoo.training.tasks.votes import votes_of
 
-if TYPE_CHECKING:
-    from rszoo.training.trainer import Trainer
-
-__all__ = ["balanced_weights", "expert_ids", "radii_of_labels", "routing"]
+__all__ = ["balanced_weights", "radii_of_labels", "routing"]
 
 # A bundle, and the noise level at which it serves; None for its own.
 _Expert = tuple[Bundle, float | None]
 
 
-def routing(trainer: "Trainer", recipe: Recipe) -> Task:
-    """Return the task of a router, training its experts if need be.
+def routing(setting: Setting, recipe: Recipe, models: Models) -> Task:
+    """Return the task of a router.
 
     Raises:
-        RszooError: an expert is not there or does not fit, or none certifies any image.
+        RszooError: an expert does not fit, or none certifies any image.
     """
-    experts = _experts(trainer, recipe)
+    experts = _experts(setting, recipe, models)
     names = [_name(*expert) for expert in experts]
-    radii = _expert_radii(trainer, recipe, experts, trainer.images)
-    test_radii = _expert_radii(trainer, recipe, experts, trainer.test_images)
+    radii = _expert_radii(setting, recipe, experts, setting.images)
+    test_radii = _expert_radii(setting, recipe, experts, setting.test_images)
     return Task(
-        images=trainer.images.relabelled(radii.argmax(1), names),
-        test_images=trainer.test_images.relabelled(test_radii.argmax(1), names),
+        images=setting.images.relabelled(radii.argmax(1), names),
+        test_images=setting.test_images.relabelled(test_radii.argmax(1), names),
         per_example={"expert_radii": radii, "example_weights": balanced_weights(radii)},
         parents=[parent_of(expert, sigma=sigma) for expert, sigma in experts],
-        kind="router",
         judged=test_radii.any(1).nonzero()[:, 0],
     )
-
-
-def expert_ids(recipe: Recipe, out: Path) -> list[str]:
-    """Return the ids of a router's experts, as `rszoo.load` takes them.
-
-    Args:
-        recipe: the router's.
-        out: its output folder.
-    """
-    return _spec(recipe).bundles or [str(out / expert.name) for expert in expert_recipes(recipe)]
 
 
 def radii_of_labels(
@@ -98,17 +81,15 @@ def _spec(recipe: Recipe) -> ExpertsSpec:
     return recipe.experts
 
 
-def _experts(trainer: "Trainer", recipe: Recipe) -> list[_Expert]:
-    bundles, sigmas = _spec(recipe).bundles, _spec(recipe).sigmas
-    if bundles is None:
-        return [(prerequisite(trainer, expert), None) for expert in expert_recipes(recipe)]
-    experts = [find(bundle) for bundle in bundles]
-    for expert in experts:
+def _experts(setting: Setting, recipe: Recipe, models: Models) -> list[_Expert]:
+    for expert in models["experts"]:
         of_kind(expert, "smoothed", "expected a classifier as expert, got a {kind}")
-        check_same_data(expert, trainer, recipe)
-    if sigmas is None:
-        return [(expert, None) for expert in experts]
-    return [(experts[0], sigma) for sigma in sigmas]
+        check_same_data(expert, setting, recipe)
+    spec = _spec(recipe)
+    if spec.bundles is None or spec.sigmas is None:
+        return [(expert, None) for expert in models["experts"]]
+    (expert,) = models["experts"]
+    return [(expert, sigma) for sigma in spec.sigmas]
 
 
 def _name(expert: Bundle, sigma: float | None) -> str:
@@ -116,10 +97,10 @@ def _name(expert: Bundle, sigma: float | None) -> str:
 
 
 def _expert_radii(
-    trainer: "Trainer", recipe: Recipe, experts: list[_Expert], images: ImageSet
+    setting: Setting, recipe: Recipe, experts: list[_Expert], images: ImageSet
 ) -> Tensor:
     """Return the radius that each expert certifies for each image, `[N, K]`."""
-    radii = torch.stack([_radii(trainer, recipe, expert, images) for expert in experts], 1)
+    radii = torch.stack([_radii(setting, recipe, expert, images) for expert in experts], 1)
     if not radii.any():
         draws, alpha = _spec(recipe).draws, recipe.certify.alpha
         raise RszooError(
@@ -129,11 +110,11 @@ def _expert_radii(
     return radii
 
 
-def _radii(trainer: "Trainer", recipe: Recipe, expert: _Expert, images: ImageSet) -> Tensor:
+def _radii(setting: Setting, recipe: Recipe, expert: _Expert, images: ImageSet) -> Tensor:
     """Return the radius that an expert certifies for each image, `[N]`."""
     bundle, another = expert
     sigma, draws = another or bundle.of_network.sigma, _spec(recipe).draws
-    shares = votes_of(trainer, bundle, images, sigma=sigma, draws=draws, seed=recipe.seed)
+    shares = votes_of(setting, bundle, images, sigma=sigma, draws=draws, seed=recipe.seed)
     return radii_of_labels(
         shares, images.labels, draws=draws, sigma=sigma, alpha=recipe.certify.alpha
     )

@@ -7,7 +7,6 @@ every run that asks for the same ones.
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from safetensors import SafetensorError
@@ -20,11 +19,9 @@ from rszoo.hub.bundle import Bundle
 from rszoo.networks.execution import autocast, evaluation_mode, place
 from rszoo.smoothing.noise import gaussian_copies
 from rszoo.training.distributed import ALONE, Processes
+from rszoo.training.setting import Setting
 
 __all__ = ["cached_vote_shares", "vote_shares", "votes_of"]
-
-if TYPE_CHECKING:
-    from rszoo.training.trainer import Trainer
 
 _KEY = "votes"
 _BATCH = 250
@@ -75,31 +72,31 @@ def cached_vote_shares(
 
 
 def votes_of(
-    trainer: "Trainer", bundle: Bundle, images: ImageSet, *, sigma: float, draws: int, seed: int
+    setting: Setting, bundle: Bundle, images: ImageSet, *, sigma: float, draws: int, seed: int
 ) -> Tensor:
     """Return how a bundle votes on images, `[N, classes]`, of whose classes `images` has as many.
 
-    The trainer's processes share the work, its observer is shown it, and its cache keeps it.
+    The setting's processes share the work, its observer is shown it, and its cache keeps it.
 
     Args:
-        trainer: whose they are.
+        setting: of the training.
         bundle: with a network.
-        images: on the trainer's device.
+        images: on the setting's device.
         sigma, draws, seed: as in `vote_shares`.
     """
     task = f"votes of {bundle.config.name} at {sigma:g} on the {images.split} images"
-    with trainer.shown(task, total=len(images), unit="images"):
+    with setting.shown(task, total=len(images), unit="images"):
         return cached_vote_shares(
-            trainer.state / "votes",
-            place(bundle.network(), trainer.device),
+            setting.state / "votes",
+            place(bundle.network(), setting.device),
             images,
             weights_digest=bundle.weights_digest,
             sigma=sigma,
             draws=draws,
             seed=seed,
-            precision=trainer.precision,
-            processes=trainer.processes,
-            on_progress=trainer.observer.advanced,
+            precision=setting.precision,
+            processes=setting.processes,
+            on_progress=setting.observer.advanced,
         )
 
 

@@ -1,0 +1,118 @@
+"""The sections of a recipe that name other models: each is asked about itself."""
+
+from pathlib import Path
+
+import pytest
+
+from rszoo import methods
+from rszoo.training.recipes.files import load_recipe
+from rszoo.training.recipes.layers import Values
+from rszoo.training.recipes.next_step import next_step
+from rszoo.training.recipes.prerequisites import models_of, prerequisites
+from rszoo.training.recipes.problems import model_at
+from rszoo.training.recipes.recipe import MODEL_SECTIONS, Recipe
+from rszoo.training.sweep import planned
+from rszoo.training.tasks.choosing import task_of
+
+OUT = Path("runs")
+
+
+def recipe(method: str, *overrides: str, sigma: float = 0.5) -> Recipe:
+    return load_recipe(method).resolve(sigma=sigma, overrides=overrides)
+
+
+def test_a_layer_of_a_recipe_file_has_all_sections() -> None:
+    fields = Recipe.model_fields
+    sections = [key for key in fields if model_at(Recipe, [key]) is not None]
+    assert list(Values.model_fields) == [key for key in fields if key in {*sections, "weights"}]
+    assert MODEL_SECTIONS.keys() <= Values.model_fields.keys()
+
+
+def test_the_methods_of_each_section() -> None:
+    taken = {
+        key: [name for name in methods.names() if kind.taken_by(name)]
+        for key, kind in MODEL_SECTIONS.items()
+    }
+    assert taken == {
+        "targets": ["cat_rs"],
+        "experts": ["dual_rs"],
+        "parts": ["mixing"],
+        "fine_tuning": [name for name in methods.names() if name not in ("dual_rs", "mixing")],
+    }
+
+
+def test_every_task_of_a_section_is_one() -> None:
+    tasks = {kind.task for kind in MODEL_SECTIONS.values()} - {None}
+    assert tasks == task_of.__globals__["_TASKS"].keys()
+
+
+@pytest.mark.parametrize(
+    ("made", "models", "step"),
+    [
+        (recipe("gaussian"), {}, "certify with: rszoo certify --model runs/digits-gaussian-0.50"),
+        (
+            recipe("standard", sigma=0.0),
+            {},
+            "mix with: rszoo compose mixed --standard runs/digits-standard-0.00 --robust ID --out "
+            "DIR",
+        ),
+        (
+            recipe("cat_rs", "fine_tuning.start=a b", "targets.sigma=1"),
+            {"targets": ["digits-gaussian-1.00"], "fine_tuning": ["a b"]},
+            "certify with: rszoo certify --model runs/digits-cat_rs-0.50",
+        ),
+        (
+            recipe("dual_rs", "experts.sigmas=[0.25, 1.0]", "experts.method=macer"),
+            {"experts": ["digits-macer-0.25", "digits-macer-1.00"]},
+            "compose with: rszoo compose dual --expert runs/digits-macer-0.25 --expert "
+            "runs/digits-macer-1.00 --router runs/digits-dual_rs-0.50 --out DIR",
+        ),
+        (
+            recipe("dual_rs", "experts.bundles=[it's]", "experts.sigmas=[0.25, 0.75]"),
+            {"experts": ["it's"]},
+            "compose with: rszoo compose dual --expert 'it'\"'\"'s' --sigma 0.25 --sigma 0.75 "
+            "--router runs/digits-dual_rs-0.50 --out DIR",
+        ),
+        (
+            recipe("mixing", "parts.standard=standard", "parts.robust=own/bundle"),
+            {"parts": ["digits-standard-0.00", "own/bundle"]},
+            "compose with: rszoo compose mixed --standard runs/digits-standard-0.00 --robust "
+            "own/bundle --weight runs/digits-mixing-0.50 --out DIR",
+        ),
+    ],
+    ids=lambda value: value.name if isinstance(value, Recipe) else "",
+)
+def test_models_and_next_step(made: Recipe, models: dict[str, list[str]], step: str) -> None:
+    found = {
+        key: [one if isinstance(one, str) else one.name for one in some]
+        for key, some in models_of(made).items()
+    }
+    assert found == models
+    assert made.models == [one for some in models.values() for one in some if one[:6] != "digits"]
+    assert next_step(made, OUT) == step
+
+
+def test_a_sweep_trains_in_the_order_of_a_training() -> None:
+    made = recipe("mixing", "parts.standard=standard", "parts.robust=cat_rs")
+    assert [one.name for one in prerequisites(made)] == [
+        "digits-standard-0.00",
+        "digits-cat_rs-0.50",
+    ]
+    assert [job.recipe.name for job in planned([made], out=OUT)] == [
+        "digits-standard-0.00",
+        "digits-gaussian-0.25",
+        "digits-cat_rs-0.50",
+        "digits-mixing-0.50",
+    ]
+
+
+@pytest.mark.parametrize("method", ["mixing", "standard", "dual_rs"])
+def test_experts_are_classifiers(method: str) -> None:
+    values = load_recipe("dual_rs").resolve(sigma=0.5).model_dump()
+    wrong = {**values, "experts": {"draws": 9, "method": method, "sigmas": [0.25, 0.5]}}
+    from rszoo.training.recipes.recipe import make_recipe
+
+    assert make_recipe(wrong) == (
+        None,
+        [f"experts.method: expected a method that trains classifiers, got {method!r}"],
+    )

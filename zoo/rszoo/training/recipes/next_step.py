@@ -1,0 +1,26 @@
+"""What to do with a model that has just been trained."""
+
+from pathlib import Path
+
+from rszoo.training.recipes.prerequisites import model_ids
+from rszoo.training.recipes.recipe import Recipe
+
+__all__ = ["next_step"]
+
+
+def next_step(recipe: Recipe, out: Path) -> str:
+    """Return what to do with the bundle of a finished training.
+
+    Args:
+        recipe: of the training.
+        out: its output folder.
+    """
+    from rszoo import methods
+
+    path, ids = str(out / recipe.name), model_ids(recipe, out)
+    for key, section in recipe.sections.items():
+        if step := section.next_step(path, ids[key]):
+            return step
+    if methods.trains(recipe.method) == "standard":
+        return f"mix with: rszoo compose mixed --standard {path} --robust ID --out DIR"
+    return f"certify with: rszoo certify --model {path}"

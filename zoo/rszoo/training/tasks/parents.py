@@ -1,0 +1,30 @@
+"""The models that a task is made of: whether they fit, and how the new bundle names them."""
+
+from typing import Any
+
+from rszoo.errors import RszooError
+from rszoo.hub.bundle import Bundle
+from rszoo.training.recipes.recipe import Recipe
+from rszoo.training.setting import Setting
+
+__all__ = ["check_same_data", "parent_of"]
+
+
+def check_same_data(bundle: Bundle, setting: Setting, recipe: Recipe) -> None:
+    """Refuse a bundle for other inputs or classes than those of a training's data.
+
+    Raises:
+        RszooError: it is.
+    """
+    config, images = bundle.of_network, setting.images
+    if (config.input_shape, config.class_names) != (images.shape, images.class_names):
+        raise RszooError(
+            f"{bundle.id}: expected a model for the inputs and classes of {recipe.dataset!r}, got "
+            f"one for others ({config.dataset!r})"
+        )
+
+
+def parent_of(bundle: Bundle, *, sigma: float | None = None) -> dict[str, Any]:
+    """Return how a bundle's origin names another, at another noise level than its own if so."""
+    parent = {"name": bundle.config.name, "weights_sha256": bundle.weights_digest}
+    return parent if sigma is None else {**parent, "sigma": sigma}
