@@ -6,8 +6,11 @@ from math import comb
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.signal import fftconvolve
 from scipy.stats import binom
 
+from rszoo.theory import sequential
+from rszoo.theory.radii import needed_probability
 from rszoo.theory.sequential import Boundary, boundary, looks
 
 PROPORTIONS = [0.3, 0.5, 0.6915, 0.84, 0.9, 0.977, 0.99, 0.9987]
@@ -129,3 +132,40 @@ def test_small_alpha_is_not_exceeded_by_what_is_left_out(alpha: float) -> None:
     # One look alone must not be likelier than all may be together.
     assert (binom.sf(test.above - 1, test.looks, 0.5) <= alpha).all()
     assert (binom.cdf(test.below, test.looks, 0.5) <= alpha).all()
+
+
+@pytest.mark.parametrize("p", [1e-9, 0.001, 0.3, 0.5, 0.977, 1 - 1e-6])
+@pytest.mark.parametrize("draws", [1, 7, 50, 9091, 1_000_000])
+def test_the_distribution_of_a_count_is_scipys_but_for_its_tails(p: float, draws: int) -> None:
+    probabilities, first = sequential._binomial(draws, p)
+    counts = first + np.arange(len(probabilities))
+    np.testing.assert_allclose(probabilities, binom.pmf(counts, draws, p), rtol=1e-10)
+    assert binom.cdf(first - 1, draws, p) <= 1e-14
+    assert binom.sf(counts[-1], draws, p) <= 1e-14
+
+
+def transformed(
+    undecided: NDArray[np.float64], offset: int, draws: int, p: float
+) -> tuple[NDArray[np.float64], int]:
+    """The distribution after more draws, by scipy: as the first version of rszoo made it."""
+    first, last = int(binom.ppf(1e-14, draws, p)), int(binom.isf(1e-14, draws, p))
+    more = binom.pmf(np.arange(first, last + 1), draws, p)
+    later = np.maximum(fftconvolve(undecided, more), 0.0)
+    kept = np.flatnonzero(later > 1e-14 / len(later))
+    return later[kept[0] : kept[-1] + 1], offset + first + int(kept[0])
+
+
+@pytest.mark.parametrize("alpha", [0.05, 0.001, 0.0001])
+@pytest.mark.parametrize("n", [100, 2000, 20_000])
+def test_what_decided_in_older_logs_still_decides(
+    n: int, alpha: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Logs are checked against the boundaries, which are the same count for count."""
+    needed = [needed_probability(radius, 0.5) for radius in (0.0, 0.25, 0.5, 1.0, 1.5)]
+    tests = [boundary(p, n, alpha) for p in needed]
+    monkeypatch.setattr(sequential, "_after", transformed)
+    for p, test in zip(needed, tests, strict=True):
+        before = boundary.__wrapped__(p, n, alpha)
+        assert before is not test
+        np.testing.assert_array_equal(test.above, before.above)
+        np.testing.assert_array_equal(test.below, before.below)
