@@ -13,7 +13,7 @@ from stores import moved_store
 
 import rszoo
 
-HEAVY = "torch torchvision mlflow matplotlib sklearn pandas huggingface_hub".split()
+HEAVY = "torch torchvision mlflow matplotlib sklearn pandas huggingface_hub scipy.stats".split()
 
 BUNDLE = "builtin/digits-cat_rs-0.50"
 FOLDER = Path(rszoo.__file__).parent / BUNDLE

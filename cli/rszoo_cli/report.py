@@ -79,10 +79,12 @@ def report(
 def _read(log: str) -> "LogTable":
     """Read a log, or the log of a bundle, whose files are checked first."""
     from rszoo.evaluation.log import read_log
-    from rszoo.hub.catalog import find, is_id
+    from rszoo.hub.ids import is_id
 
     if not is_id(log):
         return read_log(log, nominal=True)
+    from rszoo.hub.catalog import find
+
     evidence = find(log).evidence
     if evidence is None:
         raise RszooError(f"{log} is not certified; rszoo certify --model {log} --attach does it")

@@ -88,7 +88,8 @@ def verify(
 def _opened(target: str, model: str | None) -> "tuple[LogTable, Bundle]":
     """Return the log, its rows checked, and the bundle, its files checked."""
     from rszoo.evaluation.log import read_log
-    from rszoo.hub.catalog import find, is_id
+    from rszoo.hub.catalog import find
+    from rszoo.hub.ids import is_id
 
     if not is_id(target):
         if model is None:

@@ -8,16 +8,14 @@ import rszoo
 from rszoo.errors import HubError, RszooError, unknown_name
 from rszoo.hub.bundle import Bundle, open_bundle
 from rszoo.hub.files import MANIFEST
-from rszoo.hub.ids import HubId
+from rszoo.hub.ids import BUILTIN, HubId, is_on_hub
 
-__all__ = ["builtin_names", "bundles_in", "find", "is_id", "is_own", "list_models"]
-
-_BUILTIN = "builtin/"
+__all__ = ["builtin_names", "bundles_in", "find", "is_own", "list_models"]
 
 
 def builtin_names() -> list[str]:
     """Return the ids of the bundles that come with rszoo."""
-    return [f"{_BUILTIN}{folder.name}" for folder in _bundle_folders(_builtin_folder())]
+    return [f"{BUILTIN}{folder.name}" for folder in _bundle_folders(_builtin_folder())]
 
 
 def find(model: str | Path) -> Bundle:
@@ -33,13 +31,13 @@ def find(model: str | Path) -> Bundle:
         IntegrityError: its files are not what its manifest says.
     """
     name = str(model)
-    if name.startswith(_BUILTIN) and not Path(model).is_dir():
+    if name.startswith(BUILTIN) and not Path(model).is_dir():
         if name not in builtin_names():
             raise unknown_name("builtin bundle", name, builtin_names())
-        return open_bundle(_builtin_folder() / name.removeprefix(_BUILTIN), id=name)
-    if not Path(model).is_dir() and f"{_BUILTIN}{name}" in builtin_names():
-        raise RszooError(f"no such folder: {name!r}; did you mean {_BUILTIN + name!r}?")
-    if isinstance(model, str) and _is_on_hub(name):
+        return open_bundle(_builtin_folder() / name.removeprefix(BUILTIN), id=name)
+    if not Path(model).is_dir() and f"{BUILTIN}{name}" in builtin_names():
+        raise RszooError(f"no such folder: {name!r}; did you mean {BUILTIN + name!r}?")
+    if isinstance(model, str) and is_on_hub(name):
         from rszoo.hub.pull import pull
 
         try:
@@ -47,19 +45,6 @@ def find(model: str | Path) -> Bundle:
         except HubError as error:
             raise HubError(f"{error}; there is no folder {name!r} either") from error
     return open_bundle(model)
-
-
-def _is_on_hub(name: str) -> bool:
-    """Return whether a name is meant as an id on a hub: nothing of that name is near."""
-    near = Path(name).is_dir() or Path(name).parent.is_dir()
-    return HubId.matches(name) and ("@" in name or not near)
-
-
-def is_id(name: str) -> bool:
-    """Return whether a name can only be meant as a bundle's, and not as a log's."""
-    if Path(name).exists():
-        return Path(name).is_dir()
-    return name.startswith(_BUILTIN) or _is_on_hub(name)
 
 
 def is_own(bundle: Bundle) -> bool:

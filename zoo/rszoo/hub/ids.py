@@ -1,11 +1,15 @@
-"""Ids of models on a hub: `org/name`, `org/name@revision`."""
+"""Ids of bundles: `builtin/NAME` and, of models on a hub, `org/name`, `org/name@revision`."""
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from rszoo.errors import RszooError
 
-__all__ = ["HubId"]
+__all__ = ["BUILTIN", "HubId", "is_id", "is_on_hub"]
+
+#: What the ids of bundles that come with rszoo begin with.
+BUILTIN = "builtin/"
 
 _NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?"
 _REVISION = r"[A-Za-z0-9_](?:[A-Za-z0-9._/-]{0,198}[A-Za-z0-9_-])?"
@@ -54,3 +58,16 @@ class HubId:
         if match is None or not cls.matches(text):
             raise RszooError(f"expected a hub id org/name or org/name@revision, got {text!r}")
         return cls(match[1], match[2])
+
+
+def is_id(name: str) -> bool:
+    """Return whether a name can only be meant as a bundle's, and not as a log's."""
+    if Path(name).exists():
+        return Path(name).is_dir()
+    return name.startswith(BUILTIN) or is_on_hub(name)
+
+
+def is_on_hub(name: str) -> bool:
+    """Return whether a name is meant as an id on a hub: nothing of that name is near."""
+    near = Path(name).is_dir() or Path(name).parent.is_dir()
+    return HubId.matches(name) and ("@" in name or not near)
