@@ -21,8 +21,8 @@ from rich.console import Console
 from rich.table import Table
 from scipy.special import ndtr, rel_entr
 
+from rszoo.certificates.base import ABSTAIN
 from rszoo.evaluation.log import LogTable, read_log
-from rszoo.smoothing.certificate import ABSTAIN
 from rszoo.smoothing.decisions import RadiusTests, radius_grid
 from rszoo.theory.radii import largest_radius
 

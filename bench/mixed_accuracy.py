@@ -18,13 +18,13 @@ from rich.table import Table
 from torch import Tensor
 
 from rszoo import data
+from rszoo.certificates.base import Prediction
 from rszoo.data import ImageSet
 from rszoo.hub.catalog import find
 from rszoo.hub.classifiers import classifier_of
 from rszoo.methods._attacks import ascend_images
 from rszoo.methods._copies import log_mean, noisy_log_probs
 from rszoo.networks.mixing import log_mix
-from rszoo.smoothing.certificate import Prediction
 from rszoo.smoothing.classifier import SmoothedClassifier
 from rszoo.smoothing.execution import Execution
 from rszoo.smoothing.mixed import MixedClassifier

@@ -13,8 +13,8 @@ import torch
 from safetensors.torch import load, load_file, save_file
 
 from rszoo import data, networks
+from rszoo.certificates.kinds.fixed import KIND as FIXED
 from rszoo.errors import IntegrityError, RszooError
-from rszoo.evaluation.log import COLUMNS
 from rszoo.hub.bundle import Bundle, open_bundle
 from rszoo.hub.classifiers import classifier_of
 from rszoo.hub.configs.network import NetworkConfig
@@ -384,7 +384,7 @@ def test_a_bundle_that_a_kill_left_aside_is_found(made: tuple[Bundle, torch.nn.M
 
 def evidence(bundle: Bundle, *, weights: str) -> dict[str, Path]:
     log, protocol = bundle.path.parent / "log.tsv", bundle.path.parent / "log.json"
-    log.write_text(" ".join(COLUMNS).replace(" ", "\t") + "\n")
+    log.write_text(" ".join(FIXED.names).replace(" ", "\t") + "\n")
     protocol.write_text(json.dumps({"model": {"weights_sha256": weights}}))
     return {"log": log, "protocol": protocol}
 

@@ -17,9 +17,13 @@ from typer.testing import CliRunner
 
 import rszoo
 from rszoo import data
+from rszoo.certificates.base import ABSTAIN, Certificate, Prediction
+from rszoo.certificates.experts import Experts, Reach
+from rszoo.certificates.kinds import protocol_of
+from rszoo.certificates.kinds.fixed import KIND as FIXED
 from rszoo.errors import DataError, RszooError
 from rszoo.evaluation.certify import Input, certify_inputs
-from rszoo.evaluation.log import COLUMNS, CertificationLog, protocol_path, read_log
+from rszoo.evaluation.log import CertificationLog, protocol_path, read_log
 from rszoo.evaluation.verify import recertify
 from rszoo.hub.bundle import open_bundle
 from rszoo.hub.catalog import find
@@ -29,10 +33,10 @@ from rszoo.hub.kinds.cascade import compose_cascade
 from rszoo.hub.writing import write_bundle
 from rszoo.smoothing import cascade as module
 from rszoo.smoothing.cascade import CascadeClassifier
-from rszoo.smoothing.certificate import ABSTAIN, Certificate, Experts, Prediction, Reach
 from rszoo.smoothing.classifier import SmoothedClassifier
 from rszoo.smoothing.dual import DualClassifier
 from rszoo.smoothing.execution import Execution
+from rszoo.smoothing.interface import Budget
 from rszoo.smoothing.noise import Stream
 from rszoo_cli import app
 
@@ -150,21 +154,21 @@ def test_radii_come_near_to_the_exact_ones() -> None:
 def test_what_a_certificate_rests_on() -> None:
     classifier, _, _ = CASES["three"]
     found = certify(classifier, **BUDGET)
-    assert isinstance(found.routing, Experts)
-    assert (found.routing.experts, found.routing.expert_level, found.sigma) == (3, 0, 0.5)
-    assert [one.level for one in found.routing.others] == [1, 2]
-    assert found.routing.expert_radius > 1.0
-    assert found.radius == min(one.radius for one in found.routing.others) > 0.0
+    assert isinstance(found.details, Experts)
+    assert (found.details.experts, found.details.expert_level, found.sigma) == (3, 0, 0.5)
+    assert [one.level for one in found.details.others] == [1, 2]
+    assert found.details.expert_radius > 1.0
+    assert found.radius == min(one.radius for one in found.details.others) > 0.0
     alone = classifier.experts[0].certify(torch.zeros(2), **BUDGET)
     assert isinstance(alone, Certificate)
-    assert (found.votes, found.routing.expert_radius) == (alone.votes, alone.radius)
+    assert (found.votes, found.details.expert_radius) == (alone.votes, alone.radius)
 
 
 def test_an_expert_that_is_sure_needs_nobody_else() -> None:
     found = certify(cascade(2.0, 2.5, half_space(0.1)), n=10_000)
-    assert isinstance(found.routing, Experts)
-    assert (found.label, found.routing.expert_level, found.routing.others) == (0, 1, ())
-    assert found.radius == found.routing.expert_radius > 1.8
+    assert isinstance(found.details, Experts)
+    assert (found.label, found.details.expert_level, found.details.others) == (0, 1, ())
+    assert found.radius == found.details.expert_radius > 1.8
 
 
 def test_an_answer_may_be_certain_and_no_radius(tmp_path: Path) -> None:
@@ -180,8 +184,8 @@ def test_one_that_cannot_have_another_class_needs_few_draws() -> None:
     sure = steps(1.0, [9.0], [1, 0])
     unsure = steps(1.0, [-0.6, 0.6], [0, 1, 2])
     found = certify(CascadeClassifier([sure, unsure]), n=100_000)
-    assert isinstance(found.routing, Experts)
-    (other,) = found.routing.others
+    assert isinstance(found.details, Experts)
+    (other,) = found.details.others
     assert other.spent < 20_000
 
 
@@ -271,8 +275,10 @@ def test_bad_parts_and_options() -> None:
 
 def logged(path: Path, classifier: CascadeClassifier, **options: Any) -> None:
     inputs, budget = [Input(0, 1, lambda: torch.zeros(2))], BUDGET | options
-    with CertificationLog.open(path, {**classifier.facts, **budget}, resume=False) as log:
-        list(certify_inputs(classifier, inputs, log=log, **budget))
+    with CertificationLog.open(
+        path, protocol_of({**classifier.facts, **budget}), resume=False
+    ) as log:
+        list(certify_inputs(classifier, inputs, Budget(**budget), log=log))
 
 
 def test_a_log_gives_the_certificates_back(tmp_path: Path) -> None:
@@ -280,8 +286,8 @@ def test_a_log_gives_the_certificates_back(tmp_path: Path) -> None:
     logged(tmp_path / "a.tsv", classifier)
     found = read_log(tmp_path / "a.tsv").certificate(0)
     assert found == certify(classifier, **BUDGET)
-    assert type(found.routing) is Experts
-    assert isinstance(found.routing.others[0], Reach)
+    assert type(found.details) is Experts
+    assert isinstance(found.details.others[0], Reach)
 
 
 @pytest.mark.parametrize(
@@ -335,11 +341,11 @@ def test_a_log_without_the_columns_of_its_protocol(
     header, row = path.read_text().splitlines()
     values = dict(zip(header.split("\t"), row.split("\t"), strict=True))
     values["radius"] = values["expert_radius"]
-    plain = {name: values[name] for name in COLUMNS}  # what one network's votes would certify
+    plain = {name: values[name] for name in FIXED.names}  # what one network's votes would certify
     path.write_text("\t".join(plain) + "\n" + "\t".join(plain.values()) + "\n")
     if protocol:
         protocol_path(path).write_text(json.dumps(BUDGET | protocol))
-    with pytest.raises(DataError, match=r"expected the columns .* by its protocol"):
+    with pytest.raises(DataError, match=r"expected the (columns .* by its protocol|protocol of)"):
         read_log(path)
 
 
@@ -368,8 +374,8 @@ def test_verify_asks_nothing_of_the_experts_that_an_abstention_rests_on(tmp_path
     classifier = cascade(0.3, 0.8, half_space(9.0))
     for seed in range(100):
         given = certify(classifier, n0=5, alpha=0.001, seed=seed)
-        assert given.routing is not None
-        if given.label == ABSTAIN and given.routing.others:  # an expert that is sure of another
+        assert given.details is not None
+        if given.label == ABSTAIN and given.details.others:  # an expert that is sure of another
             break
     else:
         raise AssertionError
@@ -405,7 +411,7 @@ def test_the_command_line_from_parts_to_a_checked_log(
     done = run("certify", "-m", "cascade", *options, "--out", "a.tsv", "--attach", "--json")
     assert done.exit_code == 0, done.stderr
     log = read_log("a.tsv")
-    assert log.routing is not None
+    assert log.details
     model = rszoo.load("cascade", device="cpu")
     assert isinstance(model, CascadeClassifier)
     x = data.load("digits", "test").images(torch.from_numpy(log.idx))

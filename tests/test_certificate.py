@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rszoo.smoothing.certificate import ABSTAIN, Certificate, certificate_from_votes
+from rszoo.certificates.base import ABSTAIN, Certificate, certificate_from_votes
 from rszoo.theory.bounds import clopper_pearson_lower
 from rszoo.theory.radii import certified_radius, largest_radius
 

@@ -9,6 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from rszoo.certificates.base import Certificate
+from rszoo.certificates.kinds import protocol_of
 from rszoo.data import ImageSet, from_arrays
 from rszoo.errors import DataError
 from rszoo.evaluation.certify import (
@@ -19,8 +21,8 @@ from rszoo.evaluation.certify import (
     protocol,
 )
 from rszoo.evaluation.log import NO_LABEL, CertificationLog, read_log
-from rszoo.smoothing.certificate import Certificate
 from rszoo.smoothing.classifier import SmoothedClassifier
+from rszoo.smoothing.interface import Budget
 from rszoo.smoothing.noise import SCHEME
 
 SHAPE = (1, 3, 3)
@@ -55,8 +57,8 @@ def certify(
     classifier: SmoothedClassifier, inputs: list[Input], path: Path, *, stop: int | None = None
 ) -> dict[int, list[str]]:
     """Certify into a log, giving up after `stop` inputs; return its rows without the time."""
-    with CertificationLog.open(path, {"seed": 3}, resume=True) as log:
-        for _ in islice(certify_inputs(classifier, inputs, log=log, **BUDGET), stop):
+    with CertificationLog.open(path, protocol_of({"seed": 3}), resume=True) as log:
+        for _ in islice(certify_inputs(classifier, inputs, Budget(**BUDGET), log=log), stop):
             pass
     header, *lines = path.read_text().splitlines()
     time = header.split("\t").index("time")
@@ -70,8 +72,8 @@ def test_certificates_are_those_of_the_classifier_and_land_in_the_log(tmp_path: 
     inputs = evaluation_inputs(data)
     path = tmp_path / "log.tsv"
     given: list[tuple[Input, Certificate]] = []
-    with CertificationLog.open(path, {}, resume=False) as log:
-        for one, certificate in certify_inputs(classifier, inputs, log=log, **BUDGET):
+    with CertificationLog.open(path, protocol_of({}), resume=False) as log:
+        for one, certificate in certify_inputs(classifier, inputs, Budget(**BUDGET), log=log):
             assert one.idx in log.done  # the row is there before the answer is given
             given.append((one, certificate))
     assert [one for one, _ in given] == inputs
@@ -142,7 +144,7 @@ def test_logged_inputs_are_not_read_or_certified_again(tmp_path: Path) -> None:
 def test_progress_counts_every_draw() -> None:
     draws: list[int] = []
     answers = certify_inputs(
-        smoothed(), evaluation_inputs(images(3)), on_draws=draws.append, **BUDGET
+        smoothed(), evaluation_inputs(images(3)), Budget(**BUDGET), on_draws=draws.append
     )
     assert next(answers)[0].idx == 0  # one by one, not all at the end
     assert draws == [50, 1000, 100]
@@ -203,15 +205,13 @@ def test_own_inputs_have_names_and_no_labels(tmp_path: Path) -> None:
 def test_the_protocol_says_what_was_certified() -> None:
     described = protocol(
         smoothed(),
+        Budget(n0=50, n=1100, alpha=0.01, seed=3),
         model={"id": "m", "sha256": "0"},
         inputs={"name": "squares", "split": "test", "digest": "1"},
-        n0=50,
-        n=1100,
-        alpha=0.01,
-        seed=3,
         versions={"rszoo": "0.1"},
     )
-    assert described == {
+    assert described.values() == {
+        "kind": "fixed",
         "model": {"id": "m", "sha256": "0"},
         "inputs": {"name": "squares", "split": "test", "digest": "1"},
         "sigma": 0.5,

@@ -10,7 +10,7 @@ from scipy.stats import binomtest
 from torch import Tensor, nn
 
 import rszoo
-from rszoo.smoothing.certificate import ABSTAIN, Certificate, Prediction
+from rszoo.certificates.base import ABSTAIN, Certificate, Prediction
 from rszoo.smoothing.classifier import SmoothedClassifier
 from rszoo.smoothing.noise import Stream
 from rszoo.smoothing.votes import count_votes

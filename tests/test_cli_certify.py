@@ -92,16 +92,16 @@ def test_the_test_images_of_the_models_data_set(rszoo: Command) -> None:
     assert log.correct.tolist() == threes
     assert set(log.radius.tolist()) == {0.6158156536828822}
     assert log.protocol is not None
-    assert log.protocol["inputs"] == {
+    assert log.protocol.values()["inputs"] == {
         "name": "digits",
         "split": "test",
         "digest": images.digest,
     }
-    assert log.protocol["model"] == {
+    assert log.protocol.values()["model"] == {
         "name": "digits-gaussian-0.25",
         "weights_sha256": open_bundle(MODEL).weights_digest,
     }
-    assert (log.protocol["n0"], log.protocol["n"]) == (100, 1000)
+    assert (log.protocol.values()["n0"], log.protocol.values()["n"]) == (100, 1000)
 
 
 def test_about_500_images_are_the_default(rszoo: Command) -> None:

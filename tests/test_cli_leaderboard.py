@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from rszoo.certificates.base import certificate_from_votes
+from rszoo.certificates.kinds import protocol_of
 from rszoo.errors import RszooError
 from rszoo.evaluation.log import NO_LABEL, CertificationLog
 from rszoo.hub import catalog
 from rszoo.hub.bundle import open_bundle
 from rszoo.hub.evidence import add_evidence
 from rszoo.hub.writing import write_bundle
-from rszoo.smoothing.certificate import certificate_from_votes
 from rszoo_cli import app, console
 
 MODEL = "runs/digits-gaussian-0.25"
@@ -55,7 +56,7 @@ def log(
     about = {"name": model, "weights_sha256": weights}
     inputs = {"name": "digits", "split": "test"}
     protocol = {"model": about, "inputs": inputs, "sigma": sigma}
-    with CertificationLog.open(path, protocol, resume=False) as opened:
+    with CertificationLog.open(path, protocol_of(protocol), resume=False) as opened:
         for idx, share in enumerate((1.0, 0.99, 0.9, 0.7, 0.3)):
             given = certificate_from_votes(
                 1, round(share * n), n0=9, n=n, alpha=0.001, sigma=sigma

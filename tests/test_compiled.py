@@ -13,6 +13,7 @@ from rszoo.evaluation.certify import protocol
 from rszoo.networks.compiled import Compiled
 from rszoo.networks.execution import place
 from rszoo.smoothing.classifier import SmoothedClassifier
+from rszoo.smoothing.interface import Budget
 
 # torch's own compiler uses what torch has deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
@@ -51,8 +52,10 @@ def test_a_compiled_classifier_certifies_the_same_and_says_that_it_is_compiled()
     plain = SmoothedClassifier(network, **options)
     compiled = SmoothedClassifier(network, **options, compile=True)
     assert compiled.certify(x, n0=10, n=1100) == plain.certify(x, n0=10, n=1100)
-    about: dict[str, Any] = {"model": {}, "inputs": {}, "n0": 1, "n": 1, "alpha": 0.1, "seed": 0}
-    said = [protocol(one, **about, versions={}) for one in (plain, compiled)]
+    said = [
+        protocol(one, Budget(), model={}, inputs={}, versions={}).values()
+        for one in (plain, compiled)
+    ]
     assert said[1] == said[0] | {"compiled": True}
 
 

@@ -113,14 +113,14 @@ def test_the_command_line_from_parts_to_a_checked_log(
     alone = run("certify", "--model", EXPERTS[1], *options, "--out", "alone.tsv")
     assert alone.exit_code == 0, alone.stderr
     log, single = read_log("dual.tsv"), read_log("alone.tsv")
-    assert log.routing is not None
-    assert set(log.routing["expert_level"]) == {1}
+    assert log.details
+    assert set(log.details["expert_level"]) == {1}
     # The router is as sure as can be, so that the dual model is its second expert.
     assert log.votes is not None
     assert log.votes.tolist() == single.votes.tolist()  # type: ignore[union-attr]
     assert log.radius.tolist() == single.radius.tolist()
     assert log.protocol is not None
-    assert [expert["sigma"] for expert in log.protocol["experts"]] == [0.25, 0.5]
+    assert [expert["sigma"] for expert in log.protocol.values()["experts"]] == [0.25, 0.5]
     assert run("show", "runs/dual").exit_code == 0
     listed = {row["id"]: row["network"] for row in json.loads(run("ls", "--json").stdout)}
     assert listed["runs/dual"] == "3 networks"
@@ -164,7 +164,7 @@ def test_a_row_that_claims_more_than_its_votes_give(
                "--device", "cpu").exit_code == 0  # fmt: skip
     header, row = Path("a.tsv").read_text().splitlines()
     values = dict(zip(header.split("\t"), row.split("\t"), strict=True))
-    assert read_log("a.tsv").certificate(0).routing is not None
+    assert read_log("a.tsv").certificate(0).details is not None
     values[column] = value
     if column == "predict":
         values["correct"] = "0"

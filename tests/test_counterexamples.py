@@ -19,11 +19,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rszoo import data, load, networks
+from rszoo.certificates.base import ABSTAIN, Certificate, Prediction
 from rszoo.methods._attacks import ascend_noise_on_sphere
 from rszoo.methods._copies import log_mean, noisy_log_probs
 from rszoo.networks.mixing import MixingNetwork
 from rszoo.smoothing.cascade import CascadeClassifier
-from rszoo.smoothing.certificate import ABSTAIN, Certificate, Prediction
 from rszoo.smoothing.classifier import SmoothedClassifier
 from rszoo.smoothing.dual import DualClassifier
 from rszoo.smoothing.interface import Classifier
@@ -280,8 +280,8 @@ def test_a_router_that_is_not_certified_is_found_out(dual: DualClassifier, image
     both = DualClassifier([expert, replaced(expert, contrary(expert.network))], dual.router)
 
     def expert_alone(given: Certificate) -> Certificate:
-        assert given.routing is not None
-        return replace(given, radius=given.routing.expert_radius)
+        assert given.details is not None
+        return replace(given, radius=given.details.expert_radius)
 
     subject = of_dual(both)
     search = search_in(subject, images, times(1.0))

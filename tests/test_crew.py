@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch import nn
 
+from rszoo.certificates.kinds import protocol_of
 from rszoo.errors import RszooError
 from rszoo.evaluation.certify import Input, certify_inputs
 from rszoo.evaluation.crew import Crew, certify_inputs_with
@@ -20,6 +21,7 @@ from rszoo.evaluation.log import CertificationLog
 from rszoo.evaluation.on_devices import device_crew
 from rszoo.evaluation.on_ray import ray_crew
 from rszoo.smoothing.classifier import SmoothedClassifier
+from rszoo.smoothing.interface import Budget
 from rszoo_cli import main
 
 BUDGET: dict[str, Any] = {"n0": 100, "n": 25_000, "alpha": 0.001, "seed": 3}
@@ -86,12 +88,12 @@ def descendants(root: int) -> dict[int, str]:
 
 
 def test_the_certificates_are_those_of_the_local_engine(crew: Crew, tmp_path: Path) -> None:
-    local = list(certify_inputs(smoothed(), inputs(), **BUDGET))
+    local = list(certify_inputs(smoothed(), inputs(), Budget(**BUDGET)))
     drawn: list[int] = []
-    with CertificationLog.open(tmp_path / "a.tsv", {}, resume=False) as log:
+    with CertificationLog.open(tmp_path / "a.tsv", protocol_of({}), resume=False) as log:
         certified = list(
             certify_inputs_with(
-                crew, smoothed(), inputs(), log=log, on_draws=drawn.append, **BUDGET
+                crew, smoothed(), inputs(), Budget(**BUDGET), log=log, on_draws=drawn.append
             )
         )
         assert [(one.idx, given) for one, given in certified] == [
@@ -99,22 +101,24 @@ def test_the_certificates_are_those_of_the_local_engine(crew: Crew, tmp_path: Pa
         ]
         assert sum(drawn) == 5 * 25_100
         assert log.done == set(range(5))
-        again = certify_inputs_with(crew, smoothed(), inputs(), log=log, **BUDGET)
+        again = certify_inputs_with(crew, smoothed(), inputs(), Budget(**BUDGET), log=log)
         assert list(again) == []
 
 
 def test_early_stopping_is_that_of_the_local_engine(crew: Crew) -> None:
-    settings = {**BUDGET, "radii": [0.25, 0.5], "tolerance": 0.1}
-    local = [given for _, given in certify_inputs(smoothed(), inputs(), **settings)]
-    spread = [given for _, given in certify_inputs_with(crew, smoothed(), inputs(), **settings)]
+    settings = {**BUDGET, "radii": (0.25, 0.5), "tolerance": 0.1}
+    local = [given for _, given in certify_inputs(smoothed(), inputs(), Budget(**settings))]
+    spread = [
+        given for _, given in certify_inputs_with(crew, smoothed(), inputs(), Budget(**settings))
+    ]
     assert spread == local
     assert any(given.spent < BUDGET["n"] for given in local)
 
 
 def test_a_worker_that_is_killed_changes_nothing(on_ray: Crew) -> None:
-    local = [given for _, given in certify_inputs(smoothed(), inputs(), **BUDGET)]
+    local = [given for _, given in certify_inputs(smoothed(), inputs(), Budget(**BUDGET))]
     found, killed = [], 0
-    for _, given in certify_inputs_with(on_ray, smoothed(), inputs(), **BUDGET):
+    for _, given in certify_inputs_with(on_ray, smoothed(), inputs(), Budget(**BUDGET)):
         found.append(given)
         if not killed:
             for pid, name in descendants(os.getpid()).items():
@@ -132,7 +136,7 @@ def test_the_error_of_a_worker_reaches_the_caller() -> None:
         device_crew([broken, broken]) as workers,
         pytest.raises(RszooError, match="got NaN for 100 of 100 draws"),
     ):
-        next(certify_inputs_with(workers, broken, inputs(), **BUDGET))
+        next(certify_inputs_with(workers, broken, inputs(), Budget(**BUDGET)))
 
 
 def test_a_driver_that_is_killed_is_resumed(

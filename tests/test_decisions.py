@@ -7,7 +7,7 @@ from scipy.special import ndtr
 from torch import Tensor, nn
 
 import rszoo.smoothing.decisions as decisions_file
-from rszoo.smoothing.certificate import ABSTAIN, Certificate
+from rszoo.certificates.base import ABSTAIN, Certificate
 from rszoo.smoothing.classifier import SmoothedClassifier
 from rszoo.smoothing.decisions import RadiusTests, radius_grid
 from rszoo.theory.bounds import clopper_pearson_lower

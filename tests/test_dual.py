@@ -9,13 +9,15 @@ import torch
 from scipy.stats import binom
 from torch import Tensor, nn
 
+from rszoo.certificates.base import ABSTAIN, Certificate, Prediction
+from rszoo.certificates.kinds import protocol_of
 from rszoo.errors import DataError
 from rszoo.evaluation.certify import Input, certify_inputs
 from rszoo.evaluation.log import CertificationLog, read_log
 from rszoo.evaluation.verify import recertify
-from rszoo.smoothing.certificate import ABSTAIN, Certificate, Prediction
 from rszoo.smoothing.classifier import SmoothedClassifier
 from rszoo.smoothing.dual import DualClassifier
+from rszoo.smoothing.interface import Budget
 from rszoo.smoothing.noise import Stream
 
 ALPHA = 0.05
@@ -93,16 +95,16 @@ def test_the_failure_rate_would_show_four_times_the_alpha() -> None:
 
 def test_the_smaller_radius_is_certified() -> None:
     near = certify(dual(0.45, 2.0, level=1), n=20_000)
-    assert near.routing is not None
+    assert near.details is not None
     assert near.label == 0
-    assert near.routing.expert_level == 1
-    assert near.radius == near.routing.router_radius
+    assert near.details.expert_level == 1
+    assert near.radius == near.details.router_radius
     assert 0.29 < near.radius < 0.41  # on the grid, one step given up at most
-    assert near.routing.expert_radius > 1.5
+    assert near.details.expert_radius > 1.5
     far = certify(dual(2.0, 0.45), n=20_000)
-    assert far.routing is not None
-    assert 0.4 < far.radius == far.routing.expert_radius < 0.45
-    assert far.routing.router_radius >= far.radius
+    assert far.details is not None
+    assert 0.4 < far.radius == far.details.expert_radius < 0.45
+    assert far.details.router_radius >= far.radius
     assert far.sigma == 0.5
 
 
@@ -112,33 +114,33 @@ def test_the_expert_is_that_of_the_certificate_alone() -> None:
     assert isinstance(alone, Certificate)
     whole = certify(classifier, alpha=0.01)
     assert (whole.votes, whole.p_lower) == (alone.votes, alone.p_lower)
-    assert whole.routing is not None
-    assert whole.routing.expert_radius == alone.radius
+    assert whole.details is not None
+    assert whole.details.expert_radius == alone.radius
 
 
 def test_a_router_that_is_sure_needs_few_draws() -> None:
     whole = certify(dual(3.0, 0.4), n=100_000, alpha=0.001)
-    assert whole.routing is not None
+    assert whole.details is not None
     assert whole.draws == 100_000
-    assert whole.routing.router_spent < 500
+    assert whole.details.router_spent < 500
 
 
 @pytest.mark.parametrize(("router", "expert"), [(0.0, 1.0), (1.0, 0.0)])
 def test_either_part_may_abstain(router: float, expert: float) -> None:
     whole = certify(dual(router, expert), alpha=0.001)
     assert (whole.label, whole.radius) == (ABSTAIN, 0.0)
-    assert whole.routing is not None
+    assert whole.details is not None
     if expert == 0.0:  # nothing is left for the router to decide
-        assert whole.routing.router_spent == 0
+        assert whole.details.router_spent == 0
 
 
 def test_the_noise_of_router_and_expert_is_not_the_same() -> None:
     classifier = dual(0.5, 0.5)
     classifier.router.sigma = 0.5
     whole = certify(classifier)
-    assert whole.routing is not None
-    looks = classifier.experts[0].votes(torch.zeros(2), n=whole.routing.router_draws)
-    assert whole.routing.router_votes != looks[0]
+    assert whole.details is not None
+    looks = classifier.experts[0].votes(torch.zeros(2), n=whole.details.router_draws)
+    assert whole.details.router_votes != looks[0]
 
 
 @pytest.mark.parametrize(
@@ -249,12 +251,12 @@ def test_the_failure_rate_with_several_experts_would_show_more_alpha(
 
 def test_two_experts_agree_beside_a_border_of_the_router() -> None:
     whole = certify(three((0.05, 2.0), (1.2, 0.6, -9.0)), n0=100, n=20_000)
-    assert whole.routing is not None
-    assert (whole.routing.lowest_level, whole.routing.highest_level) == (0, 1)
-    assert whole.routing.expert_level == 1  # the nearer of the two borders
+    assert whole.details is not None
+    assert (whole.details.lowest_level, whole.details.highest_level) == (0, 1)
+    assert whole.details.expert_level == 1  # the nearer of the two borders
     assert whole.label == 0
-    assert 0.5 < whole.radius == whole.routing.expert_radius < 0.6
-    (other,) = whole.routing.others
+    assert 0.5 < whole.radius == whole.details.expert_radius < 0.6
+    (other,) = whole.details.others
     assert (other.level, other.sigma) == (0, 0.5)
     assert other.radius >= whole.radius
     assert other.spent < 2000
@@ -264,20 +266,20 @@ def test_the_other_expert_may_be_the_nearer_one_after_all() -> None:
     # Few draws select the first expert, by its sigma; the second reaches less far.
     classifier = three((0.05, 9.0), (0.45, 0.4, -9.0))
     found = [certify(classifier, n0=5, n=20_000, seed=seed) for seed in range(20)]
-    mistaken = [one for one in found if one.routing and one.routing.expert_level == 0
-                and one.routing.others]  # fmt: skip
+    mistaken = [one for one in found if one.details and one.details.expert_level == 0
+                and one.details.others]  # fmt: skip
     assert mistaken
     for one in mistaken:
-        assert one.routing is not None
-        assert one.radius == min(one.routing.expert_radius, one.routing.others[0].radius) < 0.4
+        assert one.details is not None
+        assert one.radius == min(one.details.expert_radius, one.details.others[0].radius) < 0.4
 
 
 def test_a_consensus_needs_no_router() -> None:
     whole = certify(three((0.0, 0.0), (0.4, 0.9, 0.9)), n0=100)
-    assert whole.routing is not None
-    assert (whole.routing.lowest_level, whole.routing.highest_level) == (0, 2)
-    assert whole.routing.router_draws == 0
-    assert len(whole.routing.others) == 2
+    assert whole.details is not None
+    assert (whole.details.lowest_level, whole.details.highest_level) == (0, 2)
+    assert whole.details.router_draws == 0
+    assert len(whole.details.others) == 2
     assert 0.25 < whole.radius < 0.4
 
 
@@ -290,16 +292,16 @@ def test_experts_that_do_not_agree(borders: tuple[float, float, float]) -> None:
 def test_experts_that_seem_to_agree_by_chance() -> None:
     classifier = three((0.0, 0.0), (0.4, -0.4, 0.4))
     found = [certify(classifier, n0=2, alpha=0.001, seed=seed) for seed in range(100)]
-    tried = [one for one in found if one.routing and one.routing.others]
+    tried = [one for one in found if one.details and one.details.others]
     assert tried
     assert all(one.label == ABSTAIN for one in tried)
 
 
 def test_one_expert_alone_where_it_reaches_further() -> None:
     whole = certify(three((1.0, 2.0), (0.9, 0.1, 0.1)))
-    assert whole.routing is not None
-    assert (whole.routing.lowest_level, whole.routing.highest_level) == (0, 0)
-    assert whole.routing.others == ()
+    assert whole.details is not None
+    assert (whole.details.lowest_level, whole.details.highest_level) == (0, 0)
+    assert whole.details.others == ()
 
 
 def test_prediction_beside_a_border_of_the_router() -> None:
@@ -335,8 +337,10 @@ def test_the_failure_rate_of_predictions(classifier: DualClassifier) -> None:
 def test_verify_puts_the_routers_claim_to_the_test_too(tmp_path: Path) -> None:
     inputs = [Input(0, 0, lambda: torch.zeros(2))]
     budget: dict[str, Any] = {"n0": 20, "n": 1000, "alpha": 0.001, "seed": 0}
-    with CertificationLog.open(tmp_path / "a.tsv", {"router": {}}, resume=False) as log:
-        list(certify_inputs(dual(3.0, 0.4), inputs, log=log, **budget))
+    classifier = dual(3.0, 0.4)
+    protocol = protocol_of(classifier.facts)
+    with CertificationLog.open(tmp_path / "a.tsv", protocol, resume=False) as log:
+        list(certify_inputs(classifier, inputs, Budget(**budget), log=log))
     table = read_log(tmp_path / "a.tsv")
 
     def agrees(classifier: DualClassifier) -> bool:
@@ -351,8 +355,8 @@ def test_verify_puts_every_expert_to_the_test(tmp_path: Path) -> None:
     inputs = [Input(0, 0, lambda: torch.zeros(2))]
     true = three((0.05, 2.0), (1.2, 0.6, -9.0))
     budget: dict[str, Any] = {"n0": 100, "n": 1000, "alpha": 0.001, "seed": 0}
-    with CertificationLog.open(tmp_path / "a.tsv", {"router": {}}, resume=False) as log:
-        list(certify_inputs(true, inputs, log=log, **budget))
+    with CertificationLog.open(tmp_path / "a.tsv", protocol_of(true.facts), resume=False) as log:
+        list(certify_inputs(true, inputs, Budget(**budget), log=log))
     table = read_log(tmp_path / "a.tsv")
     assert table.certificate(0) == true.certify(torch.zeros(2), **budget)
 

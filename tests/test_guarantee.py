@@ -15,9 +15,9 @@ import torch
 from scipy.stats import binom
 from torch import Tensor, nn
 
+from rszoo.certificates.base import ABSTAIN, Certificate, certificate_from_votes
 from rszoo.smoothing import certificate
 from rszoo.smoothing import classifier as module
-from rszoo.smoothing.certificate import ABSTAIN, Certificate, certificate_from_votes
 from rszoo.smoothing.classifier import SmoothedClassifier
 
 TRIALS = 1000

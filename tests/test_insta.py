@@ -13,10 +13,10 @@ from scipy.integrate import quad
 from scipy.stats import binom, norm
 from torch import Tensor, nn
 
+from rszoo.certificates.base import ABSTAIN, Certificate, Prediction
 from rszoo.errors import RszooError
 from rszoo.smoothing import search as search_module
 from rszoo.smoothing import votes as votes_module
-from rszoo.smoothing.certificate import ABSTAIN, Certificate, Prediction
 from rszoo.smoothing.classifier import SmoothedClassifier
 from rszoo.smoothing.insta import InstaClassifier
 from rszoo.smoothing.memory import Memory
@@ -157,8 +157,8 @@ def certify(model: InstaClassifier, x: Tensor, **options: Any) -> Certificate:
 
 
 def nominal_radius(certificate: Certificate) -> float:
-    assert certificate.per_input is not None
-    return certificate.per_input.nominal_radius
+    assert certificate.details is not None
+    return certificate.details.nominal_radius
 
 
 def test_a_nominal_radius_is_that_of_the_level_found_and_nothing_is_certified() -> None:

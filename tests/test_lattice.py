@@ -8,9 +8,9 @@ import torch
 from scipy.special import ndtr
 from torch import Tensor, nn
 
+from rszoo.certificates.base import Certificate, Prediction
 from rszoo.errors import DataError
 from rszoo.evaluation.log import read_log
-from rszoo.smoothing.certificate import Certificate, Prediction
 from rszoo.smoothing.classifier import SmoothedClassifier
 from rszoo.smoothing.lattice import LEVELS, add_on_lattice
 from rszoo_cli import main
@@ -96,4 +96,4 @@ def test_by_the_command_line(
     assert not caught.value.code, capsys.readouterr()
     protocol = read_log(log).protocol
     assert protocol is not None
-    assert protocol["noise"] == "sha256-fmix32-1000-lattice-255"
+    assert protocol.noise == "sha256-fmix32-1000-lattice-255"

@@ -13,13 +13,14 @@ from typing import Any
 
 import pytest
 
+from rszoo.certificates.base import certificate_from_votes
+from rszoo.certificates.kinds import protocol_of
 from rszoo.evaluation.leaderboard.board import grouped
 from rszoo.evaluation.leaderboard.chart import styles
 from rszoo.evaluation.leaderboard.entry import Entry, entry_of_log
 from rszoo.evaluation.leaderboard.page import as_page
 from rszoo.evaluation.leaderboard.published import published_entries
 from rszoo.evaluation.log import CertificationLog, read_log
-from rszoo.smoothing.certificate import certificate_from_votes
 
 CHROMIUM = shutil.which("chromium")
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the path")
@@ -31,7 +32,9 @@ HOSTILE = (
 
 def entry(path: Path, share: float, *, dataset: str = "digits", **facts: Any) -> Entry:
     sigma = facts.pop("sigma", 0.5)
-    with CertificationLog.open(path, {"inputs": {"name": dataset}}, resume=False) as opened:
+    with CertificationLog.open(
+        path, protocol_of({"inputs": {"name": dataset}}), resume=False
+    ) as opened:
         for idx in range(4):
             votes = round((share - 0.1 * idx) * 1000)
             given = certificate_from_votes(1, votes, n0=9, n=1000, alpha=0.001, sigma=sigma)

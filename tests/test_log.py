@@ -11,17 +11,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rszoo.certificates.base import ABSTAIN, certificate_from_votes
+from rszoo.certificates.kinds import protocol_of
+from rszoo.certificates.kinds.fixed import KIND as FIXED
 from rszoo.errors import DataError, RszooError
 from rszoo.evaluation.log import (
-    COLUMNS,
     NO_LABEL,
     CertificationLog,
     protocol_path,
     read_log,
 )
-from rszoo.smoothing.certificate import ABSTAIN, certificate_from_votes
 
-PROTOCOL = {"model": "builtin/x", "inputs": {"name": "digits", "digest": "ab"}, "n": 1000}
+PROTOCOL = protocol_of(
+    {"model": {"name": "x"}, "inputs": {"name": "digits", "digest": "ab"}, "n": 1000}
+)
 RIGHT = certificate_from_votes(3, 990, n0=100, n=1000, alpha=0.001, sigma=0.5)
 WRONG = certificate_from_votes(4, 800, n0=100, n=1000, alpha=0.001, sigma=0.5)
 UNSURE = certificate_from_votes(3, 500, n0=100, n=1000, alpha=0.001, sigma=0.5)
@@ -45,13 +48,16 @@ def test_the_whole_file_is_as_documented(tmp_path: Path) -> None:
         f"\t{WRONG.p_lower!r}\n"
         f"40\t3\t-1\t0.0\t0\t1:00:00\t3\t500\t100\t1000\t0.001\t0.5\t{UNSURE.p_lower!r}\n"
     )
-    assert json.loads((tmp_path / "a.json").read_text()) == PROTOCOL
+    assert json.loads((tmp_path / "a.json").read_text()) == PROTOCOL.values()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "a.tsv"]
 
 
 def test_a_log_of_something_else_is_begun_anew_when_asked(tmp_path: Path) -> None:
     write(tmp_path / "a.tsv")
-    before, other = (tmp_path / "a.tsv").read_bytes(), PROTOCOL | {"seed": 5}
+    before, other = (
+        (tmp_path / "a.tsv").read_bytes(),
+        protocol_of({**PROTOCOL.values(), **{"seed": 5}}),
+    )
     with CertificationLog.open(tmp_path / "a.tsv", PROTOCOL, resume=True, restart=True) as log:
         assert log.done == {0, 20, 40}
     assert (tmp_path / "a.tsv").read_bytes() == before
@@ -59,7 +65,7 @@ def test_a_log_of_something_else_is_begun_anew_when_asked(tmp_path: Path) -> Non
         assert log.done == set()
         log.append(20, 3, RIGHT, 1.5)
     assert read_log(tmp_path / "a.tsv").idx.tolist() == [20]
-    assert json.loads((tmp_path / "a.json").read_text()) == other
+    assert json.loads((tmp_path / "a.json").read_text()) == other.values()
 
 
 def test_what_is_no_log_is_never_begun_anew(tmp_path: Path) -> None:
@@ -93,7 +99,7 @@ def test_numbers_of_numpy_are_written_as_plain_numbers(tmp_path: Path) -> None:
 
 def test_a_row_is_in_the_file_as_soon_as_it_is_appended(tmp_path: Path) -> None:
     with CertificationLog.open(tmp_path / "a.tsv", PROTOCOL, resume=False) as log:
-        assert json.loads((tmp_path / "a.json").read_text()) == PROTOCOL
+        assert json.loads((tmp_path / "a.json").read_text()) == PROTOCOL.values()
         for count, row in enumerate(ROWS, start=1):
             log.append(*row)
             assert len(read_log(tmp_path / "a.tsv")) == count
@@ -102,7 +108,7 @@ def test_a_row_is_in_the_file_as_soon_as_it_is_appended(tmp_path: Path) -> None:
 
 def test_own_inputs_have_names_and_are_never_correct(tmp_path: Path) -> None:
     names = ['"a" b.png', "c\td\ne.png", "é.npy[3]"]
-    with CertificationLog.open(tmp_path / "own.tsv", {}, resume=False) as log:
+    with CertificationLog.open(tmp_path / "own.tsv", protocol_of({}), resume=False) as log:
         for i, name in enumerate(names):
             log.append(i, NO_LABEL, UNSURE, 0.1, name)
         with pytest.raises(ValueError, match="expected rows with the columns"):
@@ -116,7 +122,7 @@ def test_pandas_reads_a_log(tmp_path: Path) -> None:
     pandas = pytest.importorskip("pandas")
     write(tmp_path / "a.tsv", [(*row, f'"{row[0]}".png') for row in ROWS])
     frame = pandas.read_csv(tmp_path / "a.tsv", sep="\t")
-    assert tuple(frame.columns) == (*COLUMNS, "input")
+    assert tuple(frame.columns) == (*FIXED.names, "input")
     assert frame["radius"].tolist() == pytest.approx([RIGHT.radius, WRONG.radius, 0.0])
     assert frame["input"].tolist() == ['"0".png', '"20".png', '"40".png']
 
@@ -212,12 +218,8 @@ def test_another_protocol_is_refused_with_every_difference(tmp_path: Path) -> No
     path = tmp_path / "a.tsv"
     write(path)
     before = path.read_bytes()
-    other = {
-        "model": "builtin/x",
-        "inputs": {"name": "mnist", "digest": "ab"},
-        "n": 2000,
-        "seed": 0,
-    }
+    inputs = {"name": "mnist", "digest": "ab"}
+    other = protocol_of({"model": {"name": "x"}, "inputs": inputs, "n": 2000, "seed": 0})
     with pytest.raises(RszooError) as error:
         CertificationLog.open(path, other, resume=True)
     assert str(error.value) == (

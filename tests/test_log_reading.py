@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from rszoo.certificates.base import certificate_from_votes
+from rszoo.certificates.kinds import protocol_of
+from rszoo.certificates.kinds.fixed import KIND as FIXED
 from rszoo.errors import DataError
-from rszoo.evaluation.log import COLUMNS, CertificationLog, read_log
-from rszoo.smoothing.certificate import certificate_from_votes
+from rszoo.evaluation.log import CertificationLog, read_log
 from rszoo.smoothing.decisions import RadiusTests
 from rszoo.theory.bounds import clopper_pearson_lower
 
@@ -15,7 +17,7 @@ REMEDY = "restore the file, or certify again into a new one"
 
 
 def write(path: Path) -> None:
-    with CertificationLog.open(path, {}, resume=False) as log:
+    with CertificationLog.open(path, protocol_of({}), resume=False) as log:
         for idx, votes in enumerate((990, 800)):
             given = certificate_from_votes(3, votes, n0=100, n=1000, alpha=0.001, sigma=0.5)
             log.append(idx, 3, given, 0.1)
@@ -85,7 +87,7 @@ def test_broken_evidence_is_named(tmp_path: Path, column: str, value: str, expec
     write(path)
     header, first, *rest = path.read_text().splitlines()
     fields = first.split("\t")
-    fields[COLUMNS.index(column)] = value
+    fields[FIXED.names.index(column)] = value
     path.write_text("\n".join([header, "\t".join(fields), *rest, ""]))
     with pytest.raises(DataError) as error:
         read_log(path)
@@ -93,7 +95,7 @@ def test_broken_evidence_is_named(tmp_path: Path, column: str, value: str, expec
         f"{path}, line 2: expected {column} to be {expected}, got {value!r}; {REMEDY}"
     )
     with pytest.raises(DataError):
-        CertificationLog.open(path, {}, resume=True)
+        CertificationLog.open(path, protocol_of({}), resume=True)
 
 
 @pytest.mark.parametrize(
@@ -111,11 +113,11 @@ def test_a_row_that_claims_more_than_its_votes_give(
 ) -> None:
     path = tmp_path / "a.tsv"
     given = certificate_from_votes(1, 1000, n0=9, n=1000, alpha=0.001, sigma=0.25)
-    with CertificationLog.open(path, {}, resume=False) as log:
+    with CertificationLog.open(path, protocol_of({}), resume=False) as log:
         log.append(0, 0, given, 0.1)
     header, row = path.read_text().splitlines()
     fields = row.split("\t")
-    fields[COLUMNS.index(column)] = value
+    fields[FIXED.names.index(column)] = value
     path.write_text("\n".join([header, "\t".join(fields), ""]))
     with pytest.raises(DataError) as error:
         read_log(path)
@@ -148,7 +150,7 @@ def test_an_early_row_that_claims_more_than_its_votes_give(
     tests = RadiusTests.of([0.1, 0.25], sigma=0.25, n=1000, alpha=0.001)
     given = tests.certificate(1, tests.looks.tolist(), n0=9)  # all votes
     assert (given.radius, given.votes, given.draws) == (0.25, 61, 61)
-    with CertificationLog.open(path, {"radii": [0.1, 0.25]}, resume=False) as log:
+    with CertificationLog.open(path, protocol_of({"radii": [0.1, 0.25]}), resume=False) as log:
         log.append(0, 0, given, 0.1)
     assert read_log(path).certificate(0) == given
     header, row = path.read_text().splitlines()
@@ -177,7 +179,7 @@ def test_a_file_that_is_no_log_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError) as error:
         read_log(path)
     assert str(error.value) == (
-        f"{path}, line 1: expected the header {' '.join(COLUMNS)}, "
+        f"{path}, line 1: expected the header {' '.join(FIXED.names)}, "
         f"got 'idx label predict correct time'; {REMEDY}"
     )
     path.write_bytes(HEADER.encode() + b"\xff\n0\n")

@@ -13,8 +13,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from rszoo.certificates.base import ABSTAIN, Certificate, certificate_from_votes
+from rszoo.certificates.kinds.memory import Remembered
 from rszoo.errors import DataError, RszooError
-from rszoo.smoothing.certificate import ABSTAIN, Certificate, PerInput, certificate_from_votes
 from rszoo.smoothing.memory import Memory
 
 Answer = tuple[Tensor, Certificate]
@@ -25,9 +26,9 @@ def own(label: int, votes: int = 990, *, sigma: float = 0.5) -> Certificate:
     return certificate_from_votes(label, votes, n0=10, n=1000, alpha=0.001, sigma=sigma)
 
 
-def place(answer: Certificate) -> PerInput:
-    assert answer.per_input is not None
-    return answer.per_input
+def place(answer: Certificate) -> Remembered:
+    assert answer.details is not None
+    return answer.details
 
 
 def line(first: float) -> Tensor:
@@ -77,7 +78,7 @@ def test_no_two_answers_contradict_each_other_whatever_is_proposed() -> None:
         abstained += sum(one.label == ABSTAIN for _, one in answers)
         inherited += sum(one.source != one.order for one in given)
         cut += sum(
-            0 < one.radius < one.per_input.nominal_radius  # type: ignore[union-attr]
+            0 < one.radius < one.details.nominal_radius  # type: ignore[union-attr]
             for _, one in answers
         )
         changed += contradictions(
@@ -114,13 +115,13 @@ def test_the_arithmetic_by_hand() -> None:
     assert 0.95 < full < 1.0
     with Memory.open() as memory:
         first = memory.answer(line(0.0), lambda: own(0))
-        assert (first.label, first.radius, place(first)) == (0, full, PerInput(
+        assert (first.label, first.radius, place(first)) == (0, full, Remembered(
             nominal_radius=full, order=0, source=0))  # fmt: skip
         # Outside, of another label: up to the region. 1.5 - full is less than its own radius.
         second = memory.answer(line(1.5), lambda: own(1))
         assert second.radius == pytest.approx(1.5 - full)
         assert second.radius <= 1.5 - full
-        assert place(second) == PerInput(nominal_radius=full, order=1, source=1)
+        assert place(second) == Remembered(nominal_radius=full, order=1, source=1)
         # Outside, of the same label: not cut by it, but by the other.
         third = memory.answer(line(-1.0), lambda: own(0))
         assert third.radius == full
@@ -178,7 +179,7 @@ def test_it_is_kept(tmp_path: Path) -> None:
 def test_an_answer_is_in_the_file_when_it_is_given(tmp_path: Path) -> None:
     script = (
         "import os, sys, torch\n"
-        "from rszoo.smoothing.certificate import certificate_from_votes as votes\n"
+        "from rszoo.certificates.base import certificate_from_votes as votes\n"
         "from rszoo.smoothing.memory import Memory\n"
         "memory = Memory.open(sys.argv[1])\n"
         "for i in range(3):\n"

@@ -5,16 +5,17 @@ from pathlib import Path
 
 import pytest
 
+from rszoo.certificates.base import certificate_from_votes
+from rszoo.certificates.kinds import protocol_of
 from rszoo.errors import DataError, RszooError
 from rszoo.evaluation.log import CertificationLog, read_log
 from rszoo.evaluation.merge import merge_logs
-from rszoo.smoothing.certificate import certificate_from_votes
 from rszoo_cli import main
 
 
 def write(path: Path, indices: list[int], *, seed: int = 0) -> Path:
     protocol = {"seed": seed, "n": 1000, "inputs": {"name": "digits"}}
-    with CertificationLog.open(path, protocol, resume=False) as log:
+    with CertificationLog.open(path, protocol_of(protocol), resume=False) as log:
         for idx in indices:
             given = certificate_from_votes(3, 900 + idx, n0=100, n=1000, alpha=0.001, sigma=0.5)
             log.append(idx, 3, given, 0.1)
@@ -52,7 +53,7 @@ def test_shards_of_machines_that_measured_different_batch_sizes(tmp_path: Path) 
     assert merge_logs(paths, tmp_path / "all.tsv") == 2
     merged = read_log(tmp_path / "all.tsv").protocol
     assert merged is not None
-    assert merged["batch_size"] is None
+    assert merged.values()["batch_size"] is None
 
 
 def test_an_unfinished_shard(tmp_path: Path) -> None:

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 from scipy.stats import binomtest
 
+from rszoo.certificates.base import certificate_from_votes
+from rszoo.certificates.kinds import protocol_of
 from rszoo.errors import DataError
 from rszoo.evaluation.log import NO_LABEL, CertificationLog, LogTable, read_log
 from rszoo.evaluation.metrics import default_radii, differences, paired_difference, summary
-from rszoo.smoothing.certificate import certificate_from_votes
 
 HEADER = "idx\tlabel\tpredict\tradius\tcorrect\ttime\n"
 SIX = [
@@ -32,7 +33,9 @@ def original(path: Path, rows: list[tuple[int, int, float]]) -> LogTable:
 
 
 def certified(path: Path, *, n: int = 1000, alpha: float = 0.001, sigma: float = 0.5) -> LogTable:
-    with CertificationLog.open(path, {"inputs": "digits"}, resume=False) as log:
+    with CertificationLog.open(
+        path, protocol_of({"inputs": {"name": "digits"}}), resume=False
+    ) as log:
         for idx in range(4):
             votes = n - 10 * idx
             given = certificate_from_votes(1, votes, n0=100, n=n, alpha=alpha, sigma=sigma)
@@ -86,7 +89,7 @@ def test_the_budget_is_read_from_the_rows(tmp_path: Path) -> None:
 
 
 def test_a_budget_that_changes_within_a_log_is_not_named(tmp_path: Path) -> None:
-    with CertificationLog.open(tmp_path / "a.tsv", {}, resume=False) as log:
+    with CertificationLog.open(tmp_path / "a.tsv", protocol_of({}), resume=False) as log:
         for idx, n in enumerate((1000, 2000)):
             log.append(idx, 1, certificate_from_votes(1, n, n0=9, n=n, alpha=0.1, sigma=1.0), 0.1)
     result = summary(read_log(tmp_path / "a.tsv"))
@@ -120,7 +123,7 @@ def test_a_log_without_rows_or_labels_says_why(tmp_path: Path) -> None:
     assert str(empty.value) == (
         f"{tmp_path}/a.tsv: expected at least one row, got none; certify something first"
     )
-    with CertificationLog.open(tmp_path / "own.tsv", {}, resume=False) as log:
+    with CertificationLog.open(tmp_path / "own.tsv", protocol_of({}), resume=False) as log:
         given = certificate_from_votes(1, 99, n0=9, n=100, alpha=0.1, sigma=1.0)
         log.append(0, NO_LABEL, given, 0.1, "photo.png")
     with pytest.raises(DataError) as unlabelled:
@@ -144,7 +147,7 @@ def test_what_logs_differ_in_is_found(tmp_path: Path) -> None:
 
 def test_the_same_labels_of_other_data_are_other_inputs(tmp_path: Path) -> None:
     log, other = certified(tmp_path / "a.tsv"), certified(tmp_path / "b.tsv")
-    (tmp_path / "b.json").write_text('{"inputs": "digits with fog"}')
+    (tmp_path / "b.json").write_text('{"inputs": {"name": "digits with fog"}}')
     assert differences([log, read_log(other.path)]) == ["inputs"]
 
 

@@ -15,16 +15,11 @@ from scipy.special import ndtr, ndtri
 from scipy.stats import binom
 from torch import Tensor, nn
 
+from rszoo.certificates.base import ABSTAIN, Certificate, Prediction, certificate_from_votes
+from rszoo.certificates.kinds.mixed import Mixing, mixed_certificate
 from rszoo.errors import DataError, RszooError
 from rszoo.networks.mixing import MixingNetwork
 from rszoo.smoothing import mixed as module
-from rszoo.smoothing.certificate import (
-    ABSTAIN,
-    Certificate,
-    Prediction,
-    certificate_from_votes,
-    mixed_certificate,
-)
 from rszoo.smoothing.classifier import SmoothedClassifier
 from rszoo.smoothing.mixed import MixedClassifier
 from rszoo.smoothing.mixing_weights import FixedWeight, GradientWeight, LearnedWeight, Weight
@@ -245,10 +240,14 @@ def test_the_votes_are_those_of_the_robust_part(one: Trial) -> None:
     robust = one.robust.certify(one.x, n=1000, seed=3)
     assert isinstance(robust, Certificate)
     assert mine == mixed_certificate(robust, alpha_mix=ALPHA_MIX)
-    assert (mine.label, mine.alpha_mix, mine.p_lower) == (1, ALPHA_MIX, robust.p_lower)
+    assert (mine.label, mine.details, mine.p_lower) == (
+        1,
+        Mixing(alpha_mix=ALPHA_MIX),
+        robust.p_lower,
+    )
     lost = SIGMA * float(ndtri(1 / (2 * ALPHA_MIX)))
     assert mine.radius == pytest.approx(robust.radius - lost, rel=1e-9)
-    assert replace(mine, radius=0, alpha_mix=None) == replace(robust, radius=0)
+    assert replace(mine, radius=0, details=None) == replace(robust, radius=0)
 
 
 def test_predictions_have_noise_of_their_own(one: Trial) -> None:

@@ -12,6 +12,8 @@ from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner, Result
 
 from rszoo import load
+from rszoo.certificates.base import ABSTAIN, Certificate, Prediction
+from rszoo.certificates.kinds.mixed import Mixing, mixed_certificate
 from rszoo.errors import IntegrityError, RszooError
 from rszoo.evaluation.log import read_log
 from rszoo.hub.bundle import open_bundle
@@ -21,7 +23,6 @@ from rszoo.hub.configs.mixed import MixedConfig
 from rszoo.hub.kinds.mixed import compose_mixed
 from rszoo.hub.parts import part_of
 from rszoo.networks.mixing import MixingNetwork
-from rszoo.smoothing.certificate import ABSTAIN, Certificate, Prediction, mixed_certificate
 from rszoo.smoothing.mixed import MixedClassifier
 from rszoo.smoothing.mixing_weights import FixedWeight, GradientWeight, LearnedWeight
 from rszoo_cli import app
@@ -82,7 +83,7 @@ def test_from_two_trainings_to_a_verified_mix() -> None:
     assert (given["images"], given["n"], given["sigma"]) == (12, 500, 0.25)
     log = read_log("runs/mix/certificates.tsv")
     assert log.protocol is not None
-    assert (log.protocol["alpha_mix"], log.protocol["weight"]) == (0.76, "fixed")
+    assert (log.protocol.values()["alpha_mix"], log.protocol.values()["weight"]) == (0.76, "fixed")
     robust, mix = load(ROBUST), load("runs/mix")
     assert isinstance(mix, MixedClassifier)
     from rszoo import data
@@ -324,7 +325,7 @@ def test_a_learned_weight_is_kept_with_the_bundle() -> None:
     assert torch.equal(mix.weight.network(g, h), weight.network(g, h))
     given = mix.certify(torch.zeros(1, 8, 8), n=100)
     assert isinstance(given, Certificate)
-    assert given.alpha_mix == 0.8
+    assert given.details == Mixing(alpha_mix=0.8)
     run("certify", "-m", "runs/mix", "--n", "100", "--limit", "3", "--attach")
     protocol = json.loads(Path("runs/mix/certificates.json").read_text())
     assert (protocol["alpha_mix"], protocol["alpha_max"]) == (0.8, 0.95)

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from rszoo.certificates.base import ABSTAIN, certificate_from_votes
+from rszoo.certificates.kinds import protocol_of
+from rszoo.certificates.kinds.mixed import mixed_certificate
 from rszoo.errors import DataError
 from rszoo.evaluation.log import CertificationLog, read_log
 from rszoo.evaluation.merge import merge_logs
-from rszoo.smoothing.certificate import ABSTAIN, certificate_from_votes, mixed_certificate
 from rszoo.theory.mixing import mixed_radius
 
 PROTOCOL = {"alpha_mix": 0.76, "sigma": 0.5}
@@ -24,7 +26,7 @@ GIVEN = [
 
 
 def write(path: Path, names: tuple[str | None, ...] = (None, None)) -> None:
-    with CertificationLog.open(path, PROTOCOL, resume=False) as log:
+    with CertificationLog.open(path, protocol_of(PROTOCOL), resume=False) as log:
         for idx, (given, name) in enumerate(zip(GIVEN, names, strict=True)):
             log.append(idx, 3, given, 0.1, input=name)
 
@@ -37,25 +39,26 @@ def test_certificates_come_back(tmp_path: Path, names: tuple[str | None, ...]) -
     log = read_log(tmp_path / "a.tsv")
     assert [log.certificate(row) for row in range(2)] == GIVEN
     assert (GIVEN[0].label, GIVEN[1].label, GIVEN[1].candidate) == (3, ABSTAIN, 3)
-    assert log.alpha_mix is not None
-    assert log.alpha_mix.tolist() == [0.76, 0.76]
+    assert log.details["alpha_mix"].tolist() == [0.76, 0.76]
     assert log.correct.tolist() == [True, False]
 
 
 def test_other_logs_have_no_weight(tmp_path: Path) -> None:
-    with CertificationLog.open(tmp_path / "a.tsv", {}, resume=False) as log:
+    with CertificationLog.open(tmp_path / "a.tsv", protocol_of({}), resume=False) as log:
         log.append(0, 3, certificate_from_votes(3, 9, n0=1, n=9, alpha=0.1, sigma=1.0), 0.1)
     table = read_log(tmp_path / "a.tsv")
-    assert table.alpha_mix is None
-    assert table.certificate(0).alpha_mix is None
+    assert table.details == {}
+    assert table.certificate(0).details is None
 
 
 def test_a_log_is_continued_and_merged(tmp_path: Path) -> None:
     for i in range(2):
-        with CertificationLog.open(tmp_path / f"{i}.tsv", PROTOCOL, resume=False) as log:
+        with CertificationLog.open(
+            tmp_path / f"{i}.tsv", protocol_of(PROTOCOL), resume=False
+        ) as log:
             log.append(i, 3, GIVEN[i], 0.1)
     merge_logs([tmp_path / "0.tsv", tmp_path / "1.tsv"], tmp_path / "all.tsv")
-    with CertificationLog.open(tmp_path / "all.tsv", PROTOCOL, resume=True) as log:
+    with CertificationLog.open(tmp_path / "all.tsv", protocol_of(PROTOCOL), resume=True) as log:
         log.append(2, 3, GIVEN[0], 0.1)
     table = read_log(tmp_path / "all.tsv")
     assert [table.certificate(row) for row in range(3)] == [*GIVEN, GIVEN[0]]
@@ -94,7 +97,7 @@ def test_a_row_that_claims_more_than_its_votes_and_weight_give(
 def test_the_radius_of_the_robust_part_is_refused(tmp_path: Path) -> None:
     """What a mix without its certificate would claim."""
     robust = certificate_from_votes(3, 990, n0=100, n=1000, alpha=0.001, sigma=0.5)
-    with CertificationLog.open(tmp_path / "a.tsv", PROTOCOL, resume=False) as log:
+    with CertificationLog.open(tmp_path / "a.tsv", protocol_of(PROTOCOL), resume=False) as log:
         log.append(0, 3, replace(GIVEN[0], radius=robust.radius), 0.1)
     with pytest.raises(DataError, match=f"expected radius={GIVEN[0].radius!r}"):
         read_log(tmp_path / "a.tsv")

@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from typer.testing import CliRunner, Result
 
 from rszoo import data, load, networks
+from rszoo.certificates.base import Certificate
+from rszoo.certificates.kinds.mixed import mixed_certificate
 from rszoo.errors import RecipeError, RszooError
 from rszoo.exchange.export import export
 from rszoo.hub.bundle import Bundle, open_bundle
@@ -24,7 +26,6 @@ from rszoo.hub.kinds.mixed import learned_weight
 from rszoo.hub.writing import write_bundle
 from rszoo.methods import mixing
 from rszoo.networks.mixing import Mix, MixingNetwork, log_mix
-from rszoo.smoothing.certificate import Certificate, mixed_certificate
 from rszoo.smoothing.mixed import MixedClassifier
 from rszoo.smoothing.mixing_weights import LearnedWeight
 from rszoo.training.recipes import prerequisites

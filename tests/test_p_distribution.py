@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from rszoo.certificates.base import certificate_from_votes
+from rszoo.certificates.kinds import protocol_of
 from rszoo.evaluation.log import CertificationLog, LogTable, read_log
 from rszoo.evaluation.p_distribution import p_distribution, why_unknown
-from rszoo.smoothing.certificate import certificate_from_votes
 from rszoo.smoothing.decisions import RadiusTests
 
 SIX = "idx\tlabel\tpredict\tradius\tcorrect\ttime\n0\t1\t1\t0.529\t1\tt\n"
@@ -17,7 +18,7 @@ def log(
     path: Path, votes: Sequence[int], *, labels: Sequence[int] = (), n: int = 1000
 ) -> LogTable:
     """Write a log whose selected class is always 1."""
-    with CertificationLog.open(path, {}, resume=False) as opened:
+    with CertificationLog.open(path, protocol_of({}), resume=False) as opened:
         for idx, count in enumerate(votes):
             given = certificate_from_votes(1, count, n0=9, n=n, alpha=0.001, sigma=0.5)
             opened.append(idx, labels[idx] if labels else 1, given, 0.1)
@@ -91,7 +92,9 @@ def test_where_draws_stop_early_votes_are_no_estimate(tmp_path: Path, named: boo
     tests = RadiusTests.of([0.25], sigma=0.5, n=1000, alpha=0.001)
     given = tests.certificate(1, [int(look) for look in tests.looks], n0=9)
     assert given.draws < given.n
-    with CertificationLog.open(tmp_path / "a.tsv", {"radii": [0.25]}, resume=False) as opened:
+    with CertificationLog.open(
+        tmp_path / "a.tsv", protocol_of({"radii": [0.25]}), resume=False
+    ) as opened:
         opened.append(0, 1, given, 0.1)
     if not named:
         (tmp_path / "a.json").unlink()

@@ -72,14 +72,14 @@ def test_a_nominal_log_certifies_nothing() -> None:
     path = "certificates/digits-cat_rs-0.50-nominal.tsv"
     assert Path(path).read_text().splitlines()[0].endswith("\tp_lower\tnominal_radius")
     log = read_log(path, nominal=True)
-    assert log.nominal
-    assert log.per_input is not None
+    assert not log.kind.certifies
+    assert log.details
     assert log.radius.tolist() == [0.0] * 3
-    assert (log.per_input["nominal_radius"] > 0.1).all()
+    assert (log.details["nominal_radius"] > 0.1).all()
     assert log.protocol is not None
-    assert log.protocol["sigma"] is None
-    assert log.protocol["per_input_sigma"] == "nominal"
-    assert log.protocol["search"] == {
+    assert log.protocol.values()["sigma"] is None
+    assert log.protocol.values()["per_input_sigma"] == "nominal"
+    assert log.protocol.values()["search"] == {
         "low": 0.25,
         "high": 1.0,
         "levels": 5,
@@ -150,10 +150,10 @@ def test_a_memory_log_tells_the_order() -> None:
     assert "memory: a.memory, 0 answers" in done.stderr
     assert NOMINAL not in done.stderr
     log = read_log("a.tsv")
-    assert not log.nominal
-    assert log.per_input is not None
-    assert log.per_input["order"].tolist() == [0, 1, 2]
-    assert log.per_input["source"].tolist() == [0, 1, 2]
+    assert log.kind.certifies
+    assert log.details
+    assert log.details["order"].tolist() == [0, 1, 2]
+    assert log.details["source"].tolist() == [0, 1, 2]
     assert (log.radius > 0.1).all()
     report = run("report", "a.tsv")
     assert report.exit_code == 0

@@ -7,11 +7,12 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
+from rszoo.certificates.base import certificate_from_votes
+from rszoo.certificates.kinds import protocol_of
 from rszoo.errors import DataError, IntegrityError
 from rszoo.evaluation.log import NO_LABEL, CertificationLog
 from rszoo.hub.bundle import open_bundle
 from rszoo.hub.evidence import add_evidence
-from rszoo.smoothing.certificate import certificate_from_votes
 from rszoo_cli import console
 from rszoo_cli.report import report
 
@@ -33,7 +34,9 @@ def run(*arguments: str) -> Result:
 
 
 def log(name: str, *, sigma: float = 0.25, n: int = 1000) -> None:
-    with CertificationLog.open(f"{name}.tsv", {"inputs": "digits"}, resume=False) as opened:
+    with CertificationLog.open(
+        f"{name}.tsv", protocol_of({"inputs": {"name": "digits"}}), resume=False
+    ) as opened:
         for idx, share in enumerate(SHARES):
             votes = round(share * n)
             given = certificate_from_votes(1, votes, n0=9, n=n, alpha=0.001, sigma=sigma)
@@ -212,7 +215,7 @@ def test_what_cannot_be_reported_prints_no_table() -> None:
     missing = run("a.tsv", "absent.tsv")
     assert isinstance(missing.exception, DataError)
     assert str(missing.exception) == "cannot read the log 'absent.tsv': No such file or directory"
-    with CertificationLog.open("own.tsv", {}, resume=False) as own_log:
+    with CertificationLog.open("own.tsv", protocol_of({}), resume=False) as own_log:
         given = certificate_from_votes(1, 99, n0=9, n=100, alpha=0.1, sigma=1.0)
         own_log.append(0, NO_LABEL, given, 0.1, "photo.png")
     own = run("a.tsv", "own.tsv")

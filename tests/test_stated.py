@@ -9,14 +9,15 @@ import pytest
 import torch
 from torch import nn
 
+from rszoo.certificates.base import applied_sigma
+from rszoo.certificates.kinds import protocol_of
 from rszoo.errors import DataError
 from rszoo.evaluation.certify import Input, certify_inputs
 from rszoo.evaluation.log import CertificationLog, read_log
 from rszoo.evaluation.verify import recertify
-from rszoo.smoothing.certificate import applied_sigma
 from rszoo.smoothing.classifier import SmoothedClassifier
 from rszoo.smoothing.dual import DualClassifier
-from rszoo.smoothing.interface import Classifier
+from rszoo.smoothing.interface import Budget, Classifier
 
 BUDGET: dict[str, Any] = {"n0": 20, "n": 500, "alpha": 0.01, "seed": 0}
 INPUTS = [Input(0, 0, lambda: torch.zeros(2)), Input(1, 0, lambda: torch.ones(2) / 9)]
@@ -36,8 +37,8 @@ DUAL = DualClassifier([constant(3, 0.25), constant(3, 0.5)], constant(2, 1.0, an
 
 def logged(path: Path, classifier: Classifier) -> None:
     protocol = {**classifier.facts, **BUDGET}
-    with CertificationLog.open(path, protocol, resume=False) as log:
-        list(certify_inputs(classifier, INPUTS, log=log, **BUDGET))
+    with CertificationLog.open(path, protocol_of(protocol), resume=False) as log:
+        list(certify_inputs(classifier, INPUTS, Budget(**BUDGET), log=log))
 
 
 def edited(path: Path, change: Callable[[dict[str, str]], None]) -> None:
@@ -70,7 +71,7 @@ def test_more_noise_than_there_was_would_give_larger_radii(tmp_path: Path) -> No
     with pytest.raises(DataError, match=r"a\.tsv, line 3: expected sigma=0\.11.* by its protocol"):
         read_log(path)
     with pytest.raises(DataError, match="by its protocol"):
-        CertificationLog.open(path, {**PLAIN.facts, **BUDGET}, resume=True)
+        CertificationLog.open(path, protocol_of({**PLAIN.facts, **BUDGET}), resume=True)
 
 
 @pytest.mark.parametrize(

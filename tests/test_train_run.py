@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 import torch
 
+from rszoo.certificates.base import Certificate
 from rszoo.errors import RszooError
 from rszoo.hub.bundle import Bundle, open_bundle
 from rszoo.hub.classifiers import classifier_of
 from rszoo.hub.trained import trained as trained_record
 from rszoo.methods import load, trains
-from rszoo.smoothing.certificate import Certificate
 from rszoo.training import loop, provenance
 from rszoo.training.loop import Epoch
 from rszoo.training.observer import Observer

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rszoo.certificates.base import certificate_from_votes
 from rszoo.evaluation.log import CertificationLog, read_log
 from rszoo.hub.bundle import Bundle
 from rszoo.hub.classifiers import classifier_of
-from rszoo.smoothing.certificate import certificate_from_votes
 from rszoo.smoothing.execution import Execution
 from rszoo.theory.bounds import binomial_lower_tail, same_proportion_p_value
 from rszoo.theory.radii import needed_probability

@@ -9,26 +9,31 @@ from rszoo_cli.console import out
 from rszoo_cli.per_input import print_nominal
 
 if TYPE_CHECKING:
+    from rszoo.certificates.base import Certificate
+    from rszoo.certificates.kind import Kind
     from rszoo.evaluation.certify import Input
-    from rszoo.smoothing.certificate import Certificate
 
 __all__ = ["print_own", "print_summary"]
 
 
 def print_own(
-    certified: Sequence[tuple["Input", "Certificate"]], classes: Sequence[str], *, json: bool
+    certified: Sequence[tuple["Input", "Certificate"]],
+    classes: Sequence[str],
+    *,
+    kind: "Kind",
+    json: bool,
 ) -> None:
     """Print label and radius of each of the user's own inputs."""
     from rich.table import Table
     from rich.text import Text
 
-    from rszoo.smoothing.certificate import ABSTAIN
+    from rszoo.certificates.base import ABSTAIN
     from rszoo.theory.radii import floor_digits
 
     def name(label: int) -> str | None:
         return None if label == ABSTAIN else classes[label]
 
-    nominal = any(one.per_input and one.per_input.nominal for _, one in certified)
+    nominal = not kind.certifies
     if json:
         out.print_json(
             data=[
@@ -45,19 +50,12 @@ def print_own(
             table.add_row(
                 Text(str(one.name)),
                 Text(name(certificate.label) or "abstains"),
-                floor_digits(_shown_radius(certificate), 4),
+                floor_digits(kind.shown_radius(certificate), 4),
                 "-" if unsure else _confidence(certificate.alpha),
             )
         out.print(table)
     if nominal:
         print_nominal()
-
-
-def _shown_radius(certificate: "Certificate") -> float:
-    per_input = certificate.per_input
-    if per_input is None or not per_input.nominal:
-        return certificate.radius
-    return per_input.nominal_radius
 
 
 def _confidence(alpha: float) -> str:
@@ -73,22 +71,18 @@ def print_summary(log: Path, *, json: bool) -> None:
     from rszoo_cli.report import print_summaries
 
     table = read_log(log, nominal=True)
-    entry = summary(table.as_nominal() if table.nominal else table)
+    entry = summary(table.as_shown())
     if json:
         out.print_json(data=asdict(entry))
     else:
         print_summaries([entry])
-    if table.nominal:
+    if not table.kind.certifies:
         print_nominal()
 
 
 def _fields(certificate: "Certificate") -> dict[str, object]:
-    """Return the values of a certificate; those of some classifiers only where there are any."""
+    """Return the values of a certificate, those of its kind among them."""
     from dataclasses import asdict
 
     values = asdict(certificate)
-    values |= (values.pop("routing") or {}) | (values.pop("per_input") or {})
-    for name in ("alpha_mix", "order", "source"):
-        if values.get(name, 0) is None:
-            del values[name]
-    return values
+    return values | (values.pop("details") or {})

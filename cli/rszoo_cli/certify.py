@@ -193,6 +193,7 @@ def certify(
     check_per_input(per_input_sigma, memory, alone=alone, attach=attach, early=early)
     from rszoo.hub.catalog import find, is_own
     from rszoo.smoothing.execution import Execution
+    from rszoo.smoothing.interface import Budget
 
     which, part = shard_of(shard)
     bundle = find(model)
@@ -210,7 +211,7 @@ def certify(
         log_file = log_file or Path("certificates") / f"{name}.tsv"
     warn_if_in_vain(n, alpha)
     stopping = early_stopping(bundle, radii, adaptive, radius_tol, n=n, alpha=alpha)
-    settings = {"n0": n0, "n": n, "alpha": alpha, "seed": seed, **stopping}
+    budget = Budget(n0=n0, n=n, alpha=alpha, seed=seed, **stopping)
     plan = Plan(
         engine=engine,
         address=address,
@@ -221,7 +222,7 @@ def certify(
         search=search,
         memory_file=memory_file(search, memory, log_file),
     )
-    certified = run(
+    kind, certified = run(
         bundle,
         plan,
         todo,
@@ -229,10 +230,10 @@ def certify(
         log_file=log_file,
         resume=resume,
         restart=resume and overwrite,
-        settings=settings,
+        budget=budget,
     )
     if inputs:
-        print_own(certified, bundle.config.class_names, json=json)
+        print_own(certified, bundle.config.class_names, kind=kind, json=json)
     elif log_file is not None:
         print_summary(log_file, json=json)
     if log_file is not None:

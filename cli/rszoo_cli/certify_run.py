@@ -5,18 +5,20 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rszoo_cli.console import err
 from rszoo_cli.engine import batch_size_for, engine_of
 from rszoo_cli.per_input import bind, opened_memory
 
 if TYPE_CHECKING:
+    from rszoo.certificates.base import Certificate
+    from rszoo.certificates.kind import Kind
+    from rszoo.certificates.protocol import Protocol
     from rszoo.evaluation.certify import Input
     from rszoo.hub.bundle import Bundle
-    from rszoo.smoothing.certificate import Certificate
     from rszoo.smoothing.execution import Execution
-    from rszoo.smoothing.interface import Classifier
+    from rszoo.smoothing.interface import Budget, Classifier
     from rszoo.smoothing.memory import Memory
 
 __all__ = ["Plan", "finish_log", "run"]
@@ -67,23 +69,23 @@ def run(
     log_file: Path | None,
     resume: bool,
     restart: bool,
-    settings: dict[str, Any],
-) -> list[tuple["Input", "Certificate"]]:
+    budget: "Budget",
+) -> "tuple[Kind, list[tuple[Input, Certificate]]]":
     """Certify what the log does not hold yet, with a progress bar; return all."""
+    from rszoo.certificates.kinds import kind
     from rszoo.evaluation.log import CertificationLog
     from rszoo_cli.progress import Meter
 
-    draws = settings["n0"] + settings["n"]
-    early = "radii" in settings  # then nobody knows the number of draws beforehand
+    early = budget.radii is not None  # then nobody knows the number of draws beforehand
     batch_size = plan.execution.batch_size or batch_size_for(
         bundle,
         plan.executions[0],
-        draws=draws * len(todo),
+        draws=budget.draws * len(todo),
         resumed=log_file if resume else None,
     )
     with opened_memory(plan.memory_file) as memory, ExitStack() as stack:
         classifiers = plan.classifiers(bundle, batch_size, memory)
-        facts = _facts(bundle, classifiers[0], source=source, settings=settings)
+        facts = _facts(bundle, classifiers[0], source=source, budget=budget)
         log = None
         if log_file:
             log = stack.enter_context(
@@ -92,18 +94,18 @@ def run(
         if memory is not None:
             bind(memory, facts, log_file)
         certified = _logged(log_file, todo) if log and log_file else []
-        unit, weight = ("inputs", 1) if early else ("draws", draws)
+        unit, weight = ("inputs", 1) if early else ("draws", budget.draws)
         total, done = len(todo) * weight, len(certified) * weight
         title = f"certify {bundle.config.name}"
         certify_all = stack.enter_context(engine_of(plan.engine, plan.address, classifiers))
         meter = stack.enter_context(Meter(err, title, total=total, done=done, unit=unit))
         counted = None if early else meter.advance
-        for one, certificate in certify_all(todo, log=log, on_draws=counted, **settings):
+        for one, certificate in certify_all(todo, budget, log=log, on_draws=counted):
             certified.append((one, certificate))
             if early:
                 meter.advance()
             meter.status(f"{len(certified)} of {len(todo)} inputs")
-    return certified
+    return kind(facts.kind), certified
 
 
 def _facts(
@@ -111,8 +113,8 @@ def _facts(
     classifier: "Classifier",
     *,
     source: dict[str, str],
-    settings: dict[str, Any],
-) -> dict[str, object]:
+    budget: "Budget",
+) -> "Protocol":
     """Return the protocol of a log."""
     from rszoo.evaluation.certify import protocol
     from rszoo.hub.catalog import is_own
@@ -122,7 +124,7 @@ def _facts(
         **({} if is_own(bundle) else {"id": bundle.id}),  # a path means nothing elsewhere
         "weights_sha256": bundle.weights_digest,
     }
-    return protocol(classifier, model=model, inputs=source, versions=_versions(), **settings)
+    return protocol(classifier, budget, model=model, inputs=source, versions=_versions())
 
 
 def finish_log(bundle: "Bundle", log_file: Path, *, attach: bool, overwrite: bool) -> None:

@@ -63,8 +63,7 @@ def batch_size_for(
     from rszoo.smoothing.batch_size import measured_batch_size
 
     if resumed is not None and protocol_path(resumed).is_file():
-        recorded = read_protocol(protocol_path(resumed)).get("batch_size")
-        return recorded if isinstance(recorded, int) and recorded > 0 else None
+        return read_protocol(protocol_path(resumed)).batch_size
     smoothed = kind_of(bundle).smoothed
     if draws < _WORTH_MEASURING or smoothed is None:
         return None

@@ -1,9 +1,9 @@
 """`rszoo certify --per-input-sigma`: a noise level for each input, and what makes it sound."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,7 @@ from rszoo.errors import RszooError
 from rszoo_cli.console import err
 
 if TYPE_CHECKING:
+    from rszoo.certificates.protocol import Protocol
     from rszoo.hub.bundle import Bundle
     from rszoo.smoothing.memory import Memory
 
@@ -45,7 +46,7 @@ MemoryFile = Annotated[
 ]
 
 # Of a protocol, what does not decide the answers that a memory may hold together.
-_ELSEWHERE = ("inputs", "versions", "batch_size")
+_ELSEWHERE = ("inputs", "versions", "batch_size", "kind")
 
 
 def check_per_input(
@@ -123,7 +124,7 @@ def opened_memory(file: Path | None) -> "Iterator[Memory | None]":
         yield memory
 
 
-def bind(memory: "Memory", protocol: Mapping[str, Any], log_file: Path | None) -> None:
+def bind(memory: "Memory", protocol: "Protocol", log_file: Path | None) -> None:
     """Check that a memory belongs to what is certified, and to a log that is continued.
 
     Raises:
@@ -131,11 +132,11 @@ def bind(memory: "Memory", protocol: Mapping[str, Any], log_file: Path | None) -
     """
     from rszoo.evaluation.log import read_log
 
-    memory.use_for({key: value for key, value in protocol.items() if key not in _ELSEWHERE})
+    stated = protocol.values().items()
+    memory.use_for({key: value for key, value in stated if key not in _ELSEWHERE})
     if log_file is None:
         return
-    known = read_log(log_file).per_input
-    if known is not None and (known["order"] >= len(memory)).any():
+    if any(order >= len(memory) for order in read_log(log_file).details.get("order", ())):
         raise RszooError(
             f"{log_file}: expected the memory that its answers are in, got {memory.path} with "
             f"{len(memory)} answers; name the right one with --memory"

@@ -37,10 +37,10 @@ def predict(
     from rich.table import Table
     from rich.text import Text
 
+    from rszoo.certificates.base import ABSTAIN, Prediction
     from rszoo.data import read_images
     from rszoo.hub.catalog import find
     from rszoo.hub.classifiers import classifier_of
-    from rszoo.smoothing.certificate import ABSTAIN, Prediction
     from rszoo.smoothing.execution import Execution
     from rszoo_cli.progress import Meter
 

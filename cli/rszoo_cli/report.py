@@ -97,7 +97,7 @@ def _of_one_kind(tables: list["LogTable"]) -> list["LogTable"]:
     Raises:
         RszooError: only some are nominal.
     """
-    nominal = [table.as_nominal() for table in tables if table.nominal]
+    nominal = [table.as_shown() for table in tables if not table.kind.certifies]
     if nominal and len(nominal) < len(tables):
         raise RszooError(
             "expected certificates, got nominal radii, which are none, in "
@@ -226,10 +226,8 @@ def _warnings(tables: Sequence["LogTable"]) -> Iterator[str]:
     for table in tables:
         if table.unfinished:
             yield f"{table.path} ends in an unfinished row, which was left out"
-        if table.nominal:
-            yield f"{table.name}: nominal radius, not a certificate"
-        elif table.per_input is not None:
-            yield f"{table.name}: holds with its memory; the answers depend on the order of inputs"
+        if table.kind.note is not None:
+            yield f"{table.name}: {table.kind.note}"
     differing = differences(tables)
     if differing:
         yield f"the logs differ in {', '.join(differing)}: their rows do not compare models"

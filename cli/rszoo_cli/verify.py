@@ -1,7 +1,7 @@
 """`rszoo verify`: is what a certification log says true?"""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -72,7 +72,7 @@ def verify(
         err.print(f"signed by the owner of {key}", markup=False, highlight=False, soft_wrap=True)
     check_about(log, bundle)
     seed = fresh_seed(log) if seed is None else seed
-    if seed == (log.protocol or {}).get("seed"):
+    if log.protocol is not None and seed == log.protocol.seed:
         raise typer.BadParameter(f"expected another --seed than the log's, got {seed}")
     findings = []
     if sample:
@@ -118,31 +118,30 @@ def _recertified(
 ) -> "list[Finding]":
     from rszoo.evaluation.verify import recertify, sample
     from rszoo.hub.classifiers import classifier_of
-    from rszoo.hub.kinds import kind_of
     from rszoo.smoothing.execution import Execution
     from rszoo.smoothing.lattice import SCHEME_SUFFIX
     from rszoo_cli.progress import Meter
 
-    protocol = log.protocol or {}
-    stated: dict[str, Any] = protocol.get("inputs") or {}
-    if "name" not in stated:
+    protocol = log.protocol
+    stated = protocol.inputs if protocol else None
+    if protocol is None or stated is None or stated.name is None:
         raise DataError(
             f"{log.path} is about inputs of somebody's own, which cannot be certified again "
             "without them; --sample 0 checks the rest"
         )
     images, source = test_images(
-        bundle, dataset or stated["name"], skip=1, limit=None, root=root, download=download
+        bundle, dataset or stated.name, skip=1, limit=None, root=root, download=download
     )
-    if source["digest"] != stated.get("digest"):
+    if source["digest"] != stated.digest:
         raise DataError(f"{source['name']}: the images are not those of {log.path}")
-    network = protocol["experts"][0] if "experts" in protocol else protocol
+    evaluation = protocol.evaluation
     execution = Execution(
         device=device,
-        precision=protocol.get("precision", "auto"),
-        compile=bool(network.get("compiled")),
-        sound=str(network.get("noise")).endswith(SCHEME_SUFFIX),
+        precision=evaluation.precision or "auto",
+        compile=evaluation.compiled,
+        sound=(evaluation.noise or "").endswith(SCHEME_SUFFIX),
     )
-    classifier = classifier_of(kind_of(bundle).voting(bundle), execution)
+    classifier = classifier_of(bundle, execution)
     chosen = sample(log, images, count=count, seed=seed)
     with Meter(err, "verify", total=len(chosen) * n, unit="draws") as meter:
         return list(

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from rszoo.errors import DataError, HubError, IntegrityError, RecipeError, RszooError
 
 if TYPE_CHECKING:
+    from rszoo.certificates.base import ABSTAIN, Certificate, Prediction
     from rszoo.hub.catalog import list_models
     from rszoo.hub.classifiers import load
-    from rszoo.smoothing.certificate import ABSTAIN, Certificate, Prediction
     from rszoo.smoothing.classifier import SmoothedClassifier
 
 __version__ = "0.1.0"
@@ -34,9 +34,9 @@ __all__ = [
 
 # Resolved on first use, so that `import rszoo` (and `rszoo --help`) does not wait for torch.
 _LAZY = {
-    "ABSTAIN": "rszoo.smoothing.certificate",
-    "Certificate": "rszoo.smoothing.certificate",
-    "Prediction": "rszoo.smoothing.certificate",
+    "ABSTAIN": "rszoo.certificates.base",
+    "Certificate": "rszoo.certificates.base",
+    "Prediction": "rszoo.certificates.base",
     "SmoothedClassifier": "rszoo.smoothing.classifier",
     "list_models": "rszoo.hub.catalog",
     "load": "rszoo.hub.classifiers",

@@ -1,16 +1,18 @@
 """Certify many inputs into a log that survives being killed."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from rszoo.certificates.base import Certificate
+from rszoo.certificates.kinds import protocol_of
+from rszoo.certificates.protocol import Protocol
 from rszoo.data import ImageSet
 from rszoo.evaluation.log import NO_LABEL, CertificationLog
-from rszoo.smoothing.certificate import Certificate
-from rszoo.smoothing.interface import Classifier
+from rszoo.smoothing.interface import Budget, Classifier, OnDraws
 
 __all__ = [
     "Input",
@@ -75,79 +77,65 @@ def own_inputs(named: Sequence[tuple[str, Tensor]]) -> list[Input]:
 
 def protocol(
     classifier: Classifier,
+    budget: Budget,
     *,
-    model: dict[str, str],
-    inputs: dict[str, str],
-    n0: int,
-    n: int,
-    alpha: float,
-    seed: int,
-    versions: dict[str, str],
-    radii: Sequence[float] | None = None,
-    tolerance: float = 0.0,
-) -> dict[str, object]:
+    model: Mapping[str, str],
+    inputs: Mapping[str, str],
+    versions: Mapping[str, str],
+) -> Protocol:
     """Return what a log must say so that anybody can repeat it.
 
     Args:
         classifier: what is certified.
+        budget: of each certificate.
         model: id and sha256 of the weights.
         inputs: name, split and digest of the data set, or a digest of the user's own inputs.
-        n0, n, alpha, seed, radii, tolerance: as in `SmoothedClassifier.certify`.
         versions: of the software.
     """
-    early = {} if radii is None else {"radii": list(radii), "tolerance": tolerance}
-    return {
-        "model": model,
-        "inputs": inputs,
-        "n0": n0,
-        "n": n,
-        "alpha": alpha,
-        "seed": seed,
-        **early,
-        **classifier.facts,
-        "versions": versions,
-    }
+    at_radii = (
+        {} if budget.radii is None else {"radii": budget.radii, "tolerance": budget.tolerance}
+    )
+    return protocol_of(
+        {
+            "kind": classifier.kind(budget),
+            "model": model,
+            "inputs": inputs,
+            "n0": budget.n0,
+            "n": budget.n,
+            "alpha": budget.alpha,
+            "seed": budget.seed,
+            **at_radii,
+            **classifier.facts,
+            "versions": versions,
+        }
+    )
 
 
 def certify_inputs(
     classifier: Classifier,
     inputs: Sequence[Input],
+    budget: Budget,
     *,
-    n0: int,
-    n: int,
-    alpha: float,
-    seed: int,
-    radii: Sequence[float] | None = None,
-    tolerance: float = 0.0,
     log: CertificationLog | None = None,
-    on_draws: Callable[[int], None] | None = None,
+    on_draws: OnDraws = None,
 ) -> Iterator[tuple[Input, Certificate]]:
     """Certify inputs one by one; yield each when its row is in the log.
 
     Guarantee:
-        Each certificate is that of `SmoothedClassifier.certify`: it fails with probability at
-        most alpha, input by input (not for all inputs at once). Inputs that the log holds are
-        not certified again, so that no answer is ever chosen among several.
+        Each certificate is that of `Classifier.certify`: it fails with probability at most alpha,
+        input by input (not for all inputs at once). Inputs that the log holds are not certified
+        again, so that no answer is ever chosen among several.
 
     Args:
         classifier: who certifies.
         inputs: what to certify.
-        n0, n, alpha, seed, radii, tolerance: as in `SmoothedClassifier.certify`.
+        budget: of each certificate.
         log: where rows go, if anywhere.
         on_draws: called with the number of draws as they are done.
     """
     for one in missing(inputs, log):
         started = time.perf_counter()
-        certificate = classifier.certify(
-            one.image(),
-            n0=n0,
-            n=n,
-            alpha=alpha,
-            seed=seed,
-            radii=radii,
-            tolerance=tolerance,
-            on_progress=on_draws,
-        )
+        certificate = classifier.certify_within(budget, one.image(), on_progress=on_draws)
         assert isinstance(certificate, Certificate)  # one image gives one certificate
         record(log, one, certificate, since=started)
         yield one, certificate

@@ -14,11 +14,11 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from rszoo.certificates.base import Certificate
 from rszoo.evaluation.certify import Input, missing, record
 from rszoo.evaluation.log import CertificationLog
-from rszoo.smoothing.certificate import Certificate
 from rszoo.smoothing.classifier import SmoothedClassifier
-from rszoo.smoothing.interface import Classifier
+from rszoo.smoothing.interface import Budget, Classifier, OnDraws
 from rszoo.smoothing.noise import CHUNK, Stream
 
 __all__ = ["Crew", "certify_inputs_with"]
@@ -51,15 +51,10 @@ def certify_inputs_with(
     crew: Crew,
     classifier: Classifier,
     inputs: Sequence[Input],
+    budget: Budget,
     *,
-    n0: int,
-    n: int,
-    alpha: float,
-    seed: int,
-    radii: Sequence[float] | None = None,
-    tolerance: float = 0.0,
     log: CertificationLog | None = None,
-    on_draws: Callable[[int], None] | None = None,
+    on_draws: OnDraws = None,
 ) -> Iterator[tuple[Input, Certificate]]:
     """Certify inputs with a crew; yield each when its row is in the log.
 
@@ -70,23 +65,23 @@ def certify_inputs_with(
     Args:
         crew: who works.
         classifier: the one that the workers hold.
-        inputs, n0, n, alpha, seed, radii, tolerance: as in `certify_inputs`.
+        inputs: what to certify.
+        budget: of each certificate.
         log: where rows go, if anywhere; their time is what was waited for them.
         on_draws: called with the number of draws as they are done; not with `radii`.
     """
-    budget = {"n0": n0, "n": n, "alpha": alpha}
-    early = {**budget, "seed": seed, "radii": radii, "tolerance": tolerance}
 
     def begin(image: Tensor) -> Callable[[], Certificate]:
-        if radii is not None or not isinstance(classifier, SmoothedClassifier):
-            return crew.submit("certify", image, **early)
-        smoothed = classifier
+        if budget.radii is not None or not isinstance(classifier, SmoothedClassifier):
+            return crew.submit("certify", image, **vars(budget))
+        smoothed, seed = classifier, budget.seed
         tasks: list[_Task] = []
-        for stream, first, last in _ranges(n0, n):
+        for stream, first, last in _ranges(budget.n0, budget.n):
             votes = crew.submit("votes", image, n=last, first=first, stream=stream, seed=seed)
             tasks.append((stream, last - first, votes))
+        limits = {"n0": budget.n0, "n": budget.n, "alpha": budget.alpha}
         return lambda: smoothed.certificate(
-            *_totals(tasks, smoothed.num_classes, on_draws), **budget
+            *_totals(tasks, smoothed.num_classes, on_draws), **limits
         )
 
     waiting = iter(missing(inputs, log))
@@ -112,7 +107,7 @@ def _ranges(n0: int, n: int) -> Iterator[tuple[Stream, int, int]]:
 def _totals(
     tasks: Sequence[_Task],
     classes: int,
-    on_draws: Callable[[int], None] | None,
+    on_draws: OnDraws,
 ) -> tuple[list[int], list[int]]:
     """Wait for the tasks of one input; return the sums of their votes, stream by stream."""
     totals = {stream: torch.zeros(classes, dtype=torch.int64) for stream in Stream}

@@ -11,39 +11,36 @@ at most one unfinished row, the last, which reading leaves out and resuming cuts
 
 import fcntl
 import io
-import json
-from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
-import numpy as np
-
-from rszoo._files import write_json_atomically
+from rszoo.certificates.base import Certificate
+from rszoo.certificates.columns import INPUT
+from rszoo.certificates.kind import Kind
+from rszoo.certificates.kinds import kind
+from rszoo.certificates.protocol import Protocol
 from rszoo.errors import RszooError
-from rszoo.evaluation._protocol import (
+from rszoo.evaluation.protocol import (
     check_replaceable,
     check_same,
     is_other,
     protocol_path,
     read_protocol,
+    write_protocol,
 )
-from rszoo.evaluation._rows import (
-    COLUMNS,
+from rszoo.evaluation.rows import (
     Content,
+    check_stated,
     is_correct,
     line,
     parse,
     printable,
-    reaches_text,
+    row_line,
 )
-from rszoo.evaluation._stated import check_stated, columns_of
-from rszoo.evaluation._table import LogTable, read_log
-from rszoo.smoothing.certificate import Certificate
+from rszoo.evaluation.table import LogTable, read_log
 
 __all__ = [
-    "COLUMNS",
     "NO_LABEL",
     "CertificationLog",
     "LogTable",
@@ -65,11 +62,9 @@ class CertificationLog:
         done: the indices of the inputs in it.
     """
 
-    def __init__(
-        self, file: io.FileIO, path: Path, content: Content, *, usual: tuple[str, ...]
-    ) -> None:
+    def __init__(self, file: io.FileIO, path: Path, content: Content, *, kind: Kind) -> None:
         """Use `CertificationLog.open`."""
-        self._usual = usual
+        self._kind = kind
         self.path = path
         self.done: set[int] = {row[0] for row in content.rows}
         self._file = file
@@ -79,7 +74,7 @@ class CertificationLog:
     def open(
         cls,
         path: str | Path,
-        protocol: Mapping[str, Any],
+        protocol: Protocol,
         *,
         resume: bool,
         restart: bool = False,
@@ -88,10 +83,8 @@ class CertificationLog:
 
         Args:
             path: the file; its folder is made if need be.
-            protocol: what is certified and how, as JSON values; stored beside the log. With
-                "radii" in it, rows say how many draws were needed; with "experts", which of them
-                answered, and with "router", what that adds; with "alpha_mix", the weight of the
-                smoothed part; with "per_input_sigma", the nominal radius.
+            protocol: what is certified and how; stored beside the log. Its kind decides which
+                columns there are.
             resume: continue the log that is there (and start one if there is none): complete
                 rows are kept, an unfinished last row is cut off.
             restart: where there is a log to continue that was made under another protocol, begin
@@ -104,8 +97,6 @@ class CertificationLog:
             DataError: what is there is not a log, or a row of it is broken.
         """
         path = Path(path)
-        # Through JSON and back, so that it compares equal with what a file holds.
-        protocol = json.loads(json.dumps(protocol, allow_nan=False))
         check_replaceable(path, protocol)
         file = _open_locked(path)
         try:
@@ -122,12 +113,12 @@ class CertificationLog:
                 check_same(path, protocol)
                 check_stated(path, content, protocol)
             else:
-                write_json_atomically(protocol_path(path), protocol)
+                write_protocol(path, protocol)
             file.truncate(content.end)
         except BaseException:
             file.close()
             raise
-        return cls(file, path, content, usual=columns_of(protocol))
+        return cls(file, path, content, kind=kind(protocol.kind))
 
     def append(
         self,
@@ -151,15 +142,16 @@ class CertificationLog:
             ValueError: the index is in the log, or `input` is given for some rows only.
             RszooError: the row cannot be written.
         """
-        columns = self._usual if input is None else (*self._usual, "input")
+        columns = self._kind.columns if input is None else (*self._kind.columns, INPUT)
         if idx in self.done:
             raise ValueError(f"expected an index that is not in the log, got {idx=}")
         if self._columns not in ((), columns):
-            raise ValueError(f"expected rows with the columns {self._columns}, got {input=}")
-        row = _row(self._usual, idx, label, certificate, seconds)
-        if input is not None:
-            row.append(printable(input))
-        self._write(line(row) if self._columns else line(columns) + line(row))
+            expected = [column.name for column in self._columns]
+            raise ValueError(f"expected rows with the columns {expected}, got {input=}")
+        values = _values(idx, label, certificate, seconds, input)
+        row = row_line(columns, [values[column.name] for column in columns])
+        header = b"" if self._columns else line([column.name for column in columns])
+        self._write(header + row)
         self._columns = columns
         self.done.add(int(idx))
 
@@ -191,26 +183,20 @@ class CertificationLog:
             ) from error
 
 
-def _row(
-    columns: tuple[str, ...], idx: int, label: int, certificate: Certificate, seconds: float
-) -> list[object]:
-    """Return the values of some columns, as plain Python numbers, whose text is their repr."""
-    values = dict(vars(certificate))
-    values |= vars(certificate.per_input) if certificate.per_input else {}
-    if certificate.routing is not None:
-        others = reaches_text(certificate.routing.others)
-        values |= {**vars(certificate.routing), "others": others}
-    values |= {
+def _values(
+    idx: int, label: int, certificate: Certificate, seconds: float, input: str | None
+) -> dict[str, object]:
+    """Return the values of a row by column."""
+    return {
+        **vars(certificate),
+        **(vars(certificate.details) if certificate.details else {}),
         "idx": int(idx),
         "label": int(label),
         "predict": int(certificate.label),
-        "correct": int(is_correct(label, certificate.label)),
+        "correct": is_correct(label, certificate.label),
         "time": timedelta(seconds=seconds),
+        "input": None if input is None else printable(input),
     }
-    return [
-        values[name].item() if isinstance(values[name], np.generic) else values[name]
-        for name in columns
-    ]
 
 
 def _open_locked(path: Path) -> io.FileIO:

@@ -4,10 +4,18 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from rszoo._files import write_bytes_atomically, write_json_atomically
+from rszoo._files import write_bytes_atomically
+from rszoo.certificates.kinds.original import KIND as ORIGINAL
+from rszoo.certificates.protocol import Protocol
 from rszoo.errors import DataError, RszooError
-from rszoo.evaluation._protocol import check_replaceable, differing, protocol_path, read_protocol
-from rszoo.evaluation._rows import ORIGINAL_COLUMNS, Content, line, parse
+from rszoo.evaluation.protocol import (
+    check_replaceable,
+    differing,
+    protocol_path,
+    read_protocol,
+    write_protocol,
+)
+from rszoo.evaluation.rows import Content, line, parse, row_line
 
 __all__ = ["merge_logs"]
 
@@ -35,7 +43,7 @@ def merge_logs(paths: Sequence[str | Path], out: str | Path) -> int:
         raise RszooError(f"expected a new file, got {out}, which exists; name another one")
     contents = {path: _complete(path) for path in paths}
     _check_kinds(contents)
-    if len({content.columns for content in contents.values()}) != 1:
+    if len({content.names for content in contents.values()}) != 1:
         raise DataError(f"expected logs with the same columns, got {_listed(paths)}")
     protocol = _common_protocol(paths)
     check_replaceable(out, protocol)
@@ -44,23 +52,24 @@ def merge_logs(paths: Sequence[str | Path], out: str | Path) -> int:
     for (idx, path, _), (other, second, _) in pairwise(rows):
         if idx == other:
             raise DataError(f"expected each input in one log, got {idx} in {path} and in {second}")
-    columns = contents[paths[0]].columns
-    text = b"".join([line(columns), *(line(row) for _, _, row in rows)])
+    first = contents[paths[0]]
+    lines = [line(first.names), *(row_line(first.columns, row) for _, _, row in rows)]
     out.parent.mkdir(parents=True, exist_ok=True)
-    write_json_atomically(protocol_path(out), protocol)
-    write_bytes_atomically(out, text)
+    write_protocol(out, protocol)
+    write_bytes_atomically(out, b"".join(lines))
     return len(rows)
 
 
 def _check_kinds(contents: Mapping[Path, Content]) -> None:
     """Refuse to mix nominal radii with certificates, and answers of several memories."""
-    nominal = [path for path, content in contents.items() if content.nominal]
+    kinds = {path: content.kind for path, content in contents.items() if content.kind}
+    nominal = [path for path, kind in kinds.items() if not kind.certifies]
     if nominal and len(nominal) < len(contents):
         raise DataError(
             f"expected certificates, got nominal radii in {_listed(nominal)}, which are none; "
             "merge logs of one kind"
         )
-    remembered = [path for path, content in contents.items() if content.remembered]
+    remembered = [path for path, kind in kinds.items() if not kind.independent]
     if remembered:
         raise DataError(
             f"{remembered[0]}: expected a log whose inputs were certified one by one, got one "
@@ -75,18 +84,18 @@ def _complete(path: Path) -> Content:
     except OSError as error:
         raise DataError(f"cannot read the log {str(path)!r}: {error.strerror}") from error
     content = parse(path, data)
-    if content.columns in ((), ORIGINAL_COLUMNS):
+    if content.kind in (None, ORIGINAL):
         raise DataError(f"{path}: expected a log of rszoo with at least its header")
     if content.end < len(data):
         raise DataError(f"{path} ends in an unfinished row; finish it with --resume")
     return content
 
 
-def _common_protocol(paths: Sequence[Path]) -> dict[str, object]:
+def _common_protocol(paths: Sequence[Path]) -> Protocol:
     """Return the protocol of all; machines may have measured different batch sizes."""
     protocols = [read_protocol(protocol_path(path)) for path in paths]
-    if len({protocol.get("batch_size") for protocol in protocols}) > 1:
-        protocols = [{**protocol, "batch_size": None} for protocol in protocols]
+    if len({protocol.batch_size for protocol in protocols}) > 1:
+        protocols = [one.model_copy(update={"batch_size": None}) for one in protocols]
     first = protocols[0]
     for path, protocol in zip(paths, protocols, strict=True):
         if found := differing(protocol, first):

@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rszoo.certificates.base import ABSTAIN
 from rszoo.errors import DataError
 from rszoo.evaluation.log import NO_LABEL, LogTable
-from rszoo.smoothing.certificate import ABSTAIN
 from rszoo.theory.bounds import clopper_pearson_interval
 
 __all__ = [
@@ -101,7 +101,7 @@ def summary(log: LogTable, radii: Sequence[float] | None = None) -> Summary:
     return Summary(
         name=log.name,
         images=images,
-        sigma=None if log.routing is not None else _common(log.sigma),
+        sigma=_common(log.sigma) if log.kind.one_sigma else None,
         n=_common(log.n),
         alpha=_common(log.alpha),
         acr=float(gained.mean()),
@@ -115,7 +115,7 @@ def summary(log: LogTable, radii: Sequence[float] | None = None) -> Summary:
         intervals=tuple(
             clopper_pearson_interval(count, images, 1.0 - _CONFIDENCE) for count in counts
         ),
-        nominal=log.nominal,
+        nominal=not log.kind.certifies,
     )
 
 
@@ -176,7 +176,7 @@ def differences(logs: Sequence[LogTable]) -> list[str]:
 
     A log that does not say its n or alpha differs from one that does.
     """
-    sources = {json.dumps(log.protocol.get("inputs")) for log in logs if log.protocol is not None}
+    sources = {json.dumps(_source(log)) for log in logs if log.protocol is not None}
     found = {
         name: len({protocol[name] for protocol in map(_protocol, logs)}) > 1
         for name in ("inputs", "n", "alpha", "radii")
@@ -187,9 +187,13 @@ def differences(logs: Sequence[LogTable]) -> list[str]:
 
 def protocol_digest(log: LogTable) -> str:
     """Return a SHA-256 that is the same for logs without `differences`, if both have protocols."""
-    source = (log.protocol or {}).get("inputs")
-    text = json.dumps([source, *map(repr, _protocol(log).values())], sort_keys=True)
+    text = json.dumps([_source(log), *map(repr, _protocol(log).values())], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _source(log: LogTable) -> dict[str, Any] | None:
+    """Return what the protocol of a log says of its inputs; None where it says nothing."""
+    return log.protocol.values().get("inputs") if log.protocol else None
 
 
 def _protocol(log: LogTable) -> dict[str, Hashable]:

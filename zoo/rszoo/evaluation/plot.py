@@ -71,7 +71,7 @@ def _figure(logs: Sequence[LogTable], labels: Sequence[str]) -> Figure:
             label=labels[i],
         )
     axes.set_xlabel("$L_2$ radius (pixels in [0, 1])")
-    axes.set_ylabel("nominal accuracy" if logs[0].nominal else "certified accuracy")
+    axes.set_ylabel("certified accuracy" if logs[0].kind.certifies else "nominal accuracy")
     axes.set_xlim(left=0.0)
     axes.set_ylim(0.0, 1.0)
     axes.yaxis.set_major_locator(MultipleLocator(0.2))

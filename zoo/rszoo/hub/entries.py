@@ -6,9 +6,8 @@ from pathlib import Path
 
 from rszoo._yaml import parse_yaml
 from rszoo.errors import RszooError
-from rszoo.evaluation._rows import printable
 from rszoo.evaluation.leaderboard.entry import Entry, entry_of_log
-from rszoo.evaluation.log import read_log
+from rszoo.evaluation.log import printable, read_log
 from rszoo.hub.bundle import Bundle
 from rszoo.hub.catalog import builtin_names, bundles_in, find
 from rszoo.hub.evidence import evidence_of

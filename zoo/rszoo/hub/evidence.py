@@ -42,16 +42,16 @@ def check_about(log: LogTable, bundle: Bundle) -> None:
     """
     if log.protocol is None:
         raise DataError(f"{log.path}: expected its protocol beside it, got none")
-    model = log.protocol.get("model")
+    model = log.protocol.model
     stated = {
-        "weights": model.get("weights_sha256") if isinstance(model, dict) else None,
-        "sigma": log.protocol.get("sigma"),
-        "alpha_mix": None if log.alpha_mix is None else max(log.alpha_mix, default=None),
+        "weights": model.weights_sha256 if model else None,
+        "sigma": log.protocol.sigma,
+        "alpha_mix": log.protocol.values().get("alpha_mix"),
     }
     actual = {
         "weights": bundle.weights_digest,
         # Where it is searched for each input, it is in the rows.
-        "sigma": None if log.per_input is not None else bundle.config.noise,
+        "sigma": bundle.config.noise if log.kind.of_bundle else None,
         "alpha_mix": bundle.config.alpha_mix,
     }
     for name, value in actual.items():
@@ -68,7 +68,7 @@ def check_of_bundle_alone(log: LogTable) -> None:
     Raises:
         RszooError: the log has such.
     """
-    if log.per_input is not None:
+    if not log.kind.of_bundle:
         raise RszooError(
             f"{log.path}: expected certificates of a bundle alone, got those of one with a memory "
             "of earlier answers, which it does not hold; certify without --per-input-sigma"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rszoo.smoothing.classifier import SmoothedClassifier
     from rszoo.smoothing.interface import Classifier
 
-__all__ = ["Kind", "itself", "listed_parts"]
+__all__ = ["Kind", "listed_parts"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,6 @@ class Kind:
             for each input and certified at given radii; None where several answer.
         network: gives the base network, images `[B, C, H, W]` to logits `[B, classes]`, or says in
             an RszooError why there is none.
-        voting: gives the bundle whose votes stand in the certification log; fetched if need be.
         roles: what each of the parts is, in their order.
         composition: what `rszoo show` says of the parts, as JSON values.
         card: what the card says, given also the place `org/name` on the hub.
@@ -39,17 +38,11 @@ class Kind:
     classifier: "Callable[[Bundle, Execution], Classifier]"
     smoothed: "Callable[[Bundle, Execution], SmoothedClassifier] | None"
     network: "Callable[[Bundle], nn.Module]"
-    voting: Callable[[Bundle], Bundle]
     roles: Callable[[BundleConfig], Sequence[str]]
     composition: Callable[[BundleConfig], dict[str, Any]]
     card: Callable[[BundleConfig, str], CardText]
     fits_noise: bool
     is_model: bool
-
-
-def itself(bundle: Bundle) -> Bundle:
-    """Return the bundle: its own votes stand in its log."""
-    return bundle
 
 
 def listed_parts(config: BundleConfig) -> dict[str, Any]:

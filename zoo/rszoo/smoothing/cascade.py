@@ -33,13 +33,8 @@ from functools import partial
 
 from torch import Tensor
 
-from rszoo.smoothing.certificate import (
-    ABSTAIN,
-    Certificate,
-    Experts,
-    Prediction,
-    prediction_from_votes,
-)
+from rszoo.certificates.base import ABSTAIN, Certificate, Prediction, prediction_from_votes
+from rszoo.certificates.experts import Experts
 from rszoo.smoothing.classifier import SmoothedClassifier
 from rszoo.smoothing.experts import ExpertsClassifier, expected, smaller
 from rszoo.smoothing.interface import Budget, OnDraws
@@ -64,6 +59,10 @@ class CascadeClassifier(ExpertsClassifier):
     def __repr__(self) -> str:
         sigmas = ", ".join(f"{one.sigma:g}" for one in self.experts)
         return f"CascadeClassifier(experts at sigma {sigmas})"
+
+    def kind(self, budget: Budget) -> str:
+        """See `Classifier.kind`."""
+        return "cascade"
 
     def certifier(
         self, budget: Budget, on_progress: OnDraws = None
@@ -140,7 +139,7 @@ class CascadeClassifier(ExpertsClassifier):
             certificate,
             label=ABSTAIN if reach is None else certificate.candidate,
             radius=reach or 0.0,
-            routing=Experts(
+            details=Experts(
                 experts=len(self.experts),
                 expert_level=level,
                 expert_radius=certificate.radius,

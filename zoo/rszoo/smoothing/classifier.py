@@ -4,7 +4,7 @@ PREDICT and CERTIFY of Cohen, Rosenfeld and Kolter (2019), Certified Adversarial
 Randomized Smoothing, https://arxiv.org/abs/1902.02918, section 3.2.
 """
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from copy import copy
 from typing import ClassVar
@@ -12,18 +12,19 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from rszoo.networks.compiled import Compiled
-from rszoo.networks.execution import place, resolve_device, resolve_precision
-from rszoo.smoothing.certificate import (
+from rszoo.certificates.base import (
     Certificate,
     Prediction,
     applied_sigma,
     certificate_from_votes,
     prediction_from_votes,
 )
+from rszoo.certificates.kind import NETWORK
+from rszoo.networks.compiled import Compiled
+from rszoo.networks.execution import place, resolve_device, resolve_precision
 from rszoo.smoothing.checks import check_draws, checked
 from rszoo.smoothing.decisions import RadiusTests
-from rszoo.smoothing.interface import Budget, Classifier, OnDraws
+from rszoo.smoothing.interface import Budget, Classifier, OnDraws, Voting
 from rszoo.smoothing.lattice import SCHEME_SUFFIX
 from rszoo.smoothing.noise import SCHEME, Stream
 from rszoo.smoothing.votes import default_batch_size, running_votes
@@ -113,6 +114,15 @@ class SmoothedClassifier(Classifier):
         other = copy(self)
         other.sigma = sigma
         return other
+
+    def kind(self, budget: Budget) -> str:
+        """See `Classifier.kind`."""
+        return "fixed" if budget.radii is None else "early"
+
+    @property
+    def voters(self) -> Mapping[str, tuple[Voting, Stream]]:
+        """Itself; see `Classifier.voters`."""
+        return {NETWORK: (self, Stream.ESTIMATION)}
 
     @property
     def facts(self) -> dict[str, object]:
@@ -223,7 +233,7 @@ class SmoothedClassifier(Classifier):
 
     @property
     def applied_sigma(self) -> float:
-        """The sigma of a certificate; see `rszoo.smoothing.certificate.applied_sigma`."""
+        """The sigma of a certificate; see `rszoo.certificates.base.applied_sigma`."""
         return applied_sigma(self.sigma)
 
     def running(

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rszoo.smoothing.certificate import ABSTAIN, Certificate
+from rszoo.certificates.base import ABSTAIN, Certificate
 from rszoo.theory.radii import floor_digits, largest_radius, needed_probability
 from rszoo.theory.sequential import Boundary, boundary, looks
 

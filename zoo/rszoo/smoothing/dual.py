@@ -27,16 +27,17 @@ others and the router reach as far is decided by sequential tests, with few draw
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import itemgetter
 
 from torch import Tensor
 
-from rszoo.smoothing.certificate import ABSTAIN, Certificate, Prediction, Routing
+from rszoo.certificates.base import ABSTAIN, Certificate, Prediction
+from rszoo.certificates.kinds.dual import ROUTER, Routing
 from rszoo.smoothing.classifier import SmoothedClassifier
 from rszoo.smoothing.experts import ExpertsClassifier, expected, smaller
-from rszoo.smoothing.interface import Budget, OnDraws
+from rszoo.smoothing.interface import Budget, OnDraws, Voting
 from rszoo.smoothing.level_sets import LevelSet, certain_levels, level_sets
 from rszoo.smoothing.noise import Stream
 from rszoo.smoothing.reach import reach_of
@@ -98,6 +99,15 @@ class DualClassifier(ExpertsClassifier):
         sigmas = ", ".join(f"{one.sigma:g}" for one in self.experts)
         return f"DualClassifier(experts at sigma {sigmas}; router at {self.router.sigma:g})"
 
+    def kind(self, budget: Budget) -> str:
+        """See `Classifier.kind`."""
+        return "dual"
+
+    @property
+    def voters(self) -> Mapping[str, tuple[Voting, Stream]]:
+        """The experts and the router; see `Classifier.voters`."""
+        return {**super().voters, ROUTER: (self.router, Stream.ROUTER_ESTIMATION)}
+
     @property
     def facts(self) -> dict[str, object]:
         """What a log's protocol says of it, as JSON values."""
@@ -152,7 +162,7 @@ class DualClassifier(ExpertsClassifier):
             certificate,
             label=ABSTAIN if reach is None else certificate.candidate,
             radius=reach or 0.0,
-            routing=Routing(
+            details=Routing(
                 experts=len(self.experts),
                 lowest_level=plan.among.lowest,
                 highest_level=plan.among.highest,

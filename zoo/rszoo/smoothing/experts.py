@@ -1,12 +1,13 @@
 """What classifiers made of several experts have in common."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from torch import Tensor
 
-from rszoo.smoothing.certificate import ABSTAIN, Certificate, Reach
+from rszoo.certificates.base import ABSTAIN, Certificate
+from rszoo.certificates.experts import Reach, expert_names
 from rszoo.smoothing.classifier import SmoothedClassifier
-from rszoo.smoothing.interface import Budget, Classifier, OnDraws
+from rszoo.smoothing.interface import Budget, Classifier, OnDraws, Voting
 from rszoo.smoothing.level_sets import expected_radius
 from rszoo.smoothing.noise import Stream
 from rszoo.smoothing.reach import reach_of
@@ -43,6 +44,13 @@ class ExpertsClassifier(Classifier):
         self.class_names = class_names
         self.device = first.device
         self.sound = first.sound
+
+    @property
+    def voters(self) -> Mapping[str, tuple[Voting, Stream]]:
+        """The experts; see `Classifier.voters`."""
+        names = expert_names(len(self.experts))
+        voters = [(expert, Stream.ESTIMATION) for expert in self.experts]
+        return dict(zip(names, voters, strict=True))
 
     @property
     def facts(self) -> dict[str, object]:

@@ -15,15 +15,17 @@ Three ways to go on:
     nominal   the radius is called nominal, and 0 is certified.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 
 from torch import Tensor
 
-from rszoo.smoothing.certificate import Certificate, PerInput, Prediction
+from rszoo.certificates.base import Certificate, Prediction
+from rszoo.certificates.kinds.nominal import Nominal
 from rszoo.smoothing.classifier import SmoothedClassifier
-from rszoo.smoothing.interface import Budget, Classifier, OnDraws
+from rszoo.smoothing.interface import Budget, Classifier, OnDraws, Voting
 from rszoo.smoothing.memory import Memory
+from rszoo.smoothing.noise import Stream
 from rszoo.smoothing.search import Search, searched_sigma
 
 __all__ = ["InstaClassifier"]
@@ -39,7 +41,7 @@ class InstaClassifier(Classifier):
         answers `label` everywhere closer than `radius`. An answer that was taken from an earlier
         region is wrong where that region is.
         Without a memory: with probability at least 1 - alpha, the label is what that classifier
-        answers at x itself; `radius` is 0, and `per_input.nominal_radius` is no certificate of
+        answers at x itself; `radius` is 0, and `details.nominal_radius` is no certificate of
         anything that searches its noise. The draws of the search are used for nothing else.
         A prediction is, with probability at least 1 - alpha, the answer under the noise that is
         found for the input; where the input lies in a region of the memory it is, for certain,
@@ -78,6 +80,15 @@ class InstaClassifier(Classifier):
     def __repr__(self) -> str:
         return f"InstaClassifier({self.classifier!r}, search={self.search!r})"
 
+    def kind(self, budget: Budget) -> str:
+        """See `Classifier.kind`."""
+        return "nominal" if self.memory is None else "memory"
+
+    @property
+    def voters(self) -> Mapping[str, tuple[Voting, Stream]]:
+        """The network; see `Classifier.voters`."""
+        return self.classifier.voters
+
     @property
     def facts(self) -> dict[str, object]:
         """What a log's protocol says of it, as JSON values."""
@@ -100,7 +111,7 @@ class InstaClassifier(Classifier):
             if self.memory is not None:
                 return self.memory.answer(image, lambda: own(image))
             found = own(image)
-            return replace(found, radius=0.0, per_input=PerInput(nominal_radius=found.radius))
+            return replace(found, radius=0.0, details=Nominal(nominal_radius=found.radius))
 
         return one
 

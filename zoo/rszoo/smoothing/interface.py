@@ -1,17 +1,18 @@
 """What everything that certifies has in common, whatever it is made of."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, TypeVar
+from typing import ClassVar, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
-from rszoo.smoothing.certificate import Certificate, Prediction
+from rszoo.certificates.base import Certificate, Prediction
 from rszoo.smoothing.checks import check_draws, checked
+from rszoo.smoothing.noise import Stream
 
-__all__ = ["Budget", "Classifier", "OnDraws"]
+__all__ = ["Budget", "Classifier", "OnDraws", "Voting"]
 
 T = TypeVar("T")
 
@@ -21,21 +22,65 @@ OnDraws = Callable[[int], None] | None
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """The draws and the failure probability of one certificate, see `Classifier.certify`."""
+    """The draws and the failure probability of one certificate.
 
-    n0: int
-    n: int
-    alpha: float
-    seed: int
+    Attributes:
+        n0: draws for selecting the class, at least 1; of each part of several.
+        n: fresh draws for bounding its probability, at least 1; of several parts one makes them
+            all, and the others at most as many.
+        alpha: failure probability per input, in (0, 1), of the whole statement.
+        seed: the noise of an input depends on (seed, input) alone.
+        radii: certify at these radii only, pixel units, with as few draws as decide them; the
+            certificate is for the largest that is reached. None: one radius from all n draws.
+        tolerance: with `radii`, stop as soon as the certified radius is so close to the smallest
+            that is out of reach; see `rszoo.smoothing.decisions.radius_grid`.
+
+    Raises:
+        ValueError: n0, n or alpha out of range.
+    """
+
+    n0: int = 100
+    n: int = 100_000
+    alpha: float = 0.001
+    seed: int = 0
     radii: tuple[float, ...] | None = None
     tolerance: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_draws(n0=self.n0, n=self.n, alpha=self.alpha)
+
+    @property
+    def draws(self) -> int:
+        """How many draws a certificate takes at most, of one network."""
+        return self.n0 + self.n
+
+
+class Voting(Protocol):
+    """A smoothed network: what votes.
+
+    Attributes:
+        applied_sigma: the noise level of its certificates, pixel units.
+    """
+
+    @property
+    def applied_sigma(self) -> float: ...
+
+    def at(self, sigma: float) -> "Voting":
+        """Return the same network under other noise."""
+        ...
+
+    def votes(
+        self, x: Tensor, *, n: int, stream: Stream, seed: int, on_progress: OnDraws = None
+    ) -> list[int]:
+        """Return how often each class is the answer in n draws for one input."""
+        ...
 
 
 class Classifier(ABC):
     """What certifies: one smoothed network, or several that work together.
 
-    The docstring of each kind says which function it certifies. A kind defines `facts`,
-    `certifier` and `predictor`.
+    The docstring of each kind says which function it certifies. A kind defines `kind`,
+    `voters`, `facts`, `certifier` and `predictor`.
 
     Attributes:
         num_classes: number of classes.
@@ -54,6 +99,19 @@ class Classifier(ABC):
 
     #: Whether it can be certified at given radii only.
     certifies_at_radii: ClassVar[bool] = False
+
+    @abstractmethod
+    def kind(self, budget: Budget) -> str:
+        """Return which kind of certificates it gives, see `rszoo.certificates.kinds`."""
+
+    @property
+    @abstractmethod
+    def voters(self) -> Mapping[str, tuple[Voting, Stream]]:
+        """The smoothed networks whose votes its certificates rest on, by name.
+
+        Each with the stream of its draws for estimation; the names are those of
+        `rszoo.certificates.kind.Voter`.
+        """
 
     @property
     @abstractmethod
@@ -126,9 +184,6 @@ class Classifier(ABC):
         Warns:
             UserWarning: with `input_shape`, for pixels outside [0, 1].
         """
-        check_draws(n0=n0, n=n, alpha=alpha)
-        if (radii is not None or tolerance) and not self.certifies_at_radii:
-            raise ValueError(f"expected no radii and no tolerance with a {type(self).__name__}")
         budget = Budget(
             n0=n0,
             n=n,
@@ -137,6 +192,22 @@ class Classifier(ABC):
             radii=None if radii is None else tuple(radii),
             tolerance=tolerance,
         )
+        return self.certify_within(budget, x, on_progress=on_progress)
+
+    def certify_within(
+        self, budget: Budget, x: Tensor, *, on_progress: OnDraws = None
+    ) -> Certificate | list[Certificate]:
+        """Certify one input, or each input of a batch, within a budget; see `certify`.
+
+        Guarantee:
+            That of `certify`.
+
+        Raises:
+            DataError: x has the wrong type or shape, or is not finite.
+            ValueError: radii or a tolerance for a kind that takes none.
+        """
+        if (budget.radii is not None or budget.tolerance) and not self.certifies_at_radii:
+            raise ValueError(f"expected no radii and no tolerance with a {type(self).__name__}")
         return self._for_each(self.certifier(budget, on_progress), x)
 
     def predict(

@@ -37,7 +37,7 @@ import hashlib
 import json
 import math
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
@@ -46,8 +46,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from rszoo.certificates.base import ABSTAIN, Certificate, certificate_from_votes
+from rszoo.certificates.kinds.memory import Remembered
 from rszoo.errors import DataError, RszooError
-from rszoo.smoothing.certificate import ABSTAIN, Certificate, PerInput, certificate_from_votes
 
 __all__ = ["Memory"]
 
@@ -59,6 +60,12 @@ CREATE TABLE answers (
     certificate TEXT NOT NULL, image BLOB);
 PRAGMA user_version = {_VERSION};
 """
+
+# What the details of a certificate are called in the file.
+_DETAILS = "per_input"
+
+# What memories of before say of other kinds of certificates: nothing.
+_EMPTY = ("routing", "alpha_mix")
 
 # A distance is a sum of squares in float64: of up to 10^6 pixels its error is below 2^-33.
 _ROUNDING = 2.0**-32
@@ -179,7 +186,7 @@ class Memory:
             return _certificate(row[0])
         answer = self._agreed(image, certify())
         region = _is_region(answer)
-        text = json.dumps(asdict(answer) | {"shape": list(image.shape)}, allow_nan=False)
+        text = _text(answer, image.shape)
         pixels = image.numpy().tobytes() if region else None
         try:
             self._database.execute(
@@ -213,13 +220,12 @@ class Memory:
         kept = own.label != ABSTAIN and reach > 0.0
         radius = min(own.radius, reach) if kept else 0.0
         if within is not None and (own.label != within.label or radius < within.radius):
-            assert within.per_input is not None  # every region has a place
-            return replace(within, per_input=replace(within.per_input, order=self._count))
+            return replace(within, details=replace(_details(within), order=self._count))
         return replace(
             own,
             label=own.label if kept else ABSTAIN,
             radius=radius,
-            per_input=PerInput(nominal_radius=own.radius, order=self._count, source=self._count),
+            details=Remembered(nominal_radius=own.radius, order=self._count, source=self._count),
         )
 
     def _reach(self, image: Tensor, label: int) -> float:
@@ -246,10 +252,9 @@ class Memory:
         answer = _certificate(text)
         counts = {name: getattr(answer, name) for name in ("n0", "n", "alpha", "sigma")}
         given = certificate_from_votes(answer.candidate, answer.votes, **counts)
-        place = answer.per_input
+        place = _details(answer)
         sound = (
             position == self._count
-            and place is not None
             and place.order == position
             and math.isclose(place.nominal_radius, given.radius, rel_tol=1e-9)
             and answer.label in (ABSTAIN, given.label)
@@ -290,11 +295,23 @@ def _digest(image: Tensor) -> bytes:
 
 def _is_region(answer: Certificate) -> bool:
     """Return whether an answer is from its own evidence, and not from within a region."""
-    place = answer.per_input
-    return answer.label != ABSTAIN and place is not None and place.source == place.order
+    details = _details(answer)
+    return answer.label != ABSTAIN and details.source == details.order
+
+
+def _details(answer: Certificate) -> Remembered:
+    assert isinstance(answer.details, Remembered)  # of every answer of a memory
+    return answer.details
+
+
+def _text(answer: Certificate, shape: Sequence[int]) -> str:
+    values = asdict(answer)
+    details = values.pop("details")
+    return json.dumps({**values, _DETAILS: details, "shape": list(shape)}, allow_nan=False)
 
 
 def _certificate(text: str) -> Certificate:
     values = json.loads(text)
-    del values["shape"]
-    return Certificate(**{**values, "per_input": PerInput(**values["per_input"])})
+    for name in ("shape", *_EMPTY):
+        values.pop(name, None)
+    return Certificate(details=Remembered(**values.pop(_DETAILS)), **values)

@@ -12,15 +12,16 @@ answers, or abstain. Radii are those of `rszoo.theory.mixing`, which are larger 
 ones and, unlike these in the authors' code, hold with a stated confidence.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from torch import Tensor, nn
 
+from rszoo.certificates.base import ABSTAIN, Certificate, Prediction
+from rszoo.certificates.kinds.mixed import mixed_certificate
 from rszoo.errors import RszooError
 from rszoo.networks.execution import autocast, evaluation_mode, place
-from rszoo.smoothing.certificate import ABSTAIN, Certificate, Prediction, mixed_certificate
 from rszoo.smoothing.classifier import SmoothedClassifier
-from rszoo.smoothing.interface import Budget, Classifier, OnDraws
+from rszoo.smoothing.interface import Budget, Classifier, OnDraws, Voting
 from rszoo.smoothing.mixing_weights import FixedWeight, Weight
 from rszoo.smoothing.noise import Stream
 from rszoo.theory.mixing import mixed_p_value
@@ -68,6 +69,15 @@ class MixedClassifier(Classifier):
 
     def __repr__(self) -> str:
         return f"MixedClassifier(robust={self.robust!r}, weight={self.weight!r})"
+
+    def kind(self, budget: Budget) -> str:
+        """See `Classifier.kind`."""
+        return "mixed"
+
+    @property
+    def voters(self) -> Mapping[str, tuple[Voting, Stream]]:
+        """The robust part; see `Classifier.voters`."""
+        return self.robust.voters
 
     @property
     def facts(self) -> dict[str, object]:

@@ -8,7 +8,7 @@ from contextlib import closing
 
 from torch import Tensor
 
-from rszoo.smoothing.certificate import Certificate
+from rszoo.certificates.base import Certificate
 from rszoo.smoothing.classifier import SmoothedClassifier
 from rszoo.smoothing.decisions import RadiusTests
 from rszoo.smoothing.interface import Budget

@@ -109,17 +109,16 @@ def _certificates(bundle: Bundle) -> Node | None:
         known = summary(log)
     except RszooError as error:
         return {"problem": printable(str(error))}
-    protocol = log.protocol or {}
-    inputs, versions = protocol.get("inputs"), protocol.get("versions")
-    source = inputs if isinstance(inputs, dict) else {}
+    protocol = log.protocol
+    source = protocol.values().get("inputs") or {} if protocol else {}
     return {
         "images": known.images,
         "of": {printable(str(key)): _text(value) for key, value in source.items()},
         "n": known.n,
         "alpha": known.alpha,
         "acr": known.acr,
-        "seed": protocol.get("seed") if isinstance(protocol.get("seed"), int) else None,
-        "rszoo": _text(versions.get("rszoo")) if isinstance(versions, dict) else None,
+        "seed": protocol.seed if protocol else None,
+        "rszoo": _text(protocol.versions.get("rszoo")) if protocol else None,
     }
 
 

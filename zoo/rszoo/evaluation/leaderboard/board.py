@@ -167,8 +167,8 @@ def _published_at(published: Summary, radius: float) -> float | None:
 def _notes(entry: Entry, usual: Entry) -> Iterable[str]:
     """Yield in what an entry differs from the usual protocol."""
     one, other = entry.summary, usual.summary
-    if entry.log is not None and entry.log.per_input is not None:
-        yield "holds with its memory only"
+    if entry.log is not None and entry.log.kind.note is not None:
+        yield entry.log.kind.note
     if one.images != other.images:
         yield f"{one.images:,} inputs, not {other.images:,}"
     elif entry.inputs not in (None, usual.inputs):

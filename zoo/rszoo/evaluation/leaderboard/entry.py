@@ -3,13 +3,10 @@
 import hashlib
 import json
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from rszoo import methods
-from rszoo.evaluation._rows import printable
-from rszoo.evaluation.log import LogTable
+from rszoo.evaluation.log import LogTable, printable
 from rszoo.evaluation.metrics import Summary, summary
 from rszoo.evaluation.p_distribution import PDistribution, p_distribution, why_unknown
 
@@ -72,9 +69,10 @@ def entry_of_log(
     Raises:
         DataError: the log has no rows, or no true labels.
     """
-    protocol = log.protocol or {}
-    found = _name_in(protocol.get("inputs")) or dataset
-    method = method or _method_in(_name_in(protocol.get("model")))
+    inputs = log.protocol.inputs if log.protocol else None
+    certified = log.protocol.model if log.protocol else None
+    found = (inputs.name if inputs else None) or dataset
+    method = method or _method_in(certified.name if certified else None)
     return Entry(
         model=printable(model),
         dataset=found and printable(found),
@@ -91,12 +89,6 @@ def entry_of_log(
     )
 
 
-def _name_in(section: object) -> str | None:
-    """Return the name in a section of a protocol, which may be anything that JSON can hold."""
-    name = section.get("name") if isinstance(section, Mapping) else section
-    return name if isinstance(name, str) and name else None
-
-
 def _method_in(bundle: str | None) -> str | None:
     named = _NAME.fullmatch(bundle or "")
     return named[1] if named and named[1] in methods.names() else None
@@ -104,6 +96,6 @@ def _method_in(bundle: str | None) -> str | None:
 
 def _digest(log: LogTable) -> str:
     """Return what is the same for logs of the same inputs, in whatever order."""
-    source: Any = (log.protocol or {}).get("inputs")
+    source = log.protocol.values().get("inputs") if log.protocol else None
     listed = sorted(zip(log.idx.tolist(), log.label.tolist(), strict=True))
     return hashlib.sha256(json.dumps([source, listed], sort_keys=True).encode()).hexdigest()

@@ -9,7 +9,7 @@ from rszoo.hub.bundle import Bundle
 from rszoo.hub.card_text import certifying, made_of
 from rszoo.hub.configs.cascade import CascadeConfig
 from rszoo.hub.experts import config_values, expert_classifiers, levels_of, noise_of
-from rszoo.hub.kind import Kind, itself, listed_parts
+from rszoo.hub.kind import Kind, listed_parts
 from rszoo.hub.parts import write_composed
 from rszoo.smoothing.execution import Execution
 
@@ -59,7 +59,6 @@ KINDS = {
         classifier=_classifier,
         smoothed=None,
         network=Bundle.network,
-        voting=itself,
         roles=lambda config: ("expert",) * len(config.parts),
         composition=listed_parts,
         card=lambda config, repo: certifying(made_of(config), repo),

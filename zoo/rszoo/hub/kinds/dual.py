@@ -9,7 +9,7 @@ from rszoo.hub.bundle import Bundle
 from rszoo.hub.card_text import certifying, made_of
 from rszoo.hub.configs.dual import DualConfig
 from rszoo.hub.experts import Level, config_values, expert_classifiers, levels_of
-from rszoo.hub.kind import Kind, itself, listed_parts
+from rszoo.hub.kind import Kind, listed_parts
 from rszoo.hub.kinds.network import smoothed_classifier
 from rszoo.hub.parts import part_in, part_of, write_composed
 from rszoo.smoothing.execution import Execution
@@ -99,7 +99,6 @@ KINDS = {
         classifier=_classifier,
         smoothed=None,
         network=Bundle.network,
-        voting=itself,
         roles=lambda config: (*("expert",) * (len(config.parts) - 1), "router"),
         composition=listed_parts,
         card=lambda config, repo: certifying(made_of(config), repo),

@@ -196,7 +196,6 @@ KINDS = {
         classifier=_classifier,
         smoothed=None,
         network=Bundle.network,
-        voting=lambda bundle: part_of(bundle, _config(bundle.config).robust),
         roles=lambda config: ("standard", "robust"),
         composition=_composition,
         card=_card,

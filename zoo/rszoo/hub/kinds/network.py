@@ -8,7 +8,7 @@ from rszoo.hub.bundle import Bundle
 from rszoo.hub.card_text import CardText, certifying, plain
 from rszoo.hub.config import BundleConfig
 from rszoo.hub.configs.network import NetworkConfig
-from rszoo.hub.kind import Kind, itself
+from rszoo.hub.kind import Kind
 from rszoo.smoothing.execution import Execution
 
 if TYPE_CHECKING:
@@ -107,7 +107,6 @@ _SMOOTHED = Kind(
     classifier=smoothed_classifier,
     smoothed=smoothed_classifier,
     network=Bundle.network,
-    voting=itself,
     roles=lambda config: (),
     composition=lambda config: {},
     card=_smoothed_card,

@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rszoo.certificates.base import Certificate
+from rszoo.certificates.kind import Kind
+from rszoo.certificates.kinds.original import KIND as ORIGINAL
+from rszoo.certificates.protocol import Protocol
 from rszoo.errors import DataError
-from rszoo.evaluation._per_input import MEMORY_FIELDS
-from rszoo.evaluation._protocol import protocol_path, read_protocol
-from rszoo.evaluation._rows import ORIGINAL_COLUMNS, Content, parse
-from rszoo.evaluation._stated import check_stated
-from rszoo.smoothing.certificate import Certificate, Experts, PerInput, Routing
+from rszoo.evaluation.protocol import protocol_path, read_protocol
+from rszoo.evaluation.rows import Content, check_stated, parse
 
 __all__ = ["LogTable", "read_log"]
 
@@ -26,7 +27,8 @@ class LogTable:
     Attributes:
         name: the log in tables and legends: the file's name, or that of its bundle.
         path: the file.
-        protocol: the content of the JSON file beside the log; None without one.
+        kind: of the certificates.
+        protocol: of the JSON file beside the log; None without one.
         unfinished: the file ends in an unfinished row, which was left out.
         idx: index of the input in its data set.
         label: true class, or NO_LABEL.
@@ -35,22 +37,21 @@ class LogTable:
         correct: predict is the true class, and not ABSTAIN.
         candidate, votes, n0, n, alpha, sigma, p_lower, draws, spent: see `Certificate`; None for
             the logs of the original research code, which do not hold them.
-        routing: the fields of `Experts`, or of `Routing`, by name; None for logs of one network.
-        alpha_mix: see `Certificate`; None for logs of anything but mixed classifiers.
-        per_input: the fields of `PerInput` that there are, by name; None where every input had the
-            same noise.
+        details: the fields of `Certificate.details` by name; none where the kind has none.
         input: name of each input; None for data sets.
     """
 
     name: str
     path: Path
-    protocol: dict[str, Any] | None
+    kind: Kind
+    protocol: Protocol | None
     unfinished: bool
     idx: NDArray[np.int64]
     label: NDArray[np.int64]
     predict: NDArray[np.int64]
     radius: NDArray[np.float64]
     correct: NDArray[np.bool_]
+    details: dict[str, NDArray[Any]]
     candidate: NDArray[np.int64] | None = None
     votes: NDArray[np.int64] | None = None
     n0: NDArray[np.int64] | None = None
@@ -60,9 +61,6 @@ class LogTable:
     p_lower: NDArray[np.float64] | None = None
     draws: NDArray[np.int64] | None = None
     spent: NDArray[np.int64] | None = None
-    routing: dict[str, NDArray[Any]] | None = None
-    alpha_mix: NDArray[np.float64] | None = None
-    per_input: dict[str, NDArray[Any]] | None = None
     input: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
@@ -71,33 +69,27 @@ class LogTable:
     @property
     def tested(self) -> tuple[float, ...] | None:
         """The only radii that could be certified; None where every radius could."""
-        radii = (self.protocol or {}).get("radii")
-        return None if radii is None else tuple(radii)
+        return None if self.protocol is None else self.protocol.radii
 
     @property
     def tolerance(self) -> float:
         """How much radius was given up to save draws."""
-        return (self.protocol or {}).get("tolerance", 0.0)
+        return 0.0 if self.protocol is None else self.protocol.tolerance
 
-    @property
-    def nominal(self) -> bool:
-        """Whether radius 0 is all that is certified, beside nominal radii."""
-        return self.per_input is not None and "order" not in self.per_input
-
-    def as_nominal(self) -> "LogTable":
-        """Return a nominal log with its nominal radii, and a name that says so."""
-        assert self.per_input is not None
-        radius = self.per_input["nominal_radius"]
-        return replace(self, name=f"{self.name} (nominal)", radius=radius)
+    def as_shown(self) -> "LogTable":
+        """Return the log with the radii to show: nominal ones where it certifies none."""
+        if self.kind.certifies:
+            return self
+        shown = [self.kind.shown_radius(self.certificate(row)) for row in range(len(self))]
+        return replace(self, name=f"{self.name} (nominal)", radius=np.array(shown))
 
     def certificate(self, row: int) -> Certificate:
         """Return the certificate of one row of a log that holds the counts."""
         columns = {field.name: getattr(self, field.name, None) for field in fields(Certificate)}
-        columns |= {"label": self.predict, "routing": None, "per_input": None}
+        columns |= {"label": self.predict, "details": None}
         given = {name: column for name, column in columns.items() if column is not None}
-        routing = None if self.routing is None else _routing(_entry(self.routing, row))
-        per_input = None if self.per_input is None else PerInput(**_entry(self.per_input, row))
-        return Certificate(**_entry(given, row), routing=routing, per_input=per_input)
+        details = self.kind.details and self.kind.details(**_entry(self.details, row))
+        return Certificate(**_entry(given, row), details=details)
 
 
 def read_log(path: str | Path, *, nominal: bool = False) -> LogTable:
@@ -117,20 +109,22 @@ def read_log(path: str | Path, *, nominal: bool = False) -> LogTable:
     except OSError as error:
         raise DataError(f"cannot read the log {str(path)!r}: {error.strerror}") from error
     content = parse(path, data)
-    if content.nominal and not nominal:
+    kind = content.kind or ORIGINAL
+    if not (kind.certifies or nominal):
         raise DataError(
             f"{path}: expected certificates, got nominal radii: the noise was searched for each "
             "input, and nothing makes that sound; rszoo report shows such logs by themselves, and "
             "rszoo certify --per-input-sigma memory or a dual model certifies"
         )
     beside = protocol_path(path)
-    foreign = content.columns == ORIGINAL_COLUMNS or not beside.exists()
+    foreign = content.kind is ORIGINAL or not beside.exists()
     protocol = None if foreign else read_protocol(beside)
     if protocol is not None:
         check_stated(path, content, protocol)
     return LogTable(
         name=_name(path),
         path=path,
+        kind=kind,
         protocol=protocol,
         unfinished=content.end < len(data),
         **_arrays(content),
@@ -139,39 +133,27 @@ def read_log(path: str | Path, *, nominal: bool = False) -> LogTable:
 
 def _arrays(content: Content) -> dict[str, Any]:
     """Return the columns of `LogTable` from the rows."""
-    columns = content.columns or ORIGINAL_COLUMNS
-    values = {name: [row[i] for row in content.rows] for i, name in enumerate(columns)}
-    del values["time"]
-    names = values.pop("input", None)
-    reals = {name for name in values if _is_real(name)}
+    columns = content.columns or ORIGINAL.columns
     arrays: dict[str, Any] = {
-        name: np.array(column, dtype=np.float64 if name in reals else np.int64)
-        for name, column in values.items()
-        if name != "others"
+        column.name: _array([row[i] for row in content.rows], column.dtype)
+        for i, column in enumerate(columns)
     }
-    arrays["correct"] = arrays["correct"].astype(bool)
-    if "n" in arrays:
+    del arrays["time"]
+    if content.kind is not ORIGINAL and content.kind is not None:
         arrays = {"draws": arrays["n"], "spent": arrays["n"]} | arrays
-    if "nominal_radius" in arrays:
-        found = [name for name in MEMORY_FIELDS if name in arrays]
-        arrays["per_input"] = {name: arrays.pop(name) for name in found}
-    if "others" in values:
-        arrays["others"] = np.fromiter(values["others"], dtype=object)
-        found = [field.name for field in fields(Routing) if field.name in arrays]
-        arrays["routing"] = {name: arrays.pop(name) for name in found}
-    return {**arrays, "input": None if names is None else tuple(names)}
+    names = arrays.pop("input", None)
+    known = {field.name for field in fields(LogTable)}
+    details = {name: arrays.pop(name) for name in list(arrays) if name not in known}
+    return {**arrays, "details": details, "input": None if names is None else tuple(names)}
 
 
-def _routing(values: dict[str, Any]) -> Experts:
-    return Routing(**values) if "router_radius" in values else Experts(**values)
+def _array(values: list[Any], dtype: type) -> NDArray[Any]:
+    """Return values as an array with one axis, even where they are tuples."""
+    return np.fromiter(values, dtype=dtype, count=len(values))
 
 
 def _entry(columns: dict[str, NDArray[Any]], row: int) -> dict[str, Any]:
     return {name: column.item(row) for name, column in columns.items()}
-
-
-def _is_real(column: str) -> bool:
-    return column.rpartition("_")[2] in ("radius", "alpha", "sigma", "lower", "mix")
 
 
 def _name(path: Path) -> str:

@@ -1,25 +1,20 @@
-"""What a smoothed classifier says about one input. Free of torch, so that logs can use it."""
+"""Certificates and predictions of one input, and what counts of votes say of them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from rszoo.theory.bounds import clopper_pearson_lower, majority_p_value
-from rszoo.theory.mixing import mixed_radius
 from rszoo.theory.radii import certified_radius
 
 __all__ = [
     "ABSTAIN",
     "Certificate",
-    "Experts",
-    "PerInput",
+    "Details",
     "Prediction",
-    "Reach",
-    "Routing",
     "applied_sigma",
     "certificate_from_votes",
-    "mixed_certificate",
     "prediction_from_votes",
 ]
 
@@ -28,89 +23,11 @@ ABSTAIN = -1
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reach:
-    """How far an expert certainly agrees with the class of another one, by a sequential test.
+class Details:
+    """What a kind of certificate holds beside the fields of all; a kind adds its own fields.
 
-    It agrees where it answers that class or, in a cascade, where it is sure of no other.
-
-    Attributes:
-        level: the expert, from 0.
-        sigma: standard deviation of its noise.
-        radius: within it the expert certainly agrees; pixel units.
-        votes, draws, spent: as in a `Certificate`; in a cascade, the votes are all but those for
-            the most frequent other class.
+    The names of the fields are those of the kind's columns in a log.
     """
-
-    level: int
-    sigma: float
-    radius: float
-    votes: int
-    draws: int
-    spent: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Experts:
-    """What a certificate rests on that was given by one of several experts.
-
-    Attributes:
-        experts: how many there are.
-        expert_level: the one that the fields of the `Certificate` are about, from 0.
-        expert_radius: within it that expert certainly answers `candidate`; pixel units.
-        others: what the other experts that matter say of `candidate`: those of higher levels or,
-            with a router, those between its levels. Fewer where one more was not needed to
-            abstain.
-    """
-
-    experts: int
-    expert_level: int
-    expert_radius: float
-    others: tuple[Reach, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Routing(Experts):
-    """What a router adds to the certificate of an expert.
-
-    Attributes:
-        experts, expert_level, expert_radius, others: see `Experts`.
-        lowest_level, highest_level: the router certainly chooses one of these, from 0.
-        router_radius: within it the router certainly chooses no other level; pixel units. Of no
-            meaning where the levels are all there are.
-        router_votes, router_draws, router_spent: as `votes`, `draws` and `spent` of a
-            `Certificate`; 0 where nothing was left to decide.
-        router_sigma: standard deviation of the router's noise.
-    """
-
-    lowest_level: int
-    highest_level: int
-    router_radius: float
-    router_votes: int
-    router_draws: int
-    router_spent: int
-    router_sigma: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class PerInput:
-    """What a certificate says where the noise level was searched for the input alone.
-
-    Attributes:
-        nominal_radius: what would be certified if every input had this noise level. The `radius`
-            is no larger, and 0 where nothing makes the search sound.
-        order: place of the answer among those that a memory holds, from 0; None without a memory.
-        source: place of the answer whose evidence this is: its own, or that of the earlier region
-            which the input lies in; None without a memory.
-    """
-
-    nominal_radius: float
-    order: int | None = None
-    source: int | None = None
-
-    @property
-    def nominal(self) -> bool:
-        """Whether radius 0 is all that is certified."""
-        return self.order is None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,11 +45,9 @@ class Certificate:
         sigma: standard deviation of the noise.
         draws: how many estimation draws the statement rests on; `n` unless it was decided early.
         spent: how many estimation draws were made before nothing was left to decide.
-        routing: of a cascade or, with what its router adds, of a dual classifier, else None; the
-            fields above but `label`, `radius` and `alpha` are then those of the expert.
-        alpha_mix: of a mixed classifier, else None: the least weight of its smoothed part, which
-            the fields but `label` and `radius` are about.
-        per_input: where sigma was searched for this input, else None.
+        details: what the certificate's kind adds, see `rszoo.certificates.kinds`; None where the
+            votes of one network say all. Of several networks, the fields above but `label`,
+            `radius` and `alpha` are those of the one that answers.
     """
 
     label: int
@@ -146,9 +61,7 @@ class Certificate:
     sigma: float
     draws: int
     spent: int
-    routing: Experts | None = None
-    alpha_mix: float | None = None
-    per_input: PerInput | None = None
+    details: Details | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -240,27 +153,4 @@ def prediction_from_votes(votes: Sequence[int], *, alpha: float, sigma: float) -
         n=sum(votes),
         alpha=alpha,
         sigma=sigma,
-    )
-
-
-def mixed_certificate(robust: Certificate, *, alpha_mix: float) -> Certificate:
-    """Return what a certificate of the robust part of a mix says of the mix.
-
-    Guarantee:
-        Whenever the bound `p_lower` of `robust` holds: the result abstains, or the mix answers
-        `label` at every point closer than `radius`; see `rszoo.theory.mixing.mixed_radius`.
-
-    Args:
-        robust: from all its draws.
-        alpha_mix: what the weight of the robust part is at least, in (1/2, 1].
-
-    Raises:
-        ValueError: the weight is out of range.
-    """
-    radius = mixed_radius(robust.p_lower, robust.sigma, alpha_mix)
-    return replace(
-        robust,
-        label=robust.candidate if radius > 0.0 else ABSTAIN,
-        radius=radius,
-        alpha_mix=alpha_mix,
     )

@@ -1,10 +1,13 @@
-"""The protocol of a certification log: a JSON file beside it, what was certified and how."""
+"""The protocol of a certification log as a JSON file beside it; what it states is checked."""
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from rszoo._files import write_json_atomically
+from rszoo.certificates.kinds import protocol_of
+from rszoo.certificates.protocol import Protocol
 from rszoo.errors import DataError, RszooError
 
 __all__ = [
@@ -14,6 +17,7 @@ __all__ = [
     "is_other",
     "protocol_path",
     "read_protocol",
+    "write_protocol",
 ]
 
 
@@ -23,24 +27,37 @@ def protocol_path(path: str | Path) -> Path:
     return path.with_suffix(".json") if path.suffix == ".tsv" else Path(f"{path}.json")
 
 
-def read_protocol(path: Path) -> dict[str, Any]:
-    """Return the content of a protocol; `DataError` when it is missing or broken."""
+def read_protocol(path: Path) -> Protocol:
+    """Read the protocol of a log from its JSON file.
+
+    Raises:
+        DataError: it is missing or broken, or states what no kind of certificate has.
+    """
     expected = f"{path}: expected the protocol of a log, a JSON object"
     try:
-        protocol = json.loads(path.read_bytes())
+        values = json.loads(path.read_bytes())
     except OSError as error:
         raise DataError(f"{expected}; {error.strerror}") from error
     except ValueError as error:
         raise DataError(f"{expected}; {error}") from error
-    if not isinstance(protocol, dict):
-        raise DataError(f"{expected}, got {protocol!r}")
-    stopping = [protocol.get("tolerance", 0.0), *(protocol.get("radii") or ())]
-    if not all(isinstance(value, int | float) and value >= 0.0 for value in stopping):
-        raise DataError(f"{path}: expected radii and tolerance as numbers >= 0, got {stopping}")
-    return protocol
+    if not isinstance(values, dict):
+        raise DataError(f"{expected}, got {values!r}")
+    try:
+        return protocol_of(values)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
 
 
-def check_replaceable(path: Path, protocol: Mapping[str, Any]) -> None:
+def write_protocol(path: Path, protocol: Protocol) -> None:
+    """Write the protocol of the log at `path` beside it, whole or not at all.
+
+    Raises:
+        RszooError: it cannot be written.
+    """
+    write_json_atomically(protocol_path(path), protocol.values())
+
+
+def check_replaceable(path: Path, protocol: Protocol) -> None:
     """Refuse to overwrite a JSON file that belongs to something else."""
     beside = protocol_path(path)
     if beside.exists() and not path.exists() and read_protocol(beside) != protocol:
@@ -50,12 +67,12 @@ def check_replaceable(path: Path, protocol: Mapping[str, Any]) -> None:
         )
 
 
-def is_other(path: Path, protocol: Mapping[str, Any]) -> bool:
+def is_other(path: Path, protocol: Protocol) -> bool:
     """Return whether the log at `path` was made under another protocol."""
     return bool(differing(read_protocol(protocol_path(path)), protocol))
 
 
-def check_same(path: Path, protocol: Mapping[str, Any]) -> None:
+def check_same(path: Path, protocol: Protocol) -> None:
     """Refuse to continue the log at `path` under another protocol than its own."""
     found = differing(read_protocol(protocol_path(path)), protocol)
     if found:
@@ -66,9 +83,9 @@ def check_same(path: Path, protocol: Mapping[str, Any]) -> None:
         )
 
 
-def differing(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+def differing(first: Protocol, second: Protocol) -> list[tuple[str, str, str]]:
     """Return where two protocols differ: key, and the value of each as JSON text."""
-    one, other = _flat(first), _flat(second)
+    one, other = _flat(first.values()), _flat(second.values())
     values = [(k, one.get(k, "absent"), other.get(k, "absent")) for k in sorted({*one, *other})]
     return [entry for entry in values if entry[1] != entry[2]]
 

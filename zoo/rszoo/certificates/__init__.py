@@ -1,0 +1,1 @@
+"""Certificates and their kinds: what the votes of a log claim. Free of torch."""

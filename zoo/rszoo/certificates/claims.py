@@ -1,0 +1,119 @@
+"""What kinds of certificates have in common: claims of one voter, and what protocols state."""
+
+from collections.abc import Callable, Sequence
+
+from pydantic import model_validator
+
+from rszoo.certificates.base import Certificate, applied_sigma, certificate_from_votes
+from rszoo.certificates.kind import (
+    NETWORK,
+    Bound,
+    Fault,
+    Row,
+    Sample,
+    Stated,
+    Voter,
+    differing,
+    disordered,
+)
+from rszoo.certificates.protocol import Protocol
+from rszoo.theory.sequential import boundary
+
+__all__ = [
+    "OneSigma",
+    "budget_stated",
+    "claimed_by_all_draws",
+    "decided",
+    "of_votes",
+    "sampled",
+    "sigma_stated",
+    "the_network",
+]
+
+
+class OneSigma(Protocol):
+    """The protocol of certificates that are all under one noise level."""
+
+    @model_validator(mode="after")
+    def _states_sigma(self) -> "OneSigma":
+        if "sigma" in self.model_fields_set and self.sigma is None:
+            raise ValueError("expected a noise level sigma, got null")
+        return self
+
+
+def of_votes(row: Row) -> Certificate:
+    """Return the certificate of one network that the votes of a row give, from all n draws.
+
+    Guarantee:
+        That of `certificate_from_votes`.
+    """
+    counts = {name: row[name] for name in ("n0", "n", "alpha", "sigma")}
+    return certificate_from_votes(row["candidate"], row["votes"], **counts)
+
+
+def claimed_by_all_draws(
+    row: Row, certified: Callable[[Row], Certificate] = of_votes
+) -> Fault | None:
+    """Return the fault of a row that claims otherwise than all of its n draws give.
+
+    Args:
+        row: its votes, and what it claims.
+        certified: from a row whose counts are in order to what its votes give.
+    """
+    if fault := disordered(("votes", "n"), (row["votes"], row["n"])):
+        return fault
+    right = certified(row)
+    expected = {"predict": right.label, "p_lower": right.p_lower, "radius": right.radius}
+    return differing(row, expected, given=f"for votes={row['votes']}, n={row['n']}")
+
+
+def decided(row: Row, *, radius: float, sigma: float, votes: int, draws: int) -> bool:
+    """Return whether the votes of a sequential test decide for a radius.
+
+    Args:
+        row: of which the test has n and alpha.
+        radius: which is asked for, pixel units.
+        sigma: of the noise, pixel units.
+        votes, draws: at the look at which it was decided.
+    """
+    bound = Bound.at(radius, sigma).probability
+    if not bound < 1.0:
+        return False
+    test = boundary(bound, row["n"], row["alpha"])
+    return bool(((test.looks == draws) & (votes >= test.above)).any())
+
+
+def the_network(certificate: Certificate) -> tuple[Voter, ...]:
+    """Return the only voter of a certificate, which rests on all of its draws."""
+    return (sampled(certificate, name=NETWORK),)
+
+
+def sampled(certificate: Certificate, *, name: str, searched: bool = False) -> Voter:
+    """Return the voter whose votes a certificate holds, all n draws of them.
+
+    Args:
+        certificate: its candidate was counted.
+        name, searched: see `Voter`.
+    """
+    return Voter(
+        name=name,
+        sigma=certificate.sigma,
+        counts=lambda votes: [votes[certificate.candidate]],
+        claim=Sample(votes=certificate.votes, draws=certificate.draws),
+        searched=searched,
+    )
+
+
+def budget_stated(row: Row, protocol: Protocol) -> Stated:
+    """Return the draws and alpha that a protocol states, and those of a row."""
+    names: Sequence[str] = ("n0", "n", "alpha")
+    stated = {name: (getattr(protocol, name), row[name]) for name in names}
+    return {name: pair for name, pair in stated.items() if pair[0] is not None}
+
+
+def sigma_stated(row: Row, protocol: Protocol) -> Stated:
+    """Return the budget and the one noise level that a protocol states, and those of a row."""
+    if protocol.sigma is None:
+        return budget_stated(row, protocol)
+    sigma = (applied_sigma(protocol.sigma), row["sigma"])
+    return {**budget_stated(row, protocol), "sigma": sigma}

@@ -1,0 +1,218 @@
+"""What certificates of several experts, one of which answers, have in common."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from typing import Annotated
+
+from pydantic import Field
+
+from rszoo.certificates.base import ABSTAIN, Certificate, Details, applied_sigma
+from rszoo.certificates.claims import budget_stated, decided, of_votes, sampled
+from rszoo.certificates.columns import Column, index, radius, sigma
+from rszoo.certificates.kind import Bound, Fault, Row, Stated, Voter, differing
+from rszoo.certificates.protocol import Evaluation, Network, Protocol
+
+__all__ = [
+    "OTHERS",
+    "Experts",
+    "ExpertsProtocol",
+    "Reach",
+    "expert_names",
+    "expert_voters",
+    "experts_fault",
+    "experts_stated",
+    "reaches_text",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reach:
+    """How far an expert certainly agrees with the class of another one, by a sequential test.
+
+    It agrees where it answers that class or, in a cascade, where it is sure of no other.
+
+    Attributes:
+        level: the expert, from 0.
+        sigma: standard deviation of its noise.
+        radius: within it the expert certainly agrees; pixel units.
+        votes, draws, spent: as in a `Certificate`; in a cascade, the votes are all but those for
+            the most frequent other class.
+    """
+
+    level: int
+    sigma: float
+    radius: float
+    votes: int
+    draws: int
+    spent: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experts(Details):
+    """What a certificate rests on that was given by one of several experts.
+
+    Attributes:
+        experts: how many there are.
+        expert_level: the one that the fields of the `Certificate` are about, from 0.
+        expert_radius: within it that expert certainly answers `candidate`; pixel units.
+        others: what the other experts that matter say of `candidate`: those of higher levels or,
+            with a router, those between its levels. Fewer where one more was not needed to
+            abstain.
+    """
+
+    experts: int
+    expert_level: int
+    expert_radius: float
+    others: tuple[Reach, ...]
+
+
+class ExpertsProtocol(Protocol):
+    """The protocol of certificates of several experts.
+
+    Attributes:
+        experts: how each was evaluated.
+    """
+
+    experts: Annotated[tuple[Network, ...], Field(min_length=2)]
+
+    @property
+    def evaluation(self) -> Evaluation:
+        """How the networks were evaluated, which is the same for all of them."""
+        return self.experts[0]
+
+
+_REACH = tuple(field.name for field in fields(Reach))
+_REACH_COLUMNS = (
+    index("level"),
+    sigma("sigma"),
+    radius("radius"),
+    index("votes"),
+    index("draws"),
+    index("spent"),
+)
+
+
+def _reaches(text: str) -> tuple[Reach, ...]:
+    """Read what `reaches_text` has written."""
+    return tuple(_reach(one.split(":")) for one in text.split(";") if text)
+
+
+def _reach(texts: Sequence[str]) -> Reach:
+    """Return one expert's reach.
+
+    Raises:
+        ValueError: there are more or fewer fields, or one is out of range.
+    """
+    columns = _REACH_COLUMNS
+    values = [column.read(text) for column, text in zip(columns, texts, strict=True)]
+    if not all(column.holds(value) for column, value in zip(columns, values, strict=True)):
+        raise ValueError
+    return Reach(**dict(zip(_REACH, values, strict=True)))
+
+
+def reaches_text(reaches: Sequence[Reach]) -> str:
+    """Return one text for all reaches: fields between colons, experts between semicolons."""
+    return ";".join(":".join(repr(getattr(one, name)) for name in _REACH) for one in reaches)
+
+
+#: What the other experts say.
+OTHERS = Column(
+    name="others",
+    dtype=object,
+    read=_reaches,
+    expected="level:sigma:radius:votes:draws:spent of experts, by ';'",
+    write=reaches_text,
+)
+
+
+def experts_fault(
+    row: Row, *, lowest: int, highest: int, router: Reach | None = None
+) -> Fault | None:
+    """Return what is wrong with a row of experts and perhaps a router, given all their votes.
+
+    That the votes decide the smaller radii too is not in the row.
+
+    Args:
+        row: what is claimed.
+        lowest, highest: the levels of the experts that it rests on.
+        router: how far a router certainly chooses none but these; needed unless they are all.
+    """
+    if row["votes"] > row["n"]:
+        return "votes <= n", f"{row['votes']} {row['n']}"
+    for one in (*([router] if router else []), *row["others"]):
+        counts = [one.votes, one.draws, one.spent, row["n"]]
+        if counts != sorted(counts):
+            return "votes <= draws <= spent <= n", " ".join(map(str, counts))
+    if not lowest <= row["expert_level"] <= highest < row["experts"]:
+        return "levels from the lowest to the highest", row["expert_level"]
+    limits = list(row["others"])
+    if router is not None and highest - lowest + 1 < row["experts"]:
+        limits.append(router)
+    return differing(row, _right(row, lowest, highest, limits), given="for the row's votes")
+
+
+def _right(row: Row, lowest: int, highest: int, limits: Sequence[Reach]) -> dict[str, float]:
+    """Return what the votes give, by column: the smallest radius of all parts, if all decide."""
+    expert = of_votes(row)
+    levels = sorted([row["expert_level"], *(one.level for one in row["others"])])
+    reached = (
+        expert.label != ABSTAIN
+        and levels == list(range(lowest, highest + 1))
+        and all(_decides(row, one) for one in limits)
+    )
+    return {
+        "p_lower": expert.p_lower,
+        "expert_radius": expert.radius,
+        "radius": min([row["expert_radius"], *(one.radius for one in limits)]) if reached else 0.0,
+        "predict": expert.label if reached else ABSTAIN,
+    }
+
+
+def _decides(row: Row, one: Reach) -> bool:
+    return decided(row, radius=one.radius, sigma=one.sigma, votes=one.votes, draws=one.draws)
+
+
+def experts_stated(row: Row, protocol: ExpertsProtocol) -> Stated:
+    """Return what a protocol states of the budget and of experts, and what a row says."""
+    stated = budget_stated(row, protocol)
+    stated["experts"] = (len(protocol.experts), row["experts"])
+    if len(protocol.experts) != row["experts"]:
+        return stated
+    sigmas = [applied_sigma(one.sigma) for one in protocol.experts]
+    stated["sigma"] = (sigmas[row["expert_level"]], row["sigma"])
+    for other in row["others"]:
+        known = sigmas[other.level] if other.level < len(sigmas) else math.nan
+        stated[f"sigma of expert {other.level}"] = (known, other.sigma)
+    return stated
+
+
+def expert_names(count: int) -> tuple[str, ...]:
+    """Return the names of a classifier's voters that are its experts, by level."""
+    return tuple(f"expert {level}" for level in range(count))
+
+
+def expert_voters(
+    certificate: Certificate,
+    details: Experts,
+    *,
+    counts: Callable[[Sequence[int]], Sequence[int]],
+) -> tuple[Voter, ...]:
+    """Return the experts that a certificate rests on, the one that answers first.
+
+    Args:
+        certificate: of several experts.
+        details: those of the certificate.
+        counts: of the events that the radii of the other experts are about.
+    """
+    names = expert_names(details.experts)
+    others = (
+        Voter(
+            name=names[one.level],
+            sigma=one.sigma,
+            counts=counts,
+            claim=Bound.at(one.radius, one.sigma),
+        )
+        for one in details.others
+    )
+    return (sampled(certificate, name=names[details.expert_level]), *others)

@@ -1,0 +1,92 @@
+"""The kinds of certificates. One file, one kind; the file's name is that of the kind.
+
+A log says which kind its rows are in its protocol. Logs of before that do not: what marks their
+kind is known here, and nowhere else.
+"""
+
+import pkgutil
+from collections.abc import Mapping
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+from pydantic import ValidationError
+
+from rszoo.certificates.columns import INPUT
+from rszoo.certificates.kind import Kind
+from rszoo.certificates.protocol import Protocol
+from rszoo.errors import DataError
+
+__all__ = ["kind", "kind_of_columns", "kinds", "names", "protocol_of"]
+
+#: What a log states only if it is of a kind, the most special first.
+_MARKS = (
+    ("router", "dual"),
+    ("experts", "cascade"),
+    ("alpha_mix", "mixed"),
+    ("per_input_sigma", None),  # its value is the kind
+    ("radii", "early"),
+)
+_UNMARKED = "fixed"
+
+
+@cache
+def names() -> tuple[str, ...]:
+    """Return the names of all kinds: the files of this folder."""
+    return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
+
+
+@cache
+def kind(name: str) -> Kind:
+    """Return the kind of certificates with a name.
+
+    Raises:
+        DataError: there is none.
+    """
+    if name not in names():
+        raise DataError(
+            f"expected a kind of certificate ({', '.join(names())}), got {name!r}; "
+            "it may come from a newer rszoo"
+        )
+    found: Kind = import_module(f"{__name__}.{name}").KIND
+    assert found.name == name
+    return found
+
+
+def kinds() -> list[Kind]:
+    """Return all kinds of certificates, by name."""
+    return [kind(name) for name in names()]
+
+
+def kind_of_columns(columns: tuple[str, ...]) -> Kind | None:
+    """Return the kind whose logs have these columns, with or without names of inputs, or None."""
+    of_rows = columns[:-1] if columns and columns[-1] == INPUT.name else columns
+    return next((one for one in kinds() if one.names == of_rows), None)
+
+
+def protocol_of(values: Mapping[str, Any]) -> Protocol:
+    """Return the protocol that JSON values state, checked; its kind is inferred where it is old.
+
+    Raises:
+        DataError: there is no such kind, or what is stated is not that of one.
+    """
+    stated, inferred = values.get("kind"), _inferred(values)
+    name = inferred if stated is None else stated
+    if not isinstance(name, str) or (inferred != _UNMARKED and name != inferred):
+        raise DataError(f"expected kind {inferred!r} by what else is stated, got {stated!r}")
+    try:
+        return kind(name).protocol.model_validate({**values, "kind": name})
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join(map(str, first["loc"])) or "the protocol"
+        raise DataError(
+            f"expected the protocol of certificates of kind {name!r}, got {key}: {first['msg']}"
+        ) from error
+
+
+def _inferred(values: Mapping[str, Any]) -> str:
+    """Return the kind by what a protocol states beside."""
+    for mark, name in _MARKS:
+        if values.get(mark) is not None:
+            return name or str(values[mark])
+    return _UNMARKED

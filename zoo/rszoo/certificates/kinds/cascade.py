@@ -1,0 +1,54 @@
+"""Certificates of a cascade of experts, see `rszoo.smoothing.cascade`."""
+
+from collections.abc import Sequence
+
+from rszoo.certificates.base import Certificate
+from rszoo.certificates.columns import COUNTED, draws, index, radius
+from rszoo.certificates.experts import (
+    OTHERS,
+    Experts,
+    ExpertsProtocol,
+    expert_names,
+    expert_voters,
+    experts_fault,
+    experts_stated,
+)
+from rszoo.certificates.kind import Fault, Kind, Row, Voter
+
+__all__ = ["KIND"]
+
+
+class _Cascade(ExpertsProtocol):
+    """The protocol of certificates of a cascade."""
+
+
+def _fault(row: Row) -> Fault | None:
+    """Return what is wrong with a row: it rests on all experts from the one that answers on."""
+    return experts_fault(row, lowest=row["expert_level"], highest=row["experts"] - 1)
+
+
+def _details(certificate: Certificate) -> Experts:
+    assert isinstance(certificate.details, Experts)
+    return certificate.details
+
+
+def _voters(certificate: Certificate) -> tuple[Voter, ...]:
+    def without_each_other(votes: Sequence[int]) -> list[int]:
+        # No class but the candidate has half of the noise of an expert that is asked before.
+        total = sum(votes)
+        return [total - count for c, count in enumerate(votes) if c != certificate.candidate]
+
+    return expert_voters(certificate, _details(certificate), counts=without_each_other)
+
+
+KIND = Kind(
+    name="cascade",
+    columns=(*COUNTED, draws("experts"), index("expert_level"), radius("expert_radius"), OTHERS),
+    protocol=_Cascade,
+    details=Experts,
+    fault=_fault,
+    stated=experts_stated,
+    voters=_voters,
+    voter_names=lambda certificate: expert_names(_details(certificate).experts),
+    one_sigma=False,
+)

@@ -1,0 +1,69 @@
+"""Certificates of one network at given radii, decided as soon as the draws allow."""
+
+from typing import ClassVar
+
+from rszoo.certificates.base import ABSTAIN, Certificate
+from rszoo.certificates.claims import OneSigma, decided, sigma_stated
+from rszoo.certificates.columns import COUNTED, draws
+from rszoo.certificates.kind import (
+    NETWORK,
+    Bound,
+    Fault,
+    Kind,
+    Row,
+    Voter,
+    differing,
+    disordered,
+)
+
+__all__ = ["KIND"]
+
+
+class _AtRadii(OneSigma):
+    """The protocol of certificates at given radii only."""
+
+    at_radii: ClassVar[bool] = True
+
+
+def _fault(row: Row) -> Fault | None:
+    """Return what is wrong with a row, given its votes at the radius that it claims.
+
+    That they decide the smaller radii too follows from nothing in the row: it is for those who
+    know the radii (see `rszoo.smoothing.decisions`).
+    """
+    names = ("votes", "draws", "spent", "n")
+    if fault := disordered(names, [row[name] for name in names]):
+        return fault
+    given = ", ".join(f"{name}={row[name]}" for name in ("votes", "draws", "n"))
+    return differing(row, _claim(row), given=f"for {given}")
+
+
+def _claim(row: Row) -> dict[str, float]:
+    bound = Bound.at(row["radius"], row["sigma"]).probability
+    if row["predict"] == ABSTAIN or not bound < 1.0:
+        return {"predict": ABSTAIN, "p_lower": 0.0, "radius": 0.0}
+    test = {name: row[name] for name in ("radius", "sigma", "votes", "draws")}
+    label = row["candidate"] if decided(row, **test) else ABSTAIN
+    return {"predict": label, "p_lower": bound}
+
+
+def _voters(certificate: Certificate) -> tuple[Voter, ...]:
+    # Where the votes stopped depends on themselves: they are no sample of their proportion.
+    voter = Voter(
+        name=NETWORK,
+        sigma=certificate.sigma,
+        counts=lambda votes: [votes[certificate.candidate]],
+        claim=Bound(probability=certificate.p_lower),
+    )
+    return (voter,)
+
+
+KIND = Kind(
+    name="early",
+    columns=(*COUNTED, draws("draws"), draws("spent")),
+    protocol=_AtRadii,
+    details=None,
+    fault=_fault,
+    stated=sigma_stated,
+    voters=_voters,
+)

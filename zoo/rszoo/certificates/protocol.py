@@ -1,0 +1,125 @@
+"""The protocol of a certification log: what was certified, and how, for anybody to repeat.
+
+It is a JSON file beside the log, and may be anybody's. What it states is checked; what it does not
+state is not known. Each kind of certificate has a class of its own, which adds what it states.
+"""
+
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+__all__ = ["Evaluation", "Inputs", "Model", "Network", "Protocol"]
+
+_Probability = Annotated[float, Field(gt=0, lt=1)]
+_Draws = Annotated[int, Field(ge=1, strict=True)]
+_Radius = Annotated[float, Field(ge=0)]
+_Sigma = Annotated[float, Field(gt=0)]
+
+
+class _Statement(BaseModel):
+    """A part of a protocol. What a newer rszoo adds is kept."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False)
+
+
+class Model(_Statement):
+    """The bundle that was certified.
+
+    Attributes:
+        name: of the bundle.
+        id: where it is, if others can find it there.
+        weights_sha256: `Bundle.weights_digest`.
+    """
+
+    name: str | None = None
+    id: str | None = None
+    weights_sha256: str | None = None
+
+
+class Inputs(_Statement):
+    """The inputs that were certified: of a data set, or the user's own.
+
+    Attributes:
+        name, split: of the data set.
+        own: how many inputs of the user's own there were.
+        digest: sha256 of the images.
+    """
+
+    name: str | None = None
+    split: str | None = None
+    own: str | None = None
+    digest: str | None = None
+
+
+class Evaluation(_Statement):
+    """How a smoothed network was evaluated.
+
+    Attributes:
+        precision: "float32" or "bfloat16".
+        batch_size: noisy inputs per forward; None where it was not the same throughout.
+        compiled: whether the network was compiled.
+        device: kind of device.
+        noise: name of the scheme by which noise is drawn.
+    """
+
+    precision: str | None = None
+    batch_size: Annotated[int, Field(ge=1)] | None = None
+    compiled: bool = False
+    device: str | None = None
+    noise: str | None = None
+
+
+class Network(Evaluation):
+    """A smoothed network that is one of several.
+
+    Attributes:
+        sigma: standard deviation of its noise, pixel units.
+    """
+
+    sigma: _Sigma
+
+
+class Protocol(Evaluation):
+    """The protocol of a log.
+
+    Attributes:
+        kind: of the certificates, see `rszoo.certificates.kinds`.
+        model: the bundle.
+        inputs: what was certified.
+        sigma: standard deviation of the noise, pixel units; None where there are several.
+        n0, n, alpha: see `Certificate`.
+        seed: of all noise.
+        radii: the only radii that could be certified, pixel units; None where every radius could.
+        tolerance: how much radius was given up to save draws, pixel units.
+        versions: of the software, by name.
+    """
+
+    kind: str
+    model: Model | None = None
+    inputs: Inputs | None = None
+    sigma: _Sigma | None = None
+    n0: _Draws | None = None
+    n: _Draws | None = None
+    alpha: _Probability | None = None
+    seed: Annotated[int, Field(strict=True)] | None = None
+    radii: Annotated[tuple[_Radius, ...], Field(min_length=1)] | None = None
+    tolerance: _Radius = 0.0
+    versions: dict[str, str] = {}
+
+    #: Whether the kind is certified at given radii only.
+    at_radii: ClassVar[bool] = False
+
+    @model_validator(mode="after")
+    def _has_radii(self) -> "Protocol":
+        if (self.radii is not None) != self.at_radii:
+            raise ValueError(f"expected {'some' if self.at_radii else 'no'} radii")
+        return self
+
+    @property
+    def evaluation(self) -> Evaluation:
+        """How the networks were evaluated, which is the same for all of them."""
+        return self
+
+    def values(self) -> dict[str, Any]:
+        """Return what is stated, as JSON values."""
+        return self.model_dump(mode="json", exclude_unset=True)

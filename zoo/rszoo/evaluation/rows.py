@@ -1,0 +1,188 @@
+"""The text of a certification log: from a row's values to its line, and back with every check."""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rszoo.certificates.base import ABSTAIN
+from rszoo.certificates.columns import INPUT, Column
+from rszoo.certificates.kind import Kind
+from rszoo.certificates.kinds import kind, kind_of_columns, kinds
+from rszoo.certificates.kinds.fixed import KIND as FIXED
+from rszoo.certificates.kinds.original import KIND as ORIGINAL
+from rszoo.certificates.protocol import Protocol
+from rszoo.errors import DataError
+
+__all__ = ["Content", "check_stated", "is_correct", "line", "parse", "printable", "row_line"]
+
+_REMEDY = "restore the file, or certify again into a new one"
+
+
+@dataclass(frozen=True)
+class Content:
+    """The complete rows of a log.
+
+    Attributes:
+        kind: of the certificates, by the header; None when not even the header is complete.
+        named: whether the rows have names of inputs.
+        rows: the values of each row, in the order of the columns.
+        end: the bytes that the complete rows take; what follows is an unfinished last row.
+    """
+
+    kind: Kind | None
+    named: bool
+    rows: list[list[Any]]
+    end: int
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The columns; none without a header."""
+        if self.kind is None:
+            return ()
+        return (*self.kind.columns, INPUT) if self.named else self.kind.columns
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the columns; none without a header."""
+        return tuple(column.name for column in self.columns)
+
+
+def line(values: Sequence[object]) -> bytes:
+    """Return one line of a log. A float is written in full (repr), so that no radius grows."""
+    text = io.StringIO()
+    csv.writer(text, delimiter="\t", lineterminator="\n").writerow(values)
+    return text.getvalue().encode()
+
+
+def row_line(columns: Sequence[Column], values: Sequence[Any]) -> bytes:
+    """Return the line of a row, whose values are in the order of the columns."""
+    return line([column.write(value) for column, value in zip(columns, values, strict=True)])
+
+
+def printable(name: str) -> str:
+    """Return `name` on one line, with escapes for what cannot be printed or encoded."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
+
+
+def parse(path: Path, data: bytes) -> Content:
+    """Return the rows of a log.
+
+    A last row without its line break, or with too few columns, is unfinished and left out. As
+    the time of an original log may be any text, a last row of it that lacks nothing but the line
+    break is complete.
+
+    Raises:
+        DataError: the header is not that of a log, or a row is broken; names file and line.
+    """
+    *lines, tail = data.split(b"\n")
+    if not lines:
+        if not any(line((*one.names, INPUT.name)).startswith(data) for one in kinds()):
+            raise _broken(path, 1, f"the header {_shown(FIXED.names)}", data)
+        return Content(None, False, [], 0)
+    header = tuple(_split(path, 1, lines[0]))
+    kind, named = kind_of_columns(header), header[-1] == INPUT.name
+    if kind is None or (kind is ORIGINAL and named):
+        raise _broken(path, 1, f"the header {_shown(FIXED.names)}", _shown(header))
+    end = len(data) - len(tail)
+    if kind is ORIGINAL and tail.count(b"\t") == len(header) - 1:
+        lines, end = [*lines, tail], len(data)
+    elif len(lines) > 1 and len(_split(path, len(lines), lines[-1])) < len(header):
+        end -= len(lines.pop()) + 1
+    columns = Content(kind, named, [], 0).columns
+    rows = [
+        _read_row(path, number, kind, columns, content)
+        for number, content in enumerate(lines[1:], start=2)
+    ]
+    _check_unique(path, [row[0] for row in rows])
+    return Content(kind, named, rows, end)
+
+
+def _split(path: Path, number: int, content: bytes) -> list[str]:
+    """Return the texts of one line's columns."""
+    try:
+        text = content.decode().removesuffix("\r")
+        return next(csv.reader([text], delimiter="\t", strict=True), [])
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise _broken(path, number, "tab-separated text in UTF-8", content) from error
+
+
+def _read_row(
+    path: Path, number: int, kind: Kind, columns: Sequence[Column], content: bytes
+) -> list[Any]:
+    """Return the checked values of one line."""
+    texts = _split(path, number, content)
+    if len(texts) != len(columns):
+        raise _broken(path, number, f"{len(columns)} columns", len(texts))
+    values = [
+        _value(path, number, column, text) for column, text in zip(columns, texts, strict=True)
+    ]
+    _, label, predict, _, correct, *_ = values
+    if correct != is_correct(label, predict):
+        expected = f"correct={is_correct(label, predict):d} for {label=}, {predict=}"
+        raise _broken(path, number, expected, correct)
+    if fault := kind.fault(_by_name(columns, values)):
+        raise _broken(path, number, *fault)
+    return values
+
+
+def _by_name(columns: Sequence[Column], values: Sequence[Any]) -> dict[str, Any]:
+    return {column.name: value for column, value in zip(columns, values, strict=True)}
+
+
+def _value(path: Path, number: int, column: Column, text: str) -> Any:  # noqa: ANN401
+    """Return the checked value of one field."""
+    try:
+        value = column.read(text)
+    except ValueError:
+        value = None
+    if value is None or not column.holds(value):
+        raise _broken(path, number, f"{column.name} to be {column.expected}", text)
+    return value
+
+
+def check_stated(path: Path, content: Content, protocol: Protocol) -> None:
+    """Refuse rows that say otherwise than the protocol of their log, where it says anything.
+
+    Votes cannot tell: more noise gives larger radii, and so do fewer parts.
+
+    Raises:
+        DataError: names the file and the line.
+    """
+    if content.kind is None or content.kind is ORIGINAL:
+        return
+    stated = kind(protocol.kind)
+    if content.kind is not stated:
+        raise DataError(
+            f"{path}: expected the columns {_shown(stated.names)} by its protocol, got "
+            f"{_shown(content.names)}; restore both files, or certify again into a new one"
+        )
+    for number, values in enumerate(content.rows, start=2):
+        row = _by_name(content.columns, values)
+        for name, (right, got) in stated.stated(row, protocol).items():
+            if got != right:
+                raise _broken(path, number, f"{name}={right!r} by its protocol", got)
+
+
+def is_correct(label: int, predict: int) -> bool:
+    """Return whether a prediction counts as right: an abstention never does."""
+    return predict != ABSTAIN and predict == label
+
+
+def _check_unique(path: Path, indices: list[int]) -> None:
+    """Refuse a log that holds an input twice."""
+    lines: dict[int, int] = {}
+    for number, idx in enumerate(indices, start=2):
+        if idx in lines:
+            raise _broken(path, number, "each idx once", f"{idx} as in line {lines[idx]}")
+        lines[idx] = number
+
+
+def _broken(path: Path, number: int, expected: str, got: object) -> DataError:
+    return DataError(f"{path}, line {number}: expected {expected}, got {got!r}; {_REMEDY}")
+
+
+def _shown(columns: Sequence[str]) -> str:
+    return " ".join(columns)
