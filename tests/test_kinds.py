@@ -1,141 +1,97 @@
-"""Kinds of bundle: found by their files, and whole or refused."""
+"""The kinds of certificates: found by their files, told apart by what logs state, and no others."""
 
-import dataclasses
 import json
-import sys
-from collections.abc import Iterator
+from itertools import combinations
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 
-from rszoo import _registry
-from rszoo.hub import configs, kinds
-from rszoo.hub.bundle import open_bundle
-from rszoo.hub.card import card_files
-from rszoo.hub.catalog import find
-from rszoo.hub.classifiers import classifier_of
-from rszoo.hub.kind import Kind
-from rszoo.hub.parts import part_in, write_composed
-from rszoo.smoothing.classifier import SmoothedClassifier
+from rszoo.certificates.base import certificate_from_votes
+from rszoo.certificates.kinds import kind, kind_of_columns, kinds, names, protocol_of
+from rszoo.errors import DataError
+from rszoo.evaluation.log import CertificationLog, read_log
 
-EXPERT = "builtin/digits-gaussian-0.25"
-
-CONFIG = """
-from typing import Literal
-from rszoo.hub.config import ComposedConfig, Part
-
-class EchoConfig(ComposedConfig, frozen=True):
-    kind: Literal["echo"] = "echo"
-    of: Part
-
-    @property
-    def noise(self): return None
-
-    @property
-    def alpha_mix(self): return None
-
-    @property
-    def parts(self): return (self.of,)
-"""
-
-KIND = """
-from dataclasses import replace
-from rszoo.hub.card_text import certifying, made_of
-from rszoo.hub.kind import listed_parts
-from rszoo.hub.kinds.cascade import KINDS as CASCADE
-from rszoo.hub.kinds.network import smoothed_classifier
-from rszoo.hub.parts import part_of
-
-def classifier(bundle, execution):
-    return smoothed_classifier(part_of(bundle, bundle.config.of), execution)
-
-KINDS = {"echo": replace(CASCADE["cascade"], classifier=classifier, roles=lambda config: ("of",))}
-"""
+ALL = ("cascade", "dual", "early", "fixed", "memory", "mixed", "nominal", "original")
+EXPERTS = [{"sigma": 0.25}, {"sigma": 0.5}]
 
 
-@pytest.fixture(autouse=True)
-def _forget() -> Iterator[None]:
-    yield
-    configs._any_config.cache_clear()
-    kinds.all_kinds.cache_clear()
+def test_the_folder_is_the_list_and_names_its_kinds() -> None:
+    assert names() == ALL
+    assert [one.name for one in kinds()] == list(ALL)
 
 
-def added(monkeypatch: pytest.MonkeyPatch, folder: Path, package: Any, text: str) -> None:  # noqa: ANN401
-    """Add a file `echo.py` to a package."""
-    place = folder / package.__name__
-    place.mkdir()
-    (place / "echo.py").write_text(text)
-    monkeypatch.setattr(package, "__path__", [*package.__path__, str(place)])
-    sys.modules.pop(f"{package.__name__}.echo", None)
-    configs._any_config.cache_clear()
-    kinds.all_kinds.cache_clear()
-
-
-def test_both_folders_have_the_same_kinds() -> None:
-    assert _registry.names(kinds.__name__) == _registry.names(configs.__name__)
-    values = {
-        value
-        for found in configs.config_classes().values()
-        for value in get_args(found.model_fields["kind"].annotation)
-    }
-    assert kinds.all_kinds().keys() == values
-
-
-@pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(Kind)])
-def test_a_kind_that_lacks_a_member_is_none(name: str) -> None:
-    members = {**vars(kinds.all_kinds()["cascade"])}
-    del members[name]
-    with pytest.raises(TypeError, match=f"missing 1 required keyword-only argument: '{name}'"):
-        Kind(**members)
+def test_no_two_kinds_have_the_same_columns() -> None:
+    assert all(one.names != other.names for one, other in combinations(kinds(), 2))
+    for one in kinds():
+        assert kind_of_columns(one.names) is one
+        assert kind_of_columns((*one.names, "input")) is one
+    assert kind_of_columns(("idx", "label")) is None
 
 
 @pytest.mark.parametrize(
-    ("name", "roles", "is_model"),
+    ("stated", "name"),
     [
-        ("gaussian-0.25", (), True),
-        ("standard-0.00", (), False),
-        ("dual_rs-0.50", (), False),
-        ("cascade-0.50", ("expert", "expert"), True),
-        ("dual-0.50", ("expert", "expert", "router"), True),
+        ({}, "fixed"),
+        ({"sigma": 0.5}, "fixed"),
+        ({"radii": [0.5]}, "early"),
+        ({"alpha_mix": 0.7}, "mixed"),
+        ({"experts": EXPERTS}, "cascade"),
+        ({"experts": EXPERTS, "router": {"sigma": 1.0}}, "dual"),
+        ({"per_input_sigma": "memory"}, "memory"),
+        ({"per_input_sigma": "nominal"}, "nominal"),
     ],
 )
-def test_what_a_kind_says(name: str, roles: tuple[str, ...], is_model: bool) -> None:
-    bundle = find(f"builtin/digits-{name}")
-    kind = kinds.kind_of(bundle)
-    assert kind.roles(bundle.config) == roles
-    assert kind.is_model == is_model
-    assert kind.voting(bundle) == bundle
-    listed = {"parts": [part.shown for part in bundle.config.parts]} if roles else {}
-    assert kind.composition(bundle.config) == listed
-
-
-def test_a_kind_is_found_by_its_two_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    added(monkeypatch, tmp_path, configs, CONFIG)
-    added(monkeypatch, tmp_path, kinds, KIND)
-    expert = find(EXPERT)
-    values = expert.config.model_dump(include={"dataset", "input_shape", "class_names"})
-    config = configs.config_classes()["echo"](
-        name="echo", method="echo", of=part_in(tmp_path / "echo", expert), **values
-    )
-    write_composed(tmp_path / "echo", config, parts=[expert])
-    bundle = open_bundle(tmp_path / "echo")
-    assert bundle.config == config
-    assert bundle.weights_digest == bundle.manifest.files["config.json"].sha256
-    assert isinstance(classifier_of(bundle), SmoothedClassifier)
-    assert f"`{EXPERT}`" in card_files(bundle, "org/name")["README.md"].decode()
-    assert json.loads((bundle.path / "config.json").read_text())["kind"] == "echo"
-
-
-def test_a_config_that_lacks_a_member_is_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_kind_of_an_old_log_follows_from_what_it_states(
+    stated: dict[str, Any], name: str
 ) -> None:
-    added(monkeypatch, tmp_path, configs, CONFIG.replace("def noise", "def noises"))
-    with pytest.raises(TypeError, match="EchoConfig: expected noise as well; see BundleConfig"):
-        find(EXPERT)
+    assert protocol_of(stated).kind == name
+    assert protocol_of({"kind": name, **stated}) == protocol_of(stated)
 
 
-def test_a_kind_without_its_file_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    added(monkeypatch, tmp_path, kinds, "")
-    with pytest.raises(AttributeError, match="KINDS"):
-        classifier_of(find(EXPERT))
+@pytest.mark.parametrize(
+    ("stated", "problem"),
+    [
+        ({"kind": "fixd"}, "expected a kind of certificate .*, got 'fixd'"),
+        ({"per_input_sigma": "fixed"}, "per_input_sigma: "),
+        ({"kind": 3}, "got 3"),
+        # One part of a model that claims the radius of the whole.
+        ({"kind": "fixed", "experts": EXPERTS}, "expected kind 'cascade' by what else is stated"),
+        ({"kind": "cascade", "experts": EXPERTS, "router": {"sigma": 1.0}}, "expected kind 'dual'"),
+        ({"kind": "fixed", "alpha_mix": 0.9}, "expected kind 'mixed'"),
+        ({"kind": "fixed", "radii": [0.5]}, "expected kind 'early'"),
+        ({"kind": "dual"}, "experts: Field required"),
+        ({"kind": "early"}, "expected some radii"),
+        ({"kind": "cascade", "experts": EXPERTS, "radii": [0.5]}, "expected no radii"),
+        ({"kind": "cascade", "experts": EXPERTS[:1]}, "experts: "),
+        ({"kind": "mixed"}, "alpha_mix: Field required"),
+        ({"sigma": None}, "expected a noise level sigma, got null"),
+        ({"sigma": 0.0}, "sigma: "),
+        ({"alpha": 1.0}, "alpha: "),
+        ({"n": 0}, "n: "),
+    ],
+)
+def test_what_no_kind_states(stated: dict[str, Any], problem: str) -> None:
+    with pytest.raises(DataError, match=problem):
+        protocol_of(stated)
+
+
+def test_a_log_says_its_kind_and_another_one_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.tsv"
+    with CertificationLog.open(path, protocol_of({"sigma": 0.5}), resume=False) as log:
+        given = certificate_from_votes(3, 990, n0=9, n=1000, alpha=0.001, sigma=0.5)
+        log.append(0, 3, given, 0.1)
+    stored = json.loads((tmp_path / "a.json").read_text())
+    assert stored == {"kind": "fixed", "sigma": 0.5}
+    assert read_log(path).kind is kind("fixed")
+    (tmp_path / "a.json").write_text(json.dumps({**stored, "kind": "early", "radii": [0.5]}))
+    with pytest.raises(DataError, match=r"expected the columns .* draws spent by its protocol"):
+        read_log(path)
+    (tmp_path / "a.json").write_text(json.dumps({**stored, "kind": "best_of_three"}))
+    with pytest.raises(DataError, match=r"got 'best_of_three'; the log may come from a newer"):
+        read_log(path)
+
+
+def test_what_a_newer_rszoo_states_beside_is_kept() -> None:
+    stated = {"kind": "fixed", "sigma": 0.5, "weather": {"rain": True}}
+    assert protocol_of(stated).values() == stated

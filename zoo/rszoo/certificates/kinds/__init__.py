@@ -4,14 +4,13 @@ A log says which kind its rows are in its protocol. Logs of before that do not: 
 kind is known here, and nowhere else.
 """
 
-import pkgutil
 from collections.abc import Mapping
 from functools import cache
-from importlib import import_module
 from typing import Any
 
 from pydantic import ValidationError
 
+from rszoo import _registry
 from rszoo.certificates.columns import INPUT
 from rszoo.certificates.kind import Kind
 from rszoo.certificates.protocol import Protocol
@@ -24,7 +23,7 @@ _MARKS = (
     ("router", "dual"),
     ("experts", "cascade"),
     ("alpha_mix", "mixed"),
-    ("per_input_sigma", None),  # its value is the kind
+    ("per_input_sigma", "nominal"),
     ("radii", "early"),
 )
 _UNMARKED = "fixed"
@@ -33,7 +32,7 @@ _UNMARKED = "fixed"
 @cache
 def names() -> tuple[str, ...]:
     """Return the names of all kinds: the files of this folder."""
-    return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
+    return tuple(_registry.names(__name__))
 
 
 @cache
@@ -41,16 +40,9 @@ def kind(name: str) -> Kind:
     """Return the kind of certificates with a name.
 
     Raises:
-        DataError: there is none.
+        RszooError: there is none.
     """
-    if name not in names():
-        raise DataError(
-            f"expected a kind of certificate ({', '.join(names())}), got {name!r}; "
-            "it may come from a newer rszoo"
-        )
-    found: Kind = import_module(f"{__name__}.{name}").KIND
-    assert found.name == name
-    return found
+    return _registry.load(__name__, name, kind="kind of certificate").KIND
 
 
 def kinds() -> list[Kind]:
@@ -74,6 +66,11 @@ def protocol_of(values: Mapping[str, Any]) -> Protocol:
     name = inferred if stated is None else stated
     if not isinstance(name, str) or (inferred != _UNMARKED and name != inferred):
         raise DataError(f"expected kind {inferred!r} by what else is stated, got {stated!r}")
+    if name not in names():
+        raise DataError(
+            f"expected a kind of certificate ({', '.join(names())}), got {name!r}; the log may "
+            "come from a newer rszoo"
+        )
     try:
         return kind(name).protocol.model_validate({**values, "kind": name})
     except ValidationError as error:
@@ -86,7 +83,6 @@ def protocol_of(values: Mapping[str, Any]) -> Protocol:
 
 def _inferred(values: Mapping[str, Any]) -> str:
     """Return the kind by what a protocol states beside."""
-    for mark, name in _MARKS:
-        if values.get(mark) is not None:
-            return name or str(values[mark])
-    return _UNMARKED
+    if values.get("per_input_sigma") == "memory":
+        return "memory"
+    return next((name for mark, name in _MARKS if values.get(mark) is not None), _UNMARKED)
