@@ -1,4 +1,4 @@
-"""The kinds of certificates: found by their files, told apart by what logs state, and no others."""
+"""The kinds of certificates: found by their files, told apart by what logs state."""
 
 import json
 from itertools import combinations
@@ -14,6 +14,7 @@ from rszoo.evaluation.log import CertificationLog, read_log
 
 ALL = ("cascade", "dual", "early", "fixed", "memory", "mixed", "nominal", "original")
 EXPERTS = [{"sigma": 0.25}, {"sigma": 0.5}]
+ROUTED = {"experts": EXPERTS, "router": {"sigma": 1.0}}
 
 
 def test_the_folder_is_the_list_and_names_its_kinds() -> None:
@@ -37,7 +38,7 @@ def test_no_two_kinds_have_the_same_columns() -> None:
         ({"radii": [0.5]}, "early"),
         ({"alpha_mix": 0.7}, "mixed"),
         ({"experts": EXPERTS}, "cascade"),
-        ({"experts": EXPERTS, "router": {"sigma": 1.0}}, "dual"),
+        (ROUTED, "dual"),
         ({"per_input_sigma": "memory"}, "memory"),
         ({"per_input_sigma": "nominal"}, "nominal"),
     ],
@@ -56,8 +57,11 @@ def test_the_kind_of_an_old_log_follows_from_what_it_states(
         ({"per_input_sigma": "fixed"}, "per_input_sigma: "),
         ({"kind": 3}, "got 3"),
         # One part of a model that claims the radius of the whole.
-        ({"kind": "fixed", "experts": EXPERTS}, "expected kind 'cascade' by what else is stated"),
-        ({"kind": "cascade", "experts": EXPERTS, "router": {"sigma": 1.0}}, "expected kind 'dual'"),
+        ({"kind": "fixed", "experts": EXPERTS}, "expected kind 'cascade' by what else is"),
+        (
+            {"kind": "cascade", "experts": EXPERTS, "router": {"sigma": 1.0}},
+            "expected kind 'dual'",
+        ),
         ({"kind": "fixed", "alpha_mix": 0.9}, "expected kind 'mixed'"),
         ({"kind": "fixed", "radii": [0.5]}, "expected kind 'early'"),
         ({"kind": "dual"}, "experts: Field required"),

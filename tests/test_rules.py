@@ -14,9 +14,9 @@ from source_sizes import chained_docstrings, file_lengths, function_lengths, sho
 ROOT = Path(__file__).parents[1]
 PACKAGES = (ROOT / "zoo/rszoo", ROOT / "cli/rszoo_cli")
 
-LONG_FILES = {"rszoo/evaluation/_rows.py"}
-MOST_KINDS = 65  # 10 are to be left; 102 at 34f3b01
-MOST_LONG_FUNCTIONS = 15  # 5 are to be left
+LONG_FILES: set[str] = set()
+MOST_KINDS = 7  # 102 at 34f3b01
+MOST_LONG_FUNCTIONS = 11  # 5 are to be left
 LONGEST_FUNCTION = 74  # it is to be 60
 MOST_SHORT_DOCSTRINGS = 36  # none is to be left, nor of the next
 MOST_CHAINED_DOCSTRINGS = 1

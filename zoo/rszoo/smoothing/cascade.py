@@ -61,13 +61,13 @@ class CascadeClassifier(ExpertsClassifier):
         return f"CascadeClassifier(experts at sigma {sigmas})"
 
     def kind(self, budget: Budget) -> str:
-        """See `Classifier.kind`."""
+        """Return the name of the kind of its certificates."""
         return "cascade"
 
     def certifier(
         self, budget: Budget, on_progress: OnDraws = None
     ) -> Callable[[Tensor], Certificate]:
-        """See `Classifier.certifier`."""
+        """Return what certifies one checked input, within a budget."""
 
         def one(image: Tensor) -> Certificate:
             selection = self.selected(image, budget)

@@ -116,12 +116,12 @@ class SmoothedClassifier(Classifier):
         return other
 
     def kind(self, budget: Budget) -> str:
-        """See `Classifier.kind`."""
+        """Return the name of the kind of its certificates."""
         return "fixed" if budget.radii is None else "early"
 
     @property
     def voters(self) -> Mapping[str, tuple[Voting, Stream]]:
-        """Itself; see `Classifier.voters`."""
+        """This classifier, which is its only voter."""
         return {NETWORK: (self, Stream.ESTIMATION)}
 
     @property
@@ -175,7 +175,7 @@ class SmoothedClassifier(Classifier):
     def predictor(
         self, *, n: int, alpha: float, seed: int, on_progress: OnDraws = None
     ) -> Callable[[Tensor], Prediction]:
-        """See `Classifier.predictor`."""
+        """Return what evaluates one checked input, by n draws."""
 
         def one(image: Tensor) -> Prediction:
             (votes,) = self.running(

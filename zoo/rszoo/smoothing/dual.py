@@ -100,12 +100,12 @@ class DualClassifier(ExpertsClassifier):
         return f"DualClassifier(experts at sigma {sigmas}; router at {self.router.sigma:g})"
 
     def kind(self, budget: Budget) -> str:
-        """See `Classifier.kind`."""
+        """Return the name of the kind of its certificates."""
         return "dual"
 
     @property
     def voters(self) -> Mapping[str, tuple[Voting, Stream]]:
-        """The experts and the router; see `Classifier.voters`."""
+        """The experts and the router, by name."""
         return {**super().voters, ROUTER: (self.router, Stream.ROUTER_ESTIMATION)}
 
     @property
@@ -116,7 +116,7 @@ class DualClassifier(ExpertsClassifier):
     def certifier(
         self, budget: Budget, on_progress: OnDraws = None
     ) -> Callable[[Tensor], Certificate]:
-        """See `Classifier.certifier`."""
+        """Return what certifies one checked input, within a budget."""
         return lambda image: self._certify(image, budget, on_progress)
 
     def predictor(

@@ -47,7 +47,7 @@ class ExpertsClassifier(Classifier):
 
     @property
     def voters(self) -> Mapping[str, tuple[Voting, Stream]]:
-        """The experts; see `Classifier.voters`."""
+        """The experts by name, in the order of their levels."""
         names = expert_names(len(self.experts))
         voters = [(expert, Stream.ESTIMATION) for expert in self.experts]
         return dict(zip(names, voters, strict=True))

@@ -81,12 +81,12 @@ class InstaClassifier(Classifier):
         return f"InstaClassifier({self.classifier!r}, search={self.search!r})"
 
     def kind(self, budget: Budget) -> str:
-        """See `Classifier.kind`."""
+        """Return the name of the kind of its certificates."""
         return "nominal" if self.memory is None else "memory"
 
     @property
     def voters(self) -> Mapping[str, tuple[Voting, Stream]]:
-        """The network; see `Classifier.voters`."""
+        """The network, which is its only voter."""
         return self.classifier.voters
 
     @property

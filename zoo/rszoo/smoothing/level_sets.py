@@ -24,7 +24,7 @@ class LevelSet:
 
     @property
     def levels(self) -> range:
-        """All of them."""
+        """All levels from the lowest to the highest."""
         return range(self.lowest, self.highest + 1)
 
     def is_all(self, num_levels: int) -> bool:

@@ -33,12 +33,11 @@ What this is not: a statement about the classifier without its memory. The answe
 order of the inputs. Whoever asks first can put a region where a later input will lie.
 """
 
-import hashlib
 import json
 import math
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -49,6 +48,7 @@ from torch import Tensor
 from rszoo.certificates.base import ABSTAIN, Certificate, certificate_from_votes
 from rszoo.certificates.kinds.memory import Remembered
 from rszoo.errors import DataError, RszooError
+from rszoo.smoothing.memory_rows import details_of, from_text, image_digest, is_region, to_text
 
 __all__ = ["Memory"]
 
@@ -60,12 +60,6 @@ CREATE TABLE answers (
     certificate TEXT NOT NULL, image BLOB);
 PRAGMA user_version = {_VERSION};
 """
-
-# What the details of a certificate are called in the file.
-_DETAILS = "per_input"
-
-# What memories of before say of other kinds of certificates: nothing.
-_EMPTY = ("routing", "alpha_mix")
 
 # A distance is a sum of squares in float64: of up to 10^6 pixels its error is below 2^-33.
 _ROUNDING = 2.0**-32
@@ -178,15 +172,15 @@ class Memory:
                 f"expected an input of shape {tuple(self._regions[0][0].shape)}, as in the "
                 f"memory, got {tuple(image.shape)}"
             )
-        digest = _digest(image)
+        digest = image_digest(image)
         row = self._database.execute(
             "SELECT certificate FROM answers WHERE digest = ?", (digest,)
         ).fetchone()
         if row is not None:
-            return _certificate(row[0])
+            return from_text(row[0])
         answer = self._agreed(image, certify())
-        region = _is_region(answer)
-        text = _text(answer, image.shape)
+        region = is_region(answer)
+        text = to_text(answer, image.shape)
         pixels = image.numpy().tobytes() if region else None
         try:
             self._database.execute(
@@ -220,7 +214,7 @@ class Memory:
         kept = own.label != ABSTAIN and reach > 0.0
         radius = min(own.radius, reach) if kept else 0.0
         if within is not None and (own.label != within.label or radius < within.radius):
-            return replace(within, details=replace(_details(within), order=self._count))
+            return replace(within, details=replace(details_of(within), order=self._count))
         return replace(
             own,
             label=own.label if kept else ABSTAIN,
@@ -249,17 +243,17 @@ class Memory:
 
     def _load(self, position: int, digest: bytes, text: str, pixels: bytes | None) -> None:
         """Take a row of the file, checked: a region claims no more than its votes give."""
-        answer = _certificate(text)
+        answer = from_text(text)
         counts = {name: getattr(answer, name) for name in ("n0", "n", "alpha", "sigma")}
         given = certificate_from_votes(answer.candidate, answer.votes, **counts)
-        place = _details(answer)
+        place = details_of(answer)
         sound = (
             position == self._count
             and place.order == position
             and math.isclose(place.nominal_radius, given.radius, rel_tol=1e-9)
             and answer.label in (ABSTAIN, given.label)
             and 0.0 <= answer.radius <= place.nominal_radius
-            and (pixels is None) != _is_region(answer)
+            and (pixels is None) != is_region(answer)
         )
         if not sound:
             raise ValueError(f"answer {position}, which does not follow from its votes")
@@ -267,7 +261,7 @@ class Memory:
         if pixels is not None:
             image = torch.frombuffer(bytearray(pixels), dtype=torch.float32)
             image = image.reshape(json.loads(text)["shape"])
-            if _digest(image) != digest or not bool(image.isfinite().all()):
+            if image_digest(image) != digest or not bool(image.isfinite().all()):
                 raise ValueError(f"answer {position}, whose image is not the one that was given")
             if self._reach(image, answer.label) < answer.radius:
                 raise ValueError(f"answer {position}, which contradicts an earlier one")
@@ -287,31 +281,3 @@ class Memory:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def _digest(image: Tensor) -> bytes:
-    return hashlib.sha256(f"{tuple(image.shape)}:".encode() + image.numpy().tobytes()).digest()
-
-
-def _is_region(answer: Certificate) -> bool:
-    """Return whether an answer is from its own evidence, and not from within a region."""
-    details = _details(answer)
-    return answer.label != ABSTAIN and details.source == details.order
-
-
-def _details(answer: Certificate) -> Remembered:
-    assert isinstance(answer.details, Remembered)  # of every answer of a memory
-    return answer.details
-
-
-def _text(answer: Certificate, shape: Sequence[int]) -> str:
-    values = asdict(answer)
-    details = values.pop("details")
-    return json.dumps({**values, _DETAILS: details, "shape": list(shape)}, allow_nan=False)
-
-
-def _certificate(text: str) -> Certificate:
-    values = json.loads(text)
-    for name in ("shape", *_EMPTY):
-        values.pop(name, None)
-    return Certificate(details=Remembered(**values.pop(_DETAILS)), **values)

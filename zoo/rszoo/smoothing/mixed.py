@@ -71,12 +71,12 @@ class MixedClassifier(Classifier):
         return f"MixedClassifier(robust={self.robust!r}, weight={self.weight!r})"
 
     def kind(self, budget: Budget) -> str:
-        """See `Classifier.kind`."""
+        """Return the name of the kind of its certificates."""
         return "mixed"
 
     @property
     def voters(self) -> Mapping[str, tuple[Voting, Stream]]:
-        """The robust part; see `Classifier.voters`."""
+        """The robust part, which alone has votes."""
         return self.robust.voters
 
     @property
@@ -103,7 +103,7 @@ class MixedClassifier(Classifier):
     def predictor(
         self, *, n: int, alpha: float, seed: int, on_progress: OnDraws = None
     ) -> Callable[[Tensor], Prediction]:
-        """See `Classifier.predictor`."""
+        """Return what evaluates one checked input, by n draws."""
 
         def one(image: Tensor) -> Prediction:
             votes = self.robust.votes(
