@@ -65,6 +65,7 @@ def constant_bundle(tmp_path: Path) -> Path:
     """A bundle whose network answers 3 to everything: its certificates are known exactly."""
     from rszoo import data, networks
     from rszoo.hub.configs.network import NetworkConfig
+    from rszoo.hub.origin import Origin
     from rszoo.hub.writing import write_bundle
 
     images = data.load("digits", "test")
@@ -84,5 +85,5 @@ def constant_bundle(tmp_path: Path) -> Path:
         trained_precision="float32",
     )
     folder = tmp_path / "runs" / config.name
-    origin = {"seed": 0, "parents": []}
+    origin = Origin(seed=0, parents=())
     return write_bundle(folder, config=config, network=network, recipe="", origin=origin).path

@@ -20,6 +20,7 @@ from rszoo.hub.classifiers import classifier_of
 from rszoo.hub.configs.network import NetworkConfig
 from rszoo.hub.evidence import add_evidence
 from rszoo.hub.files import EVIDENCE
+from rszoo.hub.origin import Origin
 from rszoo.hub.writing import weights_of, write_bundle
 from rszoo.smoothing.execution import Execution
 
@@ -40,7 +41,7 @@ def made(tmp_path: Path) -> tuple[Bundle, torch.nn.Module]:
         sigma=0.25,
         trained_precision="float32",
     )
-    origin = {"facts": {"data": images.digest}, "seed": 4}
+    origin = Origin(facts={"data": images.digest}, seed=4)
     bundle = write_bundle(
         tmp_path / "runs" / "it", config=config, network=network, recipe="a: 1\n", origin=origin
     )
@@ -85,7 +86,7 @@ def test_round_trip(made: tuple[Bundle, torch.nn.Module]) -> None:
     assert again == bundle
     assert again.config.class_names == tuple("0123456789")
     assert again.config.input_shape == (1, 8, 8)
-    assert again.manifest.origin["seed"] == 4
+    assert again.manifest.origin.seed == 4
     assert again.recipe.read_text() == "a: 1\n"
     assert again.evidence is None
     x = torch.rand(50, 1, 8, 8)
@@ -114,11 +115,15 @@ def test_normalisation_comes_back(tmp_path: Path) -> None:
         sigma=0.5,
         trained_precision="bfloat16",
     )
-    bundle = write_bundle(tmp_path / "x", config=config, network=network, recipe="", origin={})
+    bundle = write_bundle(
+        tmp_path / "x", config=config, network=network, recipe="", origin=Origin()
+    )
     x = torch.rand(5, *shape)
     assert torch.equal(bundle.network()(x), network(x))
     without = config.model_copy(update={"normalization": None})
-    other = write_bundle(tmp_path / "y", config=without, network=network, recipe="", origin={})
+    other = write_bundle(
+        tmp_path / "y", config=without, network=network, recipe="", origin=Origin()
+    )
     assert not torch.equal(other.network()(x), network(x))
 
 
@@ -306,7 +311,7 @@ def test_an_existing_folder_is_replaced_only_when_asked(
     made: tuple[Bundle, torch.nn.Module],
 ) -> None:
     bundle, network = made
-    values = {"config": bundle.config, "network": network, "recipe": "b: 2\n", "origin": {}}
+    values = {"config": bundle.config, "network": network, "recipe": "b: 2\n", "origin": Origin()}
     with pytest.raises(RszooError) as caught:
         write_bundle(bundle.path, **values)
     assert str(caught.value) == (f"expected a new folder, got {str(bundle.path)!r}, which exists")
@@ -341,7 +346,7 @@ def test_a_failed_write_leaves_everything_as_it_was(
                 config=bundle.config,
                 network=network,
                 recipe="c: 3\n",
-                origin={},
+                origin=Origin(),
                 replace=True,
             )
     assert str(caught.value) == f"cannot write {str(target)!r}: No space left on device"
@@ -368,7 +373,7 @@ def test_a_replacement_that_fails_half_way_is_taken_back(
                 config=bundle.config,
                 network=network,
                 recipe="c: 3\n",
-                origin={},
+                origin=Origin(),
                 replace=True,
             )
     assert os.listdir(bundle.path.parent) == ["it"]
@@ -435,7 +440,12 @@ def test_evidence_does_not_bless_a_bundle_that_was_changed(
 def test_halves_are_the_model(made: tuple[Bundle, torch.nn.Module], tmp_path: Path) -> None:
     bundle, network = made
     half = write_bundle(
-        tmp_path / "half", config=bundle.config, network=network, recipe="", origin={}, half=True
+        tmp_path / "half",
+        config=bundle.config,
+        network=network,
+        recipe="",
+        origin=Origin(),
+        half=True,
     )
     weights = "model.safetensors"
     assert half.manifest.files[weights].size < 0.51 * bundle.manifest.files[weights].size
@@ -455,7 +465,7 @@ def test_weights_that_halves_cannot_hold_are_refused(
         RszooError, match=r"float16 can hold, got larger ones in '1\.conv\.weight'"
     ):
         write_bundle(
-            tmp_path / "half", config=bundle.config, network=network, origin={}, half=True
+            tmp_path / "half", config=bundle.config, network=network, origin=Origin(), half=True
         )
     assert not (tmp_path / "half").exists()
 

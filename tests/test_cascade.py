@@ -30,6 +30,7 @@ from rszoo.hub.catalog import find
 from rszoo.hub.classifiers import classifier_of
 from rszoo.hub.config import Expert
 from rszoo.hub.kinds.cascade import compose_cascade
+from rszoo.hub.origin import Origin
 from rszoo.hub.writing import write_bundle
 from rszoo.smoothing import cascade as module
 from rszoo.smoothing.cascade import CascadeClassifier
@@ -461,7 +462,7 @@ def test_a_bundle_of_somebody_elses_making(tmp_path: Path) -> None:
     parts = list(made.config.parts)
     strange = Expert(id=router.id, digest=router.weights_digest)
     config = made.config.model_copy(update={"experts": (parts[0], strange)})
-    other = write_bundle(tmp_path / "other", config=config, origin={})
+    other = write_bundle(tmp_path / "other", config=config, origin=Origin())
     with pytest.raises(RszooError, match="expected a smoothed bundle, got a router"):
         classifier_of(other, Execution(device="cpu"))
 

@@ -14,6 +14,7 @@ from rszoo.evaluation.log import NO_LABEL, CertificationLog
 from rszoo.hub import catalog
 from rszoo.hub.bundle import open_bundle
 from rszoo.hub.evidence import add_evidence
+from rszoo.hub.origin import Origin
 from rszoo.hub.writing import write_bundle
 from rszoo_cli import app, console
 
@@ -249,7 +250,7 @@ def test_the_profile_comes_from_the_recipe_if_there_is_one(constant_bundle: Path
             config=bundle.config,
             network=bundle.network(),
             recipe=text,
-            origin={},
+            origin=Origin(),
             replace=True,
         )
         certify()
@@ -280,7 +281,7 @@ def test_what_a_training_took(
         config=bundle.config,
         network=bundle.network(),
         recipe="",
-        origin={"training": record},
+        origin=Origin.model_validate({"training": record}),
         replace=True,
     )
     certify()

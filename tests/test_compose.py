@@ -25,6 +25,7 @@ from rszoo.hub.configs.network import NetworkConfig
 from rszoo.hub.ids import HubId
 from rszoo.hub.kinds.dual import compose_dual
 from rszoo.hub.kinds.network import smoothed_classifier
+from rszoo.hub.origin import Origin, Parent
 from rszoo.hub.parts import fetch_parts
 from rszoo.hub.pull import pull
 from rszoo.hub.push import push
@@ -57,7 +58,7 @@ def constant(folder: Path, answer: int, *, kind: str, classes: tuple[str, ...]) 
         sigma=1.0,
         trained_precision="float32",
     )
-    origin: dict[str, object] = {"seed": 0, "parents": []}
+    origin = Origin(seed=0, parents=())
     return write_bundle(folder, config=config, network=network, recipe="", origin=origin)
 
 
@@ -317,13 +318,15 @@ def test_verify(composed: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_a_router_for_other_experts(router: Bundle, tmp_path: Path) -> None:
     experts = [find(name) for name in EXPERTS]
-    parents = [{"name": one.config.name, "weights_sha256": one.weights_digest} for one in experts]
+    parents = tuple(
+        Parent(name=one.config.name, weights_sha256=one.weights_digest) for one in experts
+    )
     taught = write_bundle(
         tmp_path / "runs" / "taught",
         config=router.config,
         network=router.network(),
         recipe="",
-        origin={"parents": parents},
+        origin=Origin(parents=parents),
     )
     assert compose_dual(tmp_path / "runs" / "right", experts=experts, router=taught)
     with pytest.raises(RszooError, match="taught: expected the experts that it was trained for"):
@@ -390,7 +393,7 @@ def test_a_router_for_other_noise_levels(router: Bundle, tmp_path: Path) -> None
         config=router.config,
         network=router.network(),
         recipe="",
-        origin={"parents": [{**parent, "sigma": 0.25}, {**parent, "sigma": 1.0}]},
+        origin=Origin(parents=tuple(Parent(**parent, sigma=sigma) for sigma in (0.25, 1.0))),
     )
     for sigmas in ([1.0, 0.25], [0.25, 0.5]):
         with pytest.raises(RszooError, match="expected the experts that it was trained for"):

@@ -18,6 +18,7 @@ from rszoo.exchange import onnx_file
 from rszoo.exchange.export import export
 from rszoo.hub.bundle import Bundle, open_bundle
 from rszoo.hub.configs.network import NetworkConfig
+from rszoo.hub.origin import Origin
 from rszoo.hub.writing import write_bundle
 from rszoo_cli import app
 
@@ -47,7 +48,7 @@ def bundle_of(
         sigma=0.5,
         trained_precision="float32",
     )
-    return write_bundle(folder / "it", config=config, network=network, recipe="", origin={})
+    return write_bundle(folder / "it", config=config, network=network, recipe="", origin=Origin())
 
 
 @pytest.fixture

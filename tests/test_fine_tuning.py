@@ -17,6 +17,7 @@ from rszoo.hub.bundle import Bundle
 from rszoo.hub.catalog import find
 from rszoo.hub.configs.network import NetworkConfig
 from rszoo.hub.kinds.dual import compose_dual
+from rszoo.hub.origin import Origin, Parent
 from rszoo.hub.writing import write_bundle
 from rszoo.methods import Method
 from rszoo.smoothing.noise import gaussian_copies
@@ -66,7 +67,8 @@ def router_of(
         trained_precision="float32",
     )
     parent = {"name": expert.config.name, "weights_sha256": expert.weights_digest}
-    origin = {"seed": 0, "parents": [{**parent, "sigma": sigma} for sigma in sigmas]}
+    parents = tuple(Parent(**parent, sigma=sigma) for sigma in sigmas)
+    origin = Origin(seed=0, parents=parents)
     return write_bundle(folder, config=config, network=network, recipe="", origin=origin)
 
 
@@ -149,7 +151,7 @@ def test_it_goes_on_with_the_weights_of_another_model(tmp_path: Path) -> None:
     start = find(START)
     assert torch.allclose(weights(made), weights(start), atol=1e-4)
     assert not torch.equal(weights(made), weights(start))
-    assert made.manifest.origin["parents"] == [
+    assert made.manifest.origin.model_dump()["parents"] == [
         {"name": start.config.name, "weights_sha256": start.weights_digest}
     ]
     anew = load_recipe("gaussian").resolve(sigma=0.5, overrides=["train.epochs=1"])
@@ -167,9 +169,9 @@ def test_what_began_with_other_weights_is_not_kept(tmp_path: Path) -> None:
         train([recipe(f"fine_tuning.start={mine}")], out=out, resume=True)
     assert weights(find(str(first.path))).equal(weights(first))
     (second,) = train([recipe(f"fine_tuning.start={mine}")], out=out, resume=True, overwrite=True)
-    assert second.manifest.origin["parents"][0]["weights_sha256"] == find(str(mine)).weights_digest
+    assert second.manifest.origin.parents[0].weights_sha256 == find(str(mine)).weights_digest
     again = train([recipe(f"fine_tuning.start={mine}")], out=out, resume=True, overwrite=True)
-    assert again[0].manifest.origin["mlflow_run"] == second.manifest.origin["mlflow_run"]  # kept
+    assert again[0].manifest.origin.mlflow_run == second.manifest.origin.mlflow_run  # kept
 
 
 def test_it_learns_under_the_noise_that_a_router_gives(
@@ -194,7 +196,7 @@ def test_it_learns_under_the_noise_that_a_router_gives(
     tuned = recipe(f"fine_tuning.router={router.path}", "fine_tuning.draws=20")
     (made,) = train([tuned], out=tmp_path / "runs", precision="float32")
     assert torch.equal(given[0], expected)
-    names = [parent["name"] for parent in made.manifest.origin["parents"]]
+    names = [parent.name for parent in made.manifest.origin.parents]
     assert names == ["digits-gaussian-0.50", "router"]
 
 
@@ -283,13 +285,10 @@ def test_two_rounds_by_the_command_line(tmp_path: Path, monkeypatch: pytest.Monk
     routers = [find(str(folder / "digits-dual_rs-0.50")) for folder in (first, second)]
     tuned = [find(str(folder / "digits-gaussian-0.50")) for folder in (first, second)]
     taught = [
-        {parent["weights_sha256"] for parent in router.manifest.origin["parents"]}
-        for router in routers
+        {parent.weights_sha256 for parent in router.manifest.origin.parents} for router in routers
     ]
     assert taught == [{find(START).weights_digest}, {tuned[0].weights_digest}]
-    parents = [
-        [parent["weights_sha256"] for parent in one.manifest.origin["parents"]] for one in tuned
-    ]
+    parents = [[parent.weights_sha256 for parent in one.manifest.origin.parents] for one in tuned]
     assert parents == [
         [find(START).weights_digest, routers[0].weights_digest],
         [tuned[0].weights_digest, routers[1].weights_digest],
@@ -321,7 +320,7 @@ def test_rounds_of_other_weights_are_not_kept(
     tuned, _ = rounds.in_rounds(
         find(str(mine)), SIGMAS, rounds=1, out=tmp_path / "rounds", overwrite=True
     )
-    assert tuned.manifest.origin["parents"][0]["weights_sha256"] == find(str(mine)).weights_digest
+    assert tuned.manifest.origin.parents[0].weights_sha256 == find(str(mine)).weights_digest
 
 
 def test_rounds_need_one_expert_and_a_router_to_train(tmp_path: Path) -> None:

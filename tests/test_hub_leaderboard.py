@@ -14,6 +14,7 @@ from rszoo.hub.bundle import Bundle
 from rszoo.hub.catalog import find
 from rszoo.hub.classifiers import classifier_of
 from rszoo.hub.ids import HubId
+from rszoo.hub.origin import Origin
 from rszoo.hub.pull import pull
 from rszoo.hub.push import push
 from rszoo.smoothing.execution import Execution
@@ -120,7 +121,7 @@ def test_a_log_of_other_weights_is_refused(writer: RunningHub) -> None:
     bundle, other = own("digits-gaussian-0.50"), own("digits-cat_rs-0.50")
     for name in ("certificates.tsv", "certificates.json"):
         shutil.copyfile(other.path / name, bundle.path / name)
-    text = Manifest.of(bundle.path, origin={}).to_json()
+    text = Manifest.of(bundle.path, origin=Origin()).to_json()
     (bundle.path / MANIFEST).write_text(text)
     push(find(bundle.path), HubId("team/forged"))
     result = run("--hub")

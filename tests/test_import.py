@@ -216,13 +216,13 @@ def test_lenet_and_what_the_bundle_says(tmp_path: Path) -> None:
     assert (config.sigma, config.normalization) == (0.25, None)
     assert config.class_names == tuple("0123456789")
     digest = read_checkpoint(path).sha256
-    assert bundle.manifest.origin["imported"] == {
+    assert bundle.manifest.origin.model_dump()["imported"] == {
         "file": "checkpoint.pth.tar",
         "sha256": digest,
         "arch": "lenet",
         "epoch": 90,
     }
-    assert bundle.manifest.origin["check"] is None
+    assert bundle.manifest.origin.check is None
     assert bundle.recipe.read_text().startswith("# Not a recipe: the model was imported")
     facts = json.loads(result.stdout)
     assert facts["checkpoint_sha256"] == digest

@@ -37,7 +37,7 @@ def test_a_good_import_is_certified(tmp_path: Path) -> None:
     path = save(tmp_path, find(BUILTIN).network())
     result = digits(path, tmp_path / "it")
     assert result.exit_code == 0, result.output
-    accuracy = open_bundle(tmp_path / "it").manifest.origin["check"]["noisy_accuracy"]["none"]
+    accuracy = open_bundle(tmp_path / "it").manifest.origin.check.noisy_accuracy["none"]
     assert 0.5 < accuracy < 1
     assert result.stderr == ""
     assert result.stdout == (
@@ -60,7 +60,7 @@ def test_a_checkpoint_without_noise_becomes_the_accurate_part_of_a_mix(
     assert result.exit_code == 0, result.output
     assert result.stderr == ""
     bundle = open_bundle(tmp_path / "it")
-    clean = bundle.manifest.origin["check"]["noisy_accuracy"]["none"]
+    clean = bundle.manifest.origin.check.noisy_accuracy["none"]
     assert f"\naccuracy {clean:.1%} (360 test images; " in result.stdout
     images = data.load("digits", "test")
     with torch.no_grad():

@@ -14,6 +14,7 @@ from stores import moved_store
 from typer.testing import CliRunner
 
 from rszoo.hub.bundle import Bundle, open_bundle
+from rszoo.hub.origin import Origin
 from rszoo.hub.writing import write_bundle
 from rszoo.training.dvc_lock import dvc_entry
 from rszoo_cli import app, console
@@ -50,7 +51,7 @@ def child(runs: Path, name: str, origin: dict[str, Any]) -> Bundle:
         config=first.of_network.model_copy(update={"name": name, "dataset": "da\x1bta"}),
         network=first.network(),
         recipe="",
-        origin=origin,
+        origin=Origin.model_validate(origin),
     )
 
 
@@ -73,11 +74,11 @@ def test_everything_about_a_trained_bundle(runs: Path) -> None:
     assert shown(MODEL) == "\n".join(
         (
             f"{MODEL}, gaussian on digits, sigma 0.25",
-            f"├── run {origin['mlflow_run']} {NAME}, FINISHED, in {store}",
+            f"├── run {origin.mlflow_run} {NAME}, FINISHED, in {store}",
             "├── registered digits-0.25 version 1 (candidate)",
-            f"├── recipe {origin['facts']['recipe']}",
-            f"├── data {origin['facts']['data']}",
-            f"├── git {origin['git_commit']}",
+            f"├── recipe {origin.facts['recipe']}",
+            f"├── data {origin.facts['data']}",
+            f"├── git {origin.git_commit}",
             "└── dvc train@gaussian-0.25, md5 abc.dir, changed since, in "
             f"{runs.parent / 'dvc.lock'}",
         )
@@ -107,7 +108,7 @@ def test_its_certificates() -> None:
 
 
 def test_a_run_that_the_store_does_not_know(runs: Path, client_uri: str) -> None:
-    run_id = open_bundle(runs / NAME).manifest.origin["mlflow_run"]
+    run_id = open_bundle(runs / NAME).manifest.origin.mlflow_run
     mlflow.MlflowClient(client_uri).delete_run(run_id)
     assert "FINISHED" in shown(MODEL)  # only put away
     other = child(runs, "other", {"mlflow_run": "0" * 32})
@@ -137,7 +138,7 @@ def test_another_recipe_than_the_manifest_says(runs: Path) -> None:
     )
     assert tree()["recipe"]["in_bundle"] is True
     assert tree("runs/other")["recipe"]["in_bundle"] is False
-    assert f"recipe {origin['facts']['recipe']}, not that of recipe.yaml" in shown("runs/other")
+    assert f"recipe {origin.facts['recipe']}, not that of recipe.yaml" in shown("runs/other")
 
 
 def test_the_network_that_soft_targets_came_from() -> None:
@@ -178,7 +179,7 @@ def test_the_parts_of_a_composed_bundle(runs: Path) -> None:
         ),
         network=network,
         recipe="",
-        origin={"parents": [parent_of(expert) for expert in own]},
+        origin=Origin.model_validate({"parents": [parent_of(expert) for expert in own]}),
     )
     compose_dual(runs / "dual", experts=own, router=router)
     parents = tree("runs/dual")["parents"]

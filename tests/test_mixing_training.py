@@ -23,6 +23,7 @@ from rszoo.hub.catalog import find
 from rszoo.hub.classifiers import classifier_of
 from rszoo.hub.configs.network import NetworkConfig
 from rszoo.hub.kinds.mixed import learned_weight
+from rszoo.hub.origin import Origin
 from rszoo.hub.writing import write_bundle
 from rszoo.methods import mixing
 from rszoo.networks.mixing import Mix, MixingNetwork, log_mix
@@ -183,7 +184,7 @@ def test_the_bundle_of_a_weight(runs: Path, monkeypatch: pytest.MonkeyPatch) -> 
         "alpha_max": 0.99,
     }
     parts = [open_bundle(runs / "digits-standard-0.00"), find(ROBUST)]
-    assert [parent["weights_sha256"] for parent in bundle.manifest.origin["parents"]] == [
+    assert [parent.weights_sha256 for parent in bundle.manifest.origin.parents] == [
         part.weights_digest for part in parts
     ]
     with pytest.raises(RszooError, match="got the weight of a mix; rszoo compose mixed --weight"):
@@ -284,7 +285,7 @@ def test_parts_that_are_methods_are_trained_on_the_way(
 
     monkeypatch.setattr(prerequisites, "prerequisite_recipe", short)
     (bundle,) = train([recipe], out=tmp_path)
-    assert [parent["name"] for parent in bundle.manifest.origin["parents"]] == list(names)
+    assert [parent.name for parent in bundle.manifest.origin.parents] == list(names)
     parts = [open_bundle(tmp_path / name).manifest for name in names]
     (again,) = train([recipe], out=tmp_path, overwrite=True)
     assert again.weights_digest == bundle.weights_digest
@@ -305,7 +306,7 @@ def constant(folder: Path, *, sigma: float, kind: str = "smoothed", classes: int
         trained_precision="float32",
     )
     network = networks.build("small_cnn", input_shape=(1, 8, 8), num_classes=classes)
-    return write_bundle(folder, config=config, network=network, recipe="", origin={})
+    return write_bundle(folder, config=config, network=network, recipe="", origin=Origin())
 
 
 def test_parts_that_do_not_fit_are_named(runs: Path, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from rszoo.evaluation.merge import merge_logs
 from rszoo.hub.bundle import open_bundle
 from rszoo.hub.evidence import add_evidence
 from rszoo.hub.ids import HubId
+from rszoo.hub.origin import Origin
 from rszoo.hub.per_input import per_input_classifier
 from rszoo.hub.push import push
 from rszoo.hub.writing import write_bundle
@@ -331,5 +332,5 @@ def told_by(bundle: Path, recipe: str) -> Path:
         config=config,
         network=opened.network(),
         recipe=recipe,
-        origin={},
+        origin=Origin(),
     ).path

@@ -38,7 +38,7 @@ def test_a_bundle_stands_for_its_recipe() -> None:
     assert (found.method, found.sigmas()) == ("macer", [0.5])
     bundle = find("builtin/digits-macer-0.50")
     assert load_recipe(bundle.path).resolve(sigma=0.5) == found.resolve(sigma=0.5)
-    assert found.resolve(sigma=0.5).digest == bundle.manifest.origin["facts"]["recipe"]
+    assert found.resolve(sigma=0.5).digest == bundle.manifest.origin.facts["recipe"]
 
 
 def test_existing_file_wins_over_a_name_and_a_folder_does_not() -> None:

@@ -18,6 +18,7 @@ import rszoo
 from rszoo.errors import RszooError
 from rszoo.hub.bundle import Bundle, open_bundle
 from rszoo.hub.evidence import add_evidence
+from rszoo.hub.origin import Origin
 from rszoo.hub.writing import write_bundle
 from rszoo.training.tracking.recording import record_certificates
 from rszoo.training.tracking.registry import registered_name
@@ -57,7 +58,7 @@ def another(runs: Path, name: str, **config: Any) -> Bundle:
         config=first.of_network.model_copy(update={"name": name, **config}),
         network=network,
         recipe="",
-        origin={},
+        origin=Origin(),
     )
 
 
@@ -87,7 +88,7 @@ def test_a_training_is_registered_as_the_candidate(
     bundle = open_bundle(runs / NAME)
     (version,) = client.search_model_versions(f"name = '{MODEL}'")
     assert aliases(client) == {"candidate": 1}
-    assert version.run_id == bundle.manifest.origin["mlflow_run"]
+    assert version.run_id == bundle.manifest.origin.mlflow_run
     assert version.tags["rszoo.weights_sha256"] == bundle.weights_digest
     assert version.tags["rszoo.method"] == "gaussian"
     assert client.get_model_version_by_alias(MODEL, "candidate").source.startswith("models:/m-")
@@ -99,7 +100,7 @@ def test_a_certificate_goes_to_the_run_the_model_and_the_registry(
     said = certify(open_bundle(runs / NAME), "--n", "1000", "--limit", "10")
     assert f"in MLflow's registry: {MODEL} version 1 (candidate, champion)" in said
     bundle = open_bundle(runs / NAME)
-    run = client.get_run(bundle.manifest.origin["mlflow_run"])
+    run = client.get_run(bundle.manifest.origin.mlflow_run)
     assert run.info.status == "FINISHED"
     facts = json.loads(CliRunner().invoke(app, ["show", str(runs / NAME), "--json"]).stdout)
     assert run.data.metrics["certified/acr"] == facts["certified"]["acr"]
@@ -196,7 +197,7 @@ def test_a_registry_that_fails_loses_no_training(runs: Path, client: mlflow.Mlfl
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 0, done.output
     assert f"warning: MLflow's registry did not take {runs / NAME}: " in done.stderr
-    run = client.get_run(open_bundle(runs / NAME).manifest.origin["mlflow_run"])
+    run = client.get_run(open_bundle(runs / NAME).manifest.origin.mlflow_run)
     assert run.info.status == "FINISHED"
 
 

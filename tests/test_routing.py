@@ -17,6 +17,7 @@ from rszoo.hub.bundle import Bundle
 from rszoo.hub.catalog import find
 from rszoo.hub.configs.network import NetworkConfig
 from rszoo.hub.kinds.dual import compose_dual
+from rszoo.hub.origin import Origin
 from rszoo.hub.writing import write_bundle
 from rszoo.theory.bounds import clopper_pearson_lower
 from rszoo.theory.radii import certified_radius
@@ -215,7 +216,7 @@ def test_one_network_at_several_noise_levels(tracked: Trainer) -> None:
     names = tuple(f"{NAMES[0]} at {sigma}" for sigma in (0.25, 0.75))
     assert router.config.class_names == names
     digest = find(BUILTIN[0]).weights_digest
-    assert router.manifest.origin["parents"] == [
+    assert router.manifest.origin.model_dump()["parents"] == [
         {"name": NAMES[0], "weights_sha256": digest, "sigma": sigma} for sigma in (0.25, 0.75)
     ]
     task = routed(tracked, wanted)
@@ -260,10 +261,10 @@ def test_the_bundle_is_a_router(tracked: Trainer) -> None:
     )
     assert (config.class_names, config.sigma) == (tuple(NAMES), 0.5)
     assert bundle.network()(torch.rand(3, 1, 8, 8)).shape == (3, 2)
-    assert bundle.manifest.origin["parents"] == [
+    assert bundle.manifest.origin.model_dump()["parents"] == [
         {"name": name, "weights_sha256": find(f"builtin/{name}").weights_digest} for name in NAMES
     ]
-    assert bundle.manifest.origin["facts"]["data"] == tracked.setting.images.digest
+    assert bundle.manifest.origin.facts["data"] == tracked.setting.images.digest
     assert Recipe.from_yaml(bundle.recipe.read_text()) == wanted
     kept = tracked.existing(tracked.output(wanted), resume=True, overwrite=False)
     assert kept is not None
@@ -308,7 +309,7 @@ def test_experts_are_trained_on_the_way_once(
     paths = [str(tracked.out / name) for name in names]
     assert model_ids(wanted, tracked.out)["experts"] == paths
     assert [find(path).of_network.sigma for path in paths] == [0.25, 0.5]
-    assert bundle.manifest.origin["parents"] == [
+    assert bundle.manifest.origin.model_dump()["parents"] == [
         {"name": name, "weights_sha256": find(path).weights_digest}
         for name, path in zip(names, paths, strict=True)
     ]
@@ -335,7 +336,7 @@ def bundle_of(images: data.ImageSet, folder: Path, *, kind: str = "smoothed") ->
         **{"kind": kind, "name": folder.name, "method": "gaussian", "dataset": "elsewhere"},
         **{"architecture": {"name": "small_cnn"}, "sigma": 0.25, "trained_precision": "float32"},
     )
-    return write_bundle(folder, config=config, network=network, recipe="", origin={})
+    return write_bundle(folder, config=config, network=network, recipe="", origin=Origin())
 
 
 def test_experts_that_cannot_be_used(trainer: Trainer, tmp_path: Path) -> None:

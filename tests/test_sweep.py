@@ -390,6 +390,7 @@ def test_the_bars_fit_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_mean_and_spread_over_seeds(trained: Path) -> None:
     from rszoo.hub.bundle import open_bundle
+    from rszoo.hub.origin import Origin
     from rszoo.hub.writing import write_bundle
     from rszoo.training.sweep import Outcome
 
@@ -404,7 +405,7 @@ def test_mean_and_spread_over_seeds(trained: Path) -> None:
             config=bundle.config,
             network=bundle.network(),
             recipe="",
-            origin={"training": record},
+            origin=Origin.model_validate({"training": record}),
         )
         return Outcome(job, "finished", made)
 

@@ -158,7 +158,7 @@ def test_the_given_store_is_used(
     uri = f"sqlite:///{given}"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     (bundle,) = train([recipe("train.epochs=1")], out=tmp_path / "runs")
-    run = mlflow.MlflowClient(uri).get_run(bundle.manifest.origin["mlflow_run"])
+    run = mlflow.MlflowClient(uri).get_run(bundle.manifest.origin.mlflow_run)
     assert run.info.run_name == NAME
     assert not (tmp_path / "runs" / "mlflow.db").exists()
     assert os.environ["MLFLOW_TRACKING_URI"] == uri
@@ -264,7 +264,7 @@ def test_another_recipe_is_another_run(empty: Path) -> None:
     with pytest.raises(RszooError, match="expected a finite loss"):
         train([recipe("train.lr=1e30")], out=empty)
     (bundle,) = train([recipe("train.epochs=1")], out=empty, resume=True)
-    run = client(empty).get_run(bundle.manifest.origin["mlflow_run"])
+    run = client(empty).get_run(bundle.manifest.origin.mlflow_run)
     assert run.data.params["train.lr"] == str(recipe().train.lr)
 
 

@@ -18,7 +18,6 @@ from rszoo.certificates.base import Certificate
 from rszoo.errors import RszooError
 from rszoo.hub.bundle import Bundle, open_bundle
 from rszoo.hub.classifiers import classifier_of
-from rszoo.hub.trained import trained as trained_record
 from rszoo.methods import load, trains
 from rszoo.training import loop, provenance
 from rszoo.training.loop import Epoch
@@ -124,11 +123,11 @@ def test_a_finished_training(trained: Path) -> None:
     ]
     bundle = open_bundle(trained / NAME)
     origin = bundle.manifest.origin
-    assert origin["facts"]["recipe"] == recipe().digest
-    assert origin["seed"] == 0
-    assert origin["device"] == "cpu"
-    assert len(origin["mlflow_run"]) == 32
-    record = trained_record(bundle.manifest)
+    assert origin.facts["recipe"] == recipe().digest
+    assert origin.seed == 0
+    assert origin.device == "cpu"
+    assert len(origin.mlflow_run) == 32
+    record = bundle.manifest.origin.training
     assert record.seconds is not None
     assert record.seconds > 0
     assert record.hardware == "cpu, 1 thread"
@@ -253,14 +252,14 @@ def test_the_training_time_counts_every_epoch_once(
     monkeypatch.setattr(loop, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
     interrupted(empty, after=1)
     (bundle,) = train([recipe()], out=empty, resume=True)
-    assert trained_record(bundle.manifest).seconds == 2
+    assert bundle.manifest.origin.training.seconds == 2
     interrupted(empty / "older", after=1)
     checkpoint = empty / "older" / ".state" / NAME / "checkpoint.pt"
     content = torch.load(checkpoint, weights_only=True)
     del content["seconds"]
     torch.save(content, checkpoint)
     (bundle,) = train([recipe()], out=empty / "older", resume=True)
-    assert trained_record(bundle.manifest).seconds is None
+    assert bundle.manifest.origin.training.seconds is None
 
 
 def test_resume_and_overwrite_go_on_with_the_same_training_only(
@@ -309,7 +308,7 @@ def test_a_plug_that_is_pulled_anywhere(
     (bundle,) = train([recipe()], out=empty, resume=True)
     assert weights(bundle) == weights(open_bundle(trained / NAME))
     assert not (empty / ".state" / NAME).exists()
-    assert_logged_once(empty, bundle.manifest.origin["mlflow_run"])
+    assert_logged_once(empty, bundle.manifest.origin.mlflow_run)
 
 
 def assert_logged_once(out: Path, run_id: str) -> None:
@@ -419,8 +418,8 @@ def test_soft_targets_come_from_a_gaussian_bundle_made_on_the_way(
     assert Recipe.from_yaml(open_bundle(empty / NAME).recipe.read_text()) == quick_base
     first = weights(open_bundle(empty / cat_rs))
     base = open_bundle(empty / NAME)
-    assert base.manifest.origin["parents"] == []
-    assert open_bundle(empty / cat_rs).manifest.origin["parents"] == [
+    assert base.manifest.origin.model_dump()["parents"] == []
+    assert open_bundle(empty / cat_rs).manifest.origin.model_dump()["parents"] == [
         {"name": NAME, "weights_sha256": base.weights_digest}
     ]
 

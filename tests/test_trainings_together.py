@@ -90,7 +90,7 @@ def test_five_trainings_at_once_on_a_fresh_machine(tmp_path: Path) -> None:
             history = store.get_metric_history(run.info.run_id, "loss")
             assert [metric.step for metric in history] == [1, 2]
             bundle = open_bundle(tmp_path / "runs" / str(run.info.run_name))
-            assert bundle.manifest.origin["mlflow_run"] == run.info.run_id
+            assert bundle.manifest.origin.mlflow_run == run.info.run_id
     versions = {m.name: len(m.latest_versions) for m in store.search_registered_models()}
     assert versions.keys() == {"digits-0.25", "digits-0.50"}
     assert len(store.search_model_versions("name = 'digits-0.25'")) == 3

@@ -121,7 +121,7 @@ def show(
         "classes": list(bundle.config.class_names),
         "weights_sha256": bundle.weights_digest,
         **kind_of(bundle).composition(bundle.config),
-        "origin": bundle.manifest.origin,
+        "origin": bundle.manifest.origin.model_dump(),
     }
     if json:
         out.print_json(data=facts)

@@ -116,13 +116,14 @@ def _print(imported: "Imported", *, json: bool) -> None:
     bundle, check = imported.bundle, imported.check
     doubts = check.doubts if check else []
     if json:
-        facts = None
+        made_from, facts = bundle.manifest.origin.imported, None
+        assert made_from is not None  # so it was just written
         if check is not None:
             facts = {"images": check.images, "noisy_accuracy": dict(check.accuracies)}
         out.print_json(
             data={
                 "bundle": str(bundle.path),
-                "checkpoint_sha256": bundle.manifest.origin["imported"]["sha256"],
+                "checkpoint_sha256": made_from.sha256,
                 "check": facts,
                 "unchecked": imported.unchecked,
                 "doubts": doubts,

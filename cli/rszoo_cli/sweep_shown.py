@@ -83,11 +83,10 @@ def shown_observer() -> "SweepObserver":
 
 def _came_to(outcome: "Outcome") -> str:
     from rszoo.evaluation.shown import as_duration, as_percent
-    from rszoo.hub.trained import trained
 
     if outcome.bundle is None:
         return f"{outcome.status}: {outcome.problem}"
-    record = trained(outcome.bundle.manifest)
+    record = outcome.bundle.manifest.origin.training
     if record.noisy_accuracy is None or record.seconds is None:
         return outcome.status
     accuracy = as_percent(record.noisy_accuracy)

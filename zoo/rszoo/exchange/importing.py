@@ -17,6 +17,7 @@ from rszoo.exchange.weights import put_weights
 from rszoo.hub.bundle import Bundle
 from rszoo.hub.configs.network import NetworkConfig
 from rszoo.hub.files import MANIFEST
+from rszoo.hub.origin import Checked, ImportedFile, Origin
 from rszoo.hub.writing import write_bundle
 from rszoo.networks.execution import resolve_device
 from rszoo.training.provenance import environment
@@ -199,18 +200,15 @@ def _config(
     )
 
 
-def _origin(checkpoint: Checkpoint, result: Check | None) -> dict[str, Any]:
+def _origin(checkpoint: Checkpoint, result: Check | None) -> Origin:
     """Return what the manifest says: that rszoo did not train this."""
-    return {
-        "imported": {
-            "file": checkpoint.path.name,
-            "sha256": checkpoint.sha256,
-            "arch": checkpoint.arch,
-            "epoch": checkpoint.epoch,
-        },
-        "check": None
-        if result is None
-        else {"images": result.images, "noisy_accuracy": dict(result.accuracies)},
-        **environment(),
-        "parents": [],
-    }
+    checked = None
+    if result is not None:
+        checked = Checked(images=result.images, noisy_accuracy=dict(result.accuracies))
+    imported = ImportedFile(
+        file=checkpoint.path.name,
+        sha256=checkpoint.sha256,
+        arch=checkpoint.arch,
+        epoch=checkpoint.epoch,
+    )
+    return Origin(imported=imported, check=checked, **environment(), parents=())

@@ -168,11 +168,11 @@ def _training(bundle: Bundle) -> str:
     origin = bundle.manifest.origin
     facts = {
         "recipe": "`recipe.yaml`, resolved",
-        "rszoo": origin.get("rszoo"),
-        "torch": origin.get("torch"),
-        "seed": origin.get("seed"),
-        "data digest": (origin.get("facts") or {}).get("data"),
-        "git commit": origin.get("git_commit"),
+        "rszoo": origin.rszoo,
+        "torch": origin.torch,
+        "seed": origin.seed,
+        "data digest": origin.facts.get("data"),
+        "git commit": origin.git_commit,
     }
     listed = "\n".join(f"- {key}: {plain(str(v))}" for key, v in facts.items() if v is not None)
     return f"{_source(bundle.config.method)}\n\n{listed}"

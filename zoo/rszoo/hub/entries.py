@@ -13,7 +13,6 @@ from rszoo.hub.catalog import builtin_names, bundles_in, find
 from rszoo.hub.evidence import evidence_of
 from rszoo.hub.files import MANIFEST
 from rszoo.hub.ids import HubId
-from rszoo.hub.trained import trained
 
 __all__ = ["Found", "entries_at", "entry_of_bundle", "hub_entries", "usual_entries"]
 
@@ -86,7 +85,7 @@ def entry_of_bundle(name: str, bundle: Bundle) -> Entry:
         RszooError: it is not certified, or its log cannot be used.
     """
     log = evidence_of(bundle, called=name)
-    config, record = bundle.config, trained(bundle.manifest)
+    config, record = bundle.config, bundle.manifest.origin.training
     return entry_of_log(
         log,
         model=name,

@@ -5,12 +5,13 @@ import json
 import re
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from rszoo.errors import IntegrityError
 from rszoo.hub.files import MANIFEST
+from rszoo.hub.origin import Origin
 
 __all__ = ["DAMAGED", "Manifest", "file_digest"]
 
@@ -35,17 +36,17 @@ class Manifest(BaseModel):
     Attributes:
         format: version of this layout.
         files: file name -> digest and size.
-        origin: versions, git commit, digests of recipe and data, MLflow run.
+        origin: where the bundle comes from.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     format: Literal[1] = 1
     files: dict[str, FileEntry]
-    origin: dict[str, Any]
+    origin: Origin
 
     @classmethod
-    def of(cls, folder: Path, *, origin: dict[str, Any]) -> "Manifest":
+    def of(cls, folder: Path, *, origin: Origin) -> "Manifest":
         """Return the manifest of the files that lie in `folder`."""
         paths = sorted(path for path in folder.iterdir() if path.name != MANIFEST)
         files = {

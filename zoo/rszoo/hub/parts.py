@@ -3,12 +3,14 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+import rszoo
 from rszoo.errors import IntegrityError, RszooError
 from rszoo.hub.bundle import Bundle
 from rszoo.hub.catalog import find, is_own
 from rszoo.hub.config import ComposedConfig, Part
+from rszoo.hub.origin import Origin, Parent
 from rszoo.hub.writing import write_bundle
 
 if TYPE_CHECKING:
@@ -107,8 +109,8 @@ def _elsewhere(part: Part) -> bool:
     return part.id.startswith("builtin/") or "@" in part.id
 
 
-def _origin(parts: Sequence[Bundle]) -> dict[str, Any]:
-    from rszoo import __version__
-
-    parents = [{"name": part.config.name, "weights_sha256": part.weights_digest} for part in parts]
-    return {"rszoo": __version__, "parents": parents}
+def _origin(parts: Sequence[Bundle]) -> Origin:
+    parents = tuple(
+        Parent(name=part.config.name, weights_sha256=part.weights_digest) for part in parts
+    )
+    return Origin(rszoo=rszoo.__version__, parents=parents)

@@ -1,8 +1,7 @@
 """Bundles are written whole or not at all."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rszoo._files import folder_replaced
 from rszoo.errors import RszooError
@@ -10,6 +9,7 @@ from rszoo.hub.bundle import Bundle, open_bundle
 from rszoo.hub.config import BundleConfig
 from rszoo.hub.files import CONFIG, RECIPE, WEIGHTS
 from rszoo.hub.manifest import Manifest
+from rszoo.hub.origin import Origin
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -21,7 +21,7 @@ def write_bundle(
     folder: str | Path,
     *,
     config: BundleConfig,
-    origin: Mapping[str, Any],
+    origin: Origin,
     network: "nn.Module | None" = None,
     recipe: str | None = None,
     half: bool = False,
@@ -32,7 +32,7 @@ def write_bundle(
     Args:
         folder: where; its parent is made.
         config: what the model is.
-        origin: what the manifest says of the bundle's origin.
+        origin: where it comes from, for the manifest.
         network: the trained network, its normalisation inside; None for a bundle of others that
             has no weights of its own.
         recipe: text of the resolved recipe, if there is one.
@@ -51,7 +51,7 @@ def write_bundle(
         if recipe is not None:
             (draft / RECIPE).write_text(recipe, encoding="utf-8")
         (draft / CONFIG).write_text(config.to_json(), encoding="utf-8")
-        Manifest.of(draft, origin=dict(origin)).write(draft)
+        Manifest.of(draft, origin=origin).write(draft)
     return open_bundle(folder)
 
 

@@ -66,13 +66,11 @@ def _node(bundle: Bundle, nodes: list[tuple[Node, Bundle]]) -> Node:
     if any(known.weights_digest == bundle.weights_digest for _, known in nodes):
         return node | {"repeated": True}
     nodes.append((node, bundle))
-    facts = origin.get("facts")
-    facts = facts if isinstance(facts, dict) else {}
     node["run"] = node["registered"] = None
-    node["recipe"] = _recipe(bundle, _text(facts.get("recipe")))
-    node["data"] = _text(facts.get("data"))
-    node["git_commit"] = _text(origin.get("git_commit"))
-    node["rszoo"] = _text(origin.get("rszoo"))
+    node["recipe"] = _recipe(bundle, _text(origin.facts.get("recipe")))
+    node["data"] = _text(origin.facts.get("data"))
+    node["git_commit"] = _text(origin.git_commit)
+    node["rszoo"] = _text(origin.rszoo)
     node["dvc"] = _dvc(bundle)
     node["certificates"] = _certificates(bundle)
     node["parents"] = [
@@ -130,12 +128,8 @@ def _parents(bundle: Bundle) -> Iterator[tuple[str, Bundle | Node]]:
             yield role, part_of(bundle, part)
         except RszooError as error:
             yield role, _missing(part.id, part.digest, str(error))
-    listed = bundle.manifest.origin.get("parents")
-    if roles or not isinstance(listed, list):
-        return
-    for entry in listed:
-        told = entry if isinstance(entry, dict) else {}
-        name, digest = (_text(told.get(key)) or "?" for key in ("name", "weights_sha256"))
+    for parent in () if roles else bundle.manifest.origin.parents:
+        name, digest = (_text(text) or "?" for text in (parent.name, parent.weights_sha256))
         yield "trained with", _near(bundle, name, digest)
 
 
@@ -165,8 +159,8 @@ def _missing(name: str, digest: str, problem: str) -> Node:
 def _add_runs(folder: Path, nodes: list[tuple[Node, Bundle]]) -> None:
     """Add the run of each bundle, and its entry in the registry, from the store of a folder."""
     for node, bundle in nodes:
-        run_id = bundle.manifest.origin.get("mlflow_run")
-        if isinstance(run_id, str) and _RUN_ID.fullmatch(run_id):
+        run_id = bundle.manifest.origin.mlflow_run
+        if run_id is not None and _RUN_ID.fullmatch(run_id):
             node["run"] = {"id": run_id, "name": None, "status": None, "store": None}
     try:
         with open_store(folder) as store:

@@ -113,7 +113,7 @@ class Output:
         if not self.folder.exists():
             return None
         bundle = open_bundle(self.folder)
-        if bundle.manifest.origin.get("facts") != self.facts:
+        if bundle.manifest.origin.facts != self.facts:
             raise RszooError(
                 f"{self.folder} was made by another recipe, or from other data or models; "
                 f"choose another --out, or {remedy}"
@@ -128,7 +128,7 @@ class Output:
         """Return whether what is begun, or else what is finished, is of these facts."""
         if self.state.exists():
             return not self.begun_otherwise()
-        made = self.folder.exists() and open_bundle(self.folder).manifest.origin.get("facts")
+        made = self.folder.exists() and open_bundle(self.folder).manifest.origin.facts
         return made == self.facts
 
 

@@ -4,16 +4,26 @@ import platform
 import subprocess
 from functools import cache
 from pathlib import Path
+from typing import TypedDict
 
 import torch
 
 import rszoo
 
-__all__ = ["device_name", "environment"]
+__all__ = ["Environment", "device_name", "environment"]
+
+
+class Environment(TypedDict):
+    """The versions that a result depends on, as an origin has them."""
+
+    rszoo: str
+    torch: str
+    python: str
+    git_commit: str
 
 
 @cache
-def environment() -> dict[str, str]:
+def environment() -> Environment:
     """Return the versions that a result depends on, and the git commit of a checkout.
 
     Looked up once, when the first training of a process starts: the code that runs is that of the

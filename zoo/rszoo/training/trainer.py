@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -19,6 +18,7 @@ from rszoo._files import write_json_atomically
 from rszoo.hub.bundle import Bundle, open_bundle
 from rszoo.hub.catalog import find
 from rszoo.hub.configs.network import NetworkConfig
+from rszoo.hub.origin import Origin, Trained
 from rszoo.hub.writing import write_bundle
 from rszoo.networks.execution import place
 from rszoo.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
@@ -184,15 +184,15 @@ class Trainer:
             sigma=recipe.sigma,
             trained_precision=self.setting.precision,
         )
-        origin = {
-            "facts": output.facts,
-            "seed": recipe.seed,
+        origin = Origin(
+            facts=output.facts,
+            seed=recipe.seed,
             **environment(),
-            "device": self.setting.device.type,
-            "parents": task.parents,
-            "mlflow_run": run.run_id if run else None,
-            "training": self._record(state, accuracy),
-        }
+            device=self.setting.device.type,
+            parents=tuple(task.parents),
+            mlflow_run=run.run_id if run else None,
+            training=self._record(state, accuracy),
+        )
         return write_bundle(
             output.folder,
             config=config,
@@ -203,14 +203,14 @@ class Trainer:
             replace=True,
         )
 
-    def _record(self, state: TrainingState, accuracy: float) -> dict[str, Any]:
+    def _record(self, state: TrainingState, accuracy: float) -> Trained:
         """Return what a bundle says of its training."""
-        return {
-            "seconds": round(state.seconds, 2) if math.isfinite(state.seconds) else None,
-            "hardware": device_name(self.setting.device),
-            "processes": self.setting.processes.world,
-            "noisy_accuracy": accuracy,
-        }
+        return Trained(
+            seconds=round(state.seconds, 2) if math.isfinite(state.seconds) else None,
+            hardware=device_name(self.setting.device),
+            processes=self.setting.processes.world,
+            noisy_accuracy=accuracy,
+        )
 
     @contextmanager
     def parent_run(self, recipe: Recipe, *, fresh: bool) -> Iterator[None]:
@@ -250,7 +250,7 @@ class Trainer:
             return
         setting = self.setting
         output.state.mkdir(parents=True, exist_ok=True)
-        tags = environment() | {"device": str(setting.device), "precision": setting.precision}
+        tags = {**environment(), "device": str(setting.device), "precision": setting.precision}
         earlier = read_run(output.run, output.facts)
         sets = (setting.images, setting.test_images)
         with self.tracking.child(output.recipe, sets, run_id=earlier, tags=tags) as run:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rszoo.errors import RszooError
 from rszoo.hub.bundle import Bundle
@@ -11,6 +11,7 @@ from rszoo.hub.configs.dual import DualConfig
 from rszoo.hub.experts import Level, config_values, expert_classifiers, levels_of
 from rszoo.hub.kind import Kind, listed_parts
 from rszoo.hub.kinds.network import smoothed_classifier
+from rszoo.hub.origin import Parent
 from rszoo.hub.parts import part_in, part_of, write_composed
 from rszoo.smoothing.execution import Execution
 
@@ -64,7 +65,7 @@ def _classifier(bundle: Bundle, execution: Execution) -> "DualClassifier":
 def _check_router(router: Bundle, experts: Sequence[Level]) -> None:
     """Refuse what is no router for experts, or one for others, or for these in another order."""
     _check_routes(router, levels=len(experts), input_shape=experts[0][0].config.input_shape)
-    taught = router.manifest.origin.get("parents", [])
+    taught = router.manifest.origin.parents
     if taught and not (
         len(taught) == len(experts)
         and all(_is_for(router, *pair) for pair in zip(taught, experts, strict=True))
@@ -85,13 +86,12 @@ def _check_routes(router: Bundle, *, levels: int, input_shape: tuple[int, ...]) 
         )
 
 
-def _is_for(router: Bundle, taught: dict[str, Any], level: Level) -> bool:
+def _is_for(router: Bundle, taught: Parent, level: Level) -> bool:
     """Return whether a router was trained for an expert, or the expert was fine-tuned for it."""
     expert, sigma = level
-    tuned_for = expert.manifest.origin.get("parents", [])
-    same = taught.get("weights_sha256") == expert.weights_digest
-    tuned = any(parent.get("weights_sha256") == router.weights_digest for parent in tuned_for)
-    return taught.get("sigma") == sigma and (same or tuned)
+    tuned_for = [parent.weights_sha256 for parent in expert.manifest.origin.parents]
+    same = taught.weights_sha256 == expert.weights_digest
+    return taught.sigma == sigma and (same or router.weights_digest in tuned_for)
 
 
 KINDS = {

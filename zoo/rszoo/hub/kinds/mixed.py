@@ -84,7 +84,7 @@ def learned_weight(bundle: Bundle, *, standard: Bundle, robust: Bundle) -> "Lear
         "weight",
         "expected the weight of a mix, got a {kind} bundle; rszoo train mixing trains one",
     )
-    taught = [parent.get("weights_sha256") for parent in bundle.manifest.origin.get("parents", [])]
+    taught = [parent.weights_sha256 for parent in bundle.manifest.origin.parents]
     if taught != [standard.weights_digest, robust.weights_digest]:
         raise RszooError(
             f"{bundle.id}: expected the parts that it was trained for, got {standard.id} and "

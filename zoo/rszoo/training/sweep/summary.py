@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from rszoo.evaluation.metrics import summary
 from rszoo.hub.bundle import Bundle
 from rszoo.hub.evidence import evidence_of
-from rszoo.hub.trained import trained
 from rszoo.training.sweep.run import Outcome
 
 __all__ = ["Spread", "SummaryRow", "summarized"]
@@ -65,7 +64,7 @@ def summarized(outcomes: Iterable[Outcome]) -> list[SummaryRow]:
     rows = []
     for (method, sigma), found in sorted(groups.items(), key=lambda entry: entry[0]):
         bundles = [bundle for _, bundle in found]
-        records = [trained(bundle.manifest) for bundle in bundles]
+        records = [bundle.manifest.origin.training for bundle in bundles]
         rows.append(
             SummaryRow(
                 method=method,

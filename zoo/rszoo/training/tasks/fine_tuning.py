@@ -65,8 +65,8 @@ def _check_start(start: Bundle, setting: Setting, recipe: Recipe) -> None:
 
 def _levels(router: Bundle, start: Bundle, *, device: torch.device) -> Tensor:
     """Return the noise levels among which a router chooses for a classifier, `[K]`."""
-    parents = router.manifest.origin.get("parents", [])
-    known = [(parent.get("weights_sha256"), parent.get("sigma")) for parent in parents]
+    parents = router.manifest.origin.parents
+    known = [(parent.weights_sha256, parent.sigma) for parent in parents]
     sigmas = [sigma for digest, sigma in known if digest == start.weights_digest and sigma]
     message = (
         f"expected a router for {start.id} at several noise levels, got another; "

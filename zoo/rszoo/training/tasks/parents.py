@@ -1,9 +1,8 @@
 """The models that a task is made of: whether they fit, and how the new bundle names them."""
 
-from typing import Any
-
 from rszoo.errors import RszooError
 from rszoo.hub.bundle import Bundle
+from rszoo.hub.origin import Parent
 from rszoo.training.recipes.recipe import Recipe
 from rszoo.training.setting import Setting
 
@@ -24,7 +23,9 @@ def check_same_data(bundle: Bundle, setting: Setting, recipe: Recipe) -> None:
         )
 
 
-def parent_of(bundle: Bundle, *, sigma: float | None = None) -> dict[str, Any]:
+def parent_of(bundle: Bundle, *, sigma: float | None = None) -> Parent:
     """Return how a bundle's origin names another, at another noise level than its own if so."""
-    parent = {"name": bundle.config.name, "weights_sha256": bundle.weights_digest}
-    return parent if sigma is None else {**parent, "sigma": sigma}
+    name, digest = bundle.config.name, bundle.weights_digest
+    if sigma is None:
+        return Parent(name=name, weights_sha256=digest)
+    return Parent(name=name, weights_sha256=digest, sigma=sigma)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from rszoo.hub.origin import Parent
 from rszoo.training.recipes.recipe import Recipe
 from rszoo.training.setting import Setting
 from rszoo.training.tasks.parents import parent_of
@@ -25,7 +26,7 @@ class PerExample:
     """
 
     values: Tensor
-    parent: dict[str, str] | None = None
+    parent: Parent | None = None
 
 
 def _soft_targets(setting: Setting, recipe: Recipe, models: Models) -> PerExample:

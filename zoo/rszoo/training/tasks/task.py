@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from torch import Tensor, nn
 
 from rszoo.data import ImageSet
 from rszoo.hub.bundle import Bundle
+from rszoo.hub.origin import Parent
 
 __all__ = ["Models", "Task"]
 
@@ -33,7 +33,7 @@ class Task:
     images: ImageSet
     test_images: ImageSet
     per_example: Mapping[str, Tensor]
-    parents: list[dict[str, Any]]
+    parents: list[Parent]
     judged: Tensor | None = None
     beside: Callable[[nn.Sequential], nn.Module] | None = None
     noise: float | None = None
