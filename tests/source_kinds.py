@@ -2,10 +2,10 @@
 
 A place is an expression that finds out the kind of something, in one of these ways:
 
-    "router" in protocol        a text in (not in) a row, a protocol, columns, arrays or a config
+    "router" in protocol        a text in (not in) row, protocol, columns, arrays, details, config
     isinstance(x, DualConfig)   a class of details, of configs or of classifiers; as a pattern too
     log.details is None         the details of a certificate or a log compared with None
-    kind == "router"            the name of a kind compared with something
+    kind == "router"            a kind compared with the name of one, or with one: log.kind is DUAL
     getattr(config, "kind")     the same, hidden
     log.nominal                 a property that stands for a kind of log
     if config.parts             whether a bundle is made of others, as a condition
@@ -23,7 +23,7 @@ __all__ = ["ROOMS", "asked_kinds"]
 #: Below the folder of packages: what may know kinds.
 ROOMS = ("rszoo/certificates", "rszoo/hub/kinds")
 
-_TEXTS_IN = {"row", "protocol", "columns", "config", "arrays"}
+_TEXTS_IN = {"row", "protocol", "columns", "config", "arrays", "details"}
 _DETAILS = {"routing", "alpha_mix", "per_input", "details"}
 _FLAGS = {"nominal", "remembered"}
 _CLASSES = ("Config", "Classifier", "Experts", "Routing", "PerInput")
@@ -79,13 +79,14 @@ def _places(tree: ast.Module, classes: set[str]) -> Iterator[ast.expr | ast.patt
 def _compares(node: ast.Compare) -> bool:
     """Return whether a comparison asks for a kind."""
     left, operation, right = node.left, node.ops[0], node.comparators[0]
+    sides = [part for side in (left, right) for part in getattr(side, "elts", [side])]
     if isinstance(operation, ast.In | ast.NotIn) and _is_text(left):
         return _name(right) in _TEXTS_IN
-    if isinstance(operation, ast.Is | ast.IsNot):
-        return _name(left) in _DETAILS
-    return any(_is_kind(side) for side in (left, right)) and (
-        _name(getattr(left, "value", left)) in {"config", "of_network"}
-        or any(_names_kind(side) for side in (left, right))
+    if isinstance(operation, ast.Is | ast.IsNot) and isinstance(left, ast.Attribute):
+        if left.attr in _DETAILS:
+            return True
+    return any(_is_kind(side) for side in sides) and (
+        any(_is_kind_of_config(side) for side in sides) or any(_names_kind(side) for side in sides)
     )
 
 
@@ -96,9 +97,14 @@ def _is_kind(node: ast.expr) -> bool:
     return _name(node) == "kind"
 
 
+def _is_kind_of_config(node: ast.expr) -> bool:
+    return isinstance(node, ast.Attribute) and _name(node.value) in {"config", "of_network"}
+
+
 def _names_kind(node: ast.expr) -> bool:
-    """Return whether the name of a kind stands in an expression."""
-    return any(isinstance(one, ast.Constant) and one.value in _KINDS for one in ast.walk(node))
+    """Return whether an expression is the name of a kind, or a public constant."""
+    text = isinstance(node, ast.Constant) and node.value in _KINDS
+    return text or (isinstance(node, ast.Name) and node.id.isupper() and node.id[0] != "_")
 
 
 def _looks_up(node: ast.Call) -> bool:

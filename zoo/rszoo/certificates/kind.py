@@ -111,6 +111,8 @@ class Kind:
         voter_names: the names of all voters of a classifier whose row this is.
         shown_radius: the radius to show; another one than `radius` where that is not certified.
         redrawn: whether the votes were drawn for the row's own input.
+        counted: whether rows hold the counts that they rest on; False: neither those nor a
+            protocol, nor names of inputs.
         certifies: whether radii are certified; False: they are nominal.
         independent: whether every row stands for itself, so that logs may be merged.
         of_bundle: whether a bundle alone gives such certificates, so that it may hold them.
@@ -128,6 +130,7 @@ class Kind:
     voter_names: Callable[[Certificate], tuple[str, ...]] = lambda certificate: (NETWORK,)
     shown_radius: Callable[[Certificate], float] = lambda certificate: certificate.radius
     redrawn: Callable[[Certificate], bool] = lambda certificate: True
+    counted: bool = True
     certifies: bool = True
     independent: bool = True
     of_bundle: bool = True

@@ -5,7 +5,6 @@ from itertools import pairwise
 from pathlib import Path
 
 from rszoo._files import write_bytes_atomically
-from rszoo.certificates.kinds.original import KIND as ORIGINAL
 from rszoo.certificates.protocol import Protocol
 from rszoo.errors import DataError, RszooError
 from rszoo.evaluation.protocol import (
@@ -84,7 +83,7 @@ def _complete(path: Path) -> Content:
     except OSError as error:
         raise DataError(f"cannot read the log {str(path)!r}: {error.strerror}") from error
     content = parse(path, data)
-    if content.kind in (None, ORIGINAL):
+    if content.kind is None or not content.kind.counted:
         raise DataError(f"{path}: expected a log of rszoo with at least its header")
     if content.end < len(data):
         raise DataError(f"{path} ends in an unfinished row; finish it with --resume")

@@ -12,7 +12,6 @@ from rszoo.certificates.columns import INPUT, Column
 from rszoo.certificates.kind import Kind
 from rszoo.certificates.kinds import kind, kind_of_columns, kinds
 from rszoo.certificates.kinds.fixed import KIND as FIXED
-from rszoo.certificates.kinds.original import KIND as ORIGINAL
 from rszoo.certificates.protocol import Protocol
 from rszoo.errors import DataError
 
@@ -84,10 +83,10 @@ def parse(path: Path, data: bytes) -> Content:
         return Content(None, False, [], 0)
     header = tuple(_split(path, 1, lines[0]))
     kind, named = kind_of_columns(header), header[-1] == INPUT.name
-    if kind is None or (kind is ORIGINAL and named):
+    if kind is None or (named and not kind.counted):
         raise _broken(path, 1, f"the header {_shown(FIXED.names)}", _shown(header))
     end = len(data) - len(tail)
-    if kind is ORIGINAL and tail.count(b"\t") == len(header) - 1:
+    if not kind.counted and tail.count(b"\t") == len(header) - 1:
         lines, end = [*lines, tail], len(data)
     elif len(lines) > 1 and len(_split(path, len(lines), lines[-1])) < len(header):
         end -= len(lines.pop()) + 1
@@ -151,7 +150,7 @@ def check_stated(path: Path, content: Content, protocol: Protocol) -> None:
     Raises:
         DataError: names the file and the line.
     """
-    if content.kind is None or content.kind is ORIGINAL:
+    if content.kind is None or not content.kind.counted:
         return
     stated = kind(protocol.kind)
     if content.kind is not stated:

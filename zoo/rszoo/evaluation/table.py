@@ -117,8 +117,8 @@ def read_log(path: str | Path, *, nominal: bool = False) -> LogTable:
             "rszoo certify --per-input-sigma memory or a dual model certifies"
         )
     beside = protocol_path(path)
-    foreign = content.kind is ORIGINAL or not beside.exists()
-    protocol = None if foreign else read_protocol(beside)
+    foreign = content.kind is not None and not content.kind.counted
+    protocol = None if foreign or not beside.exists() else read_protocol(beside)
     if protocol is not None:
         check_stated(path, content, protocol)
     return LogTable(
@@ -139,7 +139,7 @@ def _arrays(content: Content) -> dict[str, Any]:
         for i, column in enumerate(columns)
     }
     del arrays["time"]
-    if content.kind is not ORIGINAL and content.kind is not None:
+    if content.kind is not None and content.kind.counted:
         arrays = {"draws": arrays["n"], "spent": arrays["n"]} | arrays
     names = arrays.pop("input", None)
     known = {field.name for field in fields(LogTable)}

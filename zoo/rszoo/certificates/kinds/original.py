@@ -17,4 +17,5 @@ KIND = Kind(
     fault=lambda row: None,
     stated=lambda row, protocol: {},
     voters=lambda certificate: (),
+    counted=False,
 )
