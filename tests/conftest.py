@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from forks import Forks, forking
 from typer.testing import CliRunner
 
 pytest_plugins = ["hub_server", "hub_files", "hub_wire"]  # the last two import the first
@@ -40,7 +41,33 @@ def seeded() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def store_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tables of an MLflow store. Not to be changed."""
+    from stores import make_template
+
+    path = tmp_path_factory.mktemp("template") / "mlflow.db"
+    make_template(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def quick_stores(store_template: Path) -> Iterator[None]:
+    """From here on, fresh MLflow stores are made by a copy: by migrations it takes a second."""
+    from stores import copied_stores
+
+    with copied_stores(store_template):
+        yield
+
+
+@pytest.fixture(scope="session")
+def forks(tmp_path_factory: pytest.TempPathFactory, store_template: Path) -> Iterator[Forks]:
+    """Starts Python processes in which everything is imported."""
+    with forking(tmp_path_factory.mktemp("forks"), store_template) as forks:
+        yield forks
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory, quick_stores: None) -> Path:
     """The folder `runs` of one short training by the command line. Not to be changed."""
     from rszoo_cli import app
 

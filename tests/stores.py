@@ -1,14 +1,53 @@
-"""MLflow stores that tests may change."""
+"""MLflow stores without the second that making one takes, and stores that tests may change."""
 
 import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from mlflow.store.db import utils as database
 from mlflow.tracking._tracking_service import utils
 
-__all__ = ["moved_store", "replace_in_store"]
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Engine
+
+__all__ = ["copied_stores", "make_template", "migrated_stores", "moved_store", "replace_in_store"]
+
+_migrate = database._initialize_tables
+
+
+def make_template(path: Path) -> None:
+    """Make the tables of a store, as MLflow's migrations leave them, in a SQLite file."""
+    from sqlalchemy import create_engine
+
+    engine = create_engine(f"sqlite:///{path}")
+    _migrate(engine)
+    engine.dispose()
+
+
+@contextmanager
+def copied_stores(template: Path) -> Iterator[None]:
+    """Have MLflow make the tables of fresh stores by a copy."""
+
+    def copy(engine: "Engine") -> None:
+        with (
+            closing(sqlite3.connect(template)) as made,
+            closing(sqlite3.connect(str(engine.url.database))) as fresh,
+        ):
+            made.backup(fresh)
+
+    database._initialize_tables = copy
+    try:
+        yield
+    finally:
+        migrated_stores()
+
+
+def migrated_stores() -> None:
+    """Have MLflow make the tables of fresh stores as it does."""
+    database._initialize_tables = _migrate
 
 
 @contextmanager

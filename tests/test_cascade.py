@@ -11,6 +11,7 @@ import pytest
 import torch
 from click.testing import Result
 from hub_server import RunningHub
+from quick_votes import QuickClassifier, check_votes
 from scipy.stats import binom, norm
 from torch import Tensor, nn
 from typer.testing import CliRunner
@@ -62,7 +63,7 @@ class Steps(nn.Module):
 
 
 def steps(sigma: float, borders: Sequence[float], classes: Sequence[int]) -> SmoothedClassifier:
-    return SmoothedClassifier(Steps(borders, classes), sigma=sigma, num_classes=3, device="cpu")
+    return QuickClassifier(Steps(borders, classes), sigma=sigma, num_classes=3, device="cpu")
 
 
 def undecided(low: float, high: float) -> SmoothedClassifier:
@@ -113,6 +114,12 @@ CASES = {
         0.3,
     ),
 }
+
+
+def test_these_classifiers_vote_as_usual() -> None:
+    for classifier, _, _ in CASES.values():
+        for expert in classifier.experts:
+            check_votes(expert, torch.zeros(2))
 
 
 def wrong(name: str, *, alpha: float, trials: int = TRIALS) -> int:

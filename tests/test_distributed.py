@@ -3,11 +3,13 @@
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import mlflow
 import pytest
 import torch
+from forks import Forks
 from safetensors.torch import load_file
 from torch import nn
 
@@ -38,14 +40,17 @@ main()
 """
 
 
-def launched(here: Path, method: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+def launched(
+    here: Path, method: str, *arguments: str, python: Sequence[str] = (sys.executable,)
+) -> "subprocess.CompletedProcess[str]":
     """Train on two processes with gloo, in the folder `here`."""
     (here / "witness.py").write_text(WITNESS)
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = ["--no-python", *python, "witness.py", "train", method, *arguments]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     environment.pop("MLFLOW_TRACKING_URI", None)
     return subprocess.run(
-        [sys.executable, *launcher, "witness.py", "train", method, *arguments],
+        [*python, *launcher, *command],
         cwd=here,
         env=environment,
         capture_output=True,
@@ -54,8 +59,9 @@ def launched(here: Path, method: str, *arguments: str) -> "subprocess.CompletedP
     )
 
 
-def test_two_processes_train_one_model(tmp_path: Path, trained: Path) -> None:
-    done = launched(tmp_path, "gaussian", "--sigma", "0.25", "train.epochs=2")
+def test_two_processes_train_one_model(tmp_path: Path, trained: Path, forks: Forks) -> None:
+    few = ["--sigma", "0.25", "train.epochs=2"]
+    done = launched(tmp_path, "gaussian", *few, python=forks.command)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [f"runs/{NAME}"]
 
@@ -88,9 +94,11 @@ def test_two_processes_train_one_model(tmp_path: Path, trained: Path) -> None:
     assert 0 < apart < 0.1 * size
 
 
-def test_batch_normalisation_ends_with_the_same_statistics_everywhere(tmp_path: Path) -> None:
-    network = ["network.name=cifar_resnet", "network.depth=8"]
-    done = launched(tmp_path, "gaussian", "--sigma", "0.25", "train.epochs=1", *network)
+def test_batch_normalisation_ends_with_the_same_statistics_everywhere(
+    tmp_path: Path, forks: Forks
+) -> None:
+    network = ["--sigma", "0.25", "network.name=cifar_resnet", "network.depth=8"]
+    done = launched(tmp_path, "gaussian", "train.epochs=1", *network, python=forks.command)
     assert done.returncode == 0, done.stderr
     first, second = (tmp_path / f"weights-{rank}-of-2" for rank in (0, 1))
     assert first.read_text() == second.read_text()

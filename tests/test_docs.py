@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from importlib.metadata import version
 from itertools import pairwise
@@ -31,6 +31,7 @@ from docs_pages import (
     typed_lines,
     words,
 )
+from forks import Forks, write_command
 from hub_server import RunningHub
 
 from rszoo_cli import app
@@ -43,38 +44,23 @@ IMAGES = {"zero.png": 0, "nine.png": 9}
 #: Pages that take long: they train several times, or in several processes.
 SLOW = {"docs/dual.md", "docs/how-to/gpu.md", "docs/how-to/own-data.md", "docs/mixing.md"}
 _PATIENCE = 900  # seconds for a page; one that waits for its reader never ends
-COMMAND = Path(__file__).with_name("docs_command.py")
+COMMAND = [sys.executable, "-S", "-E", str(Path(__file__).with_name("docs_command.py"))]
 
 
 @pytest.fixture(scope="module")
-def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """The environment of a shell in which `rszoo` is ready at once (see docs_command.py)."""
+def shell(tmp_path_factory: pytest.TempPathFactory, forks: Forks) -> dict[str, str]:
+    """The environment of a shell in which `rszoo` and `python` are ready at once."""
     folder = tmp_path_factory.mktemp("shell")
-    address = str(folder / "socket")
+    write_command(folder / "rszoo", *COMMAND, forks.address)
+    write_command(folder / "python", *forks.command)
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "RSZOO_", "MLFLOW_"))}
-    env = kept | {
+    return kept | {
         "PATH": os.pathsep.join([str(folder), str(Path(sys.executable).parent), kept["PATH"]]),
-        "PYTHONPATH": os.pathsep.join(map(str, (ROOT / "zoo", ROOT / "cli"))),
         "OMP_NUM_THREADS": "1",
         "COLUMNS": "100",
         "HF_ENDPOINT": "http://127.0.0.1:9",  # no page asks the world
         "HF_HUB_DISABLE_TELEMETRY": "1",
     }
-    rszoo = folder / "rszoo"
-    rszoo.write_text(f'#!/bin/sh\nexec {sys.executable} -S -E {COMMAND} call {address} "$@"\n')
-    rszoo.chmod(0o755)
-    server = subprocess.Popen(
-        [sys.executable, COMMAND, "serve", address],
-        env=env,
-        stdout=subprocess.PIPE,
-        start_new_session=True,
-    )
-    assert server.stdout is not None
-    assert server.stdout.readline() == b"ready\n"
-    yield env
-    os.killpg(server.pid, signal.SIGKILL)  # with whatever it still runs
-    server.wait()
-    server.stdout.close()
 
 
 def heavy(name: str) -> object:

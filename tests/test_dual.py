@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from quick_votes import QuickClassifier, check_votes
 from scipy.stats import binom
 from torch import Tensor, nn
 
@@ -38,7 +39,7 @@ class HalfSpace(nn.Module):
 
 
 def smoothed(network: nn.Module, sigma: float) -> SmoothedClassifier:
-    return SmoothedClassifier(network, sigma=sigma, num_classes=2, device="cpu")
+    return QuickClassifier(network, sigma=sigma, num_classes=2, device="cpu")
 
 
 def dual(router: float, expert: float, *, level: int = 0) -> DualClassifier:
@@ -220,7 +221,7 @@ def three(router: tuple[float, float], experts: tuple[float, float, float]) -> D
             smoothed(HalfSpace(border), sigma)
             for border, sigma in zip(experts, (0.5, 1.0, 0.7), strict=True)
         ],
-        SmoothedClassifier(Steps(*router), sigma=1.0, num_classes=3, device="cpu"),
+        QuickClassifier(Steps(*router), sigma=1.0, num_classes=3, device="cpu"),
     )
 
 
@@ -233,6 +234,12 @@ UNDECIDED = [
     (three((0.0, 0.0), (9.0, 0.4, 9.0)), 0.4),
     (three((0.0, 0.0), (9.0, 9.0, 0.0)), 0.0),
 ]
+
+
+def test_these_classifiers_vote_as_usual() -> None:
+    for classifier in (dual(0.499, 0.5), *(classifier for classifier, _ in UNDECIDED)):
+        for part in (*classifier.experts, classifier.router):
+            check_votes(part, torch.zeros(2))
 
 
 @pytest.mark.parametrize(("classifier", "exact"), UNDECIDED)

@@ -31,6 +31,8 @@ from rszoo.training.tasks.fine_tuning import median_level
 from rszoo.training.tasks.votes import vote_shares
 from rszoo_cli import app
 
+pytestmark = pytest.mark.usefixtures("quick_stores")
+
 START = "builtin/digits-gaussian-0.50"
 OTHER = "builtin/digits-gaussian-0.25"
 SIGMAS = [0.25, 0.75]

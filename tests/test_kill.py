@@ -1,17 +1,16 @@
 """`kill -9` in the middle: what is resumed ends where the uninterrupted run ends."""
 
 import os
-import resource
 import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import mlflow
 import pytest
+from forks import Forks, kill_when
 
 from rszoo.evaluation.log import read_log
 from rszoo_cli import main
@@ -34,39 +33,21 @@ def rszoo(*arguments: str) -> None:
 
 
 def started(*arguments: str) -> "subprocess.Popen[bytes]":
+    """Start a command in an interpreter of its own."""
     return subprocess.Popen(
         [sys.executable, "-m", "rszoo_cli", *arguments],
         env=os.environ | {"OMP_NUM_THREADS": "1"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
     )
 
 
-def end_when(condition: Callable[[], bool], *arguments: str, number: int = signal.SIGKILL) -> int:
-    """Start a command, send it a signal as soon as the condition holds, return its exit code."""
-    process = started(*arguments)
-    try:
-        deadline = time.monotonic() + DEADLINE
-        while not condition():
-            assert process.poll() is None, process.communicate()[1].decode()
-            assert time.monotonic() < deadline
-            time.sleep(0.002)
-        process.send_signal(number)
-        return process.wait(timeout=DEADLINE)
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def test_training(trained: Path) -> None:
+def test_training(trained: Path, forks: Forks) -> None:
     training = ["train", "gaussian", "--sigma", "0.25", "train.epochs=8"]
     shutil.copytree(trained, "runs")
     shutil.rmtree(Path("runs", NAME))
     rszoo(*training, "--out", "whole")
 
     checkpoint = Path("runs", ".state", NAME, "checkpoint.pt")
-    code = end_when(checkpoint.exists, *training)
-    assert code == -signal.SIGKILL
+    kill_when(checkpoint.exists, forks.start("-m", "rszoo_cli", *training))
     assert not Path("runs", NAME).exists()
     assert checkpoint.exists()
     rszoo(*training, "--resume")
@@ -97,7 +78,7 @@ def certifying(bundle: Path, out: str) -> list[str]:
     return ["certify", "--model", str(bundle), *options]
 
 
-def test_certification(bundle_folder: Path) -> None:
+def test_certification(bundle_folder: Path, forks: Forks) -> None:
     rszoo(*certifying(bundle_folder, "whole.tsv"))
     log = Path("killed.tsv")
 
@@ -105,10 +86,11 @@ def test_certification(bundle_folder: Path) -> None:
         return log.exists() and log.read_bytes().count(b"\n") > count
 
     certify = certifying(bundle_folder, "killed.tsv")
-    assert end_when(lambda: has(3), *certify) == -signal.SIGKILL
+    kill_when(lambda: has(3), started(*certify))
     first = log.read_bytes()
     assert 3 < first.count(b"\n") < 60
-    assert end_when(lambda: has(first.count(b"\n") + 2), *certify, "--resume") == -signal.SIGKILL
+    more = first.count(b"\n") + 2
+    kill_when(lambda: has(more), forks.start("-m", "rszoo_cli", *certify, "--resume"))
     second = log.read_bytes()
     assert second.startswith(first[: first.rfind(b"\n") + 1])
     assert first.count(b"\n") < second.count(b"\n") < 60
@@ -121,23 +103,24 @@ def test_certification(bundle_folder: Path) -> None:
     assert Path("killed.json").read_bytes() == Path("whole.json").read_bytes()
 
 
-def test_a_full_disk_costs_one_row_at_most(bundle_folder: Path) -> None:
+# No file of this process may grow beyond it.
+SMALL_DISK = """
+import resource, sys
+from rszoo_cli import main
+resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+main(sys.argv[1:])
+"""
+
+
+def test_a_full_disk_costs_one_row_at_most(bundle_folder: Path, forks: Forks) -> None:
     rszoo(*certifying(bundle_folder, "whole.tsv"))
-
-    def small_disk() -> None:  # no file of this process may grow beyond it
-        resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
-
     certify = certifying(bundle_folder, "full.tsv")
-    done = subprocess.run(
-        [sys.executable, "-m", "rszoo_cli", *certify],
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        preexec_fn=small_disk,
-        check=False,
-    )
-    assert done.returncode == 1
-    said = "error: cannot write 'full.tsv': File too large; once that is mended, continue with"
-    assert said in done.stderr.decode()
+    with TemporaryFile() as told:
+        process = forks.start("-c", SMALL_DISK, *certify, stderr=told)
+        assert process.wait(timeout=DEADLINE) == 1
+        told.seek(0)
+        said = "error: cannot write 'full.tsv': File too large; once that is mended, continue with"
+        assert said in told.read().decode()
     assert Path("full.tsv").stat().st_size == 2000
     assert 0 < len(read_log("full.tsv")) < 60
     rszoo(*certify, "--resume")

@@ -132,7 +132,7 @@ def test_the_log_of_a_mix_is_finite_where_probabilities_vanish() -> None:
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def runs(tmp_path_factory: pytest.TempPathFactory, quick_stores: None) -> Path:
     """A folder with a standard bundle and a weight trained for it. Not to be changed."""
     folder = tmp_path_factory.mktemp("mixing") / "runs"
     with pytest.MonkeyPatch.context() as patch:

@@ -1,18 +1,14 @@
 """`rszoo certify --per-input-sigma`: what is logged, what is refused, and what survives a kill."""
 
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from click.testing import Result
+from forks import Forks, kill_when
 from typer.testing import CliRunner
 
 from rszoo import data
@@ -283,24 +279,13 @@ def test_a_log_that_lost_rows_gets_the_same_again() -> None:
     assert rows("a.tsv") == before
 
 
-def test_a_killed_run_goes_on_where_it_was() -> None:
+def test_a_killed_run_goes_on_where_it_was(forks: Forks) -> None:
     options = ["--model", MODEL, "--n", "3000", "--limit", "12", "--device", "cpu",
                "--per-input-sigma", "memory"]  # fmt: skip
     assert run("certify", *options, "--out", "whole.tsv").exit_code == 0
     log = Path("killed.tsv")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "rszoo_cli", "certify", *options, "--out", str(log)],
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    deadline = time.monotonic() + 300
-    while not log.exists() or log.read_bytes().count(b"\n") < 4:
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
+    process = forks.start("-m", "rszoo_cli", "certify", *options, "--out", str(log))
+    kill_when(lambda: log.exists() and log.read_bytes().count(b"\n") >= 4, process)
     assert 4 <= log.read_bytes().count(b"\n") < 13
     resumed = run("certify", *options, "--out", str(log), "--resume")
     assert resumed.exit_code == 0, resumed.output

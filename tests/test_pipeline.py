@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from forks import Forks, write_command
 
 from rszoo import methods
 
@@ -34,13 +35,16 @@ DEADLINE = 300.0
 class Copy:
     """A copy of the pipeline, in a Git repository and a home of its own."""
 
-    def __init__(self, folder: Path, **changes: object) -> None:
+    def __init__(self, folder: Path, forks: Forks | None = None, **changes: object) -> None:
         self.folder, self.home = folder / "copy", folder / "home"
+        self.python = forks.command if forks else [sys.executable]
         for name in FILES:
             (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(ROOT / name, self.folder / name)
         shutil.copytree(ROOT / "recipes", self.folder / "recipes")
-        self.home.mkdir()
+        (self.home / "bin").mkdir(parents=True)
+        if forks:
+            write_command(self.home / "bin" / "rszoo", *forks.command, "-m", "rszoo_cli")
         params = yaml.safe_load((self.folder / "params.yaml").read_text())
         assert set(changes) <= set(params)
         (self.folder / "params.yaml").write_text(yaml.safe_dump(params | changes))
@@ -50,7 +54,9 @@ class Copy:
     def environment(self) -> dict[str, str]:
         kept = {key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
         return kept | {
-            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+            "PATH": os.pathsep.join(
+                map(str, [self.home / "bin", Path(sys.executable).parent, os.environ["PATH"]])
+            ),
             "HOME": str(self.home),
             "XDG_CONFIG_HOME": str(self.home / "config"),
             "DVC_SITE_CACHE_DIR": str(self.home / "site"),
@@ -59,7 +65,7 @@ class Copy:
 
     def start(self, *arguments: str) -> "subprocess.Popen[str]":
         return subprocess.Popen(
-            [sys.executable, "-m", "dvc", *arguments],
+            [*self.python, "-m", "dvc", *arguments],
             cwd=self.folder,
             env=self.environment,
             stdout=subprocess.PIPE,
@@ -95,8 +101,8 @@ def of(stage: str, names: Sequence[str], sigmas: Sequence[str]) -> list[str]:
     return [f"{stage}@{name}-{sigma}" for name in names for sigma in sigmas]
 
 
-def test_the_stages(tmp_path: Path) -> None:
-    copy = Copy(tmp_path)
+def test_the_stages(tmp_path: Path, forks: Forks) -> None:
+    copy = Copy(tmp_path, forks)
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     alone, sigmas = params["methods"], ["0.25", "0.50", "1.00"]
     # Not the weight of a mix, whose two parts one chooses.
@@ -117,16 +123,18 @@ def test_the_stages(tmp_path: Path) -> None:
     ]
 
 
-def test_another_data_set(tmp_path: Path) -> None:
-    listed = Copy(tmp_path, **TINY | {"dataset": "mnist", "name": "mnist"}).dvc("stage", "list")
+def test_another_data_set(tmp_path: Path, forks: Forks) -> None:
+    listed = Copy(tmp_path, forks, **TINY | {"dataset": "mnist", "name": "mnist"}).dvc(
+        "stage", "list"
+    )
     assert re.search(r"^prepare +Outputs prepared/mnist.json$", listed, re.MULTILINE)
     assert re.search(
         r"^train@gaussian-0.50 +Outputs runs/mnist-gaussian-0.50$", listed, re.MULTILINE
     )
 
 
-def test_a_whole_run(tmp_path: Path) -> None:
-    copy = Copy(tmp_path, **TINY)
+def test_a_whole_run(tmp_path: Path, forks: Forks) -> None:
+    copy = Copy(tmp_path, forks, **TINY)
     standard = "train_standard@standard-0.00"
     everything = {
         "prepare",

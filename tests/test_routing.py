@@ -75,8 +75,8 @@ def splits() -> list[data.ImageSet]:
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tracking]:
-    """One MLflow store for all trainings: making it takes seconds."""
+def store(tmp_path_factory: pytest.TempPathFactory, quick_stores: None) -> Iterator[Tracking]:
+    """One MLflow store for all trainings."""
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         with open_tracking(tmp_path_factory.mktemp("store")) as tracking:

@@ -62,7 +62,7 @@ def test_a_noise_level_that_does_not_fit_the_method(
 
 
 def test_a_standard_bundle_has_a_network_and_no_certificate(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quick_stores: None
 ) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     recipe = load_recipe("standard").resolve(sigma=0.0, overrides=["train.epochs=1"])

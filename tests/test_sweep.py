@@ -6,24 +6,20 @@ import os
 import re
 import shutil
 import signal
-import sqlite3
-import subprocess
-import sys
-import time
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
 import mlflow
 import pytest
 from filelock import FileLock
+from forks import Forks, kill_when
 from rich.console import Console
 
 from rszoo.errors import RszooError
 from rszoo.training.recipes.files import load_recipe, recipe_path
 from rszoo.training.recipes.recipe import Recipe
-from rszoo.training.sweep import Job, SweepObserver, planned, summarized
+from rszoo.training.sweep import Job, SweepObserver, engines, planned, summarized
 from rszoo.training.sweep.engines import devices_of, slots_of, threads_of
 from rszoo.training.sweep.progress import Progress
 from rszoo_cli import console, main, sweep_shown
@@ -62,17 +58,17 @@ def rszoo(capsys: pytest.CaptureFixture[str]) -> Command:
 
 
 @pytest.fixture
-def store(trained: Path) -> Path:
-    """An output folder that has its MLflow store, which takes seconds to make."""
-    runs = Path("runs")
-    runs.mkdir()
-    shutil.copyfile(trained / "mlflow.db", runs / "mlflow.db")
-    with closing(sqlite3.connect(runs / "mlflow.db")) as database, database:
-        database.execute(
-            "UPDATE experiments SET artifact_location = ?",
-            [(runs.resolve() / "mlartifacts").as_uri()],
-        )
-    return runs
+def quick_children(forks: Forks, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Let trainings be forks; return the command of one."""
+    command = [*forks.command, *engines._CHILD[1:]]
+    monkeypatch.setattr(engines, "_CHILD", command)
+    return command
+
+
+@pytest.fixture
+def store(quick_stores: None) -> Path:
+    """An output folder, whose MLflow store is made in no time."""
+    return Path("runs")
 
 
 def recipe(
@@ -243,7 +239,7 @@ def test_what_is_in_the_way_is_left_alone(rszoo: Command, trained: Path) -> None
 
 
 def test_two_sweeps_in_one_folder(rszoo: Command, store: Path) -> None:
-    (store / ".state").mkdir()
+    (store / ".state").mkdir(parents=True)
     with FileLock(store / ".state" / "sweep.lock"):
         done = rszoo("sweep", "gaussian", "--sigma", "0.25")
     assert (done.code, done.out) == (1, "")
@@ -255,7 +251,7 @@ def test_two_sweeps_in_one_folder(rszoo: Command, store: Path) -> None:
 
 
 def test_one_that_fails_does_not_stop_the_others(
-    rszoo: Command, store: Path, trained: Path
+    rszoo: Command, store: Path, trained: Path, quick_children: list[str]
 ) -> None:
     text = recipe_path("stability").read_text()
     at_digits = text.index("digits:")
@@ -315,25 +311,28 @@ def test_what_builds_on_a_failed_one_is_not_begun(rszoo: Command, store: Path) -
     assert not (store / "seed-0" / "digits-cat_rs-0.50").exists()
 
 
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+# A process that is killed, and so are not its children, which end when they notice.
+DRIVER = """
+import json, sys
+from rszoo.training.sweep import engines
+from rszoo_cli import main
+engines._CHILD = json.loads(sys.argv[1])
+main(sys.argv[2:])
+"""
 
 
 def test_stopped_by_kill_and_by_ctrl_c_then_continued(
-    rszoo: Command, store: Path, monkeypatch: pytest.MonkeyPatch
+    rszoo: Command,
+    store: Path,
+    forks: Forks,
+    quick_children: list[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     few = ["gaussian", "--sigma", "0.25", "train.epochs=15"]
     state = store / "seed-0" / ".state"
     checkpoint = state / NAME / "checkpoint.pt"
-    driver = subprocess.Popen(
-        [sys.executable, "-m", "rszoo_cli", "sweep", *few], stderr=subprocess.DEVNULL
-    )
-    wait_for(lambda: checkpoint.exists() or driver.poll() is not None)
-    driver.kill()
-    driver.wait()
+    driver = forks.start("-c", DRIVER, json.dumps(quick_children), "sweep", *few)
+    kill_when(checkpoint.exists, driver)
     with FileLock(state / f"{NAME}.lock", timeout=DEADLINE):  # the training ends by itself
         pass
     assert checkpoint.exists()
@@ -438,4 +437,4 @@ def test_on_a_ray_cluster(rszoo: Command, store: Path, trained: Path) -> None:
     names = [
         run.info.run_name for run in runs_of(store)[1] if "mlflow.parentRunId" in run.data.tags
     ]
-    assert names.count(NAME) == 3  # two of the sweep, one of the fixture
+    assert names.count(NAME) == 2

@@ -4,13 +4,12 @@ import os
 import shutil
 import signal
 import sqlite3
-import subprocess
-import sys
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 import mlflow
 import pytest
+from forks import Forks, at_once
 from mlflow.entities import Run
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
@@ -283,32 +282,25 @@ STARTS = """
 import sys
 from pathlib import Path
 from rszoo.training.tracking.tracked import open_tracking
-print("ready", flush=True)
-sys.stdin.readline()
-with open_tracking(Path(sys.argv[1])) as tracking, tracking.parent("one", run_id=None) as run:
+from stores import migrated_stores
+migrated_stores()
+sys.stdin.read()
+with open_tracking(Path("runs")) as tracking, tracking.parent("one", run_id=None) as run:
     print(run)
 """
 
 
-def test_three_processes_may_make_the_store_at_once(tmp_path: Path) -> None:
-    command = [sys.executable, "-W", "ignore", "-c", STARTS, str(tmp_path / "runs")]
-    pipe = subprocess.PIPE
-    started = [
-        subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
-        for _ in range(3)
-    ]
-    try:
-        for process in started:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "ready\n"
-        ends = [process.communicate("go\n", timeout=300) for process in started]
-    finally:
-        for process in started:
-            process.kill()
-            process.wait()
-    for process, (out, err) in zip(started, ends, strict=True):
-        assert process.returncode == 0, err
-        assert client(tmp_path / "runs").get_run(out.strip()).info.status == "FINISHED"
+def test_three_processes_may_make_the_store_at_once(
+    tmp_path: Path, forks: Forks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with at_once() as gate, ExitStack() as files:
+        outs = [files.enter_context(open(f"{number}", "w+b")) for number in range(3)]
+        started = [forks.start("-c", STARTS, stdin=gate, stdout=out) for out in outs]
+    assert [process.wait(timeout=300) for process in started] == [0, 0, 0]
+    for number in range(3):
+        run = Path(f"{number}").read_text().strip()
+        assert client(tmp_path / "runs").get_run(run).info.status == "FINISHED"
 
 
 def test_a_file_in_the_way_of_the_output_folder(tmp_path: Path) -> None:

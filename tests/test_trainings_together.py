@@ -1,14 +1,13 @@
 """Trainings that are started at once: one fresh store, and models that several build on."""
 
 import shutil
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import mlflow
 import pytest
+from forks import Forks, at_once
 from stores import moved_store
 
 from rszoo.errors import RszooError
@@ -37,47 +36,31 @@ def recipe() -> Recipe:
     return load_recipe("gaussian").resolve(sigma=0.25, overrides=["train.epochs=2"])
 
 
-# One process imports everything, which takes longer than the trainings, and becomes five.
-FIVE = """
-import os, sys
-import mlflow, sklearn.datasets, torch
-import rszoo.training.tracking.registry, rszoo.training.run
+# A training that begins when all are there.
+TRAIN = """
+import sys
 from rszoo_cli import main
-
-torch.set_num_threads(1)
-trainings = ["gaussian 0.25"] * 2 + ["gaussian 0.5", "stability 0.25", "consistency 0.25"]
-go = os.pipe()
-children = []
-for training in trainings:
-    recipe, sigma = training.split()
-    child = os.fork()
-    if child == 0:
-        os.close(go[1])
-        os.read(go[0], 1)  # until all are there
-        try:
-            arguments = ["train", recipe, "--sigma", sigma, "--out", "runs"]
-            main([*arguments, "--resume", "train.epochs=2"])
-        except SystemExit as end:
-            os._exit(int(end.code or 0))
-        except BaseException:
-            sys.excepthook(*sys.exc_info())
-            os._exit(70)
-    children.append(child)
-os.close(go[1])
-print(*(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children))
+from stores import migrated_stores
+migrated_stores()
+sys.stdin.read()
+main(sys.argv[1:])
 """
 
 
-def test_five_trainings_at_once_on_a_fresh_machine(tmp_path: Path) -> None:
+def test_five_trainings_at_once_on_a_fresh_machine(
+    tmp_path: Path, forks: Forks, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Two of them are of the same model: one trains it, the other waits and keeps it."""
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", FIVE],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=550,
-    )
-    assert done.stdout.splitlines()[-1] == "0 0 0 0 0", done.stderr
+    monkeypatch.chdir(tmp_path)
+    trainings = ["gaussian 0.25"] * 2 + ["gaussian 0.5", "stability 0.25", "consistency 0.25"]
+    arguments = ["--out", "runs", "--resume", "train.epochs=2"]
+    started = []
+    with at_once() as gate:
+        for training in trainings:
+            recipe, sigma = training.split()
+            command = ["train", recipe, "--sigma", sigma, *arguments]
+            started.append(forks.start("-c", TRAIN, *command, stdin=gate))
+    assert [process.wait(timeout=550) for process in started] == [0] * 5
     store = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'runs' / 'mlflow.db'}")
     (experiment,) = store.search_experiments(filter_string="name = 'rszoo'")
     found = store.search_runs([experiment.experiment_id])

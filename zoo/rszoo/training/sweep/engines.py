@@ -27,6 +27,9 @@ Order = Mapping[str, Any]
 #: Has some process carry out an order; the future holds its exit code.
 Submit = Callable[[Order], "Future[int]"]
 
+# The process that carries out an order.
+_CHILD = [sys.executable, "-m", "rszoo.training.sweep.child"]
+
 # Seconds that processes are given to end.
 _GRACE = 30.0
 
@@ -135,7 +138,7 @@ def _started(order: Order) -> Iterator["subprocess.Popen[bytes]"]:
     Path(order["log"]).parent.mkdir(parents=True, exist_ok=True)
     with open(order["log"], "ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "rszoo.training.sweep.child"],
+            _CHILD,
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,
