@@ -66,8 +66,7 @@ def dual(
             --out runs/e
     """
     from rszoo.hub.catalog import find
-    from rszoo.hub.experts import levels_of
-    from rszoo.hub.kinds.dual import compose_dual
+    from rszoo.hub.kinds.dual import compose_dual, levels_of
 
     if (router is None) == (not train_router):
         raise typer.BadParameter("expected either --router or --train-router")

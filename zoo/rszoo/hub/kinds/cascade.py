@@ -8,8 +8,8 @@ from rszoo.errors import RszooError
 from rszoo.hub.bundle import Bundle
 from rszoo.hub.card_text import certifying, made_of
 from rszoo.hub.configs.cascade import CascadeConfig
-from rszoo.hub.experts import config_values, expert_classifiers, levels_of, noise_of
 from rszoo.hub.kind import Kind, listed_parts
+from rszoo.hub.kinds._experts import config_values, expert_classifiers, levels_of, noise_of
 from rszoo.hub.parts import write_composed
 from rszoo.smoothing.execution import Execution
 

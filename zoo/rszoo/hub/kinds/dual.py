@@ -8,8 +8,8 @@ from rszoo.errors import RszooError
 from rszoo.hub.bundle import Bundle
 from rszoo.hub.card_text import certifying, made_of
 from rszoo.hub.configs.dual import DualConfig
-from rszoo.hub.experts import Level, config_values, expert_classifiers, levels_of
 from rszoo.hub.kind import Kind, listed_parts
+from rszoo.hub.kinds._experts import Level, config_values, expert_classifiers, levels_of
 from rszoo.hub.kinds.network import smoothed_classifier
 from rszoo.hub.origin import Parent
 from rszoo.hub.parts import part_in, part_of, write_composed
@@ -18,7 +18,7 @@ from rszoo.smoothing.execution import Execution
 if TYPE_CHECKING:
     from rszoo.smoothing.dual import DualClassifier
 
-__all__ = ["KINDS", "compose_dual"]
+__all__ = ["KINDS", "compose_dual", "levels_of"]
 
 
 def compose_dual(
