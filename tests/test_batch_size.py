@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 from typer.testing import CliRunner
 
+from rszoo.evaluation import job
 from rszoo.smoothing.batch_size import measured_batch_size
 from rszoo.smoothing.noise import CHUNK
 from rszoo.smoothing.votes import default_batch_size
-from rszoo_cli import app, engine
+from rszoo_cli import app
 
 SHAPE = torch.Size((1, 28, 28))
 CPU = torch.device("cpu")
@@ -54,7 +55,7 @@ def test_it_is_recorded_and_kept(
     monkeypatch.chdir(tmp_path)
     certify = ["--model", str(constant_bundle), "--n", "500", "--out", "a.tsv", "--device", "cpu"]
     assert protocol_of(*certify, "--limit", "2", "--batch-size", "7")["batch_size"] == 7
-    monkeypatch.setattr(engine, "_WORTH_MEASURING", 1)
+    monkeypatch.setattr(job, "_WORTH_MEASURING", 1)
     assert protocol_of(*certify, "--limit", "3", "--resume")["batch_size"] == 7
     assert len(Path("a.tsv").read_text().splitlines()) == 4
     with pytest.raises(Exception, match="batch_size: 7 in the log, 8 now"):
@@ -65,13 +66,13 @@ def test_few_draws_take_the_usual_size_and_many_a_measured_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, constant_bundle: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("rszoo.smoothing.batch_size.measured_batch_size", lambda *given: 40)
+    monkeypatch.setattr("rszoo.evaluation.job.measured_batch_size", lambda *given: 40)
     certify = ["--model", str(constant_bundle), "--n", "500", "--limit", "2", "--out", "a.tsv"]
     usual = default_batch_size(torch.Size((1, 8, 8)), CPU)
     assert protocol_of(*certify, "--device", "cpu")["batch_size"] == usual
     Path("a.tsv").unlink()
     Path("a.json").unlink()
-    monkeypatch.setattr(engine, "_WORTH_MEASURING", 1000)
+    monkeypatch.setattr(job, "_WORTH_MEASURING", 1000)
     assert protocol_of(*certify, "--device", "cpu")["batch_size"] == 40
 
 

@@ -23,7 +23,8 @@ from rszoo.certificates.experts import Experts, Reach
 from rszoo.certificates.kinds import protocol_of
 from rszoo.certificates.kinds.fixed import KIND as FIXED
 from rszoo.errors import DataError, RszooError
-from rszoo.evaluation.certify import Input, certify_inputs
+from rszoo.evaluation.certify import certify_inputs
+from rszoo.evaluation.inputs import Input
 from rszoo.evaluation.log import CertificationLog, protocol_path, read_log
 from rszoo.evaluation.verify import recertify
 from rszoo.hub.bundle import open_bundle

@@ -13,13 +13,8 @@ from rszoo.certificates.base import Certificate
 from rszoo.certificates.kinds import protocol_of
 from rszoo.data import ImageSet, from_arrays
 from rszoo.errors import DataError
-from rszoo.evaluation.certify import (
-    Input,
-    certify_inputs,
-    evaluation_inputs,
-    own_inputs,
-    protocol,
-)
+from rszoo.evaluation.certify import certify_inputs, protocol
+from rszoo.evaluation.inputs import Input, evaluation_inputs, own_inputs
 from rszoo.evaluation.log import NO_LABEL, CertificationLog, read_log
 from rszoo.smoothing.classifier import SmoothedClassifier
 from rszoo.smoothing.interface import Budget

@@ -15,8 +15,9 @@ from torch import nn
 
 from rszoo.certificates.kinds import protocol_of
 from rszoo.errors import RszooError
-from rszoo.evaluation.certify import Input, certify_inputs
+from rszoo.evaluation.certify import certify_inputs
 from rszoo.evaluation.crew import Crew, certify_inputs_with
+from rszoo.evaluation.inputs import Input
 from rszoo.evaluation.log import CertificationLog
 from rszoo.evaluation.on_devices import device_crew
 from rszoo.evaluation.on_ray import ray_crew

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from rszoo.certificates.base import ABSTAIN, Certificate, Prediction
 from rszoo.certificates.kinds import protocol_of
 from rszoo.errors import DataError
-from rszoo.evaluation.certify import Input, certify_inputs
+from rszoo.evaluation.certify import certify_inputs
+from rszoo.evaluation.inputs import Input
 from rszoo.evaluation.log import CertificationLog, read_log
 from rszoo.evaluation.verify import recertify
 from rszoo.smoothing.classifier import SmoothedClassifier

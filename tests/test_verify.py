@@ -194,6 +194,6 @@ def test_a_model_of_several_networks_is_verified_as_it_was_certified(
         sound.append(execution.sound)
         return classifier_of(bundle, execution)
 
-    monkeypatch.setattr("rszoo.hub.classifiers.classifier_of", spy)
+    monkeypatch.setattr("rszoo.hub.verification.classifier_of", spy)
     assert verify(str(log), "--model", "builtin/digits-cascade-0.50")[0] == 0
     assert sound == [True]

@@ -10,19 +10,12 @@ from rszoo_cli.per_input import print_nominal
 
 if TYPE_CHECKING:
     from rszoo.certificates.base import Certificate
-    from rszoo.certificates.kind import Kind
-    from rszoo.evaluation.certify import Input
+    from rszoo.evaluation.job import Certified
 
 __all__ = ["print_own", "print_summary"]
 
 
-def print_own(
-    certified: Sequence[tuple["Input", "Certificate"]],
-    classes: Sequence[str],
-    *,
-    kind: "Kind",
-    json: bool,
-) -> None:
+def print_own(certified: "Certified", classes: Sequence[str], *, json: bool) -> None:
     """Print label and radius of each of the user's own inputs."""
     from rich.table import Table
     from rich.text import Text
@@ -33,19 +26,20 @@ def print_own(
     def name(label: int) -> str | None:
         return None if label == ABSTAIN else classes[label]
 
+    kind, answers = certified.kind, certified.answers
     nominal = not kind.certifies
     if json:
         out.print_json(
             data=[
                 {"input": one.name, "class": name(certificate.label), **_fields(certificate)}
-                for one, certificate in certified
+                for one, certificate in answers
             ]
         )
     else:
         table = Table("input", "label", box=None)
         table.add_column("nominal radius" if nominal else "radius", justify="right")
         table.add_column("confidence", justify="right")
-        for one, certificate in certified:
+        for one, certificate in answers:
             unsure = nominal or certificate.label == ABSTAIN
             table.add_row(
                 Text(str(one.name)),

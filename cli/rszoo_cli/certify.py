@@ -1,14 +1,15 @@
 """`rszoo certify`: a data set's test images, or the user's own inputs."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from rszoo_cli.answers import print_own, print_summary
-from rszoo_cli.certify_run import Plan, finish_log, run
-from rszoo_cli.engine import check_engine
-from rszoo_cli.inputs import own, shard_of, test_images
+from rszoo_cli.attaching import check_attachable, finish_log
+from rszoo_cli.console import err
+from rszoo_cli.inputs import log_named, own, shard_named
 from rszoo_cli.options import (
     Alpha,
     DataRoot,
@@ -24,10 +25,12 @@ from rszoo_cli.per_input import (
     PerInputSigma,
     check_per_input,
     memory_file,
+    opened_memory,
     searched,
 )
+from rszoo_cli.progress import Meter
 from rszoo_cli.stopping import early_stopping
-from rszoo_cli.usage import check_usage, warn_if_in_vain
+from rszoo_cli.usage import check_usage, engine_named, warn_if_in_vain
 
 __all__ = ["certify"]
 
@@ -187,53 +190,45 @@ def certify(
         resume=resume,
         resume_without_log=resume and log_file is None,
     )
-    check_engine(engine, address, device)
+    where = engine_named(engine, address, device)
     early = radii is not None or adaptive or radius_tol is not None
-    alone = engine == "local" and not shard and "," not in (device or "")
+    alone = where.is_one_process and not shard
     check_per_input(per_input_sigma, memory, alone=alone, attach=attach, early=early)
-    from rszoo.hub.catalog import find, is_own
+    from rszoo.evaluation.job import LogFile
+    from rszoo.hub.catalog import find
+    from rszoo.hub.inputs import inputs_for
+    from rszoo.hub.job import certify_bundle
     from rszoo.smoothing.execution import Execution
     from rszoo.smoothing.interface import Budget
 
-    which, part = shard_of(shard)
+    part = shard_named(shard)
     bundle = find(model)
     search = searched(per_input_sigma, bundle)
-    if attach and not is_own(bundle):
-        raise typer.BadParameter("--attach is for bundles in a folder of your own")
+    check_attachable(bundle, attach=attach)
     if inputs:
-        todo, source = own(inputs, shape=bundle.config.input_shape, limit=limit, resize=resize)
+        todo = own(inputs, bundle, limit=limit, resize=resize)
     else:
-        todo, source = test_images(
-            bundle, dataset, skip=skip, limit=limit, root=data_root, download=download
-        )
-        todo = todo[which]
-        name = bundle.config.name + (f"-{search}" if search else "") + part
-        log_file = log_file or Path("certificates") / f"{name}.tsv"
+        source = {"root": data_root, "download": download}
+        todo = inputs_for(bundle, dataset, skip=skip, limit=limit, **source)
+        log_file = log_file or log_named(bundle, search, part)
     warn_if_in_vain(n, alpha)
     stopping = early_stopping(bundle, radii, adaptive, radius_tol, n=n, alpha=alpha)
-    budget = Budget(n0=n0, n=n, alpha=alpha, seed=seed, **stopping)
-    plan = Plan(
-        engine=engine,
-        address=address,
-        devices=device.split(",") if device else [None],
-        execution=Execution(
-            precision=precision, compile=compile, sound=sound, batch_size=batch_size
-        ),
-        search=search,
-        memory_file=memory_file(search, memory, log_file),
-    )
-    kind, certified = run(
-        bundle,
-        plan,
-        todo,
-        source=source,
-        log_file=log_file,
-        resume=resume,
-        restart=resume and overwrite,
-        budget=budget,
-    )
+    with opened_memory(memory_file(search, memory, log_file)) as opened:
+        certified = certify_bundle(
+            bundle,
+            todo.shard(*part) if part else todo,
+            Budget(n0=n0, n=n, alpha=alpha, seed=seed, **stopping),
+            execution=Execution(
+                precision=precision, compile=compile, sound=sound, batch_size=batch_size
+            ),
+            engine=where,
+            log=log_file and LogFile(path=log_file, resume=resume, restart=resume and overwrite),
+            searched=search is not None,
+            memory=opened,
+            metering=partial(Meter, err, f"certify {bundle.config.name}"),
+        )
     if inputs:
-        print_own(certified, bundle.config.class_names, kind=kind, json=json)
+        print_own(certified, bundle.config.class_names, json=json)
     elif log_file is not None:
         print_summary(log_file, json=json)
     if log_file is not None:

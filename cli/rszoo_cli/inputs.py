@@ -1,6 +1,5 @@
-"""What `rszoo certify` certifies: test images of a data set, or inputs of the user's own."""
+"""What `rszoo certify` certifies, and what the log of it is called."""
 
-import hashlib
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,72 +8,40 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from rszoo.evaluation.certify import Input
+    from rszoo.evaluation.inputs import InputSet
     from rszoo.hub.bundle import Bundle
 
-__all__ = ["own", "shard_of", "test_images"]
+__all__ = ["log_named", "own", "shard_named"]
 
 
-def own(
-    paths: Sequence[Path], *, shape: tuple[int, int, int], limit: int | None, resize: bool
-) -> tuple[list["Input"], dict[str, str]]:
-    """Return the user's own inputs, and what a log's protocol says of them."""
+def own(paths: Sequence[Path], bundle: "Bundle", *, limit: int | None, resize: bool) -> "InputSet":
+    """Return the user's own inputs, read for a bundle, at most `limit` of them."""
     from rszoo.data import read_images
-    from rszoo.evaluation.certify import own_inputs
+    from rszoo.evaluation.inputs import InputSet
 
-    named = read_images(paths, shape=shape, resize=resize)[:limit]
-    digest = hashlib.sha256()
-    for name, image in named:
-        digest.update(name.encode(errors="surrogateescape") + image.numpy().tobytes())
-    return own_inputs(named), {"own": str(len(named)), "digest": digest.hexdigest()}
+    named = read_images(paths, shape=bundle.config.input_shape, resize=resize)
+    return InputSet.of_own(named[:limit])
 
 
-def test_images(
-    bundle: "Bundle",
-    dataset: str | None,
-    *,
-    skip: int | None,
-    limit: int | None,
-    root: Path | None,
-    download: bool,
-) -> tuple[list["Input"], dict[str, str]]:
-    """Return test images of `dataset` (None: the model's own), and what the protocol says.
-
-    Raises:
-        DataError: the data set is not there, or is not one that the model can classify.
-    """
-    from rszoo.data import load, names
-    from rszoo.errors import DataError
-    from rszoo.evaluation.certify import evaluation_inputs
-
-    config = bundle.config
-    try:
-        images = load(dataset or config.dataset, "test", root=root, download=download)
-    except DataError as error:
-        if dataset or config.dataset in names():
-            raise
-        raise DataError(f"{error}, or say with --dataset where the data set lies now") from error
-    fits = (config.input_shape, config.class_names)
-    if (images.shape, images.class_names) != fits:
-        raise DataError(
-            f"{images.name}: expected images of shape {_shape(config.input_shape)} and the "
-            f"model's {len(config.class_names)} classes, got {_shape(images.shape)} and "
-            f"{images.num_classes} classes; take another --dataset"
-        )
-    todo = evaluation_inputs(images, skip=skip, limit=limit)
-    return todo, {"name": images.name, "split": images.split, "digest": images.digest}
-
-
-def shard_of(shard: str | None) -> tuple[slice, str]:
-    """Return the inputs of a shard such as "2/8", and how its log's name ends."""
+def shard_named(shard: str | None) -> tuple[int, int] | None:
+    """Return number and count of a shard such as "2/8"; None for all inputs."""
     if shard is None:
-        return slice(None), ""
+        return None
     match = re.fullmatch(r"(\d{1,9})/(\d{1,9})", shard, flags=re.ASCII)
     number, count = map(int, match.groups()) if match else (0, 0)
     if not 1 <= number <= count:
         raise typer.BadParameter(f"expected --shard I/N with 1 <= I <= N, got {shard!r}")
-    return slice(number - 1, None, count), f".{number}-of-{count}"
+    return number, count
 
 
-def _shape(shape: tuple[int, int, int]) -> str:
-    return "x".join(map(str, shape))
+def log_named(bundle: "Bundle", search: str | None, shard: tuple[int, int] | None) -> Path:
+    """Return the log of a data set's images, where none is named.
+
+    Args:
+        bundle: what is certified.
+        search: how its noise is searched, or None.
+        shard: number and count, or None.
+    """
+    part = "" if shard is None else f".{shard[0]}-of-{shard[1]}"
+    name = bundle.config.name + (f"-{search}" if search else "") + part
+    return Path("certificates") / f"{name}.tsv"

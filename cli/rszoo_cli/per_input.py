@@ -11,14 +11,12 @@ from rszoo.errors import RszooError
 from rszoo_cli.console import err
 
 if TYPE_CHECKING:
-    from rszoo.certificates.protocol import Protocol
     from rszoo.hub.bundle import Bundle
     from rszoo.smoothing.memory import Memory
 
 __all__ = [
     "MemoryFile",
     "PerInputSigma",
-    "bind",
     "check_per_input",
     "memory_file",
     "opened_memory",
@@ -44,9 +42,6 @@ MemoryFile = Annotated[
         show_default="beside the log",
     ),
 ]
-
-# Of a protocol, what does not decide the answers that a memory may hold together.
-_ELSEWHERE = ("inputs", "versions", "batch_size", "kind")
 
 
 def check_per_input(
@@ -122,25 +117,6 @@ def opened_memory(file: Path | None) -> "Iterator[Memory | None]":
     with Memory.open(file) as memory:
         err.print(f"memory: {file}, {len(memory)} answers", highlight=False, soft_wrap=True)
         yield memory
-
-
-def bind(memory: "Memory", protocol: "Protocol", log_file: Path | None) -> None:
-    """Check that a memory belongs to what is certified, and to a log that is continued.
-
-    Raises:
-        RszooError: it does not.
-    """
-    from rszoo.evaluation.log import read_log
-
-    stated = protocol.values().items()
-    memory.use_for({key: value for key, value in stated if key not in _ELSEWHERE})
-    if log_file is None:
-        return
-    if any(order >= len(memory) for order in read_log(log_file).details.get("order", ())):
-        raise RszooError(
-            f"{log_file}: expected the memory that its answers are in, got {memory.path} with "
-            f"{len(memory)} answers; name the right one with --memory"
-        )
 
 
 def print_nominal() -> None:

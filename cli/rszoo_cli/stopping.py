@@ -29,21 +29,33 @@ def early_stopping(
     sigma = bundle.config.noise
     if sigma is None or kind_of(bundle).smoothed is None:
         raise typer.BadParameter("--radii and --adaptive are not for models made of others")
-    from rszoo.smoothing.decisions import RadiusTests, radius_grid
-
     if radii is not None and (adaptive or radius_tol is not None):
         raise typer.BadParameter("expected --radii or --adaptive, got both")
     if not adaptive and radius_tol is not None:
         raise typer.BadParameter("expected --adaptive with --radius-tol, got none")
     if radii is None:
-        tolerance = _USUAL_TOLERANCE * sigma if radius_tol is None else radius_tol
-        if not 0.01 * sigma <= tolerance <= 10 * sigma:
-            raise typer.BadParameter(
-                f"expected --radius-tol between {0.01 * sigma:g} and {10 * sigma:g} for sigma "
-                f"{sigma:g}, got {tolerance:g}"
-            )
-        grid = radius_grid(sigma=sigma, n=n, alpha=alpha, tolerance=tolerance)
-        return {"radii": grid, "tolerance": tolerance}
+        return _grid(radius_tol, sigma=sigma, n=n, alpha=alpha)
+    return {"radii": _listed(radii, sigma=sigma, n=n, alpha=alpha)}
+
+
+def _grid(radius_tol: float | None, *, sigma: float, n: int, alpha: float) -> dict[str, Any]:
+    """Return a grid of radii that is fine enough for a tolerance, and the tolerance."""
+    from rszoo.smoothing.decisions import radius_grid
+
+    tolerance = _USUAL_TOLERANCE * sigma if radius_tol is None else radius_tol
+    if not 0.01 * sigma <= tolerance <= 10 * sigma:
+        raise typer.BadParameter(
+            f"expected --radius-tol between {0.01 * sigma:g} and {10 * sigma:g} for sigma "
+            f"{sigma:g}, got {tolerance:g}"
+        )
+    grid = radius_grid(sigma=sigma, n=n, alpha=alpha, tolerance=tolerance)
+    return {"radii": grid, "tolerance": tolerance}
+
+
+def _listed(radii: str, *, sigma: float, n: int, alpha: float) -> tuple[float, ...]:
+    """Return the radii that are listed, if n draws can certify them."""
+    from rszoo.smoothing.decisions import RadiusTests
+
     try:
         given = tuple(sorted({float(radius) for radius in radii.split(",")}))
     except ValueError:
@@ -54,4 +66,4 @@ def early_stopping(
         RadiusTests.of(given, sigma=sigma, n=n, alpha=alpha)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
-    return {"radii": given}
+    return given

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rszoo_cli.console import err, out
-from rszoo_cli.engine import check_engine
 from rszoo_cli.options import DataRoot, Download, Json, Precision
+from rszoo_cli.usage import engine_named
 
 if TYPE_CHECKING:
     from rszoo.training.recipes.recipe import Recipe
@@ -78,7 +78,7 @@ def sweep(
 
         rszoo sweep gaussian cat_rs --sigma 0.25 --sigma 0.5 --seeds 3 --out runs/sweep
     """
-    check_engine(engine, address, device)
+    engine_named(engine, address, device)
     if engine == "ray" and jobs is not None:
         raise typer.BadParameter("--engine ray finds the devices: remove --jobs")
     files = [one for one in arguments if "=" not in one]

@@ -1,12 +1,16 @@
 """Which options of `rszoo certify` do not go together, and which ask in vain."""
 
 import math
+from typing import TYPE_CHECKING
 
 import typer
 
 from rszoo_cli.console import err
 
-__all__ = ["check_usage", "warn_if_in_vain"]
+if TYPE_CHECKING:
+    from rszoo.evaluation.engine import Engine
+
+__all__ = ["check_usage", "engine_named", "warn_if_in_vain"]
 
 
 def check_usage(
@@ -28,6 +32,17 @@ def check_usage(
         raise typer.BadParameter("expected --attach or --resume with --overwrite, got neither")
     if own_inputs and resume_without_log:
         raise typer.BadParameter("expected --out with --resume, got none")
+
+
+def engine_named(name: str, address: str | None, device: str | None) -> "Engine":
+    """Return the engine of `--engine`, `--address` and `--device`; refuse what it cannot do."""
+    from rszoo.evaluation.engine import Engine
+
+    devices = tuple(device.split(",")) if device else (None,)
+    try:
+        return Engine(name=name, address=address, devices=devices)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def warn_if_in_vain(n: int, alpha: float) -> None:

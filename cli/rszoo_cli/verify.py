@@ -1,21 +1,20 @@
 """`rszoo verify`: is what a certification log says true?"""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rszoo.errors import DataError, RszooError
+from rszoo.errors import RszooError
 from rszoo_cli.console import err, out
-from rszoo_cli.inputs import test_images
 from rszoo_cli.options import DataRoot, Device, Download, Json
+from rszoo_cli.progress import Meter
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from rszoo.evaluation.log import LogTable
-    from rszoo.evaluation.verify import Finding
     from rszoo.hub.bundle import Bundle
+    from rszoo.hub.verification import Verification
 
 __all__ = ["verify"]
 
@@ -59,29 +58,29 @@ def verify(
 
         rszoo verify certificates/a.tsv --model runs/a --sample 50
     """
-    from rszoo.evaluation.verify import fresh_seed
-    from rszoo.hub.evidence import check_about
-    from rszoo.hub.parts import fetch_parts
+    from rszoo.hub.verification import Recheck, verify_log
 
     log, bundle = _opened(target, model)
-    fetch_parts(bundle)  # and so check them against the digests in its config
     if key is not None:
         from rszoo.hub.pull import check_signed
 
         check_signed(bundle, key=key)
         err.print(f"signed by the owner of {key}", markup=False, highlight=False, soft_wrap=True)
-    check_about(log, bundle)
-    seed = fresh_seed(log) if seed is None else seed
-    if log.protocol is not None and seed == log.protocol.seed:
-        raise typer.BadParameter(f"expected another --seed than the log's, got {seed}")
-    findings = []
-    if sample:
-        source = {"root": data_root, "download": download}
-        findings = _recertified(
-            log, bundle, sample, n, level, seed, dataset=dataset, device=device, **source
+    try:
+        found = verify_log(
+            log,
+            bundle,
+            Recheck(inputs=sample, draws=n, level=level, seed=seed),
+            dataset=dataset,
+            root=data_root,
+            download=download,
+            device=device,
+            metering=partial(Meter, err, "verify"),
         )
-    _print(log, findings, level=level, seed=seed, json=json)
-    if not all(finding.agrees for finding in findings):
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    _print(found, json=json)
+    if found.disagreeing:
         raise typer.Exit(1)
 
 
@@ -103,69 +102,19 @@ def _opened(target: str, model: str | None) -> "tuple[LogTable, Bundle]":
     return read_log(bundle.evidence), bundle
 
 
-def _recertified(
-    log: "LogTable",
-    bundle: "Bundle",
-    count: int,
-    n: int,
-    level: float,
-    seed: int,
-    *,
-    dataset: str | None,
-    device: str | None,
-    root: Path | None,
-    download: bool,
-) -> "list[Finding]":
-    from rszoo.evaluation.verify import recertify, sample
-    from rszoo.hub.classifiers import classifier_of
-    from rszoo.smoothing.execution import Execution
-    from rszoo.smoothing.lattice import SCHEME_SUFFIX
-    from rszoo_cli.progress import Meter
-
-    protocol = log.protocol
-    stated = protocol.inputs if protocol else None
-    if protocol is None or stated is None or stated.name is None:
-        raise DataError(
-            f"{log.path} is about inputs of somebody's own, which cannot be certified again "
-            "without them; --sample 0 checks the rest"
-        )
-    images, source = test_images(
-        bundle, dataset or stated.name, skip=1, limit=None, root=root, download=download
-    )
-    if source["digest"] != stated.digest:
-        raise DataError(f"{source['name']}: the images are not those of {log.path}")
-    evaluation = protocol.evaluation
-    execution = Execution(
-        device=device,
-        precision=evaluation.precision or "auto",
-        compile=evaluation.compiled,
-        sound=(evaluation.noise or "").endswith(SCHEME_SUFFIX),
-    )
-    classifier = classifier_of(bundle, execution)
-    chosen = sample(log, images, count=count, seed=seed)
-    with Meter(err, "verify", total=len(chosen) * n, unit="draws") as meter:
-        return list(
-            recertify(
-                classifier, log, chosen, draws=n, level=level, seed=seed, on_draws=meter.advance
-            )
-        )
-
-
-def _print(
-    log: "LogTable", findings: "Sequence[Finding]", *, level: float, seed: int, json: bool
-) -> None:
+def _print(found: "Verification", *, json: bool) -> None:
     from dataclasses import asdict
 
-    wrong = [finding for finding in findings if not finding.agrees]
+    log, wrong = found.log, found.disagreeing
     if json:
         out.print_json(
             data={
                 "log": str(log.path),
                 "rows": len(log),
-                "level": level,
-                "seed": seed,
+                "level": found.level,
+                "seed": found.seed,
                 "agrees": not wrong,
-                "findings": [asdict(finding) for finding in findings],
+                "findings": [asdict(finding) for finding in found.findings],
             }
         )
         return
@@ -175,10 +124,10 @@ def _print(
         f"{one.new_votes:,} of {one.new_draws:,} now (p = {one.p_value:.1g})"
         for one in wrong
     ]
-    if findings and not wrong:
+    if found.findings and not wrong:
         lines.append(
-            f"{len(findings)} inputs certified again, with seed {seed}: all agree "
-            f"(a true log fails with probability {level:g})"
+            f"{len(found.findings)} inputs certified again, with seed {found.seed}: all agree "
+            f"(a true log fails with probability {found.level:g})"
         )
     for text in lines:
         out.print(text, markup=False, highlight=False, soft_wrap=True)

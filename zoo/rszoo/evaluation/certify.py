@@ -1,78 +1,21 @@
 """Certify many inputs into a log that survives being killed."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-
-import torch
-from torch import Tensor
+from collections.abc import Iterator, Mapping, Sequence
 
 from rszoo.certificates.base import Certificate
 from rszoo.certificates.kinds import protocol_of
 from rszoo.certificates.protocol import Protocol
-from rszoo.data import ImageSet
-from rszoo.evaluation.log import NO_LABEL, CertificationLog
+from rszoo.evaluation.inputs import Input
+from rszoo.evaluation.log import CertificationLog
 from rszoo.smoothing.interface import Budget, Classifier, OnDraws
 
 __all__ = [
-    "Input",
     "certify_inputs",
-    "evaluation_inputs",
     "missing",
-    "own_inputs",
     "protocol",
     "record",
 ]
-
-#: How many inputs of a data set are certified when nothing else is asked for.
-USUAL_INPUTS = 500
-
-
-@dataclass(frozen=True)
-class Input:
-    """One input to certify.
-
-    Attributes:
-        idx: its index in the data set or list that it comes from.
-        label: true class, or `NO_LABEL`.
-        image: gives the image, `[C, H, W]` in [0, 1].
-        name: for an input of the user's own.
-    """
-
-    idx: int
-    label: int
-    image: Callable[[], Tensor]
-    name: str | None = None
-
-
-def evaluation_inputs(
-    images: ImageSet, *, skip: int | None = None, limit: int | None = None
-) -> list[Input]:
-    """Return every `skip`-th image of a data set, at most `limit` of them.
-
-    Args:
-        images: a labelled data set.
-        skip: take indices divisible by it; None takes about `USUAL_INPUTS` images.
-        limit: how many at most; None for all.
-    """
-    step = skip or max(1, len(images) // USUAL_INPUTS)
-
-    def image(index: int) -> Callable[[], Tensor]:
-        return lambda: images.images(torch.tensor([index]))[0]
-
-    indices = list(range(0, len(images), step))[:limit]
-    return [Input(index, int(images.labels[index]), image(index)) for index in indices]
-
-
-def own_inputs(named: Sequence[tuple[str, Tensor]]) -> list[Input]:
-    """Return inputs without labels, such as `rszoo.data.read_images` gives."""
-
-    def given(image: Tensor) -> Callable[[], Tensor]:
-        return lambda: image
-
-    return [
-        Input(index, NO_LABEL, given(image), name) for index, (name, image) in enumerate(named)
-    ]
 
 
 def protocol(

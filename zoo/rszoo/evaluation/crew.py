@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from rszoo.certificates.base import Certificate
-from rszoo.evaluation.certify import Input, missing, record
+from rszoo.evaluation.certify import missing, record
+from rszoo.evaluation.inputs import Input
 from rszoo.evaluation.log import CertificationLog
 from rszoo.smoothing.classifier import SmoothedClassifier
 from rszoo.smoothing.interface import Budget, Classifier, OnDraws

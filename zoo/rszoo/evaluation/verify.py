@@ -13,12 +13,12 @@ import numpy as np
 from rszoo.certificates.base import ABSTAIN, Certificate
 from rszoo.certificates.kind import Kind, Voter
 from rszoo.errors import DataError
-from rszoo.evaluation.certify import Input
+from rszoo.evaluation.inputs import Input
 from rszoo.evaluation.log import LogTable
 from rszoo.smoothing.interface import Classifier, Voting
 from rszoo.smoothing.noise import Stream
 
-__all__ = ["Finding", "fresh_seed", "recertify", "sample"]
+__all__ = ["Finding", "chosen_seed", "recertify", "sample"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,11 +42,17 @@ class Finding:
     agrees: bool
 
 
-def fresh_seed(log: LogTable) -> int:
-    """Return a random seed, other than the one the log was made with."""
+def chosen_seed(log: LogTable, seed: int | None) -> int:
+    """Return the seed to verify a log with: the one given, or else a random one.
+
+    Raises:
+        ValueError: it is the one that the log was made with, whose noise proves nothing.
+    """
     used = log.protocol.seed if log.protocol else None
-    while (seed := secrets.randbelow(2**31)) == used:
-        pass
+    if seed is not None and seed == used:
+        raise ValueError(f"expected another --seed than the log's, got {seed}")
+    while seed is None or seed == used:
+        seed = secrets.randbelow(2**31)
     return seed
 
 

@@ -1,0 +1,101 @@
+"""What is certified: images of a data set, or inputs of the user's own."""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from rszoo.data import ImageSet
+from rszoo.evaluation.log import NO_LABEL
+
+__all__ = ["Input", "InputSet", "evaluation_inputs", "own_inputs"]
+
+#: How many inputs of a data set are certified when nothing else is asked for.
+USUAL_INPUTS = 500
+
+
+@dataclass(frozen=True)
+class Input:
+    """One input to certify.
+
+    Attributes:
+        idx: its index in the data set or list that it comes from.
+        label: true class, or `NO_LABEL`.
+        image: gives the image, `[C, H, W]` in [0, 1].
+        name: for an input of the user's own.
+    """
+
+    idx: int
+    label: int
+    image: Callable[[], Tensor]
+    name: str | None = None
+
+
+def evaluation_inputs(
+    images: ImageSet, *, skip: int | None = None, limit: int | None = None
+) -> list[Input]:
+    """Return every `skip`-th image of a data set, at most `limit` of them.
+
+    Args:
+        images: a labelled data set.
+        skip: take indices divisible by it; None takes about `USUAL_INPUTS` images.
+        limit: how many at most; None for all.
+    """
+    step = skip or max(1, len(images) // USUAL_INPUTS)
+
+    def image(index: int) -> Callable[[], Tensor]:
+        return lambda: images.images(torch.tensor([index]))[0]
+
+    indices = list(range(0, len(images), step))[:limit]
+    return [Input(index, int(images.labels[index]), image(index)) for index in indices]
+
+
+def own_inputs(named: Sequence[tuple[str, Tensor]]) -> list[Input]:
+    """Return inputs without labels, such as `rszoo.data.read_images` gives."""
+
+    def given(image: Tensor) -> Callable[[], Tensor]:
+        return lambda: image
+
+    return [
+        Input(index, NO_LABEL, given(image), name) for index, (name, image) in enumerate(named)
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputSet:
+    """Inputs to certify, and what a log's protocol says of them.
+
+    Attributes:
+        inputs: in the order in which they are certified.
+        source: name, split and digest of the data set, or number and digest of the user's own.
+    """
+
+    inputs: tuple[Input, ...]
+    source: Mapping[str, str]
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    @classmethod
+    def of_data_set(
+        cls, images: ImageSet, *, skip: int | None = None, limit: int | None = None
+    ) -> "InputSet":
+        """Return every `skip`-th image of a data set, at most `limit`; see `evaluation_inputs`."""
+        source = {"name": images.name, "split": images.split, "digest": images.digest}
+        inputs = evaluation_inputs(images, skip=skip, limit=limit)
+        return cls(inputs=tuple(inputs), source=source)
+
+    @classmethod
+    def of_own(cls, named: Sequence[tuple[str, Tensor]]) -> "InputSet":
+        """Return inputs of the user's own, from name and image `[C, H, W]` of each."""
+        digest = hashlib.sha256()
+        for name, image in named:
+            digest.update(name.encode(errors="surrogateescape") + image.numpy().tobytes())
+        source = {"own": str(len(named)), "digest": digest.hexdigest()}
+        return cls(inputs=tuple(own_inputs(named)), source=source)
+
+    def shard(self, number: int, count: int) -> "InputSet":
+        """Return every `count`-th input, from the `number`-th on, which is counted from 1."""
+        return replace(self, inputs=self.inputs[number - 1 :: count])

@@ -1,0 +1,196 @@
+"""One call to certify something on some inputs, into a log if there is to be one."""
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from rszoo import __version__
+from rszoo.certificates.base import Certificate
+from rszoo.certificates.kind import Kind
+from rszoo.certificates.kinds import kind
+from rszoo.certificates.protocol import Protocol
+from rszoo.errors import RszooError
+from rszoo.evaluation.certify import protocol
+from rszoo.evaluation.engine import Engine, started
+from rszoo.evaluation.inputs import Input, InputSet
+from rszoo.evaluation.log import CertificationLog, protocol_path, read_log, read_protocol
+from rszoo.evaluation.progress import Metering, unseen
+from rszoo.smoothing.batch_size import measured_batch_size
+from rszoo.smoothing.classifier import SmoothedClassifier
+from rszoo.smoothing.execution import Execution
+from rszoo.smoothing.interface import Budget, Classifier
+from rszoo.smoothing.memory import Memory
+
+__all__ = ["Certified", "LogFile", "Subject", "certify"]
+
+# A measurement of the batch size takes a second or two; for fewer draws it does not pay.
+_WORTH_MEASURING = 1_000_000
+
+# Of a protocol, what does not decide the answers that a memory may hold together.
+_NOT_OF_MEMORY = ("inputs", "versions", "batch_size", "kind")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """What is certified.
+
+    Attributes:
+        classifier: gives a classifier for an execution, each with networks of its own.
+        model: what a log's protocol says of it: name, id, sha256 of the weights.
+        smoothed: gives the one network whose batch size may be measured; None where there are
+            several.
+        memory: of earlier answers, where the classifiers have one.
+    """
+
+    classifier: Callable[[Execution], Classifier]
+    model: Mapping[str, str]
+    smoothed: Callable[[Execution], SmoothedClassifier] | None = None
+    memory: Memory | None = None
+
+    @classmethod
+    def of(cls, classifier: Classifier, *, name: str) -> "Subject":
+        """Return a ready classifier as a subject; it decides where and how it runs.
+
+        Args:
+            classifier: of any kind.
+            name: in the log's protocol.
+        """
+        return cls(classifier=lambda execution: classifier, model={"name": name})
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogFile:
+    """The file that certificates go to.
+
+    Attributes:
+        path: of the log; its protocol lies beside it.
+        resume: continue the log that is there.
+        restart: with `resume`, begin a log of something else anew.
+    """
+
+    path: Path
+    resume: bool = False
+    restart: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Certified:
+    """What a certification has given.
+
+    Attributes:
+        kind: of the certificates.
+        answers: each input with its certificate; those that the log held first.
+    """
+
+    kind: Kind
+    answers: tuple[tuple[Input, Certificate], ...]
+
+
+def certify(
+    subject: Subject,
+    inputs: InputSet,
+    budget: Budget,
+    *,
+    execution: Execution | None = None,
+    engine: Engine | None = None,
+    log: LogFile | None = None,
+    metering: Metering = unseen,
+) -> Certified:
+    """Certify what the log does not hold yet, and return all.
+
+    Guarantee:
+        Each certificate is that of `Classifier.certify`: it fails with probability at most alpha,
+        input by input. Inputs that the log holds are not certified again, so that no answer is
+        ever chosen among several.
+
+    Args:
+        subject: what is certified.
+        inputs: on which.
+        budget: draws and alpha of each certificate.
+        execution: where and how the networks run; without a batch size, a good one is chosen.
+        engine: who certifies; its devices take the place of the execution's, where they are named.
+        log: where rows go; None keeps the certificates in memory alone.
+        metering: how progress is shown.
+
+    Raises:
+        RszooError: the log or the memory is of something else, or cannot be written.
+        DataError: the log is broken, or an input does not fit.
+    """
+    execution, engine = execution or Execution(), engine or Engine()
+    on_devices = [replace(execution, device=one or execution.device) for one in engine.devices]
+    batch_size = execution.batch_size or _batch_size(
+        subject, on_devices[0], draws=budget.draws * len(inputs), log=log
+    )
+    classifiers = [subject.classifier(replace(e, batch_size=batch_size)) for e in on_devices]
+    versions = {"rszoo": __version__, "torch": torch.__version__}
+    stated = protocol(
+        classifiers[0], budget, model=subject.model, inputs=inputs.source, versions=versions
+    )
+    with ExitStack() as stack:
+        opened = None if log is None else stack.enter_context(_opened(log, stated))
+        if subject.memory is not None:
+            _bind(subject.memory, stated, log)
+        answers = [] if log is None else _logged(log, inputs)
+        certify_all = stack.enter_context(started(engine, classifiers))
+        # At given radii nobody knows the number of draws beforehand.
+        unit, each = ("inputs", 1) if budget.radii is not None else ("draws", budget.draws)
+        meter = stack.enter_context(
+            metering(total=len(inputs) * each, done=len(answers) * each, unit=unit)
+        )
+        counted = None if budget.radii is not None else meter.advance
+        for answer in certify_all(inputs.inputs, budget, log=opened, on_draws=counted):
+            answers.append(answer)
+            if counted is None:
+                meter.advance()
+            meter.status(f"{len(answers)} of {len(inputs)} inputs")
+    return Certified(kind=kind(stated.kind), answers=tuple(answers))
+
+
+def _opened(log: LogFile, stated: Protocol) -> CertificationLog:
+    return CertificationLog.open(log.path, stated, resume=log.resume, restart=log.restart)
+
+
+def _batch_size(
+    subject: Subject, execution: Execution, *, draws: int, log: LogFile | None
+) -> int | None:
+    """Return the batch size of a log that is resumed, or a measured one for many draws."""
+    if log is not None and log.resume and protocol_path(log.path).is_file():
+        return read_protocol(protocol_path(log.path)).batch_size
+    if draws < _WORTH_MEASURING or subject.smoothed is None:
+        return None
+    one = subject.smoothed(execution)
+    if one.input_shape is None:
+        return None
+    shape = torch.Size(one.input_shape)
+    return measured_batch_size(one.network, shape, one.device, one.precision)
+
+
+def _logged(log: LogFile, inputs: InputSet) -> list[tuple[Input, Certificate]]:
+    """Return what the log holds already, so that a resumed run gives all of its inputs."""
+    table = read_log(log.path, nominal=True)
+    wanted = {one.idx: one for one in inputs.inputs}
+    return [
+        (wanted[idx], table.certificate(row))
+        for row, idx in enumerate(table.idx.tolist())
+        if idx in wanted
+    ]
+
+
+def _bind(memory: Memory, stated: Protocol, log: LogFile | None) -> None:
+    """Check that a memory belongs to what is certified, and to a log that is continued.
+
+    Raises:
+        RszooError: it does not.
+    """
+    values = stated.values().items()
+    memory.use_for({key: value for key, value in values if key not in _NOT_OF_MEMORY})
+    if log is None:
+        return
+    if any(order >= len(memory) for order in read_log(log.path).details.get("order", ())):
+        raise RszooError(
+            f"{log.path}: expected the memory that its answers are in, got {memory.path} with "
+            f"{len(memory)} answers; name the right one with --memory"
+        )

@@ -1,0 +1,52 @@
+"""The inputs that a bundle can be certified on."""
+
+from pathlib import Path
+
+from rszoo.data import load, names
+from rszoo.errors import DataError
+from rszoo.evaluation.inputs import InputSet
+from rszoo.hub.bundle import Bundle
+
+__all__ = ["inputs_for"]
+
+
+def inputs_for(
+    bundle: Bundle,
+    dataset: str | None = None,
+    *,
+    skip: int | None = None,
+    limit: int | None = None,
+    root: Path | None = None,
+    download: bool = False,
+) -> InputSet:
+    """Return test images that a bundle can classify.
+
+    Args:
+        bundle: the model.
+        dataset: name or path; None: the data set that the model was trained on.
+        skip: take every `skip`-th image; None: so that about 500 are taken.
+        limit: take at most so many; None for all.
+        root: folder that holds the data sets; None: the usual one.
+        download: fetch a missing data set.
+
+    Raises:
+        DataError: the data set is not there, or has other images or classes.
+    """
+    config = bundle.config
+    try:
+        images = load(dataset or config.dataset, "test", root=root, download=download)
+    except DataError as error:
+        if dataset or config.dataset in names():
+            raise
+        raise DataError(f"{error}, or say with --dataset where the data set lies now") from error
+    if (images.shape, images.class_names) != (config.input_shape, config.class_names):
+        raise DataError(
+            f"{images.name}: expected images of shape {_shape(config.input_shape)} and the "
+            f"model's {len(config.class_names)} classes, got {_shape(images.shape)} and "
+            f"{images.num_classes} classes; take another --dataset"
+        )
+    return InputSet.of_data_set(images, skip=skip, limit=limit)
+
+
+def _shape(shape: tuple[int, int, int]) -> str:
+    return "x".join(map(str, shape))
