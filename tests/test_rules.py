@@ -18,7 +18,7 @@ LONG_FILES: set[str] = set()
 MOST_KINDS = 6  # 101 at 34f3b01
 MOST_LONG_FUNCTIONS = 11  # 5 are to be left
 LONGEST_FUNCTION = 74  # it is to be 60
-MOST_SHORT_DOCSTRINGS = 36  # none is to be left, nor of the next
+MOST_SHORT_DOCSTRINGS = 26  # none is to be left, nor of the next
 MOST_CHAINED_DOCSTRINGS = 1
 
 
