@@ -18,8 +18,8 @@ LONG_FILES: set[str] = set()
 MOST_KINDS = 6  # 101 at 34f3b01
 MOST_LONG_FUNCTIONS = 11  # 5 are to be left
 LONGEST_FUNCTION = 74  # it is to be 60
-MOST_SHORT_DOCSTRINGS = 26  # none is to be left, nor of the next
-MOST_CHAINED_DOCSTRINGS = 1
+MOST_SHORT_DOCSTRINGS = 19  # none is to be left, nor of the next
+MOST_CHAINED_DOCSTRINGS = 0
 
 
 def test_no_circles_among_files() -> None:

@@ -63,7 +63,7 @@ class Bundle:
 
     @property
     def recipe(self) -> Path:
-        """The resolved recipe."""
+        """The path of the resolved recipe."""
         return self.path / RECIPE
 
     @property
@@ -122,8 +122,9 @@ def open_bundle(
     Args:
         folder: the bundle.
         id: what it is called; None: its path.
-        cache: as in `Manifest.check`.
-        only: as in `Manifest.check`: with `RECORD` the bundle can be read about, not loaded.
+        cache: the folder of a cache that its files may be links into.
+        only: the files to look at, as in `Manifest.check`; with `RECORD` the bundle can be read
+            about, not loaded.
 
     Raises:
         RszooError: there is no such folder, or its config is not a bundle's.

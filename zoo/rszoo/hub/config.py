@@ -57,11 +57,6 @@ class BundleConfig(BaseModel, ABC, extra="forbid", frozen=True, allow_inf_nan=Fa
 
     @property
     @abstractmethod
-    def alpha_mix(self) -> float | None:
-        """The least weight of the smoothed part of a mix; None where there is no such thing."""
-
-    @property
-    @abstractmethod
     def summary(self) -> str:
         """The network's name, or how many there are."""
 

@@ -9,6 +9,7 @@ from rszoo.errors import DataError, RszooError
 from rszoo.evaluation.log import LogTable, read_log
 from rszoo.hub.bundle import Bundle, open_bundle
 from rszoo.hub.files import EVIDENCE, PROTOCOL
+from rszoo.hub.kinds import kind_of
 from rszoo.hub.manifest import Manifest
 
 __all__ = ["add_evidence", "check_about", "check_of_bundle_alone", "evidence_of"]
@@ -38,28 +39,27 @@ def check_about(log: LogTable, bundle: Bundle) -> None:
     """Refuse a log that is not about a bundle.
 
     Raises:
-        DataError: other weights, another noise level, or nothing that says so.
+        DataError: other weights, certificates that no such bundle gives, another noise level, or
+            nothing that says so.
     """
     if log.protocol is None:
         raise DataError(f"{log.path}: expected its protocol beside it, got none")
-    model = log.protocol.model
-    stated = {
-        "weights": model.weights_sha256 if model else None,
-        "sigma": log.protocol.sigma,
-        "alpha_mix": log.protocol.values().get("alpha_mix"),
-    }
-    actual = {
-        "weights": bundle.weights_digest,
-        # Where it is searched for each input, it is in the rows.
-        "sigma": bundle.config.noise if log.kind.of_bundle else None,
-        "alpha_mix": bundle.config.alpha_mix,
-    }
-    for name, value in actual.items():
-        if stated[name] != value:
+    model, kind = log.protocol.model, kind_of(bundle)
+    stated = {**log.protocol.values(), "weights": model.weights_sha256 if model else None}
+    expected = {"weights": bundle.weights_digest, **kind.stated(bundle.config)}
+    if not log.kind.one_sigma:  # it is in the rows
+        expected["sigma"] = None
+    for name, value in expected.items():
+        if stated.get(name) != value:
             raise DataError(
                 f"{log.path} is not about {bundle.path}: expected {name} {value}, got "
-                f"{stated[name]}"
+                f"{stated.get(name)}"
             )
+    if log.kind.name not in kind.certificates:
+        raise DataError(
+            f"{log.path} is not about {bundle.path}: expected certificates of a kind that a "
+            f"{bundle.config.kind} bundle gives, got {log.kind.name}"
+        )
 
 
 def check_of_bundle_alone(log: LogTable) -> None:

@@ -1,6 +1,6 @@
 """What rszoo has to know of a kind of bundle; `kinds/` has one file for each."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rszoo.smoothing.classifier import SmoothedClassifier
     from rszoo.smoothing.interface import Classifier
 
-__all__ = ["Kind", "listed_parts"]
+__all__ = ["Kind", "listed_parts", "stated_noise"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +28,9 @@ class Kind:
             for each input and certified at given radii; None where several answer.
         network: gives the base network, images `[B, C, H, W]` to logits `[B, classes]`, or says in
             an RszooError why there is none.
+        certificates: names of the kinds of certificate that its logs may hold, of
+            `rszoo.certificates.kinds`.
+        stated: what the protocol of its logs has to say besides the digest of its weights.
         roles: what each of the parts is, in their order.
         composition: what `rszoo show` says of the parts, as JSON values.
         card: what the card says, given also the place `org/name` on the hub.
@@ -38,11 +41,18 @@ class Kind:
     classifier: "Callable[[Bundle, Execution], Classifier]"
     smoothed: "Callable[[Bundle, Execution], SmoothedClassifier] | None"
     network: "Callable[[Bundle], nn.Module]"
+    certificates: Collection[str]
+    stated: Callable[[BundleConfig], dict[str, Any]]
     roles: Callable[[BundleConfig], Sequence[str]]
     composition: Callable[[BundleConfig], dict[str, Any]]
     card: Callable[[BundleConfig, str], CardText]
     fits_noise: bool
     is_model: bool
+
+
+def stated_noise(config: BundleConfig) -> dict[str, Any]:
+    """Return what a log has to state where that is the noise level alone."""
+    return {"sigma": config.noise}
 
 
 def listed_parts(config: BundleConfig) -> dict[str, Any]:

@@ -25,11 +25,6 @@ class CascadeConfig(ComposedConfig, frozen=True):
         return None
 
     @property
-    def alpha_mix(self) -> float | None:
-        """None: it is no mix."""
-        return None
-
-    @property
     def parts(self) -> tuple[Part, ...]:
-        """The experts."""
+        """The experts, by increasing noise level."""
         return self.experts

@@ -28,11 +28,6 @@ class DualConfig(ComposedConfig, frozen=True):
         return None
 
     @property
-    def alpha_mix(self) -> float | None:
-        """None: it is no mix."""
-        return None
-
-    @property
     def parts(self) -> tuple[Part, ...]:
         """The experts and the router."""
         return (*self.experts, self.router)

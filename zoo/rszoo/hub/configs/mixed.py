@@ -16,19 +16,19 @@ class _Config(BaseModel):
 
 
 class FixedConfig(_Config):
-    """The same weight everywhere."""
+    """A weight that is the same everywhere."""
 
     kind: Literal["fixed"] = "fixed"
     alpha_mix: _Certified
 
     @property
     def alpha_min(self) -> float:
-        """The weight."""
+        """The weight, which is its own least value."""
         return self.alpha_mix
 
 
 class LearnedConfig(_Config):
-    """A mixing network's.
+    """A weight that a mixing network gives.
 
     Attributes:
         alpha_min, alpha_max: between which it lies.
@@ -51,7 +51,7 @@ class LearnedConfig(_Config):
 
 
 class GradientConfig(_Config):
-    """By the steepness of the standard network; certifies nothing."""
+    """A weight by the steepness of the standard network; it certifies nothing."""
 
     kind: Literal["gradient"] = "gradient"
     scale: Annotated[float, Field(gt=0)]

@@ -39,22 +39,17 @@ class NetworkConfig(BundleConfig, frozen=True):
 
     @property
     def noise(self) -> float | None:
-        """The noise level."""
+        """The noise level; 0 for a standard network."""
         return self.sigma
 
     @property
-    def alpha_mix(self) -> float | None:
-        """None: it is no mix."""
-        return None
-
-    @property
     def summary(self) -> str:
-        """The network's name."""
+        """The name of the network's architecture."""
         return self.architecture["name"]
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        """None at all."""
+        """Empty: it is made of no other bundle."""
         return ()
 
     @field_validator("architecture")

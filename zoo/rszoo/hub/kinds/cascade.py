@@ -8,7 +8,7 @@ from rszoo.errors import RszooError
 from rszoo.hub.bundle import Bundle
 from rszoo.hub.card_text import certifying, made_of
 from rszoo.hub.configs.cascade import CascadeConfig
-from rszoo.hub.kind import Kind, listed_parts
+from rszoo.hub.kind import Kind, listed_parts, stated_noise
 from rszoo.hub.kinds._experts import config_values, expert_classifiers, levels_of, noise_of
 from rszoo.hub.parts import write_composed
 from rszoo.smoothing.execution import Execution
@@ -59,6 +59,8 @@ KINDS = {
         classifier=_classifier,
         smoothed=None,
         network=Bundle.network,
+        certificates=("cascade",),
+        stated=stated_noise,
         roles=lambda config: ("expert",) * len(config.parts),
         composition=listed_parts,
         card=lambda config, repo: certifying(made_of(config), repo),

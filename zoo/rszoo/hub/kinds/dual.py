@@ -8,7 +8,7 @@ from rszoo.errors import RszooError
 from rszoo.hub.bundle import Bundle
 from rszoo.hub.card_text import certifying, made_of
 from rszoo.hub.configs.dual import DualConfig
-from rszoo.hub.kind import Kind, listed_parts
+from rszoo.hub.kind import Kind, listed_parts, stated_noise
 from rszoo.hub.kinds._experts import Level, config_values, expert_classifiers, levels_of
 from rszoo.hub.kinds.network import smoothed_classifier
 from rszoo.hub.origin import Parent
@@ -99,6 +99,8 @@ KINDS = {
         classifier=_classifier,
         smoothed=None,
         network=Bundle.network,
+        certificates=("dual",),
+        stated=stated_noise,
         roles=lambda config: (*("expert",) * (len(config.parts) - 1), "router"),
         composition=listed_parts,
         card=lambda config, repo: certifying(made_of(config), repo),

@@ -10,7 +10,7 @@ from rszoo.hub.card_text import CardText, certifying, made_of
 from rszoo.hub.config import BundleConfig
 from rszoo.hub.configs.mixed import FixedConfig, GradientConfig, LearnedConfig, MixedConfig
 from rszoo.hub.files import WEIGHTS
-from rszoo.hub.kind import Kind, listed_parts
+from rszoo.hub.kind import Kind, listed_parts, stated_noise
 from rszoo.hub.kinds.network import of_kind, smoothed_classifier
 from rszoo.hub.manifest import DAMAGED
 from rszoo.hub.parts import part_in, part_of, write_composed
@@ -172,12 +172,16 @@ def _mixing_network(bundle: Bundle, stored: LearnedConfig) -> "MixingNetwork":
     return network.eval()
 
 
+def _stated(config: BundleConfig) -> dict[str, Any]:
+    return {**stated_noise(config), "alpha_mix": _config(config).alpha_mix}
+
+
 def _composition(config: BundleConfig) -> dict[str, Any]:
     return {**listed_parts(config), "weight": _config(config).weight.model_dump()}
 
 
 def _card(config: BundleConfig, repo: str) -> CardText:
-    if config.alpha_mix is not None:
+    if _config(config).alpha_mix is not None:
         return certifying(made_of(config), repo)
     return CardText(
         called="An image classifier",
@@ -196,6 +200,8 @@ KINDS = {
         classifier=_classifier,
         smoothed=None,
         network=Bundle.network,
+        certificates=("mixed",),
+        stated=_stated,
         roles=lambda config: ("standard", "robust"),
         composition=_composition,
         card=_card,

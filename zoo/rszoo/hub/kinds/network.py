@@ -8,7 +8,7 @@ from rszoo.hub.bundle import Bundle
 from rszoo.hub.card_text import CardText, certifying, plain
 from rszoo.hub.config import BundleConfig
 from rszoo.hub.configs.network import NetworkConfig
-from rszoo.hub.kind import Kind
+from rszoo.hub.kind import Kind, stated_noise
 from rszoo.smoothing.execution import Execution
 
 if TYPE_CHECKING:
@@ -107,6 +107,8 @@ _SMOOTHED = Kind(
     classifier=smoothed_classifier,
     smoothed=smoothed_classifier,
     network=Bundle.network,
+    certificates=("fixed", "early", "memory", "nominal"),
+    stated=stated_noise,
     roles=lambda config: (),
     composition=lambda config: {},
     card=_smoothed_card,
@@ -118,6 +120,6 @@ _ROUTER = replace(_SMOOTHED, is_model=False)
 KINDS = {
     "smoothed": _SMOOTHED,
     "router": _ROUTER,
-    "standard": replace(_ROUTER, card=_standard_card),
-    "weight": replace(_ROUTER, card=_weight_card, network=_without_images),
+    "standard": replace(_ROUTER, certificates=(), card=_standard_card),
+    "weight": replace(_ROUTER, certificates=(), card=_weight_card, network=_without_images),
 }
