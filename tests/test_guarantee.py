@@ -15,8 +15,8 @@ import torch
 from scipy.stats import binom
 from torch import Tensor, nn
 
+from rszoo.certificates import base as certificate
 from rszoo.certificates.base import ABSTAIN, Certificate, certificate_from_votes
-from rszoo.smoothing import certificate
 from rszoo.smoothing import classifier as module
 from rszoo.smoothing.classifier import SmoothedClassifier
 
