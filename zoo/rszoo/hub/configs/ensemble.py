@@ -1,0 +1,37 @@
+"""Networks of one noise level whose logits are averaged, and then smoothed as one network."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from rszoo.hub.config import SMALLEST_SIGMA, ComposedConfig, Part
+
+__all__ = ["EnsembleConfig"]
+
+
+class EnsembleConfig(ComposedConfig, frozen=True):
+    """Networks that answer together, by the average of their logits.
+
+    Attributes:
+        members: smoothed bundles of one noise level.
+        sigma: that noise level, in pixel units.
+    """
+
+    kind: Literal["ensemble"] = "ensemble"
+    members: Annotated[tuple[Part, ...], Field(min_length=2)]
+    sigma: Annotated[float, Field(ge=SMALLEST_SIGMA, le=100)]
+
+    @property
+    def noise(self) -> float | None:
+        """The noise level of all members."""
+        return self.sigma
+
+    @property
+    def alpha_mix(self) -> float | None:
+        """None: an ensemble is no mix."""
+        return None
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The members, in their order."""
+        return self.members
