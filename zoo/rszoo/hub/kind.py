@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from rszoo.smoothing.classifier import SmoothedClassifier
     from rszoo.smoothing.interface import Classifier
 
-__all__ = ["Kind", "listed_parts", "stated_noise"]
+__all__ = ["OF_ONE_NETWORK", "Kind", "listed_parts", "stated_noise"]
+
+#: The kinds of certificate that a smoothed network has.
+OF_ONE_NETWORK = ("fixed", "early", "memory", "nominal")
 
 
 @dataclass(frozen=True, kw_only=True)

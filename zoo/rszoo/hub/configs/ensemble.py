@@ -27,11 +27,6 @@ class EnsembleConfig(ComposedConfig, frozen=True):
         return self.sigma
 
     @property
-    def alpha_mix(self) -> float | None:
-        """None: an ensemble is no mix."""
-        return None
-
-    @property
     def parts(self) -> tuple[Part, ...]:
         """The members, in their order."""
         return self.members

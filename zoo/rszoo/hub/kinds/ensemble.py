@@ -12,7 +12,7 @@ from rszoo.errors import RszooError
 from rszoo.hub.bundle import Bundle
 from rszoo.hub.card_text import certifying, made_of
 from rszoo.hub.configs.ensemble import EnsembleConfig
-from rszoo.hub.kind import Kind, listed_parts
+from rszoo.hub.kind import OF_ONE_NETWORK, Kind, listed_parts, stated_noise
 from rszoo.hub.kinds.network import of_kind
 from rszoo.hub.parts import part_in, part_of, write_composed
 from rszoo.smoothing.execution import Execution
@@ -96,6 +96,8 @@ KINDS = {
         classifier=_smoothed,
         smoothed=_smoothed,
         network=Bundle.network,
+        certificates=OF_ONE_NETWORK,
+        stated=stated_noise,
         roles=lambda config: ("member",) * len(config.parts),
         composition=listed_parts,
         card=lambda config, repo: certifying(

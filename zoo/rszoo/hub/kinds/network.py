@@ -8,7 +8,7 @@ from rszoo.hub.bundle import Bundle
 from rszoo.hub.card_text import CardText, certifying, plain
 from rszoo.hub.config import BundleConfig
 from rszoo.hub.configs.network import NetworkConfig
-from rszoo.hub.kind import Kind, stated_noise
+from rszoo.hub.kind import OF_ONE_NETWORK, Kind, stated_noise
 from rszoo.smoothing.execution import Execution
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ _SMOOTHED = Kind(
     classifier=smoothed_classifier,
     smoothed=smoothed_classifier,
     network=Bundle.network,
-    certificates=("fixed", "early", "memory", "nominal"),
+    certificates=OF_ONE_NETWORK,
     stated=stated_noise,
     roles=lambda config: (),
     composition=lambda config: {},
