@@ -285,7 +285,7 @@ def test_bad_parts_and_options() -> None:
 def logged(path: Path, classifier: CascadeClassifier, **options: Any) -> None:
     inputs, budget = [Input(0, 1, lambda: torch.zeros(2))], BUDGET | options
     with CertificationLog.open(
-        path, protocol_of({**classifier.facts, **budget}), resume=False
+        path, protocol_of({**classifier.protocol_entries, **budget}), resume=False
     ) as log:
         list(certify_inputs(classifier, inputs, Budget(**budget), log=log))
 

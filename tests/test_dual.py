@@ -346,7 +346,7 @@ def test_verify_puts_the_routers_claim_to_the_test_too(tmp_path: Path) -> None:
     inputs = [Input(0, 0, lambda: torch.zeros(2))]
     budget: dict[str, Any] = {"n0": 20, "n": 1000, "alpha": 0.001, "seed": 0}
     classifier = dual(3.0, 0.4)
-    protocol = protocol_of(classifier.facts)
+    protocol = protocol_of(classifier.protocol_entries)
     with CertificationLog.open(tmp_path / "a.tsv", protocol, resume=False) as log:
         list(certify_inputs(classifier, inputs, Budget(**budget), log=log))
     table = read_log(tmp_path / "a.tsv")
@@ -363,7 +363,9 @@ def test_verify_puts_every_expert_to_the_test(tmp_path: Path) -> None:
     inputs = [Input(0, 0, lambda: torch.zeros(2))]
     true = three((0.05, 2.0), (1.2, 0.6, -9.0))
     budget: dict[str, Any] = {"n0": 100, "n": 1000, "alpha": 0.001, "seed": 0}
-    with CertificationLog.open(tmp_path / "a.tsv", protocol_of(true.facts), resume=False) as log:
+    with CertificationLog.open(
+        tmp_path / "a.tsv", protocol_of(true.protocol_entries), resume=False
+    ) as log:
         list(certify_inputs(true, inputs, Budget(**budget), log=log))
     table = read_log(tmp_path / "a.tsv")
     assert table.certificate(0) == true.certify(torch.zeros(2), **budget)

@@ -371,14 +371,14 @@ def test_a_weight_by_the_gradient_certifies_nothing(one: Trial) -> None:
     with pytest.raises(RszooError, match=expected):
         mix.certify(one.x, n=10)
     with pytest.raises(RszooError, match=expected):
-        _ = mix.facts
+        _ = mix.protocol_entries
     for scale in (0.0, -1.0, math.inf, math.nan):
         with pytest.raises(ValueError, match="expected a positive finite scale"):
             GradientWeight(scale)
 
 
 @pytest.mark.parametrize(
-    ("weight", "facts"),
+    ("weight", "entries"),
     [
         (0.76, {"alpha_mix": 0.76, "weight": "fixed"}),
         (
@@ -387,8 +387,8 @@ def test_a_weight_by_the_gradient_certifies_nothing(one: Trial) -> None:
         ),
     ],
 )
-def test_what_a_protocol_says(one: Trial, weight: Weight | float, facts: dict) -> None:
-    assert one.mixed(weight).facts == {**one.robust.facts, **facts}
+def test_what_a_protocol_says(one: Trial, weight: Weight | float, entries: dict) -> None:
+    assert one.mixed(weight).protocol_entries == {**one.robust.protocol_entries, **entries}
 
 
 def test_the_networks_are_run_in_eval_mode(one: Trial) -> None:

@@ -37,7 +37,7 @@ DUAL = DualClassifier([constant(3, 0.25), constant(3, 0.5)], constant(2, 1.0, an
 
 
 def logged(path: Path, classifier: Classifier) -> None:
-    protocol = {**classifier.facts, **BUDGET}
+    protocol = {**classifier.protocol_entries, **BUDGET}
     with CertificationLog.open(path, protocol_of(protocol), resume=False) as log:
         list(certify_inputs(classifier, INPUTS, Budget(**BUDGET), log=log))
 
@@ -72,7 +72,7 @@ def test_more_noise_than_there_was_would_give_larger_radii(tmp_path: Path) -> No
     with pytest.raises(DataError, match=r"a\.tsv, line 3: expected sigma=0\.11.* by its protocol"):
         read_log(path)
     with pytest.raises(DataError, match="by its protocol"):
-        CertificationLog.open(path, protocol_of({**PLAIN.facts, **BUDGET}), resume=True)
+        CertificationLog.open(path, protocol_of({**PLAIN.protocol_entries, **BUDGET}), resume=True)
 
 
 @pytest.mark.parametrize(

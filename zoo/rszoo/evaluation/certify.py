@@ -48,7 +48,7 @@ def protocol(
             "alpha": budget.alpha,
             "seed": budget.seed,
             **at_radii,
-            **classifier.facts,
+            **classifier.protocol_entries,
             "versions": versions,
         }
     )

@@ -125,8 +125,8 @@ class SmoothedClassifier(Classifier):
         return {NETWORK: (self, Stream.ESTIMATION)}
 
     @property
-    def facts(self) -> dict[str, object]:
-        """What a log's protocol says of the classifier, as JSON values."""
+    def protocol_entries(self) -> dict[str, object]:
+        """Its entries in the protocol of a log, as JSON values."""
         return {
             "sigma": self.sigma,
             "precision": self.precision,

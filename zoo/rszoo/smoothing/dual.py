@@ -109,9 +109,9 @@ class DualClassifier(ExpertsClassifier):
         return {**super().voters, ROUTER: (self.router, Stream.ROUTER_ESTIMATION)}
 
     @property
-    def facts(self) -> dict[str, object]:
-        """What a log's protocol says of it, as JSON values."""
-        return {**super().facts, "router": self.router.facts}
+    def protocol_entries(self) -> dict[str, object]:
+        """Its entries in the protocol of a log, as JSON values."""
+        return {**super().protocol_entries, "router": self.router.protocol_entries}
 
     def certifier(
         self, budget: Budget, on_progress: OnDraws = None

@@ -53,12 +53,12 @@ class ExpertsClassifier(Classifier):
         return dict(zip(names, voters, strict=True))
 
     @property
-    def facts(self) -> dict[str, object]:
-        """What a log's protocol says of it, as JSON values."""
-        first = self.experts[0].facts
+    def protocol_entries(self) -> dict[str, object]:
+        """Its entries in the protocol of a log, as JSON values."""
+        first = self.experts[0].protocol_entries
         return {
             "sigma": None,
-            "experts": [one.facts for one in self.experts],
+            "experts": [one.protocol_entries for one in self.experts],
             **{key: first[key] for key in ("precision", "batch_size", "device")},
         }
 

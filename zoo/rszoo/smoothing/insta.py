@@ -90,10 +90,10 @@ class InstaClassifier(Classifier):
         return self.classifier.voters
 
     @property
-    def facts(self) -> dict[str, object]:
-        """What a log's protocol says of it, as JSON values."""
+    def protocol_entries(self) -> dict[str, object]:
+        """Its entries in the protocol of a log, as JSON values."""
         return {
-            **self.classifier.facts,
+            **self.classifier.protocol_entries,
             "sigma": None,
             "per_input_sigma": "nominal" if self.memory is None else "memory",
             "search": asdict(self.search),

@@ -80,7 +80,7 @@ class Classifier(ABC):
     """What certifies: one smoothed network, or several that work together.
 
     The docstring of each kind says which function it certifies. A kind defines `kind`,
-    `voters`, `facts`, `certifier` and `predictor`.
+    `voters`, `protocol_entries`, `certifier` and `predictor`.
 
     Attributes:
         num_classes: number of classes.
@@ -115,8 +115,8 @@ class Classifier(ABC):
 
     @property
     @abstractmethod
-    def facts(self) -> dict[str, object]:
-        """What a log's protocol says of it, as JSON values."""
+    def protocol_entries(self) -> dict[str, object]:
+        """Its entries in the protocol of a log, as JSON values."""
 
     @abstractmethod
     def certifier(

@@ -80,13 +80,17 @@ class MixedClassifier(Classifier):
         return self.robust.voters
 
     @property
-    def facts(self) -> dict[str, object]:
+    def protocol_entries(self) -> dict[str, object]:
         """What a log's protocol says of it, as JSON values.
 
         Raises:
             RszooError: there is no certificate with this weight, and so no log.
         """
-        return {**self.robust.facts, "alpha_mix": self._certified_weight(), **self.weight.facts}
+        return {
+            **self.robust.protocol_entries,
+            "alpha_mix": self._certified_weight(),
+            **self.weight.protocol_entries,
+        }
 
     def certifier(
         self, budget: Budget, on_progress: OnDraws = None

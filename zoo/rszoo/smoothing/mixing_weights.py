@@ -29,8 +29,8 @@ class Weight(Protocol):
         ...
 
     @property
-    def facts(self) -> dict[str, object]:
-        """What a log's protocol says of it, as JSON values."""
+    def protocol_entries(self) -> dict[str, object]:
+        """Its entries in the protocol of a log, as JSON values."""
         ...
 
     def at(self, image: Tensor, *, standard: _Network, robust: _Network) -> float:
@@ -58,7 +58,7 @@ class FixedWeight:
         return self.alpha_mix
 
     @property
-    def facts(self) -> dict[str, object]:
+    def protocol_entries(self) -> dict[str, object]:
         """See `Weight`."""
         return {"weight": "fixed"}
 
@@ -85,7 +85,7 @@ class LearnedWeight:
         return self.network.alpha_min
 
     @property
-    def facts(self) -> dict[str, object]:
+    def protocol_entries(self) -> dict[str, object]:
         """See `Weight`."""
         return {"weight": "learned", "alpha_max": self.network.alpha_max}
 
@@ -131,7 +131,7 @@ class GradientWeight:
         return None
 
     @property
-    def facts(self) -> dict[str, object]:
+    def protocol_entries(self) -> dict[str, object]:
         """See `Weight`."""
         return {"weight": "gradient", "scale": self.scale}
 
