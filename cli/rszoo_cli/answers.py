@@ -11,11 +11,30 @@ from rszoo_cli.per_input import print_nominal
 if TYPE_CHECKING:
     from rszoo.certificates.base import Certificate
     from rszoo.evaluation.job import Certified
+    from rszoo.hub.bundle import Bundle
 
-__all__ = ["print_own", "print_summary"]
+__all__ = ["print_answers", "print_summary"]
 
 
-def print_own(certified: "Certified", classes: Sequence[str], *, json: bool) -> None:
+def print_answers(
+    certified: "Certified", bundle: "Bundle", *, own: bool, log: Path | None, json: bool
+) -> None:
+    """Print each answer to the user's own inputs, or else the metrics of a finished log.
+
+    Args:
+        certified: the answers.
+        bundle: that gave them.
+        own: whether they are to the user's own inputs.
+        log: the log, if there is one.
+        json: print JSON, and nothing else, to stdout.
+    """
+    if own:
+        _print_own(certified, bundle.config.class_names, json=json)
+    elif log is not None:
+        print_summary(log, json=json)
+
+
+def _print_own(certified: "Certified", classes: Sequence[str], *, json: bool) -> None:
     """Print label and radius of each of the user's own inputs."""
     from rich.table import Table
     from rich.text import Text

@@ -21,8 +21,10 @@ def check_attachable(bundle: "Bundle", *, attach: bool) -> None:
         raise typer.BadParameter("--attach is for bundles in a folder of your own")
 
 
-def finish_log(bundle: "Bundle", log_file: Path, *, attach: bool, overwrite: bool) -> None:
-    """Say where the log is, and put it into the bundle if asked to."""
+def finish_log(bundle: "Bundle", log_file: Path | None, *, attach: bool, overwrite: bool) -> None:
+    """Say where the log is, if there is one, and put it into the bundle if asked to."""
+    if log_file is None:
+        return
     from rszoo.evaluation.log import protocol_path
     from rszoo.hub.evidence import add_evidence
 

@@ -1,5 +1,6 @@
 """`rszoo ls` and `rszoo show`: which bundles there are, and what is in one."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +11,8 @@ from rszoo_cli.hub_models import list_hub
 from rszoo_cli.options import Json
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from rszoo.hub.bundle import Bundle
 
 __all__ = ["ls", "show"]
@@ -33,13 +36,8 @@ def ls(
 
         rszoo ls --hub --dataset mnist --sigma 0.5
     """
-    chosen: dict[str, Any] = {
-        "author": author,
-        "search": search,
-        "dataset": dataset,
-        "method": method,
-        "sigma": sigma,
-    }
+    chosen = {"author": author, "search": search, "dataset": dataset}
+    chosen |= {"method": method, "sigma": sigma}
     if hub:
         list_hub(chosen, json=json)
         return
@@ -48,17 +46,23 @@ def ls(
     from rszoo.errors import RszooError
     from rszoo.hub.catalog import builtin_names, bundles_in, find
 
-    rows = []
     found = [(str(path), bundle) for path, bundle in bundles_in(runs)]
     found += [(name, find(name)) for name in builtin_names()]
-    for name, bundle in found:
-        if isinstance(bundle, RszooError):
-            rows.append({"id": name, "problem": str(bundle)})
-        else:
-            rows.append({"id": name, **_facts(bundle)})
+    problems = {name: str(one) for name, one in found if isinstance(one, RszooError)}
+    facts = {name: _facts(one) for name, one in found if not isinstance(one, RszooError)}
     if json:
-        out.print_json(data=rows)
+        broken = {name: {"problem": problem} for name, problem in problems.items()}
+        out.print_json(data=[{"id": name, **(broken | facts)[name]} for name, _ in found])
         return
+    out.print(
+        _listed(facts) if found else f"no bundles in {runs}; make one with: rszoo train cat_rs"
+    )
+    for name, problem in problems.items():
+        err.print(f"{name}: {problem}", style="red", markup=False, soft_wrap=True)
+
+
+def _listed(facts: Mapping[str, dict[str, Any]]) -> "Table":
+    """Return bundles as a table, from what is known of each."""
     from rich.table import Table
     from rich.text import Text
 
@@ -68,22 +72,17 @@ def ls(
         table.add_column(heading)
     for heading in ("sigma", "images", "ACR"):
         table.add_column(heading, justify="right")
-    for row in rows:
-        if "problem" in row:
-            continue
-        acr = row["certified"]["acr"] if row["certified"] else None
+    for name, row in facts.items():
+        certified = row["certified"]
         table.add_row(
-            Text(row["id"]),
+            Text(name),
             row["method"],
             row["network"],
             "-" if row["sigma"] is None else f"{row['sigma']:g}",
-            str(row["certified"]["images"]) if row["certified"] else "-",
-            _rounded(acr),
+            str(certified["images"]) if certified else "-",
+            _rounded(certified["acr"] if certified else None),
         )
-    out.print(table if rows else f"no bundles in {runs}; make one with: rszoo train cat_rs")
-    for row in rows:
-        if "problem" in row:
-            err.print(f"{row['id']}: {row['problem']}", style="red", markup=False, soft_wrap=True)
+    return table
 
 
 def show(

@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from rszoo_cli.answers import print_own, print_summary
+from rszoo_cli.answers import print_answers
 from rszoo_cli.attaching import check_attachable, finish_log
 from rszoo_cli.console import err
-from rszoo_cli.inputs import log_named, own, shard_named
+from rszoo_cli.inputs import log_named, of_data_set, own, shard_named
 from rszoo_cli.options import (
     Alpha,
     DataRoot,
@@ -30,7 +30,7 @@ from rszoo_cli.per_input import (
 )
 from rszoo_cli.progress import Meter
 from rszoo_cli.stopping import early_stopping
-from rszoo_cli.usage import check_usage, engine_named, warn_if_in_vain
+from rszoo_cli.usage import check_inputs, check_log, engine_named, warn_if_in_vain
 
 __all__ = ["certify"]
 
@@ -181,27 +181,18 @@ def certify(
 
         rszoo certify --model runs/digits-insta_rs-0.50 --per-input-sigma memory
     """
-    check_usage(
-        bool(inputs),
-        of_a_data_set=bool(attach or skip or dataset),
-        shard=shard,
-        attach=attach,
-        overwrite=overwrite,
-        resume=resume,
-        resume_without_log=resume and log_file is None,
-    )
-    where = engine_named(engine, address, device)
-    early = radii is not None or adaptive or radius_tol is not None
-    alone = where.is_one_process and not shard
-    check_per_input(per_input_sigma, memory, alone=alone, attach=attach, early=early)
     from rszoo.evaluation.job import LogFile
     from rszoo.hub.catalog import find
-    from rszoo.hub.inputs import inputs_for
     from rszoo.hub.job import certify_bundle
     from rszoo.smoothing.execution import Execution
     from rszoo.smoothing.interface import Budget
 
-    part = shard_named(shard)
+    check_inputs(inputs, attach or skip or dataset, shard=shard, attach=attach)
+    check_log(inputs, log_file, resume=resume, attach=attach, overwrite=overwrite)
+    where, part = engine_named(engine, address, device), shard_named(shard)
+    early = radii is not None or adaptive or radius_tol is not None
+    alone = where.is_one_process and part is None
+    check_per_input(per_input_sigma, memory, alone=alone, attach=attach, early=early)
     bundle = find(model)
     search = searched(per_input_sigma, bundle)
     check_attachable(bundle, attach=attach)
@@ -209,27 +200,24 @@ def certify(
         todo = own(inputs, bundle, limit=limit, resize=resize)
     else:
         source = {"root": data_root, "download": download}
-        todo = inputs_for(bundle, dataset, skip=skip, limit=limit, **source)
+        todo = of_data_set(bundle, dataset, part, skip=skip, limit=limit, **source)
         log_file = log_file or log_named(bundle, search, part)
     warn_if_in_vain(n, alpha)
     stopping = early_stopping(bundle, radii, adaptive, radius_tol, n=n, alpha=alpha)
+    budget = Budget(n0=n0, n=n, alpha=alpha, seed=seed, **stopping)
+    execution = Execution(precision=precision, compile=compile, sound=sound, batch_size=batch_size)
+    log = log_file and LogFile(path=log_file, resume=resume, restart=resume and overwrite)
     with opened_memory(memory_file(search, memory, log_file)) as opened:
         certified = certify_bundle(
             bundle,
-            todo.shard(*part) if part else todo,
-            Budget(n0=n0, n=n, alpha=alpha, seed=seed, **stopping),
-            execution=Execution(
-                precision=precision, compile=compile, sound=sound, batch_size=batch_size
-            ),
+            todo,
+            budget,
+            execution=execution,
             engine=where,
-            log=log_file and LogFile(path=log_file, resume=resume, restart=resume and overwrite),
+            log=log,
             searched=search is not None,
             memory=opened,
             metering=partial(Meter, err, f"certify {bundle.config.name}"),
         )
-    if inputs:
-        print_own(certified, bundle.config.class_names, json=json)
-    elif log_file is not None:
-        print_summary(log_file, json=json)
-    if log_file is not None:
-        finish_log(bundle, log_file, attach=attach, overwrite=overwrite)
+    print_answers(certified, bundle, own=bool(inputs), log=log_file, json=json)
+    finish_log(bundle, log_file, attach=attach, overwrite=overwrite)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rszoo.evaluation.inputs import InputSet
     from rszoo.hub.bundle import Bundle
 
-__all__ = ["log_named", "own", "shard_named"]
+__all__ = ["log_named", "of_data_set", "own", "shard_named"]
 
 
 def own(paths: Sequence[Path], bundle: "Bundle", *, limit: int | None, resize: bool) -> "InputSet":
@@ -21,6 +21,16 @@ def own(paths: Sequence[Path], bundle: "Bundle", *, limit: int | None, resize: b
 
     named = read_images(paths, shape=bundle.config.input_shape, resize=resize)
     return InputSet.of_own(named[:limit])
+
+
+def of_data_set(
+    bundle: "Bundle", dataset: str | None, shard: tuple[int, int] | None, **options: Any
+) -> "InputSet":
+    """Return test images of a data set, or one shard of them; options as in `inputs_for`."""
+    from rszoo.hub.inputs import inputs_for
+
+    images = inputs_for(bundle, dataset, **options)
+    return images if shard is None else images.shard(*shard)
 
 
 def shard_named(shard: str | None) -> tuple[int, int] | None:

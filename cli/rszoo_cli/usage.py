@@ -1,6 +1,7 @@
 """Which options of `rszoo certify` do not go together, and which ask in vain."""
 
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -10,27 +11,30 @@ from rszoo_cli.console import err
 if TYPE_CHECKING:
     from rszoo.evaluation.engine import Engine
 
-__all__ = ["check_usage", "engine_named", "warn_if_in_vain"]
+__all__ = ["check_inputs", "check_log", "engine_named", "warn_if_in_vain"]
 
 
-def check_usage(
-    own_inputs: bool,
-    *,
-    of_a_data_set: bool,
-    shard: str | None,
-    attach: bool,
-    overwrite: bool,
-    resume: bool,
-    resume_without_log: bool,
-) -> None:
-    """Refuse options that do not go together."""
-    if own_inputs and of_a_data_set:
+def check_inputs(own: object, of_a_data_set: object, *, shard: str | None, attach: bool) -> None:
+    """Refuse what does not go together with the user's own inputs, or with a shard.
+
+    Args:
+        own: the user's own inputs; none of them is falsy.
+        of_a_data_set: options that are for inputs of a data set; none of them is falsy.
+        shard, attach: of the options.
+    """
+    if own and of_a_data_set:
         raise typer.BadParameter("--attach, --skip and --dataset are not for inputs of your own")
-    if shard and (own_inputs or attach):
+    if shard and (own or attach):
         raise typer.BadParameter("--shard is neither for inputs of your own nor for --attach")
+
+
+def check_log(
+    own: object, log_file: Path | None, *, resume: bool, attach: bool, overwrite: bool
+) -> None:
+    """Refuse options that say of a log what cannot be."""
     if overwrite and not (attach or resume):
         raise typer.BadParameter("expected --attach or --resume with --overwrite, got neither")
-    if own_inputs and resume_without_log:
+    if own and resume and log_file is None:
         raise typer.BadParameter("expected --out with --resume, got none")
 
 

@@ -80,8 +80,7 @@ def mixed(
     parts = {"standard": find(standard), "robust": find(robust)}
     chosen = _weight(alpha_mix, weight, gradient_scale, parts)
     bundle = compose_mixed(folder, **parts, weight=chosen, overwrite=overwrite)
-    usual = "certify" if chosen.alpha_min is not None else "predict"
-    show_composed(bundle, json=json, use=usual)
+    show_composed(bundle, json=json, use="predict" if chosen.alpha_min is None else "certify")
 
 
 def _weight(
