@@ -24,7 +24,8 @@ from rszoo.smoothing.noise import gaussian_copies
 from rszoo.training import rounds
 from rszoo.training.checkpoint import TrainingState
 from rszoo.training.loop import build_optimizer, fit
-from rszoo.training.recipes.files import RecipeFile, load_recipe
+from rszoo.training.recipes.file import RecipeFile
+from rszoo.training.recipes.files import load_recipe
 from rszoo.training.recipes.recipe import Recipe
 from rszoo.training.run import train
 from rszoo.training.tasks.fine_tuning import median_level

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from rszoo.errors import RecipeError, RszooError
-from rszoo.training.recipes.files import RecipeFile, load_recipe, recipe_names
+from rszoo.training.recipes.file import RecipeFile
+from rszoo.training.recipes.files import load_recipe, recipe_names
 from rszoo.training.recipes.layers import merge
 
 TEXT = """\

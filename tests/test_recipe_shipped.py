@@ -3,7 +3,8 @@
 import pytest
 
 from rszoo import data, methods
-from rszoo.training.recipes.files import OTHER, load_recipe, recipe_names, recipe_path
+from rszoo.training.recipes.file import OTHER
+from rszoo.training.recipes.files import load_recipe, recipe_names, recipe_path
 from rszoo.training.recipes.recipe import Recipe
 
 #: The data sets that every recipe has values for; another one takes the block `other`.

@@ -25,7 +25,8 @@ from rszoo.training.distributed import ALONE
 from rszoo.training.observer import Observer
 from rszoo.training.output import STATE
 from rszoo.training.recipes import prerequisites
-from rszoo.training.recipes.files import RecipeFile, load_recipe
+from rszoo.training.recipes.file import RecipeFile
+from rszoo.training.recipes.files import load_recipe
 from rszoo.training.recipes.prerequisites import model_ids
 from rszoo.training.recipes.recipe import Recipe
 from rszoo.training.setting import Setting

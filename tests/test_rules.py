@@ -16,8 +16,8 @@ PACKAGES = (ROOT / "zoo/rszoo", ROOT / "cli/rszoo_cli")
 
 LONG_FILES: set[str] = set()
 MOST_KINDS = 6  # 101 at 34f3b01
-MOST_LONG_FUNCTIONS = 11  # 5 are to be left
-LONGEST_FUNCTION = 74  # it is to be 60
+MOST_LONG_FUNCTIONS = 4
+LONGEST_FUNCTION = 52
 MOST_SHORT_DOCSTRINGS = 19  # none is to be left, nor of the next
 MOST_CHAINED_DOCSTRINGS = 0
 

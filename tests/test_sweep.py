@@ -347,7 +347,7 @@ def test_stopped_by_kill_and_by_ctrl_c_then_continued(
                 os.kill(os.getpid(), signal.SIGINT)
 
     with monkeypatch.context() as patch:
-        patch.setattr(sweep_shown, "shown_observer", Interrupting)
+        patch.setattr(sweep_shown, "Shown", Interrupting)
         done = rszoo("sweep", *few)
     assert done == Done(130, "", "interrupted; the same command continues\n")
     assert runs_of(store)[0].get_run(child.info.run_id).info.status == "KILLED"
@@ -374,7 +374,7 @@ def test_the_bars_fit_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = Console(file=io.StringIO(), width=80, force_terminal=True)
     monkeypatch.setattr(sweep_shown, "err", terminal)
     (job,) = planned([recipe("consistency")], out=Path("runs"))
-    shown = sweep_shown.shown_observer()
+    shown = sweep_shown.Shown()
     shown.began(total=4, kept=1)
     status = "94.2% under noise, loss 0.1205"
     shown.progressed({job: Progress(job.recipe.name, 30, 100, status)})

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rszoo_cli.console import err, out
+from rszoo_cli.console import err
 from rszoo_cli.options import DataRoot, Download, Json, Precision
 from rszoo_cli.usage import engine_named
 
 if TYPE_CHECKING:
     from rszoo.training.recipes.recipe import Recipe
-    from rszoo.training.sweep import Outcome
+    from rszoo.training.sweep import Engine, Outcome
 
 __all__ = ["sweep"]
 
@@ -78,9 +78,7 @@ def sweep(
 
         rszoo sweep gaussian cat_rs --sigma 0.25 --sigma 0.5 --seeds 3 --out runs/sweep
     """
-    engine_named(engine, address, device)
-    if engine == "ray" and jobs is not None:
-        raise typer.BadParameter("--engine ray finds the devices: remove --jobs")
+    where = _engine(engine, address, device, jobs)
     files = [one for one in arguments if "=" not in one]
     if not files:
         raise typer.BadParameter("expected a recipe, got values only")
@@ -92,30 +90,31 @@ def sweep(
         profile=profile,
         overrides=[one for one in arguments if "=" in one],
     )
-    from rszoo.training.sweep import Engine, summarized
     from rszoo.training.sweep import sweep as train_all
-    from rszoo_cli.sweep_shown import as_data, print_outcomes, shown_observer
+    from rszoo_cli.sweep_shown import Shown, show_outcomes
 
     outcomes = train_all(
         recipes,
         out=out_folder,
-        engine=Engine(
-            name="ray" if engine == "ray" else "local",
-            address=address,
-            device=device,
-            processes=jobs,
-        ),
+        engine=where,
         data_root=data_root,
         download=download,
         precision=precision,
-        observer=shown_observer(),
+        observer=Shown(),
     )
-    rows = summarized(outcomes)
-    if json:
-        out.print_json(data=as_data(outcomes, rows))
-    else:
-        print_outcomes(rows)
+    show_outcomes(outcomes, json=json)
     _conclude(outcomes)
+
+
+def _engine(name: str, address: str | None, device: str | None, jobs: int | None) -> "Engine":
+    """Return where the trainings run, as the options say it."""
+    engine_named(name, address, device)
+    if name == "ray" and jobs is not None:
+        raise typer.BadParameter("--engine ray finds the devices: remove --jobs")
+    from rszoo.training.sweep import Engine
+
+    known = "ray" if name == "ray" else "local"
+    return Engine(name=known, address=address, device=device, processes=jobs)
 
 
 def _resolved(

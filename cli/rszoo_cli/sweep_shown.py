@@ -1,89 +1,72 @@
 """What `rszoo sweep` shows: bars while it works, lines when piped, a table or JSON at the end."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict
+from typing import Any
 
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Column, Table
+
+from rszoo.evaluation.shown import as_duration, as_percent
+from rszoo.training.sweep import Job, Outcome, Spread, SummaryRow, SweepObserver, summarized
+from rszoo.training.sweep.progress import Progress as Report
 from rszoo_cli.console import err, out
 
-if TYPE_CHECKING:
-    from rich.progress import TaskID
-
-    from rszoo.training.sweep import (
-        Job,
-        Outcome,
-        Spread,
-        SummaryRow,
-        SweepObserver,
-    )
-    from rszoo.training.sweep.progress import Progress as Report
-
-__all__ = ["as_data", "print_outcomes", "shown_observer"]
+__all__ = ["Shown", "show_outcomes"]
 
 
-def shown_observer() -> "SweepObserver":
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-    from rich.table import Column
+class Shown(SweepObserver):
+    """Draws a bar for the sweep, and one for every training that runs, on stderr."""
 
-    from rszoo.training.sweep import SweepObserver
+    def __init__(self) -> None:
+        self.bars = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=10),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TimeElapsedColumn(),
+            TextColumn(
+                "{task.fields[status]}",
+                style="dim",
+                markup=False,
+                # What is cut where a line is too long; the other columns would be as well.
+                table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"),
+            ),
+            expand=True,
+            console=err,
+            transient=True,
+            disable=not err.is_terminal,
+        )
+        self.rows: dict[Job, TaskID] = {}
 
-    class Shown(SweepObserver):
-        """Draws a bar for the sweep, and one for every training that runs, on stderr."""
+    def began(self, *, total: int, kept: int) -> None:
+        if kept:
+            self._say(f"{kept} of {total} trainings are finished: kept")
+        self.total, self.done = total, kept
+        self.all = self.bars.add_task("sweep", total=total, completed=kept, status="")
+        self.bars.start()
 
-        def __init__(self) -> None:
-            self.bars = Progress(
-                TextColumn("{task.description}", markup=False),
-                BarColumn(bar_width=10),
-                TextColumn("{task.percentage:>3.0f}%"),
-                TimeElapsedColumn(),
-                TextColumn(
-                    "{task.fields[status]}",
-                    style="dim",
-                    markup=False,
-                    # What is cut where a line is too long; the other columns would be as well.
-                    table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"),
-                ),
-                expand=True,
-                console=err,
-                transient=True,
-                disable=not err.is_terminal,
-            )
-            self.rows: dict[Job, TaskID] = {}
+    def progressed(self, running: Mapping[Job, Report]) -> None:
+        for job, now in running.items():
+            if job not in self.rows:
+                self.rows[job] = self.bars.add_task(job.label, total=now.total, status="")
+            status = now.status if now.task == job.recipe.name else now.task
+            self.bars.update(self.rows[job], total=now.total, completed=now.done, status=status)
 
-        def began(self, *, total: int, kept: int) -> None:
-            if kept:
-                self._say(f"{kept} of {total} trainings are finished: kept")
-            self.total, self.done = total, kept
-            self.all = self.bars.add_task("sweep", total=total, completed=kept, status="")
-            self.bars.start()
+    def ended(self, outcome: Outcome) -> None:
+        self.done += 1
+        self.bars.update(self.all, completed=self.done)
+        if outcome.job in self.rows:
+            self.bars.remove_task(self.rows.pop(outcome.job))
+        self._say(f"{self.done} of {self.total}: {outcome.job.label}: {_came_to(outcome)}")
 
-        def progressed(self, running: "Mapping[Job, Report]") -> None:
-            for job, now in running.items():
-                if job not in self.rows:
-                    self.rows[job] = self.bars.add_task(job.label, total=now.total, status="")
-                status = now.status if now.task == job.recipe.name else now.task
-                self.bars.update(
-                    self.rows[job], total=now.total, completed=now.done, status=status
-                )
+    def closed(self) -> None:
+        self.bars.stop()
 
-        def ended(self, outcome: "Outcome") -> None:
-            self.done += 1
-            self.bars.update(self.all, completed=self.done)
-            if outcome.job in self.rows:
-                self.bars.remove_task(self.rows.pop(outcome.job))
-            self._say(f"{self.done} of {self.total}: {outcome.job.label}: {_came_to(outcome)}")
-
-        def closed(self) -> None:
-            self.bars.stop()
-
-        def _say(self, text: str) -> None:
-            err.print(text, markup=False, highlight=False, soft_wrap=True)
-
-    return Shown()
+    def _say(self, text: str) -> None:
+        err.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def _came_to(outcome: "Outcome") -> str:
-    from rszoo.evaluation.shown import as_duration, as_percent
-
+def _came_to(outcome: Outcome) -> str:
     if outcome.bundle is None:
         return f"{outcome.status}: {outcome.problem}"
     record = outcome.bundle.manifest.origin.training
@@ -93,14 +76,16 @@ def _came_to(outcome: "Outcome") -> str:
     return f"{outcome.status}, accuracy under noise {accuracy} %, {as_duration(record.seconds)}"
 
 
-def print_outcomes(rows: "Sequence[SummaryRow]") -> None:
-    """Print the table of a sweep: means, and standard deviations over seeds."""
-    from rich.table import Table
+def show_outcomes(outcomes: Sequence[Outcome], *, json: bool) -> None:
+    """Print what a sweep came to: a table of means, and standard deviations over seeds."""
+    rows = summarized(outcomes)
+    if json:
+        out.print_json(data=_as_data(outcomes, rows))
+    elif rows:
+        out.print(_table(rows))
 
-    from rszoo.evaluation.shown import as_duration
 
-    if not rows:
-        return
+def _table(rows: Sequence[SummaryRow]) -> Table:
     table = Table(box=None, pad_edge=False)
     table.add_column("method", overflow="fold")
     for heading in ("sigma", "seeds", "accuracy under noise %", "ACR", "training"):
@@ -114,20 +99,18 @@ def print_outcomes(rows: "Sequence[SummaryRow]") -> None:
             _spread(row.acr, 1.0, 3),
             "-" if row.seconds is None else as_duration(row.seconds.mean),
         )
-    out.print(table)
+    return table
 
 
-def _spread(spread: "Spread | None", unit: float, digits: int) -> str:
+def _spread(spread: Spread | None, unit: float, digits: int) -> str:
     if spread is None:
         return "-"
     mean = f"{unit * spread.mean:.{digits}f}"
     return mean if spread.deviation is None else f"{mean} ± {unit * spread.deviation:.{digits}f}"
 
 
-def as_data(outcomes: "Sequence[Outcome]", rows: "Sequence[SummaryRow]") -> dict[str, Any]:
+def _as_data(outcomes: Sequence[Outcome], rows: Sequence[SummaryRow]) -> dict[str, Any]:
     """Return the outcomes and their summary as JSON values."""
-    from dataclasses import asdict
-
     return {
         "trainings": [
             {

@@ -10,9 +10,9 @@ from rszoo_cli.console import err, out
 from rszoo_cli.options import DataRoot, Device, Download, Json, Precision, RecipeSeed
 
 if TYPE_CHECKING:
-    from rszoo.training.observer import Observer
+    pass
 
-__all__ = ["shown_observer", "train"]
+__all__ = ["train"]
 
 
 _Recipe = Annotated[
@@ -85,16 +85,13 @@ def train(
     """
     from rszoo.training.recipes.files import load_recipe
 
-    file = load_recipe(recipe)
-    recipes = [
-        file.resolve(
-            dataset=dataset, sigma=level, profile=profile, overrides=overrides or (), seed=seed
-        )
-        for level in dict.fromkeys(sigmas or file.sigmas(dataset))
-    ]
+    recipes = load_recipe(recipe).resolve_all(
+        dataset=dataset, sigmas=sigmas, profile=profile, overrides=overrides or (), seed=seed
+    )
     from rszoo.training.distributed import is_main_process
     from rszoo.training.recipes.next_step import next_step
     from rszoo.training.run import train as train_recipes
+    from rszoo_cli.train_shown import Shown
 
     bundles = train_recipes(
         recipes,
@@ -106,7 +103,7 @@ def train(
         half=half,
         resume=resume,
         overwrite=overwrite,
-        observer=shown_observer(),
+        observer=Shown(),
     )
     if is_main_process():
         paths = [str(bundle.path) for bundle in bundles]
@@ -121,41 +118,3 @@ def _print_bundles(paths: Sequence[str], next_steps: Sequence[str], *, json: boo
         out.print(path, highlight=False, soft_wrap=True)
     for step in next_steps:
         err.print(step, highlight=False, markup=False, soft_wrap=True)
-
-
-def shown_observer() -> "Observer":
-    from rszoo.training.loop import Epoch
-    from rszoo.training.observer import Observer
-    from rszoo_cli.progress import Meter
-
-    class Shown(Observer):
-        """Draws progress on stderr."""
-
-        meter: Meter | None = None
-
-        def note(self, text: str) -> None:
-            err.print(text, highlight=False, markup=False, soft_wrap=True)
-
-        def started(self, task: str, *, total: int, done: int, unit: str) -> None:
-            self.meter = Meter(err, task, total=total, done=done, unit=unit).__enter__()
-
-        def advanced(self, amount: int = 1) -> None:
-            if self.meter is not None:
-                self.meter.advance(amount)
-
-        def refreshing(self, share: float) -> None:
-            if self.meter is not None:
-                self.meter.status(f"looks at every training image again: {share:.0%}")
-
-        def finished_epoch(self, epoch: Epoch, *, noisy_accuracy: float) -> None:
-            if self.meter is not None:
-                self.meter.status(
-                    f"epoch {epoch.number}, loss {epoch.loss:.4f}, "
-                    f"accuracy under noise {noisy_accuracy:.1%}"
-                )
-
-        def ended(self) -> None:
-            if self.meter is not None:
-                self.meter.__exit__(None, None, None)
-
-    return Shown()

@@ -29,35 +29,39 @@ def _scale(value: float | None) -> float | None:
     return value
 
 
+_Standard = Annotated[
+    str, typer.Option(metavar="ID", help="The accurate network: a standard bundle.")
+]
+_Robust = Annotated[str, typer.Option(metavar="ID", help="A smoothed bundle.")]
+_Out = Annotated[Path, typer.Option("--out", help="The new bundle's folder.")]
+_AlphaMix = Annotated[
+    float | None,
+    typer.Option(callback=_alpha_mix, help="Weight of the robust part, above 1/2 and up to 1."),
+]
+_Trained = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ID", help="In its place, a weight that rszoo train mixing trained for these two."
+    ),
+]
+_GradientScale = Annotated[
+    float | None,
+    typer.Option(
+        callback=_scale,
+        help="Or a weight by the gradient of the standard network: no certificate.",
+    ),
+]
+_Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the bundle that is there.")]
+
+
 def mixed(
-    standard: Annotated[
-        str, typer.Option(metavar="ID", help="The accurate network: a standard bundle.")
-    ],
-    robust: Annotated[str, typer.Option(metavar="ID", help="A smoothed bundle.")],
-    folder: Annotated[Path, typer.Option("--out", help="The new bundle's folder.")],
-    alpha_mix: Annotated[
-        float | None,
-        typer.Option(
-            callback=_alpha_mix, help="Weight of the robust part, above 1/2 and up to 1."
-        ),
-    ] = None,
-    weight: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ID",
-            help="In its place, a weight that rszoo train mixing trained for these two.",
-        ),
-    ] = None,
-    gradient_scale: Annotated[
-        float | None,
-        typer.Option(
-            callback=_scale,
-            help="Or a weight by the gradient of the standard network: no certificate.",
-        ),
-    ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the bundle that is there.")
-    ] = False,
+    standard: _Standard,
+    robust: _Robust,
+    folder: _Out,
+    alpha_mix: _AlphaMix = None,
+    weight: _Trained = None,
+    gradient_scale: _GradientScale = None,
+    overwrite: _Overwrite = False,
     json: Json = False,
 ) -> None:
     """Mix a standard network and a smoothed one (Bai et al., 2024).

@@ -19,6 +19,7 @@ from rszoo.errors import RszooError
 from rszoo.methods import Method
 from rszoo.networks.execution import autocast, evaluation_mode
 from rszoo.smoothing.noise import gaussian_copies
+from rszoo.training.batches import Batch, Batches
 from rszoo.training.checkpoint import TrainingState
 from rszoo.training.distributed import ALONE, Processes
 from rszoo.training.recipes.sections.common import TrainSpec
@@ -98,111 +99,102 @@ def fit(
     Raises:
         RszooError: the batch cannot be dealt out evenly, or the loss is not finite.
     """
-    batch_size = _shared_batch_size(train, images, processes)
-    steps = len(images) // batch_size
-    device = next(state.network.parameters()).device
-
-    def renew(name: str, epoch: int) -> None:
-        state.renewed[name] = refreshed(
-            method,
-            state.network,
-            images,
-            {**per_example, **state.renewed}[name],
-            sigma=sigma,
-            first=name not in state.renewed,
-            seed=derived_seed(seed, epoch, "refresh"),
-            precision=precision,
-            processes=processes,
-            on_progress=on_refresh,
-        )
-
+    batches = Batches.of(images, train, seed=seed, processes=processes)
+    lesson = _Lesson(method, batches, per_example, sigma, levels, precision)
     state.network.train()
     for epoch in range(state.epoch, train.epochs):
         started = time.perf_counter()
-        total = torch.zeros((), dtype=torch.float64, device=device)
-        lr = train.lr
         if method.renews and method.refreshes_before(epoch, train.epochs):
-            renew(method.renews, epoch)
-        values = {**per_example, **state.renewed}
-        batches = _epoch_batches(
-            images,
-            batch_size,
-            epoch=epoch,
-            weights=values.get("sampling_weights"),
-            augment=train.augment,
-            seed=seed,
-            processes=processes,
-        )
-        for step, (indices, x, y) in enumerate(batches, start=1):
-            done = epoch * steps + step
-            progress = done / (train.epochs * steps)
-            lr = learning_rate(train, epoch=epoch, progress=progress)
-            extra = [values[name][indices] for name in method.takes]
-            noise = sigma if levels is None else levels[indices]
-            with autocast(device, precision):
-                value = method.loss(state.network, x, y, *extra, sigma=noise, progress=progress)
-            state.optimizer.zero_grad(set_to_none=True)
-            value.backward()
-            total += value.detach()
-            if device.type == "cpu" or step == steps or step % _STEPS_BETWEEN_CHECKS == 0:
-                _check_finite(total, step=done, epoch=epoch + 1)
-            _update(state, lr=lr, clip_norm=train.clip_norm, processes=processes)
-            on_step()
+            state.renewed[method.renews] = lesson.renewed(state, epoch, on_refresh)
+        total, lr = _steps(state, lesson, train, epoch, on_step)
         processes.average_statistics(state.network)
         took = time.perf_counter() - started
         state.epoch, state.seconds = epoch + 1, state.seconds + took
         yield Epoch(
             number=state.epoch,
-            loss=processes.sum(total / (steps * processes.world)).item(),
+            loss=processes.sum(total / (batches.steps * processes.world)).item(),
             lr=lr,
-            images_per_second=steps * batch_size / took,
+            images_per_second=batches.steps * batches.size / took,
         )
 
 
-def _shared_batch_size(train: TrainSpec, images: ImageSet, processes: Processes) -> int:
-    batch_size = min(train.batch_size, len(images))
-    if batch_size % processes.world:
-        raise RszooError(
-            f"expected a batch size that {processes.world} processes can share evenly, "
-            f"got {batch_size}; change train.batch_size"
-        )
-    return batch_size
+@dataclass(frozen=True)
+class _Lesson:
+    """What a method is given in every step; `fit` has the rest of it.
 
-
-def _epoch_batches(
-    images: ImageSet,
-    batch_size: int,
-    *,
-    epoch: int,
-    weights: Tensor | None,
-    augment: str,
-    seed: int,
-    processes: Processes,
-) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Seed the noise of an epoch, and yield this process's share of its batches.
-
-    The order, shuffled or drawn by weights, is cut into whole batches, of which every process
-    takes an equal share.
+    Attributes:
+        method: with its weights bound.
+        batches: of the training images.
+        per_example: what the method needs beyond images and labels, as it is at first.
+        sigma, levels, precision: as `fit` takes them.
     """
-    shuffle = torch.Generator().manual_seed(derived_seed(seed, epoch, "order"))
-    if weights is None:
-        order = torch.randperm(len(images), generator=shuffle)
-    elif weights.any():
-        order = torch.multinomial(weights.cpu(), len(images), replacement=True, generator=shuffle)
-    else:
-        raise RszooError(
-            f"epoch {epoch + 1}: expected training images with a sampling weight above 0, got "
-            "none: the method gave all of them up; make it less strict"
+
+    method: Method
+    batches: Batches
+    per_example: Mapping[str, Tensor]
+    sigma: float
+    levels: Tensor | None
+    precision: str
+
+    def values(self, state: TrainingState) -> dict[str, Tensor]:
+        """Return the per-example data as they are now."""
+        return {**self.per_example, **state.renewed}
+
+    def renewed(
+        self, state: TrainingState, epoch: int, on_progress: Callable[[float], None]
+    ) -> Tensor:
+        """Return the new values of what the method renews before an epoch, `[N, ...]`."""
+        name = self.method.renews
+        assert name is not None  # that is what it is called for
+        return refreshed(
+            self.method,
+            state.network,
+            self.batches.images,
+            self.values(state)[name],
+            sigma=self.sigma,
+            first=name not in state.renewed,
+            seed=derived_seed(self.batches.seed, epoch, "refresh"),
+            precision=self.precision,
+            processes=self.batches.processes,
+            on_progress=on_progress,
         )
-    steps = len(images) // batch_size
-    shares = order[: steps * batch_size].view(steps, batch_size)
-    mine = shares[:, processes.rank :: processes.world].flatten()
-    torch.manual_seed(derived_seed(seed, epoch, "noise", processes.rank))
-    generator = torch.Generator().manual_seed(derived_seed(seed, epoch, "augment", processes.rank))
-    for indices, x, y in images.batches(
-        mine, batch_size // processes.world, augment=augment, generator=generator
-    ):
-        yield indices, x.contiguous(memory_format=torch.channels_last), y
+
+    def loss(
+        self, network: nn.Module, batch: Batch, values: Mapping[str, Tensor], *, progress: float
+    ) -> Tensor:
+        """Return the method's loss of a batch, a scalar with a gradient."""
+        indices, x, y = batch
+        extra = [values[name][indices] for name in self.method.takes]
+        noise = self.sigma if self.levels is None else self.levels[indices]
+        with autocast(x.device, self.precision):
+            return self.method.loss(network, x, y, *extra, sigma=noise, progress=progress)
+
+
+def _steps(
+    state: TrainingState,
+    lesson: _Lesson,
+    train: TrainSpec,
+    epoch: int,
+    on_step: Callable[[], None],
+) -> tuple[Tensor, float]:
+    """Take the steps of an epoch; return the sum of their losses, and the last learning rate."""
+    steps, processes = lesson.batches.steps, lesson.batches.processes
+    device, values = next(state.network.parameters()).device, lesson.values(state)
+    total, lr = torch.zeros((), dtype=torch.float64, device=device), train.lr
+    batches = lesson.batches.of_epoch(epoch, weights=values.get("sampling_weights"))
+    for step, batch in enumerate(batches, start=1):
+        done = epoch * steps + step
+        progress = done / (train.epochs * steps)
+        lr = learning_rate(train, epoch=epoch, progress=progress)
+        value = lesson.loss(state.network, batch, values, progress=progress)
+        state.optimizer.zero_grad(set_to_none=True)
+        value.backward()
+        total += value.detach()
+        if device.type == "cpu" or step == steps or step % _STEPS_BETWEEN_CHECKS == 0:
+            _check_finite(total, step=done, epoch=epoch + 1)
+        _update(state, lr=lr, clip_norm=train.clip_norm, processes=processes)
+        on_step()
+    return total, lr
 
 
 def _update(

@@ -10,15 +10,69 @@ from pathlib import Path
 
 from rszoo.errors import RecipeError
 from rszoo.hub.bundle import Bundle
+from rszoo.hub.kinds.dual import compose_dual, levels_of
 from rszoo.training.observer import Observer
 from rszoo.training.recipes.files import load_recipe
 from rszoo.training.recipes.recipe import make_recipe
 from rszoo.training.run import train
 
-__all__ = ["fine_tuned_expert", "in_rounds", "trained_router"]
+__all__ = ["fine_tuned_expert", "in_rounds", "trained_dual", "trained_router"]
 
 _EPOCHS = 15  # Sun et al., for CIFAR-10
 _SLOWER = 0.1  # of the learning rate of a training from the beginning; chosen
+
+
+def trained_dual(
+    folder: Path,
+    *,
+    experts: Sequence[Bundle],
+    sigmas: Sequence[float] | None = None,
+    rounds: int = 0,
+    profile: str | None = None,
+    data_root: Path | None = None,
+    overwrite: bool = False,
+    observer: Observer | None = None,
+) -> Bundle:
+    """Train a router for experts, and write the bundle that routes its inputs among them.
+
+    Args:
+        folder: the new bundle. The router is trained beside it; the rounds are in a folder of
+            its name with `-rounds` after it. What was begun is continued.
+        experts: in the order of the router's classes; with `sigmas`, one.
+        sigmas: noise levels at which the one expert serves; None: each expert at its own.
+        rounds: with `sigmas`: how many times the expert is fine-tuned under the router's noise.
+        profile: of the router's recipe.
+        data_root, observer: as `rszoo.training.run.train` takes them.
+        overwrite: replace the bundle, and train again what is there of other models or another
+            recipe.
+
+    Raises:
+        RszooError: the experts do not fit together, the folder exists, or as `train` has it.
+    """
+    levels_of(experts, sigmas)  # before anything is trained
+    if rounds and sigmas:
+        tuned, router = in_rounds(
+            experts[0],
+            sigmas,
+            rounds=rounds,
+            out=folder.parent / f"{folder.name}-rounds",
+            profile=profile,
+            data_root=data_root,
+            overwrite=overwrite,
+            observer=observer,
+        )
+        experts = [tuned]
+    else:
+        router = trained_router(
+            experts,
+            sigmas,
+            out=folder.parent,
+            profile=profile,
+            data_root=data_root,
+            overwrite=overwrite,
+            observer=observer,
+        )
+    return compose_dual(folder, experts=experts, sigmas=sigmas, router=router, overwrite=overwrite)
 
 
 def in_rounds(

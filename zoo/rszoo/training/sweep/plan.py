@@ -31,22 +31,22 @@ class Job:
 
     @property
     def path(self) -> Path:
-        """Where the bundle will be."""
+        """The folder in which the bundle will be."""
         return self.out / self.recipe.name
 
     @property
     def label(self) -> str:
-        """What a user calls it."""
+        """What a user calls the training."""
         return f"{self.recipe.name}, seed {self.recipe.seed}"
 
     @property
     def log(self) -> Path:
-        """What the training says."""
+        """The file of what the training says."""
         return self._state(".log")
 
     @property
     def progress(self) -> Path:
-        """How far it is, while it runs."""
+        """The file of how far it is, while it runs."""
         return self._state(".progress.json")
 
     def _state(self, suffix: str) -> Path:

@@ -1,0 +1,179 @@
+"""A recipe file that was read, and how it is resolved for one training run.
+
+defaults < data set < its per_sigma < profile < its per_sigma < a.b=value overrides
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rszoo.errors import RecipeError
+from rszoo.training.recipes.layers import Content, DataSet, Profile, Values, merge
+from rszoo.training.recipes.overrides import parse_overrides
+from rszoo.training.recipes.problems import nearest_key, show
+from rszoo.training.recipes.recipe import Recipe, make_recipe
+
+__all__ = ["OTHER", "RecipeFile"]
+
+#: The block for data sets that a recipe does not list.
+OTHER = "other"
+
+
+@dataclass(frozen=True)
+class RecipeFile:
+    """A recipe file that was read.
+
+    Attributes:
+        source: the file or the name that the user gave, for messages.
+        content: what the file holds.
+        dataset, seed: what `resolve` takes without others.
+    """
+
+    source: str
+    content: Content
+    dataset: str = "digits"
+    seed: int = 0
+
+    @property
+    def method(self) -> str:
+        """Name of the training method."""
+        return self.content.method
+
+    def sigmas(self, dataset: str | None = None) -> list[float]:
+        """Return the noise levels that the recipe has values for, for a data set.
+
+        Raises:
+            RecipeError: the recipe does not know the data set.
+        """
+        return list(self._block(dataset or self.dataset)[1].sigmas or self.content.sigmas)
+
+    def profiles(self, dataset: str) -> list[str]:
+        """Return the names of the data set's profiles, the default one first.
+
+        Raises:
+            RecipeError: the recipe does not know the data set.
+        """
+        block = self._block(dataset)[1]
+        return [block.profile, *block.profiles]
+
+    def resolve(
+        self,
+        *,
+        dataset: str | None = None,
+        sigma: float,
+        profile: str | None = None,
+        overrides: Sequence[str] = (),
+        seed: int | None = None,
+    ) -> Recipe:
+        """Return the recipe of one training run.
+
+        Args:
+            dataset: a data set of the recipe; any other name or path takes the block `other`;
+                None for the file's.
+            sigma: noise level, one of `sigmas(dataset)`.
+            profile: one of `profiles(dataset)`; None for the first.
+            overrides: texts such as `train.lr=0.05`, applied last; values are YAML.
+            seed: of everything random in the run; None for the file's.
+
+        Raises:
+            RecipeError: with all problems of the file's values and of the overrides.
+        """
+        dataset = self.dataset if dataset is None else dataset
+        seed = self.seed if seed is None else seed
+        key, block = self._block(dataset)
+        problems = []
+        if sigma not in self.sigmas(dataset):
+            problems.append(
+                f"sigma: {show(sigma)} is not in the recipe's list {self.sigmas(dataset)} for "
+                f"{dataset!r}; to add it, edit a copy (rszoo recipe cp {self.method})"
+            )
+        if profile is not None and profile not in self.profiles(dataset):
+            problems.append(
+                f"profile: {profile!r} is not in the recipe's list {self.profiles(dataset)} "
+                f"for {dataset!r}"
+            )
+        last, wrong = parse_overrides(overrides, method=self.method)
+        problems += wrong
+        values, origins = merge([*self._layers(key, block, sigma, profile), ("", last)])
+        values |= {"method": self.method, "version": self.content.version, "dataset": dataset}
+        values |= {"sigma": sigma, "profile": profile or block.profile, "seed": seed}
+
+        def place(path: str) -> str:
+            fixed = path.partition(".")[0] not in Values.model_fields
+            return path if fixed else origins.get(path, f"datasets.{key}.{path}")
+
+        recipe, wrong = make_recipe(values, place=place)
+        if recipe is None or problems:
+            raise RecipeError(problems + wrong, source=self.source)
+        return recipe
+
+    def resolve_all(
+        self,
+        *,
+        dataset: str | None = None,
+        sigmas: Sequence[float] | None = None,
+        profile: str | None = None,
+        overrides: Sequence[str] = (),
+        seed: int | None = None,
+    ) -> list[Recipe]:
+        """Return the recipe of a training run for each of several noise levels.
+
+        Args:
+            sigmas: noise levels, each of which counts once; None for all that the recipe lists.
+            dataset, profile, overrides, seed: for all of them, as `resolve` takes them.
+
+        Raises:
+            RecipeError: as `resolve` has it.
+        """
+        return [
+            self.resolve(
+                dataset=dataset, sigma=sigma, profile=profile, overrides=overrides, seed=seed
+            )
+            for sigma in dict.fromkeys(sigmas or self.sigmas(dataset))
+        ]
+
+    def problems(self) -> list[str]:
+        """Resolve every data set, sigma and profile; return one line per problem."""
+        from rszoo.data import names
+
+        found = {
+            f"datasets.{key}: {nearest_key(key, [*names(), OTHER], prefix='datasets.')}": None
+            for key in self.content.datasets
+            if key not in (*names(), OTHER) and not _is_path(key)
+        }
+        for dataset in self.content.datasets:
+            for sigma in self.sigmas(dataset):
+                for profile in self.profiles(dataset):
+                    try:
+                        self.resolve(dataset=dataset, sigma=sigma, profile=profile)
+                    except RecipeError as error:
+                        found |= dict.fromkeys(error.problems)
+        return list(found)
+
+    def _block(self, dataset: str) -> tuple[str, DataSet]:
+        blocks = self.content.datasets
+        key = dataset if dataset in blocks else OTHER
+        if key not in blocks:
+            raise RecipeError(
+                [f"dataset: {dataset!r} is not in the recipe's list {list(blocks)}"],
+                source=self.source,
+            )
+        return key, blocks[key]
+
+    def _layers(
+        self, key: str, block: DataSet, sigma: float, profile: str | None
+    ) -> list[tuple[str, dict[str, Any]]]:
+        """Return the layers, each with its place in the file, the weakest first."""
+        named: list[tuple[str, Profile]] = [(f"datasets.{key}", block)]
+        if profile in block.profiles:
+            named.append((f"datasets.{key}.profiles.{profile}", block.profiles[profile]))
+        layers = [("defaults", self.content.defaults.layer())]
+        for place, values in named:
+            layers.append((place, values.layer()))
+            if sigma in values.per_sigma:
+                layers.append((f"{place}.per_sigma.{sigma}", values.per_sigma[sigma].layer()))
+        return layers
+
+
+def _is_path(dataset: str) -> bool:
+    return "/" in dataset or dataset.endswith(".npz")
