@@ -39,6 +39,7 @@ def test_the_commands() -> None:
         "compose",
         "compose cascade",
         "compose dual",
+        "compose ensemble",
         "compose mixed",
         "data",
         "export",
