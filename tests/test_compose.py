@@ -359,7 +359,7 @@ def test_one_network_at_several_noise_levels(
                "--out", "a.tsv", "--per-input-sigma", "dual", "--attach")  # fmt: skip
     assert done.exit_code == 0, done.output
     log = read_log("a.tsv")
-    alone = smoothed_classifier(find(EXPERTS[1]), Execution(device="cpu")).at(0.75)
+    alone = smoothed_classifier(find(EXPERTS[1]), Execution(device="cpu")).with_sigma(0.75)
     x = data.load("digits", "test").images(torch.from_numpy(log.idx))
     given = [log.certificate(row) for row in range(len(log))]
     expected = alone.certify(x, n=1000)

@@ -165,7 +165,7 @@ def test_a_nominal_radius_is_that_of_the_level_found_and_nothing_is_certified() 
     base = smoothed(Band(1.4))
     given = certify(InstaClassifier(base, search=WIDE), at(0.0))
     sigma = found(base.network, at(0.0))
-    fixed = base.at(sigma).certify(at(0.0), n0=50, n=1000)
+    fixed = base.with_sigma(sigma).certify(at(0.0), n0=50, n=1000)
     assert isinstance(fixed, Certificate)
     assert (given.sigma, given.votes, nominal_radius(given)) == (
         fixed.sigma,
@@ -283,9 +283,9 @@ def test_options_that_need_one_level_are_refused() -> None:
 
 def test_one_network_under_another_noise() -> None:
     base = smoothed(HalfSpace(0.4))
-    other = base.at(1.0)
+    other = base.with_sigma(1.0)
     assert (base.sigma, other.sigma, other.network is base.network) == (0.5, 1.0, True)
     fresh = smoothed(HalfSpace(0.4), 1.0)
     assert other.certify(at(0.0), n0=10, n=500) == fresh.certify(at(0.0), n0=10, n=500)
     with pytest.raises(ValueError, match="expected a positive sigma"):
-        base.at(0.0)
+        base.with_sigma(0.0)

@@ -147,7 +147,7 @@ def _voting(
     for voter in voters[:1] if old.label == ABSTAIN else voters:
         network, stream = classifier.voters[voter.name]
         if voter.searched:
-            network = network.at(voter.sigma)
+            network = network.with_sigma(voter.sigma)
         if voter.sigma != network.applied_sigma:  # no votes can tell
             raise DataError(
                 f"expected rows with sigma {network.applied_sigma}, that of the model, got "

@@ -104,7 +104,7 @@ class SmoothedClassifier(Classifier):
             f"precision={self.precision!r})"
         )
 
-    def at(self, sigma: float) -> "SmoothedClassifier":
+    def with_sigma(self, sigma: float) -> "SmoothedClassifier":
         """Return the same network, not a copy of it, under other noise.
 
         Raises:

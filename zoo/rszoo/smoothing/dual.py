@@ -40,7 +40,7 @@ from rszoo.smoothing.experts import ExpertsClassifier, expected, smaller
 from rszoo.smoothing.interface import Budget, OnDraws, Voting
 from rszoo.smoothing.level_sets import LevelSet, certain_levels, level_sets
 from rszoo.smoothing.noise import Stream
-from rszoo.smoothing.reach import reach_of
+from rszoo.smoothing.reach import certified_reach
 
 __all__ = ["DualClassifier"]
 
@@ -149,7 +149,7 @@ class DualClassifier(ExpertsClassifier):
             others.append(other)
         router = None
         if reach is not None and not plan.among.is_all(len(self.experts)):
-            router = reach_of(
+            router = certified_reach(
                 self.router,
                 image,
                 plan.among.votes,

@@ -10,7 +10,7 @@ from rszoo.smoothing.classifier import SmoothedClassifier
 from rszoo.smoothing.interface import Budget, Classifier, OnDraws, Voting
 from rszoo.smoothing.level_sets import expected_radius
 from rszoo.smoothing.noise import Stream
-from rszoo.smoothing.reach import reach_of
+from rszoo.smoothing.reach import certified_reach
 from rszoo.theory.radii import largest_radius
 
 __all__ = ["ExpertsClassifier", "expected", "smaller"]
@@ -108,13 +108,13 @@ class ExpertsClassifier(Classifier):
         half of the noise at all.
 
         Guarantee:
-            That of `rszoo.smoothing.reach.reach_of`, on the expert's draws for estimation.
+            That of `rszoo.smoothing.reach.certified_reach`, on the expert's draws for estimation.
 
         Args:
             level: the expert.
-            image, count, reach, budget: as in `reach_of`.
+            image, count, reach, budget: as in `certified_reach`.
         """
-        found = reach_of(
+        found = certified_reach(
             self.experts[level],
             image,
             count,

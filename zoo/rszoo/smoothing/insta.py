@@ -137,4 +137,4 @@ class InstaClassifier(Classifier):
             seed=seed,
             precision=self.classifier.precision,
         )
-        return self.classifier.at(sigma)
+        return self.classifier.with_sigma(sigma)

@@ -65,7 +65,7 @@ class Voting(Protocol):
     @property
     def applied_sigma(self) -> float: ...
 
-    def at(self, sigma: float) -> "Voting":
+    def with_sigma(self, sigma: float) -> "Voting":
         """Return the same network under other noise."""
         ...
 

@@ -1,4 +1,4 @@
-"""Does an event keep more than half of the noise as far as this? A few draws decide.
+"""How far an event certainly keeps more than half of the noise, decided by as few draws as do.
 
 One part of a composed certificate limits the others: that they reach further need not be known.
 """
@@ -15,7 +15,7 @@ from rszoo.smoothing.interface import Budget
 from rszoo.smoothing.noise import Stream
 from rszoo.theory.radii import largest_radius
 
-__all__ = ["reach_of"]
+__all__ = ["certified_reach"]
 
 # Radii are on a grid, in units of sigma; where two neighbours on it are all that is left between
 # certain and out of reach, the draws to tell them apart are saved.
@@ -23,7 +23,7 @@ _STEP = 0.1
 _GIVEN_UP = 2 * _STEP * (1.0 + 1e-9)
 
 
-def reach_of(
+def certified_reach(
     part: SmoothedClassifier,
     image: Tensor,
     count: Callable[[list[int]], int],

@@ -75,7 +75,7 @@ def expert_classifiers(
     _check_alike([bundles[part.id, part.digest] for part in experts])
     loaded = {key: smoothed_classifier(one, execution) for key, one in bundles.items()}
     return [
-        expert if part.sigma is None else expert.at(part.sigma)
+        expert if part.sigma is None else expert.with_sigma(part.sigma)
         for part in experts
         for expert in [loaded[part.id, part.digest]]
     ]
