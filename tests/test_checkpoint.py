@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from rszoo.errors import RszooError
 from rszoo.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 
-FACTS = {"recipe": "r" * 64, "data": "d" * 64}
+IDENTITY = {"recipe": "r" * 64, "data": "d" * 64}
 
 
 def state(*, seed: int, steps: int = 0) -> TrainingState:
@@ -30,16 +30,16 @@ def weights(of: TrainingState) -> list[Tensor]:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    save_checkpoint(tmp_path / "checkpoint.pt", state(seed=0, steps=2), facts=FACTS)
+    save_checkpoint(tmp_path / "checkpoint.pt", state(seed=0, steps=2), identity=IDENTITY)
     return tmp_path / "checkpoint.pt"
 
 
-def refused(path: Path, facts: dict[str, str] = FACTS) -> str:
+def refused(path: Path, identity: dict[str, str] = IDENTITY) -> str:
     """Return the message; whatever was refused must not have changed anything."""
     current = state(seed=1)
     before = weights(current)
     with pytest.raises(RszooError) as caught:
-        load_checkpoint(path, current, facts=facts)
+        load_checkpoint(path, current, identity=identity)
     assert all(map(torch.equal, weights(current), before))
     assert current.epoch == 0
     return str(caught.value)
@@ -53,7 +53,7 @@ def unreadable(path: Path) -> str:
 
 def test_everything_that_changes_in_training_comes_back(path: Path) -> None:
     saved, loaded = state(seed=0, steps=2), state(seed=1)
-    load_checkpoint(path, loaded, facts=FACTS)
+    load_checkpoint(path, loaded, identity=IDENTITY)
     assert loaded.epoch == 2
     assert all(map(torch.equal, weights(loaded), weights(saved)))
     for one, two in zip(
@@ -91,7 +91,7 @@ def test_something_else_that_torch_saved(path: Path) -> None:
     ],
 )
 def test_a_checkpoint_of_another_training(path: Path, changed: list[str], named: str) -> None:
-    assert refused(path, FACTS | dict.fromkeys(changed, "other")) == (
+    assert refused(path, IDENTITY | dict.fromkeys(changed, "other")) == (
         f"{path}: expected a checkpoint of this training, got one with {named}; "
         "use another --out, or --overwrite"
     )
@@ -108,7 +108,7 @@ class Malicious:
 @pytest.mark.parametrize("container", ["pickle", "torch"])
 def test_a_checkpoint_with_code_is_not_executed(path: Path, container: str) -> None:
     proof = path.with_name("executed")
-    content = {"facts": FACTS, "epoch": 1, "network": Malicious(proof), "optimizer": {}}
+    content = {"facts": IDENTITY, "epoch": 1, "network": Malicious(proof), "optimizer": {}}
     if container == "pickle":
         path.write_bytes(pickle.dumps(content))
     else:
@@ -132,7 +132,7 @@ def test_a_failed_save_leaves_the_old_checkpoint(
     before = path.read_bytes()
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(RszooError) as caught:
-        save_checkpoint(path, state(seed=2, steps=1), facts=FACTS)
+        save_checkpoint(path, state(seed=2, steps=1), identity=IDENTITY)
     assert str(caught.value) == f"cannot write {str(path)!r}: No space left on device"
     assert path.read_bytes() == before
     assert os.listdir(path.parent) == [path.name]

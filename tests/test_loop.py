@@ -373,11 +373,11 @@ def test_training_that_is_resumed_is_the_uninterrupted_one(
 
     begun = digits_state(digits, train, seed=0)
     assert next(training(method, digits, begun, train)).loss == losses[0]
-    save_checkpoint(tmp_path / "checkpoint.pt", begun, facts={})
+    save_checkpoint(tmp_path / "checkpoint.pt", begun, identity={})
     torch.manual_seed(99)
     resumed = digits_state(digits, train, seed=1)
     assert resumed.epoch == 0
-    load_checkpoint(tmp_path / "checkpoint.pt", resumed, facts={})
+    load_checkpoint(tmp_path / "checkpoint.pt", resumed, identity={})
     assert resumed.epoch == 1
     assert [epoch.loss for epoch in training(method, digits, resumed, train)] == losses[1:]
     assert resumed.epoch == 3

@@ -413,10 +413,10 @@ def test_training_that_is_resumed_between_refreshes_is_the_uninterrupted_one(
     for stop in (1, 2, 3, 4):
         begun = digits_state(small, train, seed=0)
         list(itertools.islice(training(name, small, begun, train), stop))
-        save_checkpoint(tmp_path / "checkpoint.pt", begun, facts={})
+        save_checkpoint(tmp_path / "checkpoint.pt", begun, identity={})
         torch.manual_seed(99)
         resumed = digits_state(small, train, seed=1)
-        load_checkpoint(tmp_path / "checkpoint.pt", resumed, facts={})
+        load_checkpoint(tmp_path / "checkpoint.pt", resumed, identity={})
         assert [epoch.loss for epoch in training(name, small, resumed, train)] == losses[stop:]
         pairs = zip(tensors(resumed), tensors(whole), strict=True)
         assert all(torch.equal(one, two) for one, two in pairs)

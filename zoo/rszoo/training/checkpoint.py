@@ -35,17 +35,17 @@ class TrainingState:
     seconds: float = 0.0
 
 
-def save_checkpoint(path: Path, state: TrainingState, *, facts: dict[str, str]) -> None:
+def save_checkpoint(path: Path, state: TrainingState, *, identity: dict[str, str]) -> None:
     """Replace the checkpoint atomically.
 
     Args:
         path: the checkpoint file.
         state: what to save.
-        facts: what the training is (digests of its recipe, its data, ...); checked when loading.
+        identity: digests of the recipe, the data and so on; checked when loading.
     """
     buffer = io.BytesIO()
     content = {
-        "facts": facts,
+        "facts": identity,
         "epoch": state.epoch,
         "network": state.network.state_dict(),
         "optimizer": state.optimizer.state_dict(),
@@ -56,7 +56,7 @@ def save_checkpoint(path: Path, state: TrainingState, *, facts: dict[str, str]) 
     write_bytes_atomically(path, buffer.getvalue())
 
 
-def load_checkpoint(path: Path, state: TrainingState, *, facts: dict[str, str]) -> None:
+def load_checkpoint(path: Path, state: TrainingState, *, identity: dict[str, str]) -> None:
     """Restore `state` from a checkpoint of the same training.
 
     Raises:
@@ -70,7 +70,7 @@ def load_checkpoint(path: Path, state: TrainingState, *, facts: dict[str, str]) 
             f"{path}: expected a training checkpoint, got an unreadable file; "
             "remove it to start again"
         ) from error
-    differing = sorted(key for key in facts if found.get(key) != facts[key])
+    differing = sorted(key for key in identity if found.get(key) != identity[key])
     if differing:
         raise RszooError(
             f"{path}: expected a checkpoint of this training, got one with another "

@@ -27,12 +27,12 @@ class Output:
     Attributes:
         recipe: of the training.
         out: the output folder.
-        facts: the digests of its recipe, of its data, and of the models that the recipe names.
+        identity: the digests of its recipe, of its data, and of the models that the recipe names.
     """
 
     recipe: Recipe
     out: Path
-    facts: dict[str, str]
+    identity: dict[str, str]
 
     @classmethod
     def of(cls, recipe: Recipe, out: Path, *, data: str) -> "Output":
@@ -46,10 +46,10 @@ class Output:
         Raises:
             RszooError: a model that the recipe names is not there.
         """
-        facts = {"recipe": recipe.digest, "data": data}
+        identity = {"recipe": recipe.digest, "data": data}
         if recipe.models:
-            facts["model"] = " ".join(find(one).weights_digest for one in recipe.models)
-        return cls(recipe, out, facts)
+            identity["model"] = " ".join(find(one).weights_digest for one in recipe.models)
+        return cls(recipe, out, identity)
 
     @property
     def folder(self) -> Path:
@@ -78,7 +78,7 @@ class Output:
 
     def begun_otherwise(self) -> bool:
         """Return whether a training of that name is unfinished that is not this one."""
-        return self.run.exists() and read_run(self.run, self.facts) is None
+        return self.run.exists() and read_run(self.run, self.identity) is None
 
     def is_to_go(self, *, resume: bool, overwrite: bool) -> bool:
         """Return whether what is there is to be dropped; with `resume`, only if it is of others.
@@ -113,7 +113,7 @@ class Output:
         if not self.folder.exists():
             return None
         bundle = open_bundle(self.folder)
-        if bundle.manifest.origin.facts != self.facts:
+        if bundle.manifest.origin.facts != self.identity:
             raise RszooError(
                 f"{self.folder} was made by another recipe, or from other data or models; "
                 f"choose another --out, or {remedy}"
@@ -125,17 +125,17 @@ class Output:
         return bundle
 
     def _is_of_this(self) -> bool:
-        """Return whether what is begun, or else what is finished, is of these facts."""
+        """Return whether what is begun, or else what is finished, has this identity."""
         if self.state.exists():
             return not self.begun_otherwise()
         made = self.folder.exists() and open_bundle(self.folder).manifest.origin.facts
-        return made == self.facts
+        return made == self.identity
 
 
-def read_run(path: Path, facts: dict[str, str]) -> str | None:
+def read_run(path: Path, identity: dict[str, str]) -> str | None:
     """Return the MLflow run that a file remembers, if it is one of the same training."""
     try:
         content = json.loads(path.read_text())
-        return content["run_id"] if content["facts"] == facts else None
+        return content["run_id"] if content["facts"] == identity else None
     except (OSError, ValueError, KeyError):
         return None

@@ -96,7 +96,7 @@ class Trainer:
         task = task_of(self.setting, recipe, self._models(recipe))
         state = _initial_state(recipe, task, self.setting.device)
         if output.checkpoint.exists():
-            load_checkpoint(output.checkpoint, state, facts=output.facts)
+            load_checkpoint(output.checkpoint, state, identity=output.identity)
             observer.note(f"{recipe.name}: continues after epoch {state.epoch}")
         processes.wait()  # the main process removes the checkpoint when it is done with it
         with self._tracked(output) as run:
@@ -134,7 +134,7 @@ class Trainer:
                 if run is not None:
                     run.log_epoch(epoch.number, _metrics(epoch) | {"noisy_accuracy": latest})
                 if setting.processes.is_main:
-                    save_checkpoint(output.checkpoint, state, facts=output.facts)
+                    save_checkpoint(output.checkpoint, state, identity=output.identity)
                 setting.observer.finished_epoch(epoch, noisy_accuracy=latest)
         return self._accuracy(recipe, state, task) if latest is None else latest
 
@@ -185,7 +185,7 @@ class Trainer:
             trained_precision=self.setting.precision,
         )
         origin = Origin(
-            facts=output.facts,
+            facts=output.identity,
             seed=recipe.seed,
             **environment(),
             device=self.setting.device.type,
@@ -251,10 +251,10 @@ class Trainer:
         setting = self.setting
         output.state.mkdir(parents=True, exist_ok=True)
         tags = {**environment(), "device": str(setting.device), "precision": setting.precision}
-        earlier = read_run(output.run, output.facts)
+        earlier = read_run(output.run, output.identity)
         sets = (setting.images, setting.test_images)
         with self.tracking.child(output.recipe, sets, run_id=earlier, tags=tags) as run:
-            write_json_atomically(output.run, {"run_id": run.run_id, "facts": output.facts})
+            write_json_atomically(output.run, {"run_id": run.run_id, "facts": output.identity})
             yield run
 
 

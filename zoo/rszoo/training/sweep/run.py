@@ -201,11 +201,11 @@ def _alone(out: Path) -> Iterator[None]:
 def _parent_run(tracking: Tracking, out: Path, jobs: Sequence[Job]) -> Iterator[str]:
     """Open the run above all trainings: that of the same sweep if it was begun before."""
     memory = out / STATE / "sweep.json"
-    facts = {str(job.path.relative_to(out)): job.recipe.digest for job in jobs}
+    identity = {str(job.path.relative_to(out)): job.recipe.digest for job in jobs}
     asked = [job.recipe for job in jobs if job.asked]
     name = f"sweep {', '.join(dict.fromkeys(recipe.method for recipe in asked))}"
-    with tracking.parent(name, run_id=read_run(memory, facts)) as run_id:
-        write_json_atomically(memory, {"run_id": run_id, "facts": facts})
+    with tracking.parent(name, run_id=read_run(memory, identity)) as run_id:
+        write_json_atomically(memory, {"run_id": run_id, "facts": identity})
         yield run_id
 
 

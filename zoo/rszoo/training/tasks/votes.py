@@ -51,8 +51,8 @@ def cached_vote_shares(
         processes: who shares the work.
         on_progress: called with the number of images done.
     """
-    facts = (images.digest, weights_digest, sigma, draws, seed, precision)
-    path = folder / f"{hashlib.sha256(repr(facts).encode()).hexdigest()[:32]}.safetensors"
+    identity = (images.digest, weights_digest, sigma, draws, seed, precision)
+    path = folder / f"{hashlib.sha256(repr(identity).encode()).hexdigest()[:32]}.safetensors"
     shares = _read(path, (len(images), images.num_classes))
     if shares is None:
         shares = vote_shares(
