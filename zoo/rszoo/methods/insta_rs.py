@@ -80,7 +80,7 @@ def refresh(
     """Return the new noise level of each image, `[B]`.
 
     Args:
-        sigmas: the levels of before.
+        sigmas: the noise levels of before.
         start: share of the training that is stage 1.
         refreshes: how many times the levels are renewed.
         spread: levels are searched in [sigma / spread, sigma spread].
@@ -94,17 +94,17 @@ def refresh(
     best = torch.full_like(sigmas, sigma / spread)
     largest = torch.zeros_like(sigmas)
     with frozen(model):
-        for start_level in torch.linspace(low, high, levels).tolist():
-            level = ascended(
-                lambda level: _soft_radius(model, x, y, noise, level.exp()),
-                torch.full_like(sigmas, start_level),  # log s
+        for start_log_sigma in torch.linspace(low, high, levels).tolist():
+            log_sigma = ascended(
+                lambda log_sigma: _soft_radius(model, x, y, noise, log_sigma.exp()),
+                torch.full_like(sigmas, start_log_sigma),
                 within=(low, high),
                 levels=levels,
                 steps=search_steps,
             )
             with torch.no_grad():
-                radius = _soft_radius(model, x, y, noise, level.exp())
-            best = torch.where(radius > largest, level.exp(), best)
+                radius = _soft_radius(model, x, y, noise, log_sigma.exp())
+            best = torch.where(radius > largest, log_sigma.exp(), best)
             largest = torch.maximum(radius, largest)
     return (sigmas + best) / 2
 

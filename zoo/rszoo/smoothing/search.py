@@ -5,13 +5,13 @@ withdrawn, and neither its text nor code is public; that there are several start
 abstract says. This is a reconstruction, whose ascent follows Alfarra et al. (2022), Data Dependent
 Randomized Smoothing, https://arxiv.org/abs/2012.04351:
 
-    from each of some levels, geometrically spaced, ascend R(s) by a few steps of log s, with the
+    from each of some sigmas, geometrically spaced, ascend R(s) by a few steps of log s, with the
     same noise for all; take the best R of where they end, on fresh noise
     R(s) = s Phi^-1(max over c of p_c),    p = mean softmax of F(x + s e)
 
 R is what CERTIFY would say if mean probabilities were votes. What the search has drawn is never
-used again: to the draws of a certificate the level is fixed. But another input finds another
-level, and no radius at x says anything about the level at x'; see `rszoo.smoothing.insta`.
+used again: to a certificate's draws the sigma is fixed. But another input finds another sigma,
+and no radius at x says anything about the sigma at x'; see `rszoo.smoothing.insta`.
 """
 
 import math
@@ -36,7 +36,7 @@ class Search:
     """Where the noise level is searched, and how hard.
 
     Attributes:
-        low, high: the smallest and the largest level.
+        low, high: the smallest and the largest sigma.
         levels: how many starts, at least 2.
         steps: of the ascent from each; it goes half way to the next start at most.
         draws: noisy inputs for each value of R, at most 1000.
@@ -81,23 +81,23 @@ def searched_sigma(
         image = image.clone()
         noise, fresh = (_noise(image, search.draws, seed, chunk) for chunk in (0, 1))
 
-        def radius(level: Tensor, noise: Tensor) -> Tensor:
+        def radius(log_sigma: Tensor, noise: Tensor) -> Tensor:
             with evaluation_mode(network), autocast(image.device, precision):
-                logits = network(image + level.exp() * noise)
+                logits = network(image + log_sigma.exp() * noise)
             share = logits.float().softmax(-1).mean(0).amax()
-            return level.exp() * torch.special.ndtri(share.clamp(max=_LARGEST))
+            return log_sigma.exp() * torch.special.ndtri(share.clamp(max=_LARGEST))
 
         found: list[tuple[float, float]] = []
         for start in torch.linspace(low, high, search.levels, device=image.device):
-            level = ascended(
-                lambda level: radius(level, noise),
+            log_sigma = ascended(
+                lambda log_sigma: radius(log_sigma, noise),
                 start,
                 within=(low, high),
                 levels=search.levels,
                 steps=search.steps,
             )
             with torch.no_grad():
-                found.append((radius(level, fresh).item(), level.exp().item()))
+                found.append((radius(log_sigma, fresh).item(), log_sigma.exp().item()))
     if any(math.isnan(value) for value, _ in found):
         raise RszooError("expected logits that are numbers, got NaN; the weights are broken")
     return max(found)[1]
@@ -105,17 +105,17 @@ def searched_sigma(
 
 def ascended(
     radius: Callable[[Tensor], Tensor],
-    level: Tensor,
+    log_sigma: Tensor,
     *,
     within: tuple[float, float],
     levels: int,
     steps: int,
 ) -> Tensor:
-    """Return the logarithms of some levels after steps uphill, each by the sign of its gradient.
+    """Return the logarithms of some sigmas after steps uphill, each by the sign of its gradient.
 
     Args:
         radius: from the logarithms to what is to grow, one entry for each.
-        level: the logarithms to start from.
+        log_sigma: the logarithms to start from.
         within: the smallest and the largest.
         levels: how many starts there are between them: all steps together go half way to the next.
         steps: how many.
@@ -123,10 +123,10 @@ def ascended(
     low, high = within
     step = (high - low) / max(levels - 1, 1) / (2 * max(steps, 1))
     for _ in range(steps):
-        level.requires_grad_()
-        (gradient,) = torch.autograd.grad(radius(level).sum(), level)
-        level = (level.detach() + step * gradient.sign()).clamp(low, high)
-    return level.detach()
+        log_sigma.requires_grad_()
+        (gradient,) = torch.autograd.grad(radius(log_sigma).sum(), log_sigma)
+        log_sigma = (log_sigma.detach() + step * gradient.sign()).clamp(low, high)
+    return log_sigma.detach()
 
 
 def _noise(image: Tensor, draws: int, seed: int, chunk: int) -> Tensor:
