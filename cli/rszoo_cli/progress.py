@@ -52,7 +52,7 @@ class Meter:
         self._task = self._bar.add_task(task, total=total, completed=done, status="")
 
     def advance(self, amount: int = 1) -> None:
-        """Count `amount` more units."""
+        """Add `amount` units to those that are done."""
         self._done += amount
         self._bar.advance(self._task, amount)
         now = time.monotonic()

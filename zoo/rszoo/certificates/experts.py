@@ -50,7 +50,7 @@ class Reach:
 
 @dataclass(frozen=True, kw_only=True)
 class Experts(Details):
-    """What a certificate rests on that was given by one of several experts.
+    """The details of a certificate that one of several experts has given.
 
     Attributes:
         experts: how many there are.

@@ -78,7 +78,7 @@ class LogFile:
 
 @dataclass(frozen=True, kw_only=True)
 class Certified:
-    """What a certification has given.
+    """The result of a certification.
 
     Attributes:
         kind: of the certificates.

@@ -42,7 +42,7 @@ _STEP = 0.25
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """What a log says about its model.
+    """The metrics of a model, computed from its log.
 
     Attributes:
         name: the log.
@@ -121,7 +121,7 @@ def summary(log: LogTable, radii: Sequence[float] | None = None) -> Summary:
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """How two models differ on the same inputs.
+    """The paired differences of two models on the same inputs.
 
     Attributes:
         first, second: names of the logs.

@@ -22,7 +22,7 @@ _LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 @dataclass(frozen=True, kw_only=True)
 class PDistribution:
-    """How often the selected class gets how many of the draws, over all inputs of a log.
+    """The distribution over the inputs of a log of the share of draws for the selected class.
 
     Attributes:
         thresholds: values q of p.

@@ -8,7 +8,7 @@ __all__ = ["Meter", "Metering", "unseen"]
 
 
 class Meter(Protocol):
-    """What is told how far long work has come."""
+    """An observer of long work, which is called with each step of progress."""
 
     def advance(self, amount: int = 1) -> None:
         """Count `amount` more units as done."""

@@ -23,7 +23,7 @@ __all__ = ["Finding", "chosen_seed", "recertify", "sample"]
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """What certifying one input again says of its row.
+    """The verdict of certifying one input again on its row of a log.
 
     Attributes:
         idx: the input.

@@ -20,7 +20,7 @@ WEIGHTS, ONNX, README = "model.safetensors", "model.onnx", "README.txt"
 
 @dataclass(frozen=True, kw_only=True)
 class Export:
-    """What was written.
+    """The files that an export has written.
 
     Attributes:
         folder: where.

@@ -34,7 +34,7 @@ _NOT_A_RECIPE = "# Not a recipe: the model was imported, and this is what was sa
 
 
 class Statement(Section):
-    """What the user says of a checkpoint; it takes the place of a recipe in the bundle.
+    """The user's statement on a checkpoint; it takes the place of a recipe in the bundle.
 
     Attributes:
         name: of the bundle.

@@ -42,17 +42,17 @@ class Check:
 
     @property
     def accuracy(self) -> float:
-        """Under the stated standardisation."""
+        """The accuracy under the standardisation that the user stated."""
         return self.accuracies[self.stated]
 
     @property
     def called(self) -> str:
-        """What the accuracies are."""
+        """How a message calls the accuracies: "accuracy under noise" or "accuracy"."""
         return "accuracy under noise" if self.sigma else "accuracy"
 
     @property
     def doubts(self) -> list[str]:
-        """What speaks against the import, in words; empty when nothing does."""
+        """The reasons to doubt the import, in words; empty when there are none."""
         found = []
         if self.accuracy < self.expected:
             found.append(

@@ -25,7 +25,7 @@ Pixels = Annotated[int, Field(ge=1, le=65536)]
 
 
 class BundleConfig(BaseModel, ABC, extra="forbid", frozen=True, allow_inf_nan=False):
-    """What every kind of bundle says. It is read strictly, since bundles are other people's.
+    """The configuration common to all kinds of bundle, which is read strictly.
 
     Attributes:
         format: version of this layout.
@@ -79,7 +79,7 @@ class BundleConfig(BaseModel, ABC, extra="forbid", frozen=True, allow_inf_nan=Fa
 
 
 class ComposedConfig(BundleConfig, frozen=True):
-    """What a bundle says that is made of others, which it names and does not hold."""
+    """The configuration of a bundle made of others, which it names and does not hold."""
 
     required: ClassVar[tuple[str, ...]] = (CONFIG,)
     identified_by: ClassVar[str] = CONFIG

@@ -23,7 +23,7 @@ OF_ONE_NETWORK = ("fixed", "early", "memory", "nominal")
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """What is done with the bundles of a kind. Nothing has a default: a kind says all of it.
+    """The functions and texts for the bundles of one kind; none has a default.
 
     Attributes:
         classifier: makes what predicts and certifies, or says in an RszooError why it cannot.

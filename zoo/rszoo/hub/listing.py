@@ -13,7 +13,7 @@ __all__ = ["Listed", "listed"]
 
 @dataclass(frozen=True, kw_only=True)
 class Listed:
-    """What the card of a model says; nothing of it is checked.
+    """The entries of the card of a model, none of which is checked.
 
     Attributes:
         id: `org/name`.

@@ -111,7 +111,7 @@ class ImportedFile(BaseModel):
 
 
 class Checked(BaseModel):
-    """What a checkpoint was found to do when it was imported.
+    """The result of the check of a checkpoint when it was imported.
 
     Attributes:
         images: so many test images.
@@ -125,7 +125,7 @@ class Checked(BaseModel):
 
 
 class Origin(_AsItCame):
-    """Where a bundle comes from. Any of it may be missing, and nothing of it is checked.
+    """The origin of a bundle. Any of it may be missing, and none of it is checked.
 
     Attributes:
         facts: digests that tell one training from another: of its recipe, of its data, and of the

@@ -22,7 +22,7 @@ __all__ = ["Recheck", "Verification", "verify_log"]
 
 @dataclass(frozen=True, kw_only=True)
 class Recheck:
-    """How hard a log is put to the test.
+    """The extent of the tests of a log.
 
     Attributes:
         inputs: how many, drawn at random, are certified again; 0 for none.
@@ -39,7 +39,7 @@ class Recheck:
 
 @dataclass(frozen=True, kw_only=True)
 class Verification:
-    """What was found of a log whose every radius follows from its counts.
+    """The findings on a log whose every radius follows from its counts.
 
     Attributes:
         log: the log.

@@ -13,7 +13,7 @@ _ACR = ("acr", "average_certified_radius")
 
 @dataclass(frozen=True, kw_only=True)
 class Certified:
-    """What is certified of a model on a data set, at one noise level.
+    """The certified results of a model on a data set, at one noise level.
 
     Attributes:
         dataset: its name.

@@ -52,7 +52,7 @@ def entry_not_found(path: str, *, commit: str) -> HubError:
 
 
 def on_error(request: Request, error: Exception) -> Response:
-    """Answer a `HubError`."""
+    """Answer a request with the status and the text of a `HubError`."""
     assert isinstance(error, HubError)
     return _answer(error.status, str(error), error.code, error.headers, error.body)
 

@@ -105,7 +105,7 @@ def _part_count(hub: Hub, size: int) -> int:
 
 
 async def put(request: Request) -> Response:
-    """Take a body."""
+    """Receive the bytes of one large file, and check them against its digest."""
     hub, oid, size = _signed(request)
     await hub.blobs.receive(request.stream(), sha256=oid, size=size)
     return Response(headers={"ETag": f'"{oid}"'})

@@ -107,7 +107,7 @@ async def paths_info(request: Request) -> Response:
 
 
 def refs(request: Request) -> Response:
-    """List branches and tags."""
+    """List the branches and the tags of a repository."""
     repo = repo_of(request)
 
     def listed(folder: str, names: dict[str, str]) -> list[dict[str, str]]:

@@ -32,7 +32,7 @@ _LONGEST_MESSAGE = 10_000
 
 
 async def create(request: Request) -> Response:
-    """Make a repository."""
+    """Create the repository that the request names."""
     check_write(request)
     body = await json_body(request)
     kind, repo_id = _named(body)
@@ -48,7 +48,7 @@ async def create(request: Request) -> Response:
 
 
 async def delete(request: Request) -> Response:
-    """Delete a repository."""
+    """Delete the repository that the request names."""
     check_write(request)
     await run_in_threadpool(hub_of(request).store.delete, *_named(await json_body(request)))
     return JSONResponse({})

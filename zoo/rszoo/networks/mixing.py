@@ -82,17 +82,17 @@ class Mix(nn.Sequential):
 
     @property
     def standard(self) -> nn.Module:
-        """See the class."""
+        """The standard classifier, in eval mode and frozen."""
         return self._parts[0]
 
     @property
     def robust(self) -> nn.Module:
-        """See the class."""
+        """The robust classifier, in eval mode and frozen."""
         return self._parts[1]
 
     @property
     def weighing(self) -> MixingNetwork:
-        """The mixing network."""
+        """The mixing network, which is what is trained."""
         network = self[1]
         assert isinstance(network, MixingNetwork)
         return network

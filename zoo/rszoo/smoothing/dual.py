@@ -47,7 +47,7 @@ __all__ = ["DualClassifier"]
 
 @dataclass(frozen=True, kw_only=True)
 class _Plan:
-    """What is to be certified, chosen on draws of its own.
+    """A plan of what to certify, chosen on draws that nothing else uses.
 
     Attributes:
         among: the levels.

@@ -11,7 +11,7 @@ __all__ = ["Execution"]
 
 @dataclass(frozen=True, kw_only=True)
 class Execution:
-    """What decides where and how the networks of a classifier run; one for all of them.
+    """The settings of where and how the networks of a classifier run; one for all of them.
 
     Attributes:
         device: "cpu", "cuda", "cuda:1", ...; None takes a GPU if there is one.

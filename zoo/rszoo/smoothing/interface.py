@@ -51,7 +51,7 @@ class Budget:
 
     @property
     def draws(self) -> int:
-        """How many draws a certificate takes at most, of one network."""
+        """The most draws that a certificate takes of one network."""
         return self.n0 + self.n
 
 
@@ -77,7 +77,7 @@ class Voting(Protocol):
 
 
 class Classifier(ABC):
-    """What certifies: one smoothed network, or several that work together.
+    """A classifier that certifies: one smoothed network, or several that work together.
 
     The docstring of each kind says which function it certifies. A kind defines `kind`,
     `voters`, `protocol_entries`, `certifier` and `predictor`.

@@ -81,7 +81,7 @@ class MixedClassifier(Classifier):
 
     @property
     def protocol_entries(self) -> dict[str, object]:
-        """What a log's protocol says of it, as JSON values.
+        """Its entries in the protocol of a log, as JSON values.
 
         Raises:
             RszooError: there is no certificate with this weight, and so no log.

@@ -25,7 +25,7 @@ class Weight(Protocol):
 
     @property
     def alpha_min(self) -> float | None:
-        """What it never falls below, in (1/2, 1]; None where nothing is known."""
+        """A lower bound of the weight, in (1/2, 1]; None where none is known."""
         ...
 
     @property
@@ -40,7 +40,7 @@ class Weight(Protocol):
 
 @dataclass(frozen=True)
 class FixedWeight:
-    """The same everywhere.
+    """A weight that is the same for every image.
 
     Attributes:
         alpha_mix: in (1/2, 1].
@@ -54,22 +54,22 @@ class FixedWeight:
 
     @property
     def alpha_min(self) -> float:
-        """The weight."""
+        """The lower bound of the weight: the weight itself."""
         return self.alpha_mix
 
     @property
     def protocol_entries(self) -> dict[str, object]:
-        """See `Weight`."""
+        """Its entries in the protocol of a log, as JSON values."""
         return {"weight": "fixed"}
 
     def at(self, image: Tensor, *, standard: _Network, robust: _Network) -> float:
-        """See `Weight`."""
+        """Return the weight, whatever the image `[C, H, W]` and the networks."""
         return self.alpha_mix
 
 
 @dataclass(frozen=True)
 class LearnedWeight:
-    """What a network answers, between its alpha_min and its alpha_max.
+    """A weight that a network answers, between its alpha_min and its alpha_max.
 
     The network sees the logits of the standard and of the bare robust network at the input.
 
@@ -81,16 +81,16 @@ class LearnedWeight:
 
     @property
     def alpha_min(self) -> float:
-        """The network's."""
+        """The lower bound that the network is built with, in (1/2, 1]."""
         return self.network.alpha_min
 
     @property
     def protocol_entries(self) -> dict[str, object]:
-        """See `Weight`."""
+        """Its entries in the protocol of a log, as JSON values."""
         return {"weight": "learned", "alpha_max": self.network.alpha_max}
 
     def at(self, image: Tensor, *, standard: _Network, robust: _Network) -> float:
-        """See `Weight`.
+        """Return the weight at an image `[C, H, W]`, from the logits of both networks there.
 
         Guarantee:
             The weight is never below alpha_min, whatever the network answers.
@@ -132,11 +132,11 @@ class GradientWeight:
 
     @property
     def protocol_entries(self) -> dict[str, object]:
-        """See `Weight`."""
+        """Its entries in the protocol of a log, as JSON values."""
         return {"weight": "gradient", "scale": self.scale}
 
     def at(self, image: Tensor, *, standard: _Network, robust: _Network) -> float:
-        """See `Weight`."""
+        """Return the weight at an image `[C, H, W]`, from the gradient of `standard` there."""
         with torch.enable_grad():
             x = image.detach()[None].requires_grad_()
             probabilities = standard(x).softmax(-1)[0]

@@ -33,7 +33,7 @@ _LARGEST = 0.999
 
 @dataclass(frozen=True, kw_only=True)
 class Search:
-    """Where the noise level is searched, and how hard.
+    """The range and the effort of the search for a noise level.
 
     Attributes:
         low, high: the smallest and the largest sigma.

@@ -18,7 +18,7 @@ __all__ = ["TrainingState", "load_checkpoint", "save_checkpoint"]
 
 @dataclass
 class TrainingState:
-    """What changes while training.
+    """The state of a training: all that changes while it runs.
 
     Attributes:
         network: the network that is trained.

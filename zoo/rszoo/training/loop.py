@@ -35,7 +35,7 @@ _STEPS_BETWEEN_CHECKS = 50
 
 @dataclass(frozen=True, kw_only=True)
 class Epoch:
-    """What one epoch came to.
+    """The outcome of one epoch.
 
     Attributes:
         number: completed epochs, from 1.

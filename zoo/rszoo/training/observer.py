@@ -6,7 +6,7 @@ __all__ = ["Observer"]
 
 
 class Observer:
-    """Told of the progress of a training; a subclass shows it."""
+    """An observer of a training, which is called as it progresses; a subclass shows it."""
 
     def note(self, text: str) -> None:
         """Show a text that is worth one line."""

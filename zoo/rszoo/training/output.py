@@ -81,7 +81,7 @@ class Output:
         return self.run.exists() and read_run(self.run, self.identity) is None
 
     def is_to_go(self, *, resume: bool, overwrite: bool) -> bool:
-        """Return whether what is there is to be dropped; with `resume`, only if it is of others.
+        """Return whether to drop what is there; with `resume`, only that of another training.
 
         Raises:
             RszooError: another process is at work on it.
@@ -125,7 +125,7 @@ class Output:
         return bundle
 
     def _is_of_this(self) -> bool:
-        """Return whether what is begun, or else what is finished, has this identity."""
+        """Return whether the unfinished training, or else the bundle, has this identity."""
         if self.state.exists():
             return not self.begun_otherwise()
         made = self.folder.exists() and open_bundle(self.folder).manifest.origin.facts

@@ -16,7 +16,7 @@ __all__ = ["Setting"]
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """What all trainings of one call have in common.
+    """The settings that all trainings of one call have in common.
 
     Attributes:
         images, test_images: the data set, on the device.

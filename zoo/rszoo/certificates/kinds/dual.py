@@ -27,7 +27,7 @@ ROUTER = "router"
 
 @dataclass(frozen=True, kw_only=True)
 class Routing(Experts):
-    """What a router adds to the certificate of an expert.
+    """The details that a router adds to the certificate of an expert.
 
     Attributes:
         experts, expert_level, expert_radius, others: see `Experts`.

@@ -17,7 +17,7 @@ __all__ = ["KIND", "Remembered"]
 
 @dataclass(frozen=True, kw_only=True)
 class Remembered(Details):
-    """What a memory of earlier answers makes of a certificate.
+    """The details that a memory of earlier answers adds to a certificate.
 
     Attributes:
         nominal_radius: what would be certified if every input had this noise level; the `radius`

@@ -19,7 +19,7 @@ __all__ = ["KIND", "Mixing", "mixed_certificate"]
 
 @dataclass(frozen=True, kw_only=True)
 class Mixing(Details):
-    """What the certificate of a mix adds to that of its smoothed part.
+    """The details that the certificate of a mix adds to that of its smoothed part.
 
     Attributes:
         alpha_mix: the least weight of the smoothed part, which the certificate's fields but

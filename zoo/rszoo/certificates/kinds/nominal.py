@@ -18,7 +18,7 @@ __all__ = ["KIND", "Nominal"]
 
 @dataclass(frozen=True, kw_only=True)
 class Nominal(Details):
-    """What the search for a noise level leaves of a certificate: a radius in name only.
+    """The details of a certificate at a searched noise level: a radius in name only.
 
     Attributes:
         nominal_radius: what would be certified if every input had this noise level.

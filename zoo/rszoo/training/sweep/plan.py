@@ -36,12 +36,12 @@ class Job:
 
     @property
     def label(self) -> str:
-        """What a user calls the training."""
+        """The training's name and seed, as messages show them."""
         return f"{self.recipe.name}, seed {self.recipe.seed}"
 
     @property
     def log(self) -> Path:
-        """The file of what the training says."""
+        """The file of the training's output, line by line."""
         return self._state(".log")
 
     @property

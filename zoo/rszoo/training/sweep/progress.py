@@ -11,7 +11,7 @@ __all__ = ["Progress", "read_progress", "write_progress"]
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a training is.
+    """The progress of one training of a sweep.
 
     Attributes:
         task: what it does.

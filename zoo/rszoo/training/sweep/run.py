@@ -59,7 +59,7 @@ class Engine:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one training.
+    """The outcome of one training of a sweep.
 
     Attributes:
         job: the training.
@@ -75,7 +75,7 @@ class Outcome:
 
 
 class SweepObserver:
-    """Told of the progress of a sweep; a subclass shows it."""
+    """An observer of a sweep, which is called as it progresses; a subclass shows it."""
 
     def began(self, *, total: int, kept: int) -> None:
         """The trainings are known, and how many of them were finished before."""

@@ -18,7 +18,7 @@ __all__ = ["PER_EXAMPLE", "PerExample"]
 
 @dataclass(frozen=True)
 class PerExample:
-    """What a method asks for besides images and labels.
+    """The per-example data that a method needs besides images and labels.
 
     Attributes:
         values: `[N, ...]`, one row per training image.

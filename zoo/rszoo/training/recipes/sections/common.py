@@ -23,7 +23,7 @@ class NetworkSpec(Section):
 
 
 class TrainSpec(Section):
-    """How the network is trained.
+    """The section of a recipe on how the network is trained.
 
     Attributes:
         epochs: passes over the training images.
@@ -66,7 +66,7 @@ class TrainSpec(Section):
 
 
 class CertifySpec(Section):
-    """How the trained model's certificates are made (see `rszoo.SmoothedClassifier.certify`)."""
+    """The section of a recipe on certifying the model, see `rszoo.SmoothedClassifier.certify`."""
 
     n0: Count
     n: Count
