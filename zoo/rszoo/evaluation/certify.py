@@ -65,9 +65,10 @@ def certify_inputs(
     """Certify inputs one by one; yield each when its row is in the log.
 
     Guarantee:
-        Each certificate is that of `Classifier.certify`: it fails with probability at most alpha,
-        input by input (not for all inputs at once). Inputs that the log holds are not certified
-        again, so that no answer is ever chosen among several.
+        - Each certificate is that of `Classifier.certify`: it fails with probability at most
+          alpha, input by input (not for all inputs at once).
+        - Inputs that the log holds are not certified again, so that no answer is ever chosen
+          among several.
 
     Args:
         classifier: who certifies.

@@ -102,9 +102,10 @@ def certify(
     """Certify what the log does not hold yet, and return all.
 
     Guarantee:
-        Each certificate is that of `Classifier.certify`: it fails with probability at most alpha,
-        input by input. Inputs that the log holds are not certified again, so that no answer is
-        ever chosen among several.
+        - Each certificate is that of `Classifier.certify`: it fails with probability at most
+          alpha, input by input (not for all inputs at once).
+        - Inputs that the log holds are not certified again, so that no answer is ever chosen
+          among several.
 
     Args:
         subject: what is certified.

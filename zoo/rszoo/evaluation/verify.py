@@ -97,8 +97,10 @@ def recertify(
 
     Guarantee:
         If all rows are true, the probability that any of them is found to disagree is at most
-        `level` (Bonferroni's inequality over the inputs), plus, for rows decided early, the
-        probability alpha of each certificate to be wrong by chance.
+        the sum of
+
+        - `level`, by Bonferroni's inequality over the inputs;
+        - for each row decided early, alpha, the probability that it is wrong by chance.
 
     Args:
         classifier: the one that the log is about.

@@ -72,8 +72,11 @@ def verify_log(
     """Check that a log is about a bundle, and certify a sample of its inputs again.
 
     Guarantee:
-        If all rows are true, some input is found to disagree with probability at most `level`,
-        plus, for rows decided early, alpha of each certificate; see `recertify`.
+        If all rows are true, the probability that some input is found to disagree is at most
+        the sum of
+
+        - `level`, by Bonferroni's inequality over the inputs;
+        - for each row decided early, alpha; see `recertify`.
 
     Args:
         log: its rows were checked when it was read.

@@ -147,10 +147,15 @@ class SmoothedClassifier(Classifier):
         selecting = {"stream": Stream.SELECTION, "seed": budget.seed, "on_progress": on_progress}
         estimating = {**selecting, "stream": Stream.ESTIMATION}
 
+        # CERTIFY of Cohen et al. (2019), in the words of their Algorithm 1:
         def with_all_draws(image: Tensor) -> Certificate:
-            (selection,) = self.running(image, [budget.n0], **selecting)
-            (votes,) = self.running(image, [budget.n], **estimating)
-            return self.certificate(selection, votes, n0=budget.n0, n=budget.n, alpha=budget.alpha)
+            # counts0 <- SampleUnderNoise(f, x, n0, sigma)
+            (counts0,) = self.running(image, [budget.n0], **selecting)
+            # counts <- SampleUnderNoise(f, x, n, sigma)
+            (counts,) = self.running(image, [budget.n], **estimating)
+            # c_A-hat <- top index in counts0
+            # p_A <- LowerConfBound(counts[c_A-hat], n, 1 - alpha), and with it radius or ABSTAIN
+            return self.certificate(counts0, counts, n0=budget.n0, n=budget.n, alpha=budget.alpha)
 
         if budget.radii is None:
             return with_all_draws
@@ -210,21 +215,21 @@ class SmoothedClassifier(Classifier):
         return counts
 
     def certificate(
-        self, selection: list[int], estimation: list[int], *, n0: int, n: int, alpha: float
+        self, counts0: list[int], counts: list[int], *, n0: int, n: int, alpha: float
     ) -> Certificate:
-        """Return what the votes of both streams certify.
+        """Return the certificate that the votes of both streams give, the end of CERTIFY.
 
         Guarantee:
             That of `certify`, for votes of n0 draws of the selection and n of the estimation.
 
         Args:
-            selection, estimation: `num_classes` counts each.
+            counts0, counts: votes per class, `num_classes` each.
             n0, n, alpha: as in `certify`.
         """
-        candidate = selection.index(max(selection))
+        candidate = counts0.index(max(counts0))
         return certificate_from_votes(
             candidate,
-            estimation[candidate],
+            counts[candidate],
             n0=n0,
             n=n,
             alpha=alpha,

@@ -153,12 +153,12 @@ class Classifier(ABC):
         """Certify one input `[C, H, W]`, or each input of a batch `[B, C, H, W]`.
 
         Guarantee:
-            For each input, with probability at least 1 - alpha over the noise: the certificate
-            abstains, or the classifier answers `label` at every x' with ||x' - x||_2 < radius.
-            Inputs must not have been chosen with knowledge of `seed`. The statement is about real
-            arithmetic in x + e: rounding of that sum to float32 is not covered. With `sound` it
-            is, and the x' are the images whose pixels are multiples of 1/255. It says nothing
-            about whether the label is correct.
+            - For each input, with probability at least 1 - alpha over the noise: the certificate
+              abstains, or the classifier answers `label` at every x' with ||x' - x||_2 < radius.
+            - This assumes inputs that were not chosen with knowledge of `seed`.
+            - It is about real arithmetic in x + e: rounding of that sum to float32 is not covered.
+              With `sound` it is, and the x' are the images whose pixels are multiples of 1/255.
+            - Whether the label is correct, it does not say.
 
         Args:
             x: float input(s) in the units of sigma (images in [0, 1]).

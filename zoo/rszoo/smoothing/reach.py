@@ -35,10 +35,10 @@ def certified_reach(
     """Return how far an event certainly keeps more than half of the noise, not beyond `reach`.
 
     Guarantee:
-        With probability at least 1 - alpha over the draws, whatever `reach`: the certificate
-        abstains, or the event has more than half of the noise everywhere closer than its radius.
-        Of two events, the votes for the less frequent one are at no look more than those for
-        the one that is really the first to lose its half; so it holds for both.
+        - With probability at least 1 - alpha over the draws, whatever `reach`: the certificate
+          abstains, or the event has more than half of the noise everywhere closer than its radius.
+        - It holds for both of two events when `count` gives the votes of the less frequent one: at
+          no look are they more than those for the one that is really the first to lose its half.
 
     Args:
         part: whose noise it is.
