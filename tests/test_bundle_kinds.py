@@ -107,7 +107,7 @@ def test_what_a_kind_says(name: str, roles: tuple[str, ...], is_model: bool) -> 
     kind = kinds.kind_of(bundle)
     assert kind.roles(bundle.config) == roles
     assert kind.is_model == is_model
-    listed = {"parts": [part.shown for part in bundle.config.parts]} if roles else {}
+    listed = {"parts": [part.text for part in bundle.config.parts]} if roles else {}
     assert kind.composition(bundle.config) == listed
 
 

@@ -454,7 +454,7 @@ def test_it_is_published_with_its_certificates(
 
 def test_one_network_at_several_noise_levels(tmp_path: Path) -> None:
     bundle = compose_cascade(tmp_path / "cascade", experts=[find(DIGITS[1])], sigmas=[0.75, 0.25])
-    assert open_bundle(bundle.path).config.parts[0].shown == f"{DIGITS[1]} at sigma 0.25"
+    assert open_bundle(bundle.path).config.parts[0].text == f"{DIGITS[1]} at sigma 0.25"
     model = classifier_of(bundle, Execution(device="cpu"))
     assert isinstance(model, CascadeClassifier)
     assert [one.sigma for one in model.experts] == [0.25, 0.75]

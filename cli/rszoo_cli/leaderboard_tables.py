@@ -41,7 +41,7 @@ def print_groups(groups: Sequence["Group"]) -> None:
 
 def _names(group: "Group", given: Sequence[str]) -> Table:
     """Return who the rows of a group are, by their numbers."""
-    from rszoo.evaluation.leaderboard.columns import facts
+    from rszoo.evaluation.leaderboard.columns import description
 
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column(justify="right")
@@ -49,7 +49,7 @@ def _names(group: "Group", given: Sequence[str]) -> Table:
     table.add_column(overflow="fold")
     for i, (row, mark) in enumerate(zip(group.rows, given, strict=True), start=1):
         model = Text.assemble(row.entry.model, (f" {mark}" if mark else "", "yellow"))
-        table.add_row(str(i), model, Text(", ".join(facts(row.entry))))
+        table.add_row(str(i), model, Text(", ".join(description(row.entry))))
     return table
 
 

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rszoo.errors import RszooError
-from rszoo.evaluation.shown import as_interval, as_percent, as_radius
+from rszoo.evaluation.formatting import as_interval, as_percent, as_radius
 from rszoo_cli.console import err, out
 
 if TYPE_CHECKING:

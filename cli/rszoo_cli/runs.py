@@ -164,7 +164,7 @@ def _listed(trainings: "list[Training]") -> "Table":
     from rich.table import Table
     from rich.text import Text
 
-    from rszoo.evaluation.shown import as_percent
+    from rszoo.evaluation.formatting import as_percent
     from rszoo.theory.radii import floor_digits
 
     table = Table(box=None, pad_edge=False)

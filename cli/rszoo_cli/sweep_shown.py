@@ -7,7 +7,7 @@ from typing import Any
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Column, Table
 
-from rszoo.evaluation.shown import as_duration, as_percent
+from rszoo.evaluation.formatting import as_duration, as_percent
 from rszoo.training.sweep import Job, Outcome, Spread, SummaryRow, SweepObserver, summarized
 from rszoo.training.sweep.progress import Progress as Report
 from rszoo_cli.console import err, out

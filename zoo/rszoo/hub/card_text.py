@@ -46,7 +46,7 @@ def certifying(about: str, repo: str) -> CardText:
 
 def made_of(config: BundleConfig) -> str:
     """Return a sentence that names the parts of a composed bundle."""
-    listed = ", ".join(f"`{part.shown}`" for part in config.parts)
+    listed = ", ".join(f"`{part.text}`" for part in config.parts)
     return f"It is made of other models, which are fetched with it: {listed}."
 
 

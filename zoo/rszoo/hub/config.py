@@ -105,7 +105,7 @@ class Part(BaseModel):
     digest: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
     @property
-    def shown(self) -> str:
+    def text(self) -> str:
         """The part as text: its id, and what is special of its use."""
         return self.id
 
@@ -120,7 +120,7 @@ class Expert(Part):
     sigma: Annotated[float, Field(ge=SMALLEST_SIGMA, le=100)] | None = None
 
     @property
-    def shown(self) -> str:
+    def text(self) -> str:
         """The id, and the noise level where it is another than its own."""
         return self.id if self.sigma is None else f"{self.id} at sigma {self.sigma:g}"
 

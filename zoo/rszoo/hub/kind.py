@@ -60,4 +60,4 @@ def stated_noise(config: BundleConfig) -> dict[str, Any]:
 
 def listed_parts(config: BundleConfig) -> dict[str, Any]:
     """Return the composition of a bundle whose parts are all there is to say."""
-    return {"parts": [part.shown for part in config.parts]}
+    return {"parts": [part.text for part in config.parts]}

@@ -35,7 +35,7 @@ class Setting:
     state: Path
 
     @contextmanager
-    def shown(self, task: str, *, total: int, done: int = 0, unit: str) -> Iterator[None]:
+    def progress(self, task: str, *, total: int, done: int = 0, unit: str) -> Iterator[None]:
         """Show the progress of a task, until it ends or fails."""
         self.observer.started(task, total=total, done=done, unit=unit)
         try:

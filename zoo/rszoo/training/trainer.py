@@ -87,7 +87,7 @@ class Trainer:
 
     def train(self, output: Output) -> Bundle:
         """Train one model, from its checkpoint if it has one; wait for another that trains it."""
-        with self._alone(output) as waited:
+        with self._locked(output) as waited:
             kept = self.existing(output, resume=True, overwrite=False) if waited else None
             return kept or self._train(output)
 
@@ -126,7 +126,7 @@ class Trainer:
         recipe, setting, latest = output.recipe, self.setting, None
         steps = max(1, len(setting.images) // recipe.train.batch_size)
         done, total = state.epoch * steps, recipe.train.epochs * steps
-        with setting.shown(recipe.name, total=total, done=done, unit="steps"):
+        with setting.progress(recipe.name, total=total, done=done, unit="steps"):
             for epoch in self._fitted(recipe, state, task):
                 latest = self._accuracy(recipe, state, task)
                 # The metrics first: a run that is killed in between repeats the epoch, and the
@@ -227,7 +227,7 @@ class Trainer:
             yield
 
     @contextmanager
-    def _alone(self, output: Output) -> Iterator[bool]:
+    def _locked(self, output: Output) -> Iterator[bool]:
         """Keep other processes off a model; yield whether one of them had to end first."""
         setting = self.setting
 

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from rszoo.evaluation.formatting import as_duration, as_interval, as_percent, as_radius
 from rszoo.evaluation.leaderboard.board import Group, Row
 from rszoo.evaluation.leaderboard.entry import Entry
-from rszoo.evaluation.shown import as_duration, as_interval, as_percent, as_radius
 from rszoo.theory.radii import floor_digits
 
 __all__ = [
@@ -14,7 +14,7 @@ __all__ = [
     "Cell",
     "Column",
     "columns",
-    "facts",
+    "description",
     "heading",
     "marks",
     "noise",
@@ -79,7 +79,7 @@ def protocol(group: Group) -> str:
     return f"{n}, {alpha}, inputs: {group.images:,}"
 
 
-def facts(entry: Entry) -> list[str]:
+def description(entry: Entry) -> list[str]:
     """Return how a model was made, as far as it is known, the method first."""
     known = [entry.method, entry.profile, entry.network, entry.paper]
     return [fact for fact in known if fact]

@@ -8,7 +8,7 @@ from rszoo.evaluation.leaderboard.columns import (
     MEANINGS,
     Cell,
     columns,
-    facts,
+    description,
     heading,
     marks,
     protocol,
@@ -40,7 +40,7 @@ def _table(group: Group) -> Iterator[str]:
         kind = "published: " if row.entry.paper else ""
         yield _line(
             _escaped(" ".join([kind + row.entry.model, mark]).rstrip()),
-            _escaped(", ".join(facts(row.entry)) or "-"),
+            _escaped(", ".join(description(row.entry)) or "-"),
             *(_cell(column.cells[i]) for column in shown),
         )
 

@@ -18,7 +18,7 @@ from rszoo.evaluation.leaderboard.columns import (
     MEANINGS,
     Cell,
     columns,
-    facts,
+    description,
     heading,
     marks,
     noise,
@@ -115,7 +115,7 @@ def _name(row: Row, mark: str) -> str:
 
 
 def _method(row: Row) -> str:
-    known = [fact for fact in facts(row.entry) if fact != row.entry.method]
+    known = [part for part in description(row.entry) if part != row.entry.method]
     return f"<td>{escape(row.entry.method or '-')}{_small(', '.join(known))}</td>"
 
 

@@ -132,7 +132,7 @@ def sweep(
             return outcomes
         stack.enter_context(terminable())
         tracking = stack.enter_context(open_tracking(out))
-        stack.enter_context(_alone(out))
+        stack.enter_context(_locked(out))
         parent = stack.enter_context(_parent_run(tracking, out, jobs))
         submit, environment = stack.enter_context(_processes(engine, devices, jobs=len(todo)))
         common = {
@@ -179,7 +179,7 @@ def _processes(
 
 
 @contextmanager
-def _alone(out: Path) -> Iterator[None]:
+def _locked(out: Path) -> Iterator[None]:
     """Keep a second sweep out of a folder."""
     from filelock import FileLock, Timeout
 

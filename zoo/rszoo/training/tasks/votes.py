@@ -85,7 +85,7 @@ def votes_of(
         sigma, draws, seed: as in `vote_shares`.
     """
     task = f"votes of {bundle.config.name} at {sigma:g} on the {images.split} images"
-    with setting.shown(task, total=len(images), unit="images"):
+    with setting.progress(task, total=len(images), unit="images"):
         return cached_vote_shares(
             setting.state / "votes",
             place(bundle.network(), setting.device),

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rszoo.errors import RszooError
+from rszoo.evaluation.formatting import as_radius
 from rszoo.evaluation.log import LogTable
 from rszoo.evaluation.metrics import protocol_digest, summary
-from rszoo.evaluation.shown import as_radius
 from rszoo.hub.bundle import Bundle
 from rszoo.hub.kinds import kind_of
 from rszoo.training.tracking.models import WEIGHTS, logged_model
