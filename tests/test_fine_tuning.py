@@ -120,7 +120,7 @@ def test_the_methods_that_take_levels_are_those_that_only_draw_noise() -> None:
 
 def test_the_loop_gives_each_image_its_level() -> None:
     images = data.load("digits", "train")
-    levels = torch.arange(len(images)) / 1000
+    sigmas = torch.arange(len(images)) / 1000
     seen: list[Tensor] = []
 
     def loss(
@@ -132,7 +132,7 @@ def test_the_loop_gives_each_image_its_level() -> None:
         sigma: Tensor,
         progress: float,
     ) -> Tensor:
-        assert torch.equal(sigma, levels[row])
+        assert torch.equal(sigma, sigmas[row])
         seen.append(row)
         return model(x).square().mean()
 
@@ -142,7 +142,7 @@ def test_the_loop_gives_each_image_its_level() -> None:
     method = Method(name="seen", loss=loss, takes=("row",))
     rows = {"row": torch.arange(len(images))}
     options: dict[str, Any] = {"sigma": 0.5, "seed": 0, "precision": "float32"}
-    list(fit(state, method, images, train=values, per_example=rows, levels=levels, **options))
+    list(fit(state, method, images, train=values, per_example=rows, sigmas=sigmas, **options))
     assert len(torch.cat(seen).unique()) > 1000
 
 
@@ -194,7 +194,7 @@ def test_it_learns_under_the_noise_that_a_router_gives(
     given: list[Tensor] = []
     monkeypatch.setattr(
         "rszoo.training.trainer.fit",
-        lambda *args, levels, **options: [given.append(levels)] and iter(()),
+        lambda *args, sigmas, **options: [given.append(sigmas)] and iter(()),
     )
     tuned = recipe(f"fine_tuning.router={router.path}", "fine_tuning.draws=20")
     (made,) = train([tuned], out=tmp_path / "runs", precision="float32")

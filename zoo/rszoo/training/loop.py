@@ -74,7 +74,7 @@ def fit(
     seed: int,
     precision: str,
     per_example: Mapping[str, Tensor] = MappingProxyType({}),
-    levels: Tensor | None = None,
+    sigmas: Tensor | None = None,
     processes: Processes = ALONE,
     on_step: Callable[[], None] = lambda: None,
     on_refresh: Callable[[float], None] = lambda share: None,
@@ -91,7 +91,7 @@ def fit(
         precision: "float32" or "bfloat16", for the network; noise and losses are float32.
         per_example: what the method needs beyond images and labels, by name, each `[N, ...]`;
             `sampling_weights` decide how often an image is drawn.
-        levels: noise level of each image, `[N]`, for methods that take them; None: sigma.
+        sigmas: noise level of each image, `[N]`, for methods that take them; None: sigma.
         processes: who trains together; `train.batch_size` is the total of all.
         on_step: called after every step.
         on_refresh: called with the share that is done while per-example data are renewed.
@@ -100,7 +100,7 @@ def fit(
         RszooError: the batch cannot be dealt out evenly, or the loss is not finite.
     """
     batches = Batches.of(images, train, seed=seed, processes=processes)
-    lesson = _Lesson(method, batches, per_example, sigma, levels, precision)
+    lesson = _Lesson(method, batches, per_example, sigma, sigmas, precision)
     state.network.train()
     for epoch in range(state.epoch, train.epochs):
         started = time.perf_counter()
@@ -126,14 +126,14 @@ class _Lesson:
         method: with its weights bound.
         batches: of the training images.
         per_example: what the method needs beyond images and labels, as it is at first.
-        sigma, levels, precision: as `fit` takes them.
+        sigma, sigmas, precision: as `fit` takes them.
     """
 
     method: Method
     batches: Batches
     per_example: Mapping[str, Tensor]
     sigma: float
-    levels: Tensor | None
+    sigmas: Tensor | None
     precision: str
 
     def values(self, state: TrainingState) -> dict[str, Tensor]:
@@ -165,7 +165,7 @@ class _Lesson:
         """Return the method's loss of a batch, a scalar with a gradient."""
         indices, x, y = batch
         extra = [values[name][indices] for name in self.method.takes]
-        noise = self.sigma if self.levels is None else self.levels[indices]
+        noise = self.sigma if self.sigmas is None else self.sigmas[indices]
         with autocast(x.device, self.precision):
             return self.method.loss(network, x, y, *extra, sigma=noise, progress=progress)
 

@@ -148,7 +148,7 @@ class Trainer:
             seed=recipe.seed,
             precision=self.setting.precision,
             per_example=task.per_example,
-            levels=task.levels,
+            sigmas=task.sigmas,
             processes=self.setting.processes,
             on_step=self.setting.observer.advanced,
             on_refresh=self.setting.observer.refreshing,

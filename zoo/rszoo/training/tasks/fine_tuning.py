@@ -35,9 +35,9 @@ def fine_tuning(setting: Setting, recipe: Recipe, models: Models) -> Task:
     network = start.network().requires_grad_(True)
     task = replace(task, start=network, parents=[*task.parents, parent_of(start)])
     for router in routers:  # there is at most one
-        sigmas = _levels(router, start, device=setting.device)
-        levels = sigmas[_routed(setting, recipe, router)]
-        task = replace(task, levels=levels, parents=[*task.parents, parent_of(router)])
+        choices = _sigmas(router, start, device=setting.device)
+        sigmas = choices[_routed(setting, recipe, router)]
+        task = replace(task, sigmas=sigmas, parents=[*task.parents, parent_of(router)])
     return task
 
 
@@ -63,7 +63,7 @@ def _check_start(start: Bundle, setting: Setting, recipe: Recipe) -> None:
         )
 
 
-def _levels(router: Bundle, start: Bundle, *, device: torch.device) -> Tensor:
+def _sigmas(router: Bundle, start: Bundle, *, device: torch.device) -> Tensor:
     """Return the noise levels among which a router chooses for a classifier, `[K]`."""
     parents = router.manifest.origin.parents
     known = [(parent.weights_sha256, parent.sigma) for parent in parents]

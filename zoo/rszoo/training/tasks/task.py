@@ -27,7 +27,7 @@ class Task:
         beside: puts the network that learns beside others that it works with; None: it is alone.
         noise: noise level at which its accuracy is watched; None: the recipe's.
         start: the network to go on with; None begins anew.
-        levels: noise level of each training image, `[N]`; None: the recipe's.
+        sigmas: noise level of each training image, `[N]`; None: the recipe's.
     """
 
     images: ImageSet
@@ -38,4 +38,4 @@ class Task:
     beside: Callable[[nn.Sequential], nn.Module] | None = None
     noise: float | None = None
     start: nn.Sequential | None = None
-    levels: Tensor | None = None
+    sigmas: Tensor | None = None
