@@ -268,7 +268,7 @@ def _initial_state(recipe: Recipe, task: Task, device: torch.device) -> Training
         normalization=task.images.normalization,
         **recipe.network.options,
     )
-    network = place(task.beside(network) if task.beside else network, device)
+    network = place(task.wrap(network) if task.wrap else network, device)
     return TrainingState(network, build_optimizer(network, recipe.train))
 
 

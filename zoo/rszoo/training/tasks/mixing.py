@@ -29,7 +29,7 @@ def mixing(setting: Setting, recipe: Recipe, models: Models) -> Task:
         test_images=setting.test_images,
         per_example={},
         parents=[parent_of(standard), parent_of(robust)],
-        beside=partial(
+        wrap=partial(
             Mix,
             standard=place(standard.network(), setting.device),
             robust=place(robust.network(), setting.device),

@@ -24,7 +24,7 @@ class Task:
         per_example: what the method asks for besides, by name, one row per training image.
         parents: name and weights of the models that labels or rows come from.
         judged: the test images that have a right answer; None for all.
-        beside: puts the network that learns beside others that it works with; None: it is alone.
+        wrap: puts the network that learns together with others; None: it learns by itself.
         noise: noise level at which its accuracy is watched; None: the recipe's.
         start: the network to go on with; None begins anew.
         sigmas: noise level of each training image, `[N]`; None: the recipe's.
@@ -35,7 +35,7 @@ class Task:
     per_example: Mapping[str, Tensor]
     parents: list[Parent]
     judged: Tensor | None = None
-    beside: Callable[[nn.Sequential], nn.Module] | None = None
+    wrap: Callable[[nn.Sequential], nn.Module] | None = None
     noise: float | None = None
     start: nn.Sequential | None = None
     sigmas: Tensor | None = None
