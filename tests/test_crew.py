@@ -2,9 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -55,16 +52,6 @@ def crew(request: pytest.FixtureRequest) -> Iterator[Crew]:
         return
     with device_crew([smoothed(), smoothed()]) as workers:
         yield workers
-
-
-def kill_marked(variable: str) -> None:
-    """Kill the processes that inherited an environment variable: what a killed driver leaves."""
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            if variable.encode() in (entry / "environ").read_bytes().split(b"\0"):
-                os.kill(int(entry.name), signal.SIGKILL)
-        except OSError:
-            continue
 
 
 def descendants(root: int) -> dict[int, str]:
@@ -138,63 +125,6 @@ def test_the_error_of_a_worker_reaches_the_caller() -> None:
         pytest.raises(RszooError, match="got NaN for 100 of 100 draws"),
     ):
         next(certify_inputs_with(workers, broken, inputs(), Budget(**BUDGET)))
-
-
-def test_a_driver_that_is_killed_is_resumed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, constant_bundle: Path
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    marker = f"RSZOO_TEST_DRIVER={tmp_path}"
-    command = [sys.executable, "-m", "rszoo_cli", "certify", "--model", str(constant_bundle)]
-    command += ["--n", "60000", "--limit", "12", "--engine", "ray", "--out", "a.tsv", "--resume"]
-    log = Path("a.tsv")
-    driver = subprocess.Popen(command, env={**os.environ, "RSZOO_TEST_DRIVER": str(tmp_path)})
-    try:
-        while not (log.exists() and log.read_bytes().count(b"\n") > 2):
-            assert driver.poll() is None
-            time.sleep(0.05)
-        driver.kill()
-        driver.wait()
-        before = log.read_text().splitlines()
-        assert len(before) < 13
-        subprocess.run(
-            [*command, "--address", "local"],
-            check=True,
-            env={**os.environ, "RSZOO_TEST_DRIVER": str(tmp_path)},
-        )
-        after = log.read_text().splitlines()
-        assert len(after) == 13
-        assert after[: len(before) - 1] == before[:-1]
-        assert {line.split("\t")[7] for line in after[1:]} == {"60000"}
-    finally:
-        kill_marked(marker)
-
-
-def test_by_the_command_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, constant_bundle: Path, on_ray: Crew
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert on_ray.workers
-    certify = ["certify", "--model", str(constant_bundle), "--n", "500", "--limit", "3", "--out"]
-    # The cluster of these tests is there already: connect to it as a second driver would.
-    import ray
-
-    ray.shutdown()
-    engines = {
-        "local": ["--device", "cpu"],
-        "devices": ["--device", "cpu,cpu"],
-        "ray": ["--engine", "ray", "--device", "cpu"],
-    }
-    for engine, options in engines.items():
-        with pytest.raises(SystemExit) as caught:
-            main([*certify, f"{engine}.tsv", *options])
-        assert not caught.value.code
-    rows = [
-        [line.split("\t")[:5] for line in Path(f"{engine}.tsv").read_text().splitlines()]
-        for engine in engines
-    ]
-    assert len(rows[0]) == 4
-    assert rows[0] == rows[1] == rows[2]
 
 
 @pytest.mark.parametrize(
