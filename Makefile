@@ -59,7 +59,7 @@ lint: $(READY)
 	$(BIN)/lint-imports
 
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 
 bench: $(READY)
 	@set -- bench/[!_]*.py; \

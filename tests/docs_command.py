@@ -11,7 +11,7 @@ import forks
 #: Appended to what a page says; the last of two equal options counts.
 CHEAPER = {
     "train": ["train.epochs=2"],
-    "certify": ["--n", "500", "--limit", "60"],
+    "certify": ["--n", "500", "--limit", "20"],
     "verify": ["--n", "500", "--seed", "1"],
 }
 
@@ -20,8 +20,10 @@ def cheaper(arguments: list[str]) -> list[str]:
     """Return the arguments of a command that takes less of everything."""
     if arguments[:2] == ["hub", "serve"]:
         return [*arguments, "--port", os.environ["DOCS_HUB_PORT"]]
-    more = [] if "--help" in arguments else CHEAPER.get(arguments[0], [])
-    return [*arguments, *more]
+    if "--help" in arguments:
+        return arguments
+    draws = ["targets.draws=20"] if arguments[0] == "train" and "cat_rs" in arguments[1] else []
+    return [*arguments, *CHEAPER.get(arguments[0], []), *draws]
 
 
 if __name__ == "__main__":

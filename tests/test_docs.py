@@ -53,6 +53,7 @@ def shell(tmp_path_factory: pytest.TempPathFactory, forks: Forks) -> dict[str, s
     folder = tmp_path_factory.mktemp("shell")
     write_command(folder / "rszoo", *COMMAND, forks.address)
     write_command(folder / "python", *forks.command)
+    write_command(folder / "mlflow", *forks.command, "-m", "mlflow")
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "RSZOO_", "MLFLOW_"))}
     return kept | {
         "PATH": os.pathsep.join([str(folder), str(Path(sys.executable).parent), kept["PATH"]]),
@@ -75,6 +76,8 @@ def copy_checkout(folder: Path) -> dict[str, str]:
             shutil.copytree(ROOT / name, folder / name, ignore=ignore)
         else:
             shutil.copy(ROOT / name, folder)
+    gaussian = folder / "recipes" / "gaussian.yaml"  # what others build on, and cut short as well
+    gaussian.write_text(re.sub(r"epochs: \d+", "epochs: 2", gaussian.read_text()))
     return {"PYTHONPATH": os.pathsep.join([str(folder / "zoo"), str(folder / "cli")])}
 
 
