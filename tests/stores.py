@@ -34,9 +34,12 @@ def copied_stores(template: Path) -> Iterator[None]:
     def copy(engine: "Engine") -> None:
         with (
             closing(sqlite3.connect(template)) as made,
-            closing(sqlite3.connect(str(engine.url.database))) as fresh,
+            closing(sqlite3.connect(str(engine.url.database))) as store,
         ):
-            made.backup(fresh)
+            if not store.execute("SELECT * FROM sqlite_master").fetchone():
+                made.backup(store)
+                return
+        _migrate(engine)  # some tables are missing
 
     database._initialize_tables = copy
     try:
