@@ -46,9 +46,9 @@ def test_every_held_out_image_is_certified(name: str) -> None:
     log = read_log(bundle.evidence)
     assert log.idx.tolist() == list(range(360))
     assert log.protocol is not None
-    assert log.protocol["inputs"]["digest"] == data.load("digits", "test").digest
-    assert log.protocol["model"]["weights_sha256"] == bundle.weights_digest
-    assert (log.protocol["n"], log.protocol["alpha"]) == (10_000, 0.001)
+    assert log.protocol.values()["inputs"]["digest"] == data.load("digits", "test").digest
+    assert log.protocol.values()["model"]["weights_sha256"] == bundle.weights_digest
+    assert (log.protocol.n, log.protocol.values()["alpha"]) == (10_000, 0.001)
 
 
 def test_they_are_the_output_of_the_pipeline() -> None:
