@@ -19,7 +19,8 @@ _Sigma = Annotated[float, Field(gt=0)]
 class _Statement(BaseModel):
     """A part of a protocol. What a newer rszoo adds is kept."""
 
-    model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False)
+    # Built when something is read: of the kinds there are, a log needs one.
+    model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False, defer_build=True)
 
 
 class Model(_Statement):
