@@ -2,7 +2,7 @@
 
     python bench/command_seconds.py [RSZOO...] [--turns 7]
 
-User and system time, median of some turns after one that warms the caches. Several `rszoo`
+User and system time: median and least of some turns, after one that warms the caches. Several `rszoo`
 commands, such as those of two checkouts, are measured turn by turn, each on its own logs and
 bundles; without any it is the one beside this Python.
 """
@@ -58,7 +58,8 @@ def main() -> None:
                 for _ in range(1 + given.turns)
             ][1:]
             shown = " ".join("LOG" if part == LOG else part for part in arguments)
-            table.add_row(shown, *(f"{median(times):.2f}" for times in zip(*turns, strict=True)))
+            columns = zip(*turns, strict=True)
+            table.add_row(shown, *(f"{median(one):.2f} ({min(one):.2f})" for one in columns))
     Console().print(table)
 
 
