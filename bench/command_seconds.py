@@ -2,8 +2,8 @@
 
     python bench/command_seconds.py [RSZOO...] [--turns 7]
 
-User and system time: median and least of some turns, after one that warms the caches. Several `rszoo`
-commands, such as those of two checkouts, are measured turn by turn, each on its own logs and
+User and system time: median and least of some turns, after one that warms the caches. Several
+`rszoo` commands, such as those of two checkouts, are measured turn by turn, each with its own
 bundles; without any it is the one beside this Python.
 """
 
