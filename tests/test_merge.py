@@ -8,8 +8,13 @@ import pytest
 from rszoo.certificates.base import certificate_from_votes
 from rszoo.certificates.kinds import protocol_of
 from rszoo.errors import DataError, RszooError
+from rszoo.evaluation.job import LogFile
 from rszoo.evaluation.log import CertificationLog, read_log
 from rszoo.evaluation.merge import merge_logs
+from rszoo.hub.catalog import find
+from rszoo.hub.inputs import inputs_for
+from rszoo.hub.job import certify_bundle
+from rszoo.smoothing.interface import Budget
 from rszoo_cli import main
 
 
@@ -110,3 +115,15 @@ def test_shards_by_the_command_line(
     # The merged log is the log of the whole, which is finished: it can go into the bundle.
     rszoo(*certify, "--resume", "--attach")
     assert (constant_bundle / "certificates.tsv").read_bytes() == Path(f"{name}.tsv").read_bytes()
+
+
+def test_shards_of_a_cascade_hold_what_its_experts_say(tmp_path: Path) -> None:
+    bundle = find("builtin/digits-cascade-0.50")
+    inputs, budget = inputs_for(bundle, skip=100, limit=3), Budget(n0=20, n=200)
+    paths = [tmp_path / "1.tsv", tmp_path / "2.tsv"]
+    for number, path in enumerate(paths, start=1):
+        certify_bundle(bundle, inputs.shard(number, 2), budget, log=LogFile(path=path))
+    assert merge_logs(paths, tmp_path / "all.tsv") == 3
+    merged, first = read_log(tmp_path / "all.tsv"), read_log(paths[0])
+    assert merged.kind.name == "cascade"
+    assert [merged.certificate(row) for row in (0, 2)] == [first.certificate(i) for i in (0, 1)]
