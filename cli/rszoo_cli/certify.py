@@ -28,6 +28,7 @@ from rszoo_cli.per_input import (
     opened_memory,
     searched,
 )
+from rszoo_cli.progress import Meter
 from rszoo_cli.stopping import early_stopping
 from rszoo_cli.usage import check_inputs, check_log, engine_named, warn_if_in_vain
 
@@ -185,7 +186,6 @@ def certify(
     from rszoo.hub.job import certify_bundle
     from rszoo.smoothing.execution import Execution
     from rszoo.smoothing.interface import Budget
-    from rszoo_cli.progress import Meter
 
     check_inputs(inputs, attach or skip or dataset, shard=shard, attach=attach)
     check_log(inputs, log_file, resume=resume, attach=attach, overwrite=overwrite)

@@ -9,6 +9,7 @@ import typer
 from rszoo.errors import RszooError
 from rszoo_cli.console import err, out
 from rszoo_cli.options import DataRoot, Device, Download, Json
+from rszoo_cli.progress import Meter
 
 if TYPE_CHECKING:
     from rszoo.evaluation.log import LogTable
@@ -58,7 +59,6 @@ def verify(
         rszoo verify certificates/a.tsv --model runs/a --sample 50
     """
     from rszoo.hub.verification import Recheck, verify_log
-    from rszoo_cli.progress import Meter
 
     log, bundle = _opened(target, model)
     if key is not None:
