@@ -58,9 +58,8 @@ def _any_config() -> type[RootModel[Any]]:
 
 
 def _class(name: str) -> type[BundleConfig]:
-    found = getattr(
-        _registry.load(__name__, name, kind="kind of bundle"), f"{name.capitalize()}Config"
-    )
+    called = "".join(map(str.capitalize, name.split("_")))  # my_kind: MyKindConfig
+    found = getattr(_registry.load(__name__, name, kind="kind of bundle"), f"{called}Config")
     if inspect.isabstract(found):
         missing = ", ".join(sorted(found.__abstractmethods__))
         raise TypeError(f"{found.__name__}: expected {missing} as well; see BundleConfig")
