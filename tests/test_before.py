@@ -100,11 +100,14 @@ def run(*arguments: str) -> str:
 
 
 def differing(was: Any, now: Any, at: str = "") -> list[str]:  # noqa: ANN401 (JSON)
-    """Return where two JSON values differ; the last digits of a number may."""
+    """Return where a JSON value is another than it was.
+
+    The last digits of a number may differ, and keys that there were not may be there now.
+    """
     if isinstance(was, dict) and isinstance(now, dict):
-        other = sorted(was.keys() ^ now.keys())
+        gone = sorted(was.keys() - now.keys())
         both = [(f"{at}.{key}", was[key], now[key]) for key in was if key in now]
-        found = [f"{at}: {', '.join(other)} in one of them"] if other else []
+        found = [f"{at}: {', '.join(gone)} no more"] if gone else []
         return found + [line for key, *pair in both for line in differing(*pair, key)]
     if isinstance(was, list) and isinstance(now, list) and len(was) == len(now):
         pairs = enumerate(zip(was, now, strict=True))
@@ -138,7 +141,8 @@ def test_a_memory_remembers_what_it_answered(here: Path) -> None:
 def test_differences_are_found() -> None:
     assert differing({"a": [1, 2.0]}, {"a": [1, 2.0 + 1e-12]}) == []
     assert differing({"a": [1, 2.0]}, {"a": [1, 2.1]}) == [".a[1]: 2.0, 2.1 now"]
-    assert differing({"a": 1}, {"a": 1, "b": 2}) == [": b in one of them"]
+    assert differing({"a": 1, "b": 2}, {"a": 1}) == [": b no more"]
+    assert differing({"a": 1}, {"a": 1, "b": 2}) == []
     assert differing({"a": 1}, {"a": True}) == [".a: 1, True now"]
     assert differing([1], []) == [": [1], [] now"]
 

@@ -95,6 +95,9 @@ def test_the_test_images_of_the_models_data_set(rszoo: Command) -> None:
     assert log.protocol.values()["inputs"] == {
         "name": "digits",
         "split": "test",
+        "size": 360,
+        "step": 3,
+        "count": 12,
         "digest": images.digest,
     }
     assert log.protocol.values()["model"] == {

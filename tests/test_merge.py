@@ -8,6 +8,7 @@ import pytest
 from rszoo.certificates.base import certificate_from_votes
 from rszoo.certificates.kinds import protocol_of
 from rszoo.errors import DataError, RszooError
+from rszoo.evaluation.coverage import coverage
 from rszoo.evaluation.job import LogFile
 from rszoo.evaluation.log import CertificationLog, read_log
 from rszoo.evaluation.merge import merge_logs
@@ -17,9 +18,13 @@ from rszoo.hub.job import certify_bundle
 from rszoo.smoothing.interface import Budget
 from rszoo_cli import main
 
+DIGITS: dict[str, object] = {"name": "digits"}
 
-def write(path: Path, indices: list[int], *, seed: int = 0) -> Path:
-    protocol = {"seed": seed, "n": 1000, "inputs": {"name": "digits"}}
+
+def write(
+    path: Path, indices: list[int], *, seed: int = 0, inputs: dict[str, object] = DIGITS
+) -> Path:
+    protocol = {"seed": seed, "n": 1000, "inputs": inputs}
     with CertificationLog.open(path, protocol_of(protocol), resume=False) as log:
         for idx in indices:
             given = certificate_from_votes(3, 900 + idx, n0=100, n=1000, alpha=0.001, sigma=0.5)
@@ -31,9 +36,21 @@ def test_the_rows_of_shards_are_the_rows_of_the_whole(tmp_path: Path) -> None:
     whole = write(tmp_path / "whole.tsv", list(range(7)))
     shards = [write(tmp_path / f"{i}.tsv", list(range(i, 7, 3))) for i in (2, 0, 1)]
     merged = tmp_path / "folder" / "merged.tsv"
-    assert merge_logs(shards, merged) == 7
+    assert merge_logs(shards, merged).listed == 7
     assert merged.read_bytes() == whole.read_bytes()
     assert merged.with_suffix(".json").read_bytes() == whole.with_suffix(".json").read_bytes()
+
+
+def test_an_input_in_no_log(tmp_path: Path) -> None:
+    about = {"name": "digits", "size": 9, "step": 1, "count": 9}
+    shards = [write(tmp_path / f"{i}.tsv", list(range(i, 9, 3)), inputs=about) for i in range(3)]
+    with pytest.raises(DataError, match=r"got 6 of 9 inputs: missing 2, 5, 8; add the other"):
+        merge_logs(shards[:2], tmp_path / "merged.tsv")
+    assert sorted(path.name for path in tmp_path.glob("merged*")) == []
+    part = merge_logs(shards[:2], tmp_path / "part.tsv", partial=True)
+    assert str(part) == "6 of 9 inputs: missing 2, 5, 8"
+    assert str(coverage(read_log(tmp_path / "part.tsv"))) == str(part)
+    assert merge_logs([tmp_path / "part.tsv", shards[2]], tmp_path / "all.tsv").complete
 
 
 def test_an_input_in_two_logs(tmp_path: Path) -> None:
@@ -55,7 +72,7 @@ def test_shards_of_machines_that_measured_different_batch_sizes(tmp_path: Path) 
         write(path, [idx])
         said = json.loads(path.with_suffix(".json").read_text())
         path.with_suffix(".json").write_text(json.dumps({**said, "batch_size": size}))
-    assert merge_logs(paths, tmp_path / "all.tsv") == 2
+    assert merge_logs(paths, tmp_path / "all.tsv").listed == 2
     merged = read_log(tmp_path / "all.tsv").protocol
     assert merged is not None
     assert merged.values()["batch_size"] is None
@@ -123,7 +140,7 @@ def test_shards_of_a_cascade_hold_what_its_experts_say(tmp_path: Path) -> None:
     paths = [tmp_path / "1.tsv", tmp_path / "2.tsv"]
     for number, path in enumerate(paths, start=1):
         certify_bundle(bundle, inputs.shard(number, 2), budget, log=LogFile(path=path))
-    assert merge_logs(paths, tmp_path / "all.tsv") == 3
+    assert merge_logs(paths, tmp_path / "all.tsv").listed == 3
     merged, first = read_log(tmp_path / "all.tsv"), read_log(paths[0])
     assert merged.kind.name == "cascade"
     assert [merged.certificate(row) for row in (0, 2)] == [first.certificate(i) for i in (0, 1)]

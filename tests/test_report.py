@@ -169,6 +169,7 @@ def test_json_is_all_that_is_printed() -> None:
     assert first == {
         "name": "digits-cat_rs-0.25",
         "images": 5,
+        "coverage": {"listed": 5, "count": 5, "stated": False, "missing": []},
         "sigma": 0.25,
         "n": 1000,
         "alpha": 0.001,

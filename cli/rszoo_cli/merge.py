@@ -14,9 +14,12 @@ __all__ = ["merge"]
 def merge(
     logs: Annotated[list[Path], typer.Argument(metavar="LOG...", help="The logs of the shards.")],
     out: Annotated[Path, typer.Option(help="The log to write.")],
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Merge although some inputs are in none of the logs.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")] = False,
 ) -> None:
-    """Merge the logs of `rszoo certify --shard`: same protocol, no input twice.
+    """Merge the logs of `rszoo certify --shard`: same protocol, each input in one of them.
 
     Example:
 
@@ -24,6 +27,6 @@ def merge(
     """
     from rszoo.evaluation.merge import merge_logs
 
-    rows = merge_logs(logs, out)
+    found = merge_logs(logs, out, partial=partial)
     print_summary(out, json=json)
-    err.print(f"log: {out}, {rows} inputs", highlight=False, soft_wrap=True)
+    err.print(f"log: {out}, {found}", highlight=False, soft_wrap=True)

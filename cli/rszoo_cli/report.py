@@ -221,11 +221,14 @@ def _with_distinct_names(tables: list["LogTable"]) -> list["LogTable"]:
 
 
 def _warnings(tables: Sequence["LogTable"]) -> Iterator[str]:
+    from rszoo.evaluation.coverage import coverage
     from rszoo.evaluation.metrics import differences
 
     for table in tables:
         if table.unfinished:
             yield f"{table.path} ends in an unfinished row, which was left out"
+        if not (found := coverage(table)).complete:
+            yield f"{table.name}: {found}"
         if table.kind.note is not None:
             yield f"{table.name}: {table.kind.note}"
     differing = differences(tables)
@@ -246,7 +249,7 @@ def _totals(summaries: Sequence["Summary"]) -> Table:
             _sigma(entry),
             _UNKNOWN if entry.n is None else f"{entry.n:,}",
             _UNKNOWN if entry.alpha is None else f"{entry.alpha:g}",
-            f"{entry.images:,}",
+            entry.coverage.fraction,
             acr if entry.acr_se is None else f"{acr} ± {entry.acr_se:.3f}",
             as_percent(entry.abstained),
         )

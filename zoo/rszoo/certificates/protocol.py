@@ -14,6 +14,7 @@ _Probability = Annotated[float, Field(gt=0, lt=1)]
 _Draws = Annotated[int, Field(ge=1, strict=True)]
 _Radius = Annotated[float, Field(ge=0)]
 _Sigma = Annotated[float, Field(gt=0)]
+_Count = Annotated[int, Field(ge=1, lt=1 << 53, strict=True)]
 
 
 class _Statement(BaseModel):
@@ -38,18 +39,41 @@ class Model(_Statement):
 
 
 class Inputs(_Statement):
-    """The inputs that were certified: of a data set, or the user's own.
+    """The inputs that a log is about: of a data set, or the user's own.
+
+    A log is complete if it lists every one of them. Of a data set these are the first `count` of
+    the images 0, step, 2 step, ...
 
     Attributes:
         name, split: of the data set.
+        size: how many images the split has.
+        step, count: which of them; None where the log does not say, as those of before.
         own: how many inputs of the user's own there were.
         digest: sha256 of the images.
     """
 
     name: str | None = None
     split: str | None = None
-    own: str | None = None
+    size: _Count | None = None
+    step: _Count | None = None
+    count: _Count | None = None
+    own: Annotated[str, Field(pattern="^[0-9]{1,18}$")] | None = None
     digest: str | None = None
+
+    @property
+    def indices(self) -> range | None:
+        """The indices of the inputs; None where they are not stated."""
+        if self.own is not None:
+            return range(int(self.own))
+        if self.step is None or self.count is None:
+            return None
+        return range(0, self.step * self.count, self.step)
+
+    @model_validator(mode="after")
+    def _within_the_set(self) -> "Inputs":
+        if self.size is not None and self.indices and self.indices[-1] >= self.size:
+            raise ValueError(f"expected inputs of {self.size}, got number {self.indices[-1]}")
+        return self
 
 
 class Evaluation(_Statement):

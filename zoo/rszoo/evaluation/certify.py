@@ -23,7 +23,7 @@ def protocol(
     budget: Budget,
     *,
     model: Mapping[str, str],
-    inputs: Mapping[str, str],
+    inputs: Mapping[str, str | int],
     versions: Mapping[str, str],
 ) -> Protocol:
     """Return what a log must say so that anybody can repeat it.
@@ -32,7 +32,7 @@ def protocol(
         classifier: what is certified.
         budget: of each certificate.
         model: id and sha256 of the weights.
-        inputs: name, split and digest of the data set, or a digest of the user's own inputs.
+        inputs: `InputSet.source`.
         versions: of the software.
     """
     at_radii = (

@@ -43,12 +43,11 @@ def evaluation_inputs(
         skip: take indices divisible by it; None takes about `USUAL_INPUTS` images.
         limit: how many at most; None for all.
     """
-    step = skip or max(1, len(images) // USUAL_INPUTS)
 
     def image(index: int) -> Callable[[], Tensor]:
         return lambda: images.images(torch.tensor([index]))[0]
 
-    indices = list(range(0, len(images), step))[:limit]
+    indices = list(range(0, len(images), _step(images, skip)))[:limit]
     return [Input(index, int(images.labels[index]), image(index)) for index in indices]
 
 
@@ -69,11 +68,12 @@ class InputSet:
 
     Attributes:
         inputs: in the order in which they are certified.
-        source: name, split and digest of the data set, or number and digest of the user's own.
+        source: name, split, size and digest of the data set and which of its images, or number
+            and digest of the user's own; see `rszoo.certificates.protocol.Inputs`.
     """
 
     inputs: tuple[Input, ...]
-    source: Mapping[str, str]
+    source: Mapping[str, str | int]
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -83,8 +83,15 @@ class InputSet:
         cls, images: ImageSet, *, skip: int | None = None, limit: int | None = None
     ) -> "InputSet":
         """Return every `skip`-th image of a data set, at most `limit`; see `evaluation_inputs`."""
-        source = {"name": images.name, "split": images.split, "digest": images.digest}
         inputs = evaluation_inputs(images, skip=skip, limit=limit)
+        source = {
+            "name": images.name,
+            "split": images.split,
+            "size": len(images),
+            "step": _step(images, skip),
+            "count": len(inputs),
+            "digest": images.digest,
+        }
         return cls(inputs=tuple(inputs), source=source)
 
     @classmethod
@@ -97,5 +104,12 @@ class InputSet:
         return cls(inputs=tuple(own_inputs(named)), source=source)
 
     def shard(self, number: int, count: int) -> "InputSet":
-        """Return every `count`-th input, from the `number`-th on, which is counted from 1."""
+        """Return every `count`-th input, from the `number`-th on, which is counted from 1.
+
+        The source remains that of all inputs, of which the log of a shard lists some.
+        """
         return replace(self, inputs=self.inputs[number - 1 :: count])
+
+
+def _step(images: ImageSet, skip: int | None) -> int:
+    return skip or max(1, len(images) // USUAL_INPUTS)

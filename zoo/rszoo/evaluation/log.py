@@ -20,11 +20,11 @@ from rszoo.certificates.columns import INPUT
 from rszoo.certificates.kind import Kind
 from rszoo.certificates.kinds import kind
 from rszoo.certificates.protocol import Protocol
-from rszoo.errors import RszooError
+from rszoo.errors import DataError, RszooError
 from rszoo.evaluation.protocol import (
     check_replaceable,
-    check_same,
-    is_other,
+    continued,
+    differing,
     protocol_path,
     read_protocol,
     write_protocol,
@@ -66,7 +66,7 @@ class CertificationLog:
         """Use `CertificationLog.open`."""
         self._kind = kind
         self.path = path
-        self.done: set[int] = {row[0] for row in content.rows}
+        self.done = _listed(content)
         self._file = file
         self._columns = content.columns
 
@@ -107,11 +107,10 @@ class CertificationLog:
                     "or name another one with --out"
                 )
             content = parse(path, data)
-            if restart and content.columns and is_other(path, protocol):
+            if restart and content.columns and _is_other(path, protocol, content):
                 content = parse(path, b"")
             if content.columns:
-                check_same(path, protocol)
-                check_stated(path, content, protocol)
+                protocol = _continued(path, protocol, content)
             else:
                 write_protocol(path, protocol)
             file.truncate(content.end)
@@ -197,6 +196,30 @@ def _values(
         "time": timedelta(seconds=seconds),
         "input": None if input is None else printable(input),
     }
+
+
+def _listed(content: Content) -> set[int]:
+    return {row[0] for row in content.rows}
+
+
+def _continued(path: Path, wanted: Protocol, content: Content) -> Protocol:
+    """Return the protocol of the log at `path`, which says from now on what it is about."""
+    kept = continued(path, wanted, _listed(content))
+    check_stated(path, content, kept)
+    if differing(read_protocol(protocol_path(path)), kept):
+        write_protocol(path, kept)
+    return kept
+
+
+def _is_other(path: Path, protocol: Protocol, content: Content) -> bool:
+    """Return whether the log at `path` cannot go on under a protocol."""
+    try:
+        continued(path, protocol, _listed(content))
+    except DataError:
+        raise
+    except RszooError:
+        return True
+    return False
 
 
 def _open_locked(path: Path) -> io.FileIO:

@@ -7,6 +7,7 @@ from pathlib import Path
 from rszoo._files import write_bytes_atomically
 from rszoo.certificates.protocol import Protocol
 from rszoo.errors import DataError, RszooError
+from rszoo.evaluation.coverage import Coverage, coverage_of
 from rszoo.evaluation.protocol import (
     check_replaceable,
     differing,
@@ -19,22 +20,25 @@ from rszoo.evaluation.rows import Content, line, parse, row_line
 __all__ = ["merge_logs"]
 
 
-def merge_logs(paths: Sequence[str | Path], out: str | Path) -> int:
+def merge_logs(paths: Sequence[str | Path], out: str | Path, *, partial: bool = False) -> Coverage:
     """Write the rows of several logs, in the order of their inputs, as one log.
 
     Guarantee:
-        The rows are those of the logs, each checked against its votes. No input is in two of
-        them: of two answers for one input, none may be chosen.
+        - The rows are those of the logs, each checked against its votes.
+        - No input is in two of them: of two answers for one input, none may be chosen.
+        - Every input that the logs are about is in one of them, unless `partial`.
 
     Args:
         paths: logs made under one protocol.
         out: the log to write; its protocol goes beside it.
+        partial: whether inputs may be missing.
 
     Returns:
-        How many rows were written.
+        Which inputs are in the new log.
 
     Raises:
-        DataError: a log or a protocol is broken or unfinished, or an input is in two logs.
+        DataError: a log or a protocol is broken or unfinished, an input is in two logs, or in
+            none.
         RszooError: the protocols differ, `out` exists, or it cannot be written.
     """
     paths, out = [Path(path) for path in paths], Path(out)
@@ -51,12 +55,18 @@ def merge_logs(paths: Sequence[str | Path], out: str | Path) -> int:
     for (idx, path, _), (other, second, _) in pairwise(rows):
         if idx == other:
             raise DataError(f"expected each input in one log, got {idx} in {path} and in {second}")
+    found = coverage_of(protocol.inputs, [row[0] for row in rows])
+    if not (found.complete or partial):
+        raise DataError(
+            f"expected every input that the logs are about, got {found}; add the other logs, or "
+            "pass --partial for a log that lacks some"
+        )
     first = contents[paths[0]]
     lines = [line(first.names), *(row_line(first.columns, row) for _, _, row in rows)]
     out.parent.mkdir(parents=True, exist_ok=True)
     write_protocol(out, protocol)
     write_bytes_atomically(out, b"".join(lines))
-    return len(rows)
+    return found
 
 
 def _check_kinds(contents: Mapping[Path, Content]) -> None:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from rszoo.certificates.base import ABSTAIN
 from rszoo.errors import DataError
+from rszoo.evaluation.coverage import Coverage, coverage
 from rszoo.evaluation.log import NO_LABEL, LogTable
 from rszoo.theory.bounds import clopper_pearson_interval
 
@@ -38,6 +39,7 @@ __all__ = [
 _CONFIDENCE = 0.95
 _NORMAL = 1.959964  # the normal quantile of the same confidence
 _STEP = 0.25
+_WHICH = ("size", "step", "count")  # of a protocol's inputs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +49,7 @@ class Summary:
     Attributes:
         name: the log.
         images: number of rows.
+        coverage: which of the inputs that the log is about these are.
         sigma, n, alpha: of the certificates; None where the log does not say, or where they are
             not the same in all rows.
         acr: average certified radius, pixel units.
@@ -65,6 +68,7 @@ class Summary:
 
     name: str
     images: int
+    coverage: Coverage
     sigma: float | None
     n: int | None
     alpha: float | None
@@ -101,6 +105,7 @@ def summary(log: LogTable, radii: Sequence[float] | None = None) -> Summary:
     return Summary(
         name=log.name,
         images=images,
+        coverage=coverage(log),
         sigma=_common(log.sigma) if log.kind.one_sigma else None,
         n=_common(log.n),
         alpha=_common(log.alpha),
@@ -192,8 +197,12 @@ def protocol_digest(log: LogTable) -> str:
 
 
 def _source(log: LogTable) -> dict[str, Any] | None:
-    """Return what the protocol of a log says of its inputs; None where it says nothing."""
-    return log.protocol.values().get("inputs") if log.protocol else None
+    """Return where the inputs of a log come from; None where its protocol says nothing.
+
+    Which of them it lists, the rows say, and logs of before say it nowhere else.
+    """
+    inputs = log.protocol.values().get("inputs") if log.protocol else None
+    return inputs and {key: value for key, value in inputs.items() if key not in _WHICH}
 
 
 def _protocol(log: LogTable) -> dict[str, Hashable]:

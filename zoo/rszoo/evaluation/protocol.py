@@ -1,7 +1,7 @@
 """The protocol of a certification log as a JSON file beside it; what it states is checked."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,15 @@ from rszoo.errors import DataError, RszooError
 
 __all__ = [
     "check_replaceable",
-    "check_same",
+    "continued",
     "differing",
-    "is_other",
     "protocol_path",
     "read_protocol",
     "write_protocol",
 ]
+
+# What says which inputs of a data set a log is about.
+_WHICH = ("inputs.size", "inputs.step", "inputs.count")
 
 
 def protocol_path(path: str | Path) -> Path:
@@ -67,20 +69,45 @@ def check_replaceable(path: Path, protocol: Protocol) -> None:
         )
 
 
-def is_other(path: Path, protocol: Protocol) -> bool:
-    """Return whether the log at `path` was made under another protocol."""
-    return bool(differing(read_protocol(protocol_path(path)), protocol))
+def continued(path: Path, wanted: Protocol, listed: Collection[int]) -> Protocol:
+    """Return the protocol under which the log at `path` goes on.
+
+    It is the log's own, and may be about more inputs from now on than it was.
+
+    Args:
+        path: the log.
+        wanted: the protocol to go on under.
+        listed: the indices of its inputs.
+
+    Raises:
+        RszooError: the log was made under another protocol, or is about inputs that are not
+            wanted and lacks some that are.
+    """
+    stored = read_protocol(protocol_path(path))
+    found = [entry for entry in differing(stored, wanted) if entry[0] not in _WHICH]
+    if not found:
+        own, more = _indices(stored), _indices(wanted)
+        if more is None or (own is not None and _within(more, own)):
+            return stored
+        if (own is None or _within(own, more)) and all(idx in more for idx in listed):
+            return stored.model_copy(update={"inputs": wanted.inputs})
+        if own is None:
+            return stored
+        found = [entry for entry in differing(stored, wanted) if entry[0] in _WHICH]
+    lines = [f"  {key}: {mine} in the log, {its} now" for key, mine, its in found]
+    raise RszooError(
+        f"{path} was made under another protocol:\n" + "\n".join(lines) + "\n"
+        "continue it with the values of the log, or name another log with --out"
+    )
 
 
-def check_same(path: Path, protocol: Protocol) -> None:
-    """Refuse to continue the log at `path` under another protocol than its own."""
-    found = differing(read_protocol(protocol_path(path)), protocol)
-    if found:
-        lines = [f"  {key}: {stored} in the log, {wanted} now" for key, stored, wanted in found]
-        raise RszooError(
-            f"{path} was made under another protocol:\n" + "\n".join(lines) + "\n"
-            "continue it with the values of the log, or name another log with --out"
-        )
+def _indices(protocol: Protocol) -> range | None:
+    return None if protocol.inputs is None else protocol.inputs.indices
+
+
+def _within(some: range, others: range) -> bool:
+    """Return whether one of two ranges from 0 is part of the other."""
+    return len(some) < 2 or (some.step % others.step == 0 and some[-1] in others)
 
 
 def differing(first: Protocol, second: Protocol) -> list[tuple[str, str, str]]:

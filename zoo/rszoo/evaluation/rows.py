@@ -152,6 +152,7 @@ def check_stated(path: Path, content: Content, protocol: Protocol) -> None:
     """
     if content.kind is None or not content.kind.counted:
         return
+    about = None if protocol.inputs is None else protocol.inputs.indices
     stated = kind(protocol.kind)
     if content.kind is not stated:
         raise DataError(
@@ -160,6 +161,8 @@ def check_stated(path: Path, content: Content, protocol: Protocol) -> None:
         )
     for number, values in enumerate(content.rows, start=2):
         row = _by_name(content.columns, values)
+        if about is not None and row["idx"] not in about:
+            raise _broken(path, number, "one of the inputs by its protocol", row["idx"])
         for name, (right, got) in stated.stated(row, protocol).items():
             if got != right:
                 raise _broken(path, number, f"{name}={right!r} by its protocol", got)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from rszoo._yaml import parse_yaml
+from rszoo.evaluation.coverage import Coverage
 from rszoo.evaluation.leaderboard.entry import Entry
 from rszoo.evaluation.metrics import Summary
 
@@ -40,6 +41,7 @@ def _entry(
         summary=Summary(
             name=source["repository"],
             images=run["images"],
+            coverage=Coverage(listed=run["images"], count=run["images"], stated=True, missing=()),
             sigma=float(run["sigma"]),
             n=run["n"],
             alpha=run["alpha"],
