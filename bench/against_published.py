@@ -18,6 +18,7 @@ from rich.table import Table
 from rszoo.evaluation.leaderboard.published import published_entries
 from rszoo.evaluation.log import LogTable, read_log
 from rszoo.evaluation.metrics import summary
+from rszoo.theory.rounding import as_share
 
 
 def as_printed(log: LogTable) -> tuple[float, float]:
@@ -50,7 +51,7 @@ def main() -> None:
             log.name,
             f"{found.acr:.4f} ({found.acr_se or 0:.4f})",
             f"{acr:.4f} ({error:.4f})",
-            f"{found.clean:.1%}",
+            f"{as_share(found.clean)} %",
             "none" if wanted is None else f"{wanted:.4f}",
             verdict,
         )

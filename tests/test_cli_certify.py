@@ -68,13 +68,13 @@ def usage_error(done: Done) -> str:
 SUMMARY = """\
 log                   sigma      n  alpha  images            ACR  abstain %
 ───────────────────────────────────────────────────────────────────────────
-digits-gaussian-0.25   0.25  1,000  0.001      12  0.102 ± 0.069        0.0
+digits-gaussian-0.25   0.25  1,000  0.001      12  0.102 ± 0.070        0.0
 
 radius  certified accuracy %  95 % interval
 ───────────────────────────────────────────
-0.00                    16.7       2.1-48.4
-0.25                    16.7       2.1-48.4
-0.50                    16.7       2.1-48.4"""
+0.00                    16.6       2.0-48.5
+0.25                    16.6       2.0-48.5
+0.50                    16.6       2.0-48.5"""
 
 SMALL = ("--n", "1000", "--limit", "12", "--skip", "3")
 
@@ -223,13 +223,13 @@ def test_radii_are_decided_with_few_draws(rszoo: Command) -> None:
         == """\
 log                   sigma        n  alpha  images               ACR  abstain %
 ────────────────────────────────────────────────────────────────────────────────
-digits-gaussian-0.25   0.25  100,000  0.001      12  >= 0.083 ± 0.056        0.0
+digits-gaussian-0.25   0.25  100,000  0.001      12  >= 0.083 ± 0.057        0.0
 digits-gaussian-0.25: 538 of 100,000 draws per image; 0.0 % undecided
 
 radius  certified accuracy %  95 % interval
 ───────────────────────────────────────────
-0.10                    16.7       2.1-48.4
-0.50                    16.7       2.1-48.4"""
+0.10                    16.6       2.0-48.5
+0.50                    16.6       2.0-48.5"""
     )
     log = read_log(LOG)
     assert log.tested == (0.1, 0.5)

@@ -15,6 +15,7 @@ from rszoo.exchange.sanity import Check, check
 from rszoo.hub.bundle import open_bundle
 from rszoo.hub.catalog import find
 from rszoo.networks import build
+from rszoo.theory.rounding import as_share
 from rszoo_cli import app
 
 BUILTIN = "builtin/digits-gaussian-0.50"
@@ -40,9 +41,10 @@ def test_a_good_import_is_certified(tmp_path: Path) -> None:
     accuracy = open_bundle(tmp_path / "it").manifest.origin.check.noisy_accuracy["none"]
     assert 0.5 < accuracy < 1
     assert result.stderr == ""
+    share = as_share(accuracy)
     assert result.stdout == (
-        f"{tmp_path / 'it'}\naccuracy under noise {accuracy:.1%} (360 test images; "
-        f"by normalization: none {accuracy:.1%})\n"
+        f"{tmp_path / 'it'}\naccuracy under noise {share}% (360 test images; "
+        f"by normalization: none {share}%)\n"
     )
     arguments = ["certify", "--model", str(tmp_path / "it"), "--n", "1000", "--limit", "3"]
     arguments += ["--out", str(tmp_path / "log.tsv"), "--device", "cpu", "--json"]

@@ -3,7 +3,6 @@
 import math
 import random
 import re
-from decimal import Decimal
 
 import mpmath
 import numpy as np
@@ -11,7 +10,6 @@ import pytest
 
 from rszoo.theory.radii import (
     certified_radius,
-    floor_digits,
     largest_radius,
     needed_probability,
 )
@@ -103,35 +101,6 @@ def test_largest_radius(alpha: float, n: int, units_of_sigma: str) -> None:
     with mpmath.workdps(40):
         p_lower = mpmath.root(mpmath.mpf(alpha), n)
         assert radius <= mpmath.sqrt(2) * mpmath.erfinv(2 * p_lower - 1)
-
-
-@pytest.mark.parametrize(
-    ("value", "digits", "text"),
-    [
-        (1.9057, 2, "1.90"),
-        (1.9057, 3, "1.905"),
-        (0.3, 1, "0.2"),  # the float is below 3/10
-        (0.25, 2, "0.25"),
-        (0.0, 4, "0.0000"),
-        (2.0, 0, "2"),
-        (1e-12, 4, "0.0000"),
-        (-0.001, 2, "-0.01"),
-        (3.8115, 3, "3.811"),
-    ],
-)
-def test_floor_digits(value: float, digits: int, text: str) -> None:
-    assert floor_digits(value, digits) == text
-
-
-def test_floor_digits_is_never_above_and_less_than_one_unit_below() -> None:
-    draw = random.Random(9)
-    for _ in range(5000):
-        value = draw.choice([draw.uniform(0, 4), round(draw.uniform(0, 4), draw.randint(0, 6))])
-        digits = draw.randint(0, 6)
-        text = floor_digits(value, digits)
-        below = Decimal(value) - Decimal(text)
-        assert 0 <= below < Decimal(1).scaleb(-digits)
-        assert len(text.partition(".")[2]) == digits
 
 
 def test_the_needed_probability_is_never_below_the_exact_one() -> None:

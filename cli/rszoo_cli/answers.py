@@ -40,7 +40,7 @@ def _print_own(certified: "Certified", classes: Sequence[str], *, json: bool) ->
     from rich.text import Text
 
     from rszoo.certificates.base import ABSTAIN
-    from rszoo.theory.radii import floor_digits
+    from rszoo.theory.rounding import floor_digits
 
     def name(label: int) -> str | None:
         return None if label == ABSTAIN else classes[label]
@@ -81,7 +81,7 @@ def print_summary(log: Path, *, json: bool) -> None:
 
     from rszoo.evaluation.log import read_log
     from rszoo.evaluation.metrics import summary
-    from rszoo_cli.report import print_summaries
+    from rszoo_cli.report_tables import print_summaries
 
     table = read_log(log, nominal=True)
     entry = summary(table.as_shown())

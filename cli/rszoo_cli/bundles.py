@@ -66,6 +66,8 @@ def _listed(facts: Mapping[str, dict[str, Any]]) -> "Table":
     from rich.table import Table
     from rich.text import Text
 
+    from rszoo.theory.rounding import as_stated
+
     table = Table(box=None, pad_edge=False)
     table.add_column("id", overflow="fold")
     for heading in ("method", "network"):
@@ -78,7 +80,7 @@ def _listed(facts: Mapping[str, dict[str, Any]]) -> "Table":
             Text(name),
             row["method"],
             row["network"],
-            "-" if row["sigma"] is None else f"{row['sigma']:g}",
+            "-" if row["sigma"] is None else as_stated(row["sigma"]),
             str(certified["images"]) if certified else "-",
             _rounded(certified["acr"] if certified else None),
         )
@@ -138,7 +140,7 @@ def show(
     if bundle.evidence is not None:
         from rszoo.evaluation.log import read_log
         from rszoo.evaluation.metrics import summary
-        from rszoo_cli.report import print_summaries
+        from rszoo_cli.report_tables import print_summaries
 
         out.print()
         print_summaries([summary(read_log(bundle.evidence))])
@@ -168,9 +170,9 @@ def _facts(bundle: "Bundle") -> dict[str, Any]:
 
 
 def _rounded(acr: float | None) -> str:
-    from rszoo.theory.radii import floor_digits
+    from rszoo.theory.rounding import as_acr
 
-    return "-" if acr is None else floor_digits(acr, 3)
+    return "-" if acr is None else as_acr(acr)
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:

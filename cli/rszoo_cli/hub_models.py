@@ -100,14 +100,14 @@ def list_hub(chosen: dict[str, Any], *, json: bool) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from rszoo.theory.radii import floor_digits
+    from rszoo.theory.rounding import as_acr, as_radius, as_share, as_stated
 
     radii = sorted({radius for one in found for radius in one.certified_accuracy})[:9:2]
     table = Table(box=None, pad_edge=False)
     table.add_column("id", overflow="fold")
     for heading in ("data", "method"):
         table.add_column(heading)
-    for heading in ("sigma", "n", "ACR", *(f"{radius:.2f}" for radius in radii)):
+    for heading in ("sigma", "n", "ACR", *(as_radius(radius) for radius in radii)):
         table.add_column(heading, justify="right")
     for one in found:
         shares = [one.certified_accuracy.get(radius) for radius in radii]
@@ -115,9 +115,9 @@ def list_hub(chosen: dict[str, Any], *, json: bool) -> None:
             Text(one.id),
             Text(one.dataset or "-"),
             one.method or "-",
-            "-" if one.sigma is None else f"{one.sigma:g}",
+            "-" if one.sigma is None else as_stated(one.sigma),
             "-" if one.n is None else f"{one.n:,}",
-            "-" if one.acr is None else floor_digits(one.acr, 3),
-            *("-" if share is None else f"{100 * share:.1f}" for share in shares),
+            "-" if one.acr is None else as_acr(one.acr),
+            *("-" if share is None else as_share(share) for share in shares),
         )
     out.print(table if found else f"no such models of rszoo on {endpoint()}")

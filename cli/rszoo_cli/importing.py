@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rszoo.theory.rounding import as_share
 from rszoo_cli.console import err, out
 from rszoo_cli.options import DataRoot, Device, Download, Json
 
@@ -132,9 +133,9 @@ def _print(imported: "Imported", *, json: bool) -> None:
     else:
         out.print(str(bundle.path), highlight=False, markup=False, soft_wrap=True)
         if check is not None:
-            accuracies = [f"{kind} {value:.1%}" for kind, value in check.accuracies.items()]
+            accuracies = [f"{kind} {as_share(value)}%" for kind, value in check.accuracies.items()]
             out.print(
-                f"{check.called} {check.accuracy:.1%} ({check.images} test images; "
+                f"{check.called} {as_share(check.accuracy)}% ({check.images} test images; "
                 f"by normalization: {', '.join(accuracies)})",
                 highlight=False,
                 soft_wrap=True,

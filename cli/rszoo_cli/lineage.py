@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
+from rszoo.theory.rounding import as_acr, as_stated
 from rszoo_cli.console import out
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def _head(node: dict[str, Any]) -> Text:
     if "problem" in node:
         name = f"{node['name']} ({node['weights_sha256'][:12]})"
         return Text.assemble((role, "cyan"), name, (f", {node['problem']}", "yellow"))
-    sigma = "" if node["sigma"] is None else f", sigma {node['sigma']:g}"
+    sigma = "" if node["sigma"] is None else f", sigma {as_stated(node['sigma'])}"
     what = f", {node['method']} on {node['dataset']}{sigma}"
     again = ", see above" if node.get("repeated") else ""
     return Text.assemble((role, "cyan"), (node["id"], "bold green"), what, again)
@@ -88,13 +89,11 @@ def _dvc(entry: dict[str, Any]) -> str:
 
 
 def _certificates(known: dict[str, Any]) -> str:
-    from rszoo.theory.radii import floor_digits
-
     if "problem" in known:
         return known["problem"]
     source = " ".join(known["of"][key] or "" for key in ("name", "split") if key in known["of"])
     made = f", by rszoo {known['rszoo']}" if known["rszoo"] else ""
     return (
         f"{known['images']} images{f' of {source}' if source else ''}, n = {known['n']:,}, "
-        f"alpha = {known['alpha']:g}, ACR {floor_digits(known['acr'], 3)}{made}"
+        f"alpha = {as_stated(known['alpha'])}, ACR {as_acr(known['acr'])}{made}"
     )

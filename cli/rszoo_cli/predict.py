@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from rszoo.theory.rounding import as_share
 from rszoo_cli.console import err, out
 from rszoo_cli.options import Alpha, Device, Json, Model, Precision, Resize, Seed
 
@@ -65,5 +66,5 @@ def predict(
     table = Table("input", "label", box=None)
     table.add_column("share of votes", justify="right")
     for name, label, row in rows:
-        table.add_row(Text(name), Text(label or "abstains"), f"{row.votes / row.n:.1%}")
+        table.add_row(Text(name), Text(label or "abstains"), f"{as_share(row.votes / row.n)}%")
     out.print(table)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rszoo.theory.rounding import as_acr, as_share, as_stated
 from rszoo_cli.console import out
 from rszoo_cli.options import Json
 
@@ -164,9 +165,6 @@ def _listed(trainings: "list[Training]") -> "Table":
     from rich.table import Table
     from rich.text import Text
 
-    from rszoo.evaluation.formatting import as_percent
-    from rszoo.theory.radii import floor_digits
-
     table = Table(box=None, pad_edge=False)
     for heading in ("run", "data set", "method"):
         table.add_column(heading)
@@ -180,10 +178,10 @@ def _listed(trainings: "list[Training]") -> "Table":
             one.id[:8],
             one.dataset or "-",
             one.method or "-",
-            "-" if one.sigma is None else f"{one.sigma:g}",
+            "-" if one.sigma is None else as_stated(one.sigma),
             one.status,
-            "-" if one.accuracy is None else as_percent(one.accuracy),
-            "-" if one.acr is None else floor_digits(one.acr, 3),
+            "-" if one.accuracy is None else as_share(one.accuracy),
+            "-" if one.acr is None else as_acr(one.acr),
             _duration(one.seconds),
             "-" if one.bundle is None else _near(one.bundle),
         )
@@ -221,7 +219,7 @@ def _rows(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for entry in facts["data"]:
         yield f"data ({entry['used']})", f"{entry['name']} {entry['digest']}"
     for key, value in facts["metrics"].items():
-        yield f"metric {key}", f"{value:.6g}"
+        yield f"metric {key}", as_stated(value)
     for kind, values in (("param", facts["params"]), ("tag", facts["tags"])):
         for key, value in values.items():
             yield f"{kind} {key}", value
@@ -250,7 +248,7 @@ def _against_first(entry: dict[str, list[float | None]]) -> list[str]:
     """Return the cells of a metric: its value and, below, how it compares with the first run's."""
     cells = []
     for i, value in enumerate(entry["values"]):
-        text = "-" if value is None else f"{value:.6g}"
+        text = "-" if value is None else as_stated(value)
         difference, ratio = entry["difference"][i], entry["ratio"][i]
         if i and difference is not None:
             text += f"\n{difference:+.3g}" + ("" if ratio is None else f", x {ratio:.3g}")

@@ -1,18 +1,21 @@
 """What `rszoo sweep` shows: bars while it works, lines when piped, a table or JSON at the end."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Column, Table
 
-from rszoo.evaluation.formatting import as_duration, as_percent
+from rszoo.evaluation.formatting import as_duration
+from rszoo.theory.rounding import as_acr, as_error, as_share, as_share_at_most, as_stated
 from rszoo.training.sweep import Job, Outcome, Spread, SummaryRow, SweepObserver, summarized
 from rszoo.training.sweep.progress import Progress as Report
 from rszoo_cli.console import err, out
 
 __all__ = ["Shown", "show_outcomes"]
+
+_Written = Callable[[float], str]
 
 
 class Shown(SweepObserver):
@@ -72,7 +75,7 @@ def _came_to(outcome: Outcome) -> str:
     record = outcome.bundle.manifest.origin.training
     if record.noisy_accuracy is None or record.seconds is None:
         return outcome.status
-    accuracy = as_percent(record.noisy_accuracy)
+    accuracy = as_share(record.noisy_accuracy)
     return f"{outcome.status}, accuracy under noise {accuracy} %, {as_duration(record.seconds)}"
 
 
@@ -93,20 +96,21 @@ def _table(rows: Sequence[SummaryRow]) -> Table:
     for row in rows:
         table.add_row(
             row.method,
-            f"{row.sigma:g}",
+            as_stated(row.sigma),
             str(len(row.seeds)),
-            _spread(row.noisy_accuracy, 100.0, 1),
-            _spread(row.acr, 1.0, 3),
+            _spread(row.noisy_accuracy, as_share, as_share_at_most),
+            _spread(row.acr, as_acr, as_error),
             "-" if row.seconds is None else as_duration(row.seconds.mean),
         )
     return table
 
 
-def _spread(spread: Spread | None, unit: float, digits: int) -> str:
+def _spread(spread: Spread | None, mean: _Written, deviation: _Written) -> str:
     if spread is None:
         return "-"
-    mean = f"{unit * spread.mean:.{digits}f}"
-    return mean if spread.deviation is None else f"{mean} ± {unit * spread.deviation:.{digits}f}"
+    if spread.deviation is None:
+        return mean(spread.mean)
+    return f"{mean(spread.mean)} ± {deviation(spread.deviation)}"
 
 
 def _as_data(outcomes: Sequence[Outcome], rows: Sequence[SummaryRow]) -> dict[str, Any]:

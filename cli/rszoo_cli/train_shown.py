@@ -1,5 +1,6 @@
 """What `rszoo train` shows while it works: a bar for each task, or lines when piped."""
 
+from rszoo.theory.rounding import as_share
 from rszoo.training.loop import Epoch
 from rszoo.training.observer import Observer
 from rszoo_cli.console import err
@@ -31,7 +32,7 @@ class Shown(Observer):
         if self.meter is not None:
             self.meter.status(
                 f"epoch {epoch.number}, loss {epoch.loss:.4f}, "
-                f"accuracy under noise {noisy_accuracy:.1%}"
+                f"accuracy under noise {as_share(noisy_accuracy)}%"
             )
 
     def ended(self) -> None:

@@ -12,7 +12,7 @@ from rszoo.errors import RszooError
 from rszoo.evaluation._steps import steps
 from rszoo.evaluation.log import LogTable
 from rszoo.evaluation.metrics import summary
-from rszoo.theory.radii import floor_digits
+from rszoo.theory.rounding import as_acr
 
 __all__ = ["curve"]
 
@@ -90,4 +90,4 @@ def _label(log: LogTable) -> str:
     """Return a log's legend; matplotlib would take a dollar for mathematics and hide a "_..."."""
     name = log.name.replace("$", r"\$")
     hidden = " " if name.startswith("_") else ""
-    return f"{hidden}{name} (ACR {floor_digits(summary(log, ()).acr, 3)})"
+    return f"{hidden}{name} (ACR {as_acr(summary(log, ()).acr)})"

@@ -12,6 +12,7 @@ from torch import nn
 
 from rszoo.data import ImageSet, Normalization
 from rszoo.networks.normalize import first_layer
+from rszoo.theory.rounding import as_share
 from rszoo.training.loop import noisy_accuracy
 
 __all__ = ["Check", "check"]
@@ -56,15 +57,15 @@ class Check:
         found = []
         if self.accuracy < self.expected:
             found.append(
-                f"{self.called} is {self.accuracy:.1%}, expected {self.expected:.0%} or more of a "
-                f"network trained at sigma {self.sigma:g}: is everything stated as the checkpoint "
-                "was trained?"
+                f"{self.called} is {as_share(self.accuracy)}%, expected {self.expected:.0%} or "
+                f"more of a network trained at sigma {self.sigma:g}: is everything stated as the "
+                "checkpoint was trained?"
             )
         best = max(self.accuracies, key=lambda kind: self.accuracies[kind])
         if self.accuracies[best] > self.accuracy + _MARGIN:
             found.append(
                 f"--normalization {best} would fit better than {self.stated}: {self.called} "
-                f"{self.accuracies[best]:.1%} instead of {self.accuracy:.1%}"
+                f"{as_share(self.accuracies[best])}% instead of {as_share(self.accuracy)}%"
             )
         return found
 

@@ -20,7 +20,15 @@ from rszoo.hub.bundle import Bundle
 from rszoo.hub.card_text import plain
 from rszoo.hub.files import CARD, CURVE, RESULTS
 from rszoo.hub.kinds import kind_of
-from rszoo.theory.radii import floor_digits
+from rszoo.theory.rounding import (
+    as_acr,
+    as_error,
+    as_radius,
+    as_share,
+    as_share_at_most,
+    as_stated,
+    floor_digits,
+)
 
 __all__ = ["card_files"]
 
@@ -58,7 +66,7 @@ def _metadata(bundle: Bundle, known: Summary | None, license: str | None) -> str
             "certified-robustness",
             "randomized-smoothing",
             config.method,
-            *([f"sigma:{config.noise:g}"] if config.noise else []),
+            *([f"sigma:{as_stated(config.noise)}"] if config.noise else []),
         ],
         model_name=config.name,
         eval_results=_eval_results(bundle, known) if known else None,
@@ -87,19 +95,21 @@ def _eval_results(bundle: Bundle, known: Summary) -> list[EvalResult]:
     return [
         entry("average_certified_radius", "average certified radius", acr),
         *(
-            entry("certified_accuracy", f"certified accuracy at r = {r:g}", share, radius=r)
+            entry(
+                "certified_accuracy", f"certified accuracy at r = {as_radius(r)}", share, radius=r
+            )
             for r, share in zip(known.radii, known.certified_accuracy, strict=True)
         ),
     ]
 
 
 def _results(bundle: Bundle, known: Summary) -> bytes:
-    sigma = "several noise levels" if known.sigma is None else f"sigma={known.sigma:g}"
-    notes = f"L2, {sigma}, n={known.n}, alpha={known.alpha:g}, {known.images} images"
+    sigma = "several noise levels" if known.sigma is None else f"sigma={as_stated(known.sigma)}"
+    notes = f"L2, {sigma}, n={known.n}, alpha={_alpha(known)}, {known.images} images"
     entries = [
         EvalResultEntry(
             dataset_id=_dataset_id(bundle.config.dataset),
-            task_id=f"certified_accuracy_l2_{r:g}",
+            task_id=f"certified_accuracy_l2_{as_stated(r)}",
             value=share,
             notes=notes,
         )
@@ -150,18 +160,23 @@ network promises nothing. Numbers of models are comparable at the same images, n
 
 
 def _table(known: Summary) -> str:
-    heads = " | ".join(f"{r:g}" for r in known.radii)
-    shares = " | ".join(f"{100 * share:.1f}" for share in known.certified_accuracy)
+    heads = " | ".join(as_radius(r) for r in known.radii)
+    shares = " | ".join(as_share(share) for share in known.certified_accuracy)
     rule = "|".join(["---"] * (1 + len(known.radii)))
-    error = f", standard error {known.acr_se:.3f}" if known.acr_se is not None else ""
+    n = "several" if known.n is None else f"{known.n:,}"
+    error = f", standard error {as_error(known.acr_se)}" if known.acr_se is not None else ""
     return (
-        f"{known.images} test images, n = {known.n:,}, alpha = {known.alpha:g}. "
-        f"Average certified radius {floor_digits(known.acr, 3)}{error}; "
-        f"{100 * known.abstained:.1f} % abstentions.\n\n"
+        f"{known.images} test images, n = {n}, alpha = {_alpha(known)}. "
+        f"Average certified radius {as_acr(known.acr)}{error}; "
+        f"{as_share_at_most(known.abstained)} % abstentions.\n\n"
         f"| L2 radius | {heads} |\n|{rule}|\n| certified accuracy, % | {shares} |\n\n"
         f"![certified accuracy against radius]({CURVE})\n\n"
         "Every count behind these numbers is in `certificates.tsv`; `rszoo verify` checks them."
     )
+
+
+def _alpha(known: Summary) -> str:
+    return "several" if known.alpha is None else as_stated(known.alpha)
 
 
 def _training(bundle: Bundle) -> str:

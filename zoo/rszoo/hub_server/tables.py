@@ -1,7 +1,6 @@
 """Certified numbers as HTML tables; on a narrow screen every row becomes a block."""
 
 from dataclasses import dataclass
-from decimal import ROUND_FLOOR, Decimal
 from functools import cache
 from html import escape
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 import rszoo
 from rszoo.hub_server.card import tags
 from rszoo.hub_server.certified import Certified, certified
+from rszoo.theory.rounding import as_acr, as_radius, as_share, as_stated
 
 __all__ = ["Row", "model_rows", "numbers_table", "size_text"]
 
@@ -64,7 +64,7 @@ def numbers_table(rows: list[Row], *, by_model: bool) -> str:
 def _head(heads: tuple[str, ...], radii: list[float], by_model: bool) -> str:
     before = (["model"] if by_model else []) + list(heads)
     cells = "".join(f'<th scope="col"{_right(head)}>{head}</th>' for head in before)
-    cells += "".join(f'<th scope="col" class="right">{radius:g}</th>' for radius in radii)
+    cells += "".join(f'<th scope="col" class="right">{as_radius(radius)}</th>' for radius in radii)
     over = ""
     if radii:
         what = f'<th colspan="{len(radii)}" class="over">certified accuracy in % at r</th>'
@@ -92,12 +92,12 @@ def _line(row: Row, heads: tuple[str, ...], radii: list[float], by_model: bool) 
         values |= {
             "data set": one.dataset,
             "sigma": _general(one.sigma),
-            "n": "-" if one.n is None else f"{one.n:,.0f}",
+            "n": "-" if one.n is None else f"{int(one.n):,}",
             "alpha": _general(one.alpha),
-            "ACR": "-" if one.acr is None else _down(Decimal(repr(one.acr)), 3),
+            "ACR": "-" if one.acr is None else as_acr(one.acr),
         }
-        values |= {f"r = {radius:g}": _percent(one.accuracy.get(radius)) for radius in radii}
-    labels = [*heads, *(f"r = {radius:g}" for radius in radii)]
+        values |= {_at(radius): _percent(one.accuracy.get(radius)) for radius in radii}
+    labels = [*heads, *map(_at, radii)]
     cells = "".join(_cell(label, values.get(label, "-")) for label in labels)
     link = f'<th scope="row"><a href="/{escape(row.repo_id)}">{escape(row.repo_id)}</a></th>'
     return f"<tr>{link if by_model else ''}{cells}</tr>"
@@ -125,16 +125,16 @@ def _usual(radius: float) -> bool:
     return radius <= _LARGEST and radius % _STEP == 0
 
 
+def _at(radius: float) -> str:
+    return f"r = {as_radius(radius)}"
+
+
 def _general(value: float | None) -> str:
-    return "-" if value is None else f"{value:g}"
+    return "-" if value is None else as_stated(value)
 
 
 def _percent(share: float | None) -> str:
-    return "-" if share is None else _down(Decimal(repr(share)) * 100, 1)
-
-
-def _down(value: Decimal, digits: int) -> str:
-    return f"{value.quantize(Decimal(1).scaleb(-digits), rounding=ROUND_FLOOR):f}"
+    return "-" if share is None else as_share(share)
 
 
 @cache

@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rszoo.certificates.base import ABSTAIN, Certificate
-from rszoo.theory.radii import floor_digits, largest_radius, needed_probability
+from rszoo.theory.radii import largest_radius, needed_probability
+from rszoo.theory.rounding import floor_digits
 from rszoo.theory.sequential import Boundary, boundary, looks
 
 __all__ = ["RadiusTests", "radius_grid"]

@@ -5,13 +5,12 @@ g(x') = c for every x' with ||x' - x||_2 < sigma * Phi^-1(p).
 """
 
 import math
-from decimal import ROUND_FLOOR, Decimal
 
 from scipy.special import ndtr, ndtri
 
 from rszoo.theory.bounds import clopper_pearson_lower
 
-__all__ = ["certified_radius", "floor_digits", "largest_radius", "needed_probability"]
+__all__ = ["certified_radius", "largest_radius", "needed_probability"]
 
 # ndtri is right to a few units in the last place; see bounds.py.
 _ROUNDING = 2.0**-40
@@ -81,17 +80,3 @@ def largest_radius(n: int, alpha: float, sigma: float) -> float:
     1.9057
     """
     return certified_radius(clopper_pearson_lower(n, n, alpha), sigma)
-
-
-def floor_digits(value: float, digits: int) -> str:
-    """Return `value` with `digits` decimals, rounded down (towards minus infinity).
-
-    Every radius that is printed passes through here: a printed radius is never larger than the
-    one that was certified.
-
-    >>> floor_digits(1.90576, 2), floor_digits(0.3, 1)
-    ('1.90', '0.2')
-    """
-    # Decimal(float) is exact: 0.3 is a little less than 3/10, so one decimal of it is 0.2.
-    step = Decimal(1).scaleb(-digits)
-    return f"{Decimal(value).quantize(step, rounding=ROUND_FLOOR):f}"

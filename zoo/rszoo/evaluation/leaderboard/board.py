@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from rszoo.evaluation.leaderboard.entry import Entry
 from rszoo.evaluation.metrics import Summary, summary
+from rszoo.theory.rounding import as_stated
 
 __all__ = ["Group", "Row", "grouped", "selected"]
 
@@ -194,4 +195,4 @@ def _decided(tested: Sequence[float] | None) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{value:,}" if isinstance(value, int) else f"{value:g}"
+    return f"{value:,}" if isinstance(value, int) else as_stated(value)

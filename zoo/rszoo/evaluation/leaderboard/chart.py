@@ -9,11 +9,11 @@ from html import escape
 from itertools import pairwise
 
 from rszoo.evaluation._steps import steps
-from rszoo.evaluation.formatting import as_radius
 from rszoo.evaluation.leaderboard.board import Group
 from rszoo.evaluation.leaderboard.columns import heading
 from rszoo.evaluation.leaderboard.entry import Entry
 from rszoo.evaluation.log import LogTable
+from rszoo.theory.rounding import as_radius
 
 __all__ = ["chart", "styles"]
 

@@ -3,10 +3,19 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from rszoo.evaluation.formatting import as_duration, as_interval, as_percent, as_radius
+from rszoo.evaluation.formatting import as_duration
 from rszoo.evaluation.leaderboard.board import Group, Row
 from rszoo.evaluation.leaderboard.entry import Entry
-from rszoo.theory.radii import floor_digits
+from rszoo.theory.rounding import (
+    as_acr,
+    as_cost,
+    as_error,
+    as_interval,
+    as_radius,
+    as_share,
+    as_share_at_most,
+    as_stated,
+)
 
 __all__ = [
     "MEANINGS",
@@ -68,14 +77,14 @@ def heading(group: Group) -> str:
 def noise(group: Group) -> str:
     """Return the noise level; only logs that do not say n do not say theirs."""
     if group.sigma is not None:
-        return f"{group.sigma:g}"
+        return as_stated(group.sigma)
     return _NOT_STATED if group.n is None else "several"
 
 
 def protocol(group: Group) -> str:
     """Return how the models of a group were certified, unless a note says otherwise."""
     n = "n not stated" if group.n is None else f"n = {group.n:,}"
-    alpha = "alpha not stated" if group.alpha is None else f"alpha = {group.alpha:g}"
+    alpha = "alpha not stated" if group.alpha is None else f"alpha = {as_stated(group.alpha)}"
     return f"{n}, {alpha}, inputs: {group.images:,}"
 
 
@@ -104,7 +113,7 @@ def columns(group: Group) -> list[Column]:
         ("n", lambda row: _count(row.entry.summary.n)),
         ("alpha", _alpha),
         ("inputs", lambda row: _count(row.entry.summary.images)),
-        ("abstain %", lambda row: _share(row.entry.summary.abstained)),
+        ("abstain %", _abstained),
         *((f"r {as_radius(radius)}", _accuracy(i)) for i, radius in enumerate(group.radii)),
         *_p_columns(group),
         *_training_column(group),
@@ -117,8 +126,13 @@ def _acr(row: Row) -> Cell:
     one = row.entry.summary
     # Tested at some radii only, a larger one may hold as well.
     bound = "" if one.undecided is None else ">= "
-    error = "" if one.acr_se is None else f"± {one.acr_se:.3f}"
-    return Cell(bound + floor_digits(one.acr, 3), error, one.acr)
+    error = "" if one.acr_se is None else f"± {as_error(one.acr_se)}"
+    return Cell(bound + as_acr(one.acr), error, one.acr)
+
+
+def _abstained(row: Row) -> Cell:
+    share = row.entry.summary.abstained
+    return Cell(as_share_at_most(share), value=share)
 
 
 def _count(value: int | None) -> Cell:
@@ -127,7 +141,7 @@ def _count(value: int | None) -> Cell:
 
 def _alpha(row: Row) -> Cell:
     alpha = row.entry.summary.alpha
-    return Cell(UNKNOWN) if alpha is None else Cell(f"{alpha:g}", value=alpha)
+    return Cell(UNKNOWN) if alpha is None else Cell(as_stated(alpha), value=alpha)
 
 
 def _training_column(group: Group) -> Sequence[tuple[str, Callable[[Row], Cell]]]:
@@ -149,11 +163,11 @@ def _draws(row: Row) -> Cell:
     one = row.entry.summary
     if one.draws is None:
         return Cell(UNKNOWN)
-    return Cell(f"{one.draws:,.0f}", f"{one.draws * one.images:,.0f}", one.draws)
+    return Cell(as_cost(one.draws), as_cost(one.draws * one.images), one.draws)
 
 
 def _share(share: float | None, below: str = "") -> Cell:
-    return Cell(UNKNOWN) if share is None else Cell(as_percent(share), below, share)
+    return Cell(UNKNOWN) if share is None else Cell(as_share(share), below, share)
 
 
 def _accuracy(index: int) -> Callable[[Row], Cell]:
@@ -182,8 +196,8 @@ def _p_columns(group: Group) -> Sequence[tuple[str, Callable[[Row], Cell]]]:
         return Cell(UNKNOWN) if p is None else _both(*p.all_but_one)
 
     thresholds = enumerate(known[0].thresholds)
-    return [*((f"p {q:g}", at(i)) for i, q in thresholds), ("p 1-1/n", nearly)]
+    return [*((f"p {as_stated(q)}", at(i)) for i, q in thresholds), ("p 1-1/n", nearly)]
 
 
 def _both(share: float | None, right: float | None) -> Cell:
-    return _share(right, "" if share is None else as_percent(share))
+    return _share(right, "" if share is None else as_share(share))

@@ -16,6 +16,7 @@ from rszoo.hub.kind import OF_ONE_NETWORK, Kind, listed_parts, stated_noise
 from rszoo.hub.kinds.network import of_kind
 from rszoo.hub.parts import part_in, part_of, write_composed
 from rszoo.smoothing.execution import Execution
+from rszoo.theory.rounding import as_stated
 
 if TYPE_CHECKING:
     from torch import nn
@@ -102,7 +103,7 @@ KINDS = {
         composition=listed_parts,
         card=lambda config, repo: certifying(
             f"Its network averages the logits of {config.summary} and is smoothed by Gaussian "
-            f"noise of standard deviation {config.noise:g}. {made_of(config)}",
+            f"noise of standard deviation {as_stated(config.noise)}. {made_of(config)}",
             repo,
         ),
         fits_noise=False,

@@ -10,6 +10,7 @@ from rszoo.hub.config import BundleConfig
 from rszoo.hub.configs.network import NetworkConfig
 from rszoo.hub.kind import OF_ONE_NETWORK, Kind, stated_noise
 from rszoo.smoothing.execution import Execution
+from rszoo.theory.rounding import as_stated
 
 if TYPE_CHECKING:
     from torch import nn
@@ -80,7 +81,7 @@ def _without_images(bundle: Bundle) -> "nn.Module":
 def _smoothed_card(config: BundleConfig, repo: str) -> CardText:
     about = (
         f"Its network, a {plain(config.summary)}, is smoothed by Gaussian noise of standard "
-        f"deviation {config.noise:g} (pixels in [0, 1])."
+        f"deviation {as_stated(config.noise)} (pixels in [0, 1])."
     )
     return certifying(about, repo)
 

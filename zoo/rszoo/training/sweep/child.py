@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rszoo.errors import RszooError
+from rszoo.theory.rounding import as_share
 from rszoo.training.observer import Observer
 from rszoo.training.sweep.progress import Progress, write_progress
 
@@ -53,7 +54,7 @@ class _Reporter(Observer):
         self._write()
 
     def finished_epoch(self, epoch: "Epoch", *, noisy_accuracy: float) -> None:
-        self._status = f"{noisy_accuracy:.1%} under noise, loss {epoch.loss:.4f}"
+        self._status = f"{as_share(noisy_accuracy)}% under noise, loss {epoch.loss:.4f}"
         self.note(f"epoch {epoch.number}: {self._status}")
 
     def _write(self) -> None:

@@ -10,6 +10,7 @@ from rszoo.errors import RszooError
 from rszoo.evaluation.log import read_log
 from rszoo.evaluation.metrics import Summary, summary
 from rszoo.hub.bundle import Bundle
+from rszoo.theory.rounding import as_radius
 from rszoo.training.tracking.models import find_model
 from rszoo.training.tracking.registry import Registration, register
 from rszoo.training.tracking.store import Store, open_store
@@ -94,7 +95,7 @@ def _metrics(known: Summary, model_id: str) -> "Iterator[Metric]":
 
     values = {ACR: known.acr, "certified/abstained": known.abstained}
     for radius, share in zip(known.radii, known.certified_accuracy, strict=True):
-        values[f"certified/accuracy_at_{radius:.2f}"] = share
+        values[f"certified/accuracy_at_{as_radius(radius)}"] = share
     now = int(time.time() * 1000)
     for key, value in values.items():
         yield Metric(key, value, now, 0, model_id=model_id)

@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rszoo.errors import RszooError
-from rszoo.evaluation.formatting import as_radius
 from rszoo.evaluation.log import LogTable
 from rszoo.evaluation.metrics import protocol_digest, summary
 from rszoo.hub.bundle import Bundle
 from rszoo.hub.kinds import kind_of
+from rszoo.theory.rounding import as_radius
 from rszoo.training.tracking.models import WEIGHTS, logged_model
 from rszoo.training.tracking.store import Store
 
