@@ -32,6 +32,13 @@ def smoothed(network: nn.Module | None = None, **changed: Any) -> SmoothedClassi
     return SmoothedClassifier(network, **options | changed)
 
 
+def untried(network: nn.Module, **changed: Any) -> SmoothedClassifier:
+    """Return a classifier of a network that may look at its batch; see test_one_by_one.py."""
+    classifier = smoothed(network, **changed)
+    classifier._evaluated = network
+    return classifier
+
+
 def certify(classifier: SmoothedClassifier, x: Tensor, **changed: Any) -> Certificate:
     certificate = classifier.certify(x, **{"n0": 50, "n": 1200, "alpha": 0.01} | changed)
     assert isinstance(certificate, Certificate)
@@ -104,7 +111,7 @@ def test_certify_selects_on_n0_draws_and_estimates_on_n_others() -> None:
 
 def test_no_draw_of_the_selection_is_used_again() -> None:
     network = Recorder()
-    certify(smoothed(network), torch.rand(SHAPE), n0=600, n=2500)
+    certify(untried(network), torch.rand(SHAPE), n0=600, n=2500)
     rows = network.rows()
     assert len(rows) == 600 + 2500
     assert len(rows.unique(dim=0)) == len(rows)
@@ -112,22 +119,22 @@ def test_no_draw_of_the_selection_is_used_again() -> None:
 
 def test_certify_and_predict_use_different_noise() -> None:
     network, x = Recorder(), torch.rand(SHAPE)
-    certify(smoothed(network), x, n0=300, n=300)
-    predict(smoothed(network), x, n=300)
+    certify(untried(network), x, n0=300, n=300)
+    predict(untried(network), x, n=300)
     rows = network.rows()
     assert len(rows.unique(dim=0)) == len(rows) == 900
 
 
 def test_a_tied_selection_takes_the_lowest_class() -> None:
     tied = Fixed(lambda place: 2 - place % 2)  # classes 2, 1, 2, 1, ...
-    certificate = certify(smoothed(tied), torch.rand(SHAPE), n0=100, n=1000)
+    certificate = certify(untried(tied), torch.rand(SHAPE), n0=100, n=1000)
     assert (certificate.candidate, certificate.votes, certificate.label) == (1, 500, ABSTAIN)
 
 
 @pytest.mark.parametrize(("n", "top"), [(5, 5), (300, 200), (300, 160), (1000, 540)])
 @pytest.mark.parametrize("alpha", [0.5, 0.05, 0.001])
 def test_predict_has_exact_p_values(n: int, top: int, alpha: float) -> None:
-    classifier = smoothed(Fixed(lambda place: torch.where(place < top, 2, 0)))
+    classifier = untried(Fixed(lambda place: torch.where(place < top, 2, 0)))
     exact = binomtest(top, n, 0.5).pvalue
     prediction = predict(classifier, torch.rand(SHAPE), n=n, alpha=alpha)
     assert prediction == Prediction(
@@ -142,7 +149,7 @@ def test_predict_has_exact_p_values(n: int, top: int, alpha: float) -> None:
 
 
 def test_predict_leaves_other_classes_out_of_the_test() -> None:
-    classifier = smoothed(Fixed(lambda place: (place % 10).clamp(max=2)))  # 30, 30 and 240
+    classifier = untried(Fixed(lambda place: (place % 10).clamp(max=2)))  # 30, 30 and 240
     prediction = predict(classifier, torch.rand(SHAPE), n=300)
     assert (prediction.label, prediction.votes, prediction.runner_up_votes) == (2, 240, 30)
     assert prediction.p_value == pytest.approx(binomtest(240, 270, 0.5).pvalue, rel=1e-9)
@@ -150,13 +157,13 @@ def test_predict_leaves_other_classes_out_of_the_test() -> None:
 
 def test_predict_abstains_at_a_tie_even_with_a_large_alpha() -> None:
     prediction = predict(
-        smoothed(Fixed(lambda place: place % 2)), torch.rand(SHAPE), n=1000, alpha=0.999
+        untried(Fixed(lambda place: place % 2)), torch.rand(SHAPE), n=1000, alpha=0.999
     )
     assert (prediction.label, prediction.p_value) == (ABSTAIN, 1.0)
 
 
 def test_predict_accepts_a_p_value_equal_to_alpha() -> None:
-    classifier, x = smoothed(Fixed(torch.zeros_like)), torch.rand(SHAPE)
+    classifier, x = untried(Fixed(torch.zeros_like)), torch.rand(SHAPE)
     assert predict(classifier, x, n=5, alpha=0.0625).label == 0
     assert predict(classifier, x, n=5, alpha=0.0624).label == ABSTAIN
 
@@ -218,9 +225,9 @@ def test_a_sigma_that_float32_cannot_hold_never_gives_a_larger_radius(sigma: flo
     network = Recorder()
     x = torch.zeros(SHAPE)
     x[0, 0, 0] = 1.0
-    certificate = certify(smoothed(network, sigma=sigma), x, n0=100, n=1000)
+    certificate = certify(untried(network, sigma=sigma), x, n0=100, n=1000)
     unit = Recorder()
-    certify(smoothed(unit, sigma=1.0), x, n0=100, n=1000)
+    certify(untried(unit, sigma=1.0), x, n0=100, n=1000)
     pixel = 5  # x is 0 there: what the network sees is the noise itself
     seen, standard = network.rows()[:, pixel].double(), unit.rows()[:, pixel].double()
     applied = float(np.float32(sigma))
@@ -228,13 +235,13 @@ def test_a_sigma_that_float32_cannot_hold_never_gives_a_larger_radius(sigma: flo
     assert certificate.sigma == min(sigma, applied)
     assert certificate.radius == certified_radius(certificate.p_lower, min(sigma, applied))
     assert certificate.radius > 0
-    assert predict(smoothed(network, sigma=sigma), x).sigma == certificate.sigma
+    assert predict(untried(network, sigma=sigma), x).sigma == certificate.sigma
 
 
 def test_the_constructor_moves_the_network_and_leaves_its_mode() -> None:
     network = nn.Sequential(nn.Conv2d(3, 4, 2), nn.Flatten(), nn.LazyLinear(CLASSES)).train()
     network(torch.rand(1, 3, 4, 4))
-    classifier = smoothed(network)
+    classifier = untried(network)
     weight = network[0].weight
     assert isinstance(weight, Tensor)
     assert weight.is_contiguous(memory_format=torch.channels_last)

@@ -105,7 +105,8 @@ def certificate_from_votes(
     Guarantee:
         With probability at least 1 - alpha over the draws: the certificate abstains, or the
         smoothed classifier answers `label` at every point closer than `radius`. It assumes that
-        the `n` draws are independent of each other and of the choice of `candidate`.
+        the `n` draws are independent of each other and of the choice of `candidate`, and each
+        answered alone: not by a network that looks at its batch.
 
     Raises:
         ValueError: counts, alpha or sigma out of range.
@@ -137,7 +138,8 @@ def prediction_from_votes(votes: Sequence[int], *, alpha: float, sigma: float) -
 
     Guarantee:
         With probability at least 1 - alpha over the draws: the prediction abstains, or its label
-        is the smoothed classifier's class.
+        is the smoothed classifier's class. It assumes that the draws are independent, and each
+        answered alone: not by a network that looks at its batch.
 
     Args:
         votes: draws on each class.

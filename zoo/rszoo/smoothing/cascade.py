@@ -49,7 +49,7 @@ class CascadeClassifier(ExpertsClassifier):
 
     Guarantee:
         Each part of a certificate has the whole alpha, see above. For a prediction the experts
-        share it.
+        share it. What `certify` assumes, it assumes of every expert.
 
     Attributes:
         experts: by increasing sigma.

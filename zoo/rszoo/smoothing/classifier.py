@@ -27,6 +27,7 @@ from rszoo.smoothing.decisions import RadiusTests
 from rszoo.smoothing.interface import Budget, Classifier, OnDraws, Voting
 from rszoo.smoothing.lattice import SCHEME_SUFFIX
 from rszoo.smoothing.noise import SCHEME, Stream
+from rszoo.smoothing.one_by_one import OneByOne, check_layers
 from rszoo.smoothing.votes import default_batch_size, running_votes
 
 __all__ = ["SmoothedClassifier"]
@@ -70,7 +71,8 @@ class SmoothedClassifier(Classifier):
         With `compile` it is compiled at its first use, see `rszoo.networks.compiled`.
 
         Raises:
-            RszooError: unknown device or precision.
+            RszooError: unknown device or precision, or a network with batch normalisation that
+                has no running statistics.
             ValueError: sigma, num_classes or batch_size out of range, or `compile` without
                 `input_shape`.
         """
@@ -83,6 +85,7 @@ class SmoothedClassifier(Classifier):
             raise ValueError(f"expected num_classes >= 2, got {num_classes=}")
         self.device = resolve_device(device)
         self.precision = resolve_precision(precision, self.device)
+        check_layers(network)
         self.network = place(network, self.device)
         self.sigma = sigma
         self.num_classes = num_classes
@@ -93,9 +96,10 @@ class SmoothedClassifier(Classifier):
         if batch_size is None and input_shape is not None:
             batch_size = default_batch_size(torch.Size(input_shape), self.device)
         self.batch_size = batch_size
-        self._evaluated = self.network
+        evaluated = self.network
         if compile and batch_size is not None:
-            self._evaluated = Compiled(self.network, batch_size)
+            evaluated = Compiled(self.network, batch_size)
+        self._evaluated = OneByOne(evaluated, batch_size=batch_size, precision=self.precision)
 
     def __repr__(self) -> str:
         return (

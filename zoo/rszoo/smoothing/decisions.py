@@ -92,7 +92,8 @@ class RadiusTests:
             With probability at least 1 - alpha over the draws: the certificate abstains, or the
             smoothed classifier answers `candidate` at every point closer than `radius`, at
             whatever look the votes ended. It assumes that the draws are independent of each
-            other and of the choice of `candidate`.
+            other and of the choice of `candidate`, and each answered alone: not by a network
+            that looks at its batch.
 
         Args:
             candidate: the class that the votes are for.

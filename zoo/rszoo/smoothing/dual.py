@@ -68,7 +68,8 @@ class DualClassifier(ExpertsClassifier):
         all radii at once, so that they may be asked at the radius that another part's draws gave.
         For a prediction, the router, which may name several experts, and the experts, which must
         then agree, share alpha: the median may be none of those named, or the prediction of the
-        one expert that it is may be wrong.
+        one expert that it is may be wrong. What `certify` assumes, it assumes of every expert and
+        of the router.
 
     Attributes:
         experts: in the order of the router's classes, by sigma if they differ in that.

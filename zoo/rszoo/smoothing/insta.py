@@ -45,7 +45,8 @@ class InstaClassifier(Classifier):
         anything that searches its noise. The draws of the search are used for nothing else.
         A prediction is, with probability at least 1 - alpha, the answer under the noise that is
         found for the input; where the input lies in a region of the memory it is, for certain,
-        the label of the region instead.
+        the label of the region instead. Where there is a probability, what `certify` assumes is
+        assumed.
 
     Example:
 

@@ -156,6 +156,8 @@ class Classifier(ABC):
             - For each input, with probability at least 1 - alpha over the noise: the certificate
               abstains, or the classifier answers `label` at every x' with ||x' - x||_2 < radius.
             - This assumes inputs that were not chosen with knowledge of `seed`.
+            - It assumes a network that treats the images of a batch one by one. That is tried on
+              its first batches, see `rszoo.smoothing.one_by_one`.
             - It is about real arithmetic in x + e: rounding of that sum to float32 is not covered.
               With `sound` it is, and the x' are the images whose pixels are multiples of 1/255.
             - Whether the label is correct, it does not say.
@@ -178,6 +180,8 @@ class Classifier(ABC):
 
         Raises:
             DataError: x has the wrong type or shape, or is not finite.
+            RszooError: a network gives NaN, another number of logits, or logits that depend on
+                the other images in a batch.
             ValueError: n0, n, alpha, radii or tolerance out of range; or radii or a tolerance for
                 a kind that takes none.
 
@@ -223,7 +227,8 @@ class Classifier(ABC):
 
         Guarantee:
             For each input, with probability at least 1 - alpha over the noise: the prediction
-            abstains, or its label is the classifier's answer at x. No radius follows.
+            abstains, or its label is the classifier's answer at x. No radius follows. This assumes
+            what `certify` does.
 
         Args and errors are those of `certify`; of several parts each makes n draws.
         """

@@ -56,7 +56,8 @@ def certain_levels(router_votes: Sequence[int], alpha: float) -> LevelSet:
         With probability at least 1 - alpha over the draws, the median is in it. It lies below
         only if P(level >= k + 1) > 1/2 was accepted for the median k, of which it is false, and
         above only if P(level <= k - 1) > 1/2 was: two tests that are given before any draw, at
-        alpha / 2 each.
+        alpha / 2 each. It assumes that the draws are independent, and each answered alone: not by
+        a router that looks at its batch.
 
     Args:
         router_votes: on each level.

@@ -17,7 +17,8 @@ Guarantee:
     within it. It holds as long as the memory is kept: it is one about a classifier with a state.
 
     Each region has evidence besides: with probability at least 1 - alpha over its draws, the
-    classifier smoothed with the noise found for its centre answers its label throughout it.
+    classifier smoothed with the noise found for its centre answers its label throughout it. This
+    assumes what `Classifier.certify` does.
 
 Proof:
     Regions of different labels do not overlap. By induction: a new region of radius R and label c

@@ -39,6 +39,7 @@ def certified_reach(
           abstains, or the event has more than half of the noise everywhere closer than its radius.
         - It holds for both of two events when `count` gives the votes of the less frequent one: at
           no look are they more than those for the one that is really the first to lose its half.
+        - It assumes of the part what `Classifier.certify` does.
 
     Args:
         part: whose noise it is.

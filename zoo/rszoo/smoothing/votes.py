@@ -54,7 +54,9 @@ def count_votes(
 
     Guarantee:
         The draws are independent N(x, sigma^2 I) as far as the generator's streams are; draws of
-        different `stream`s are never shared. Fewer draws are a prefix of more draws.
+        different `stream`s are never shared. Fewer draws are a prefix of more draws. The answers
+        to independent draws are independent if the network treats the images of a batch one by
+        one, which the networks of a classifier are tried for (`rszoo.smoothing.one_by_one`).
 
     Args and errors are those of `running_votes`.
 
