@@ -6,7 +6,7 @@ import pytest
 
 from rszoo import methods
 from rszoo.training.recipes.files import load_recipe
-from rszoo.training.recipes.layers import Values
+from rszoo.training.recipes.layers import ALIASES, Values
 from rszoo.training.recipes.next_step import next_step
 from rszoo.training.recipes.prerequisites import models_of, prerequisites
 from rszoo.training.recipes.problems import model_at
@@ -24,7 +24,9 @@ def recipe(method: str, *overrides: str, sigma: float = 0.5) -> Recipe:
 def test_a_layer_of_a_recipe_file_has_all_sections() -> None:
     fields = Recipe.model_fields
     sections = [key for key in fields if model_at(Recipe, [key]) is not None]
-    assert list(Values.model_fields) == [key for key in fields if key in {*sections, "weights"}]
+    given = [key for key in Values.model_fields if key not in ALIASES]
+    assert given == [key for key in fields if key in {*sections, "weights"}]
+    assert set(ALIASES.values()) <= set(given)
     assert MODEL_SECTIONS.keys() <= Values.model_fields.keys()
 
 

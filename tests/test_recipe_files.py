@@ -148,9 +148,19 @@ def test_unlisted_sigma_and_profile_are_refused(read: Read) -> None:
         ("lambda=3", "lambda: unknown key; nearest valid key: weights.lambda_"),
         (
             "zzz=3",
-            "zzz: unknown key; expected one of ['network', 'weights', 'train', 'targets', "
-            "'experts', 'parts', 'fine_tuning', 'certify'] before the first dot",
+            "zzz: unknown key; expected one of ['network', 'weights', 'hyperparameters', 'train', "
+            "'targets', 'experts', 'parts', 'fine_tuning', 'certify'] before the first dot",
         ),
+        (
+            "hyperparameters.lambda=1",
+            "hyperparameters.lambda: unknown key; nearest valid key: hyperparameters.lambda_",
+        ),
+        (
+            "hyperparameter.lambda_=1",
+            "hyperparameter.lambda_: unknown key; nearest valid key: hyperparameters.lambda_",
+        ),
+        ("hyperparameters.m=0", "hyperparameters.m: expected an integer >= 1, got 0"),
+        ("hyperparameters=3", "hyperparameters: expected a mapping, got 3"),
         ("train.lr=fast", "train.lr: expected a number > 0, got 'fast'"),
         ("train.lr=yes", "train.lr: expected a number > 0, got 'yes'"),
         ("train.lr=", "train.lr: expected a number > 0, got null"),
@@ -200,6 +210,57 @@ def test_problems_of_file_and_overrides_come_together(read: Read) -> None:
         "  datasets.mnist.profiles.short.train.lr: expected a number > 0, got -1\n"
         "  defaults.certify.n: expected an integer >= 1, got 'many'"
     )
+
+
+OTHER_WORD = TEXT.replace("weights:", "hyperparameters:")
+BOTH = "expected weights or hyperparameters, two words for one section, got both; keep one"
+
+
+def test_hyperparameters_are_another_word_for_weights(read: Read) -> None:
+    made = read().resolve(dataset="mnist", sigma=1.0, profile="short", overrides=["weights.m=3"])
+    assert made.weights == {"m": 3, "eta": 0.4, "lambda_": 7.0}
+    mixed = TEXT.replace("weights: {eta", "hyperparameters: {eta")
+    assert "weights:" in mixed
+    assert "weights:" not in OTHER_WORD
+    for text in (OTHER_WORD, mixed):
+        for word in ("weights", "hyperparameters"):
+            other = read(text).resolve(
+                dataset="mnist", sigma=1.0, profile="short", overrides=[f"{word}.m=3"]
+            )
+            assert other == made
+            assert (other.digest, other.to_yaml()) == (made.digest, made.to_yaml())
+    assert "hyperparameters" not in made.to_yaml()
+
+
+def test_problems_of_hyperparameters_are_told_in_the_word_of_their_place(read: Read) -> None:
+    wrong = OTHER_WORD.replace("m: 2", "m: 0").replace("eta: 0.4", "etta: 0.4")
+    assert read(wrong).problems() == [
+        "defaults.hyperparameters.m: expected an integer >= 1, got 0",
+        "datasets.mnist.profiles.short.hyperparameters.etta: unknown key; nearest valid key: "
+        "datasets.mnist.profiles.short.hyperparameters.eta",
+    ]
+
+
+def test_both_words_for_weights_in_one_layer_are_refused(read: Read) -> None:
+    both = TEXT.replace('"1.0": {', '"1.0": {hyperparameters: {m: 2}, ')
+    assert message(lambda: read(both)) == f"own.yaml: datasets.mnist.per_sigma.1.0: {BOTH}"
+    overrides = ["weights.m=3", "hyperparameters.eta=1"]
+    call = lambda: read().resolve(dataset="mnist", sigma=0.5, overrides=overrides)  # noqa: E731
+    assert message(call) == f"own.yaml: overrides: {BOTH}"
+
+
+def test_hyperparameters_in_a_resolved_recipe(tmp_path: Path) -> None:
+    made = load_recipe("consistency").resolve(dataset="mnist", sigma=0.5)
+    path = tmp_path / "recipe.yaml"
+    text = made.to_yaml().replace("weights:", "hyperparameters:")
+    path.write_text(text)
+    assert load_recipe(path).resolve(sigma=0.5) == made
+    path.write_text(text.replace("  m: 2", "  m: 0"))
+    assert message(lambda: load_recipe(path)) == (
+        f"{path}: hyperparameters.m: expected an integer >= 1, got 0"
+    )
+    path.write_text(f"{text}weights: {{}}\n")
+    assert message(lambda: load_recipe(path)) == f"{path}: {BOTH}"
 
 
 def test_check_of_a_whole_file_names_the_place_of_each_problem_once(read: Read) -> None:

@@ -13,7 +13,7 @@ from rszoo._files import write_bytes_atomically
 from rszoo._yaml import parse_yaml
 from rszoo.errors import RecipeError, RszooError, did_you_mean
 from rszoo.training.recipes.file import OTHER, RecipeFile
-from rszoo.training.recipes.layers import Content, DataSet, Values, contradictions
+from rszoo.training.recipes.layers import Content, DataSet, Values, contradictions, merge, twice
 from rszoo.training.recipes.problems import explain, show
 from rszoo.training.recipes.recipe import make_recipe
 
@@ -62,7 +62,10 @@ def _of_one_run(values: dict[str, Any], source: str) -> RecipeFile:
     """
     from rszoo.data import names
 
-    recipe, problems = make_recipe(values)
+    if problems := twice(values):
+        raise RecipeError(problems, source=source)
+    merged, origins = merge([("", values)])
+    recipe, problems = make_recipe(merged, place=lambda path: origins.get(path, path))
     if recipe is None:
         raise RecipeError(problems, source=source)
     dataset = recipe.dataset if recipe.dataset in names() else OTHER

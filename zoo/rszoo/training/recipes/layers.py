@@ -2,20 +2,45 @@
 
 A later layer wins, key by key; a layer that names another network replaces the whole `network`
 section, because options belong to one architecture; one that names experts in one of the two forms
-drops those in the other. The values themselves are judged only when
-they are merged (`rszoo.training.recipes.recipe`).
+drops those in the other. `hyperparameters` is another word for the section `weights`, until layers
+are merged. The values themselves are judged only then (`rszoo.training.recipes.recipe`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Annotated, Any
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from rszoo.training.recipes.problems import show
 from rszoo.training.recipes.sections.base import Count, Section, SigmaOrNone
 from rszoo.training.recipes.sections.experts import ExpertsSpec
 
-__all__ = ["Content", "DataSet", "Profile", "Values", "contradictions", "merge"]
+__all__ = [
+    "ALIASES",
+    "Content",
+    "DataSet",
+    "Profile",
+    "Values",
+    "contradictions",
+    "merge",
+    "twice",
+]
+
+#: Other words for sections, in recipe files and overrides; rszoo writes none of them.
+ALIASES = {"hyperparameters": "weights"}
+
+
+def twice(keys: Container[str]) -> list[str]:
+    """Return one line for each section that a layer gives under both of its words.
+
+    >>> twice({"weights", "hyperparameters"})
+    ['expected weights or hyperparameters, two words for one section, got both; keep one']
+    """
+    return [
+        f"expected {section} or {alias}, two words for one section, got both; keep one"
+        for alias, section in ALIASES.items()
+        if alias in keys and section in keys
+    ]
 
 
 class Paper(Section):
@@ -32,6 +57,7 @@ class Values(Section):
 
     network: dict[str, Any] = Field(default={})
     weights: dict[str, Any] = Field(default={})
+    hyperparameters: dict[str, Any] = Field(default={})
     train: dict[str, Any] = Field(default={})
     targets: dict[str, Any] | None = Field(default={})
     experts: dict[str, Any] | None = Field(default={})
@@ -43,6 +69,12 @@ class Values(Section):
         """Return the sections that the file gives."""
         given = self.model_fields_set & set(Values.model_fields)
         return {key: getattr(self, key) for key in Values.model_fields if key in given}
+
+    @model_validator(mode="after")
+    def _each_section_once(self) -> "Values":
+        if problems := twice(self.model_fields_set):
+            raise ValueError("; ".join(problems))
+        return self
 
 
 class Profile(Values):
@@ -112,6 +144,8 @@ def merge(
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Merge layers, the last wins; return the values, and for each path where it was written.
 
+    The values have the sections' own words; the places have those of the layers.
+
     >>> merge([("a", {"train": {"lr": 1, "epochs": 2}}), ("", {"train": {"lr": 3}})])[0]
     {'train': {'lr': 3, 'epochs': 2}}
     """
@@ -138,12 +172,13 @@ def _merge_into(
     place: str,
     path: str,
 ) -> None:
-    for key, value in layer.items():
-        here = f"{path}{key}"
-        origins[here] = f"{place}{here}"
+    for written, value in layer.items():
+        key = written if path else ALIASES.get(written, written)
+        here, there = f"{path}{key}", f"{place}{written}"
+        origins[here] = there
         if isinstance(value, Mapping):
             if not isinstance(target.get(key), dict):
                 target[key] = {}
-            _merge_into(target[key], value, origins, place=place, path=f"{here}.")
+            _merge_into(target[key], value, origins, place=f"{there}.", path=f"{here}.")
         else:
             target[key] = value

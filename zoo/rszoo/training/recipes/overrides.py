@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rszoo._yaml import parse_yaml
-from rszoo.training.recipes.layers import Values
+from rszoo.training.recipes.layers import ALIASES, Values, twice
 from rszoo.training.recipes.problems import model_at
 from rszoo.training.recipes.recipe import Recipe
 
@@ -50,7 +50,7 @@ def parse_overrides(overrides: Sequence[str], *, method: str) -> tuple[dict[str,
                     inner[part] = {}
                 inner = inner[part]
             inner[key] = parsed
-    return layer, problems
+    return layer, problems + [f"overrides: {problem}" for problem in twice(layer)]
 
 
 def _nearest_path(path: str, method: str) -> str:
@@ -60,7 +60,8 @@ def _nearest_path(path: str, method: str) -> str:
     models = {key: model_at(Recipe, [key]) for key in _SECTIONS if key != "network"}
     known = {key: model for key, model in models.items() if model is not None}
     if method in methods.names():
-        known["weights"] = methods.weights(method)
+        # The section's own word last: it is the one that is suggested for a key without a section.
+        known |= dict.fromkeys([*ALIASES, "weights"], methods.weights(method))
     paths = [f"{name}.{key}" for name, model in known.items() for key in model.model_fields]
     by_key = {full.partition(".")[2]: full for full in paths}
     near = difflib.get_close_matches(path, paths, n=1, cutoff=0.8) or [
