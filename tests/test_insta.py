@@ -24,8 +24,8 @@ from rszoo.smoothing.noise import Stream, standard_normal_chunk
 from rszoo.smoothing.search import Search, searched_sigma
 
 STEEP = 20.0
-WIDE = Search(low=0.25, high=1.0, levels=9, steps=4, draws=1000)
-QUICK = Search(low=0.25, high=1.0, levels=2, steps=0, draws=20)
+WIDE = Search(low=0.25, high=1.0, starts=9, steps=4, draws=1000)
+QUICK = Search(low=0.25, high=1.0, starts=2, steps=0, draws=20)
 
 
 class Band(nn.Module):
@@ -98,7 +98,7 @@ def test_a_half_space_wants_noise_that_reaches_its_border() -> None:
 
 
 def test_without_steps_it_is_one_of_the_starts() -> None:
-    search = Search(low=0.25, high=1.0, levels=3, steps=0, draws=200)
+    search = Search(low=0.25, high=1.0, starts=3, steps=0, draws=200)
     assert found(Band(1.4), at(0.0), search=search) == pytest.approx(0.5)
     assert found(HalfSpace(9.0), at(0.0), search=search) == pytest.approx(1.0)
     assert found(HalfSpace(9.0), at(0.0), search=replace(search, steps=5)) == pytest.approx(1.0)
@@ -143,7 +143,7 @@ def test_a_broken_network_is_told() -> None:
 
 
 @pytest.mark.parametrize(
-    "values", [{"low": 1.0}, {"low": 0.0}, {"levels": 1}, {"steps": -1}, {"draws": 1001}]
+    "values", [{"low": 1.0}, {"low": 0.0}, {"starts": 1}, {"steps": -1}, {"draws": 1001}]
 )
 def test_searches_that_make_no_sense(values: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"^expected "):

@@ -162,7 +162,7 @@ def test_a_learned_weight_certified_with_its_value_at_the_input_fails(
 def test_no_network_leaves_the_range_of_the_weight(answer: float) -> None:
     weight = LearnedWeight(Anything(answer))
     net = Constant(0.0, 1.0)
-    value = weight.at(torch.rand(SHAPE), standard=net, robust=net)
+    value = weight.evaluate(torch.rand(SHAPE), standard=net, robust=net)
     assert 0.84 <= value <= 0.99
     assert value == pytest.approx(0.84 + 0.15 * min(max(answer, 0.0), 1.0))
 
@@ -170,7 +170,7 @@ def test_no_network_leaves_the_range_of_the_weight(answer: float) -> None:
 def test_a_broken_mixing_network_is_named() -> None:
     weight = LearnedWeight(Anything(math.nan))
     with pytest.raises(RszooError, match="expected a weight from the mixing network, got NaN"):
-        weight.at(torch.rand(SHAPE), standard=Constant(0.0, 1.0), robust=Constant(0.0, 1.0))
+        weight.evaluate(torch.rand(SHAPE), standard=Constant(0.0, 1.0), robust=Constant(0.0, 1.0))
 
 
 def test_the_mixing_network_begins_in_the_middle_and_minds_no_order_of_classes() -> None:
@@ -345,9 +345,9 @@ def test_a_weight_by_the_gradient_predicts(one: Trial) -> None:
     w = torch.tensor([3.0, 0, 0, 4.0, 0, 0])
     x = torch.zeros(SHAPE)  # there p = 1/2 and the gradient is w / 4
     weight = GradientWeight(2.0)
-    assert weight.at(x, standard=Steep(w), robust=Steep(w)) == pytest.approx(2.5 / 3.5)
+    assert weight.evaluate(x, standard=Steep(w), robust=Steep(w)) == pytest.approx(2.5 / 3.5)
     flat = MixedClassifier(Constant(5.0, 0.0), one.robust, weight=FixedWeight(ALPHA_MIX))
-    assert weight.at(x, standard=Steep(0 * w), robust=Steep(w)) == 0.0
+    assert weight.evaluate(x, standard=Steep(0 * w), robust=Steep(w)) == 0.0
     steep = MixedClassifier(Steep(1e3 * w), one.robust, weight=GradientWeight(1e6))
     for mix in (flat, steep):
         given = mix.predict(one.x, n=500)

@@ -49,19 +49,19 @@ def ls(
     found = [(str(path), bundle) for path, bundle in bundles_in(runs)]
     found += [(name, find(name)) for name in builtin_names()]
     problems = {name: str(one) for name, one in found if isinstance(one, RszooError)}
-    facts = {name: _facts(one) for name, one in found if not isinstance(one, RszooError)}
+    described = {name: _described(one) for name, one in found if not isinstance(one, RszooError)}
     if json:
         broken = {name: {"problem": problem} for name, problem in problems.items()}
-        out.print_json(data=[{"id": name, **(broken | facts)[name]} for name, _ in found])
+        out.print_json(data=[{"id": name, **(broken | described)[name]} for name, _ in found])
         return
     out.print(
-        _listed(facts) if found else f"no bundles in {runs}; make one with: rszoo train cat_rs"
+        _listed(described) if found else f"no bundles in {runs}; make one with: rszoo train cat_rs"
     )
     for name, problem in problems.items():
         err.print(f"{name}: {problem}", style="red", markup=False, soft_wrap=True)
 
 
-def _listed(facts: Mapping[str, dict[str, Any]]) -> "Table":
+def _listed(described: Mapping[str, dict[str, Any]]) -> "Table":
     """Return bundles as a table, from what is known of each."""
     from rich.table import Table
     from rich.text import Text
@@ -74,7 +74,7 @@ def _listed(facts: Mapping[str, dict[str, Any]]) -> "Table":
         table.add_column(heading)
     for heading in ("sigma", "images", "ACR"):
         table.add_column(heading, justify="right")
-    for name, row in facts.items():
+    for name, row in described.items():
         certified = row["certified"]
         table.add_row(
             Text(name),
@@ -115,9 +115,9 @@ def show(
 
         print_lineage(bundle, json=json)
         return
-    facts = {
+    described = {
         "id": bundle.id,
-        **_facts(bundle),
+        **_described(bundle),
         "input_shape": list(bundle.config.input_shape),
         "classes": list(bundle.config.class_names),
         "weights_sha256": bundle.weights_digest,
@@ -125,7 +125,7 @@ def show(
         "origin": bundle.manifest.origin.model_dump(),
     }
     if json:
-        out.print_json(data=facts)
+        out.print_json(data=described)
         return
     from rich.table import Table
     from rich.text import Text
@@ -133,8 +133,8 @@ def show(
     table = Table(box=None, show_header=False)
     table.add_column(style="bold")
     table.add_column(overflow="fold")  # a digest that is cut short is of no use
-    del facts["certified"]  # the table below says more
-    for key, value in _flat(facts):
+    del described["certified"]  # the table below says more
+    for key, value in _flat(described):
         table.add_row(key, Text(value))
     out.print(table)
     if bundle.evidence is not None:
@@ -146,7 +146,7 @@ def show(
         print_summaries([summary(read_log(bundle.evidence))])
 
 
-def _facts(bundle: "Bundle") -> dict[str, Any]:
+def _described(bundle: "Bundle") -> dict[str, Any]:
     config = bundle.config
     certified = None
     if bundle.evidence is not None:

@@ -32,19 +32,19 @@ def data(
     """
     from rszoo._files import write_json_atomically
 
-    facts = _facts(dataset, data_root, download)
+    described = _described(dataset, data_root, download)
     if to is not None:
         to.parent.mkdir(parents=True, exist_ok=True)
-        write_json_atomically(to, facts)
+        write_json_atomically(to, described)
     if json:
-        out.print_json(data=facts)
+        out.print_json(data=described)
     else:
-        _print(facts)
+        _print(described)
     if to is not None:
         err.print(f"wrote {to}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _facts(dataset: str, root: Path | None, download: bool) -> dict[str, Any]:
+def _described(dataset: str, root: Path | None, download: bool) -> dict[str, Any]:
     from rszoo.data import load
     from rszoo.data.splits import SPLITS
 
@@ -59,12 +59,12 @@ def _facts(dataset: str, root: Path | None, download: bool) -> dict[str, Any]:
     }
 
 
-def _print(facts: dict[str, Any]) -> None:
+def _print(described: dict[str, Any]) -> None:
     from rich.table import Table
 
-    shape = "x".join(map(str, facts["shape"]))
+    shape = "x".join(map(str, described["shape"]))
     out.print(
-        f"{facts['dataset']}: images of {shape} in {len(facts['class_names'])} classes\n",
+        f"{described['dataset']}: images of {shape} in {len(described['class_names'])} classes\n",
         markup=False,
         highlight=False,
         soft_wrap=True,
@@ -72,6 +72,6 @@ def _print(facts: dict[str, Any]) -> None:
     table = Table("split", box=None, pad_edge=False)
     table.add_column("images", justify="right")
     table.add_column("digest", overflow="fold")
-    for split, values in facts["splits"].items():
+    for split, values in described["splits"].items():
         table.add_row(split, f"{values['images']:,}", values["digest"])
     out.print(table)

@@ -117,15 +117,15 @@ def _print(imported: "Imported", *, json: bool) -> None:
     bundle, check = imported.bundle, imported.check
     doubts = check.doubts if check else []
     if json:
-        made_from, facts = bundle.manifest.origin.imported, None
+        made_from, checked = bundle.manifest.origin.imported, None
         assert made_from is not None  # so it was just written
         if check is not None:
-            facts = {"images": check.images, "noisy_accuracy": dict(check.accuracies)}
+            checked = {"images": check.images, "noisy_accuracy": dict(check.accuracies)}
         out.print_json(
             data={
                 "bundle": str(bundle.path),
                 "checkpoint_sha256": made_from.sha256,
-                "check": facts,
+                "check": checked,
                 "unchecked": imported.unchecked,
                 "doubts": doubts,
             }

@@ -32,10 +32,10 @@ def print_lineage(bundle: "Bundle", *, json: bool) -> None:
 
 
 def _grow(tree: "Tree", node: dict[str, Any]) -> None:
-    """Add the facts of a bundle below it, and then its parents."""
+    """Add what is known of a bundle below it, and then its parents."""
     if "parents" not in node:
         return
-    for kind, text in _facts(node):
+    for kind, text in _lines(node):
         tree.add(Text.assemble((kind, "bold"), " ", text))
     for parent in node["parents"]:
         _grow(tree.add(_head(parent)), parent)
@@ -52,7 +52,7 @@ def _head(node: dict[str, Any]) -> Text:
     return Text.assemble((role, "cyan"), (node["id"], "bold green"), what, again)
 
 
-def _facts(node: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def _lines(node: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if node["run"]:
         yield "run", _run(node["run"])
     if entry := node["registered"]:

@@ -91,14 +91,14 @@ def show_run(
     from rszoo.training.tracking.runs import find_run
 
     with _needed(runs) as store:
-        facts = details(store, find_run(store, run), runs)
+        run_details = details(store, find_run(store, run), runs)
     if json:
-        out.print_json(data=facts)
+        out.print_json(data=run_details)
         return
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="bold")
     table.add_column(overflow="fold")
-    for key, value in _rows(facts):
+    for key, value in _rows(run_details):
         table.add_row(Text(key), Text(value))
     out.print(table)
 
@@ -209,21 +209,21 @@ def _duration(seconds: float | None) -> str:
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02}"
 
 
-def _rows(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def _rows(run_details: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield the lines of a run in full."""
     for key in ("id", "name", "status", "store", "parent"):
-        yield key, facts[key] or "-"
-    yield "time", _duration(facts["seconds"])
-    bundle = facts["bundle"]
+        yield key, run_details[key] or "-"
+    yield "time", _duration(run_details["seconds"])
+    bundle = run_details["bundle"]
     yield "bundle", f"{_near(bundle['path'])} ({bundle['state']})" if bundle else "-"
-    for entry in facts["data"]:
+    for entry in run_details["data"]:
         yield f"data ({entry['used']})", f"{entry['name']} {entry['digest']}"
-    for key, value in facts["metrics"].items():
+    for key, value in run_details["metrics"].items():
         yield f"metric {key}", as_stated(value)
-    for kind, values in (("param", facts["params"]), ("tag", facts["tags"])):
+    for kind, values in (("param", run_details["params"]), ("tag", run_details["tags"])):
         for key, value in values.items():
             yield f"{kind} {key}", value
-    for file in facts["artifacts"]:
+    for file in run_details["artifacts"]:
         yield "artifact", f"{file['path']} ({file['bytes']:,} bytes)"
 
 

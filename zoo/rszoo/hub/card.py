@@ -181,7 +181,7 @@ def _alpha(known: Summary) -> str:
 
 def _training(bundle: Bundle) -> str:
     origin = bundle.manifest.origin
-    facts = {
+    stated = {
         "recipe": "`recipe.yaml`, resolved",
         "rszoo": origin.rszoo,
         "torch": origin.torch,
@@ -189,7 +189,7 @@ def _training(bundle: Bundle) -> str:
         "data digest": origin.facts.get("data"),
         "git commit": origin.git_commit,
     }
-    listed = "\n".join(f"- {key}: {plain(str(v))}" for key, v in facts.items() if v is not None)
+    listed = "\n".join(f"- {key}: {plain(str(v))}" for key, v in stated.items() if v is not None)
     return f"{_source(bundle.config.method)}\n\n{listed}"
 
 

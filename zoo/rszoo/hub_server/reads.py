@@ -48,7 +48,7 @@ def repos(request: Request) -> Response:
 
 
 def _asked(request: Request) -> set[str] | None:
-    """Return which facts a list is to hold; None for all."""
+    """Return which values a list is to hold; None for all."""
     query = request.query_params
     if query.get("full", "").lower() in ("1", "true"):
         return None

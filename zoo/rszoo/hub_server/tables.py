@@ -31,8 +31,8 @@ class Row:
 
 def model_rows(repo_id: str, metadata: dict[str, Any]) -> list[Row]:
     """Return the lines of a model, one per data set and noise level."""
-    own = [tag.replace("-", "_") for tag in tags(metadata)]
-    method = next((tag for tag in own if tag in _methods()), "-")
+    tagged = [tag.replace("-", "_") for tag in tags(metadata)]
+    method = next((tag for tag in tagged if tag in _methods()), "-")
     return [Row(repo_id, method, one) for one in certified(metadata) or [None]]
 
 

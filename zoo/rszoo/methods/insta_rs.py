@@ -13,8 +13,9 @@ Randomized Smoothing, https://arxiv.org/abs/2012.04351:
     loss:    (1/m) sum_i CE(F_i, y) + lambda (1/m) sum_i KL(Fbar || F_i) + eta H(Fbar)
              F_i = F(x + s e_i)
 
-The search starts from several levels, geometrically spaced, and moves each at most half way to
-its neighbour; the noise e is the same for all. An image without a positive R gets sigma / spread.
+The search starts from several noise levels, geometrically spaced, and moves each at most half way
+to its neighbour; the noise e is the same for all. An image without a positive R gets
+sigma / spread.
 
 A noise level that depends on the input is no certificate by itself: certify the trained network
 at one noise level, or as `rszoo.smoothing.insta` says.
@@ -82,9 +83,9 @@ def refresh(
     Args:
         sigmas: the noise levels of before.
         start: share of the training that is stage 1.
-        refreshes: how many times the levels are renewed.
-        spread: levels are searched in [sigma / spread, sigma spread].
-        levels: starts of the search.
+        refreshes: how many times the noise levels are renewed.
+        spread: noise levels are searched in [sigma / spread, sigma spread].
+        levels: how many noise levels the search starts from.
         search_steps: gradient steps from each start.
         search_copies: noise copies per image in the search.
     """
@@ -99,7 +100,7 @@ def refresh(
                 lambda log_sigma: _soft_radius(model, x, y, noise, log_sigma.exp()),
                 torch.full_like(sigmas, start_log_sigma),
                 within=(low, high),
-                levels=levels,
+                starts=levels,
                 steps=search_steps,
             )
             with torch.no_grad():
@@ -112,9 +113,9 @@ def refresh(
 def _soft_radius(model: nn.Module, x: Tensor, y: Tensor, noise: Tensor, sigmas: Tensor) -> Tensor:
     """Return R(s) of each image, `[B]`."""
     p = F.softmax(noisy_logits(model, x, noise * _per_image(sigmas, x)), dim=-1).mean(0)
-    own = F.one_hot(y, p.shape[1]).bool()
-    right = p[own].clamp(_SMALLEST, _LARGEST)
-    wrong = p.masked_fill(own, 0.0).amax(1).clamp(_SMALLEST, _LARGEST)
+    labelled = F.one_hot(y, p.shape[1]).bool()
+    right = p[labelled].clamp(_SMALLEST, _LARGEST)
+    wrong = p.masked_fill(labelled, 0.0).amax(1).clamp(_SMALLEST, _LARGEST)
     return sigmas / 2 * (torch.special.ndtri(right) - torch.special.ndtri(wrong))
 
 

@@ -1,22 +1,22 @@
 """A noise level for each input, as Insta-RS has it, and what may be said of its radius.
 
-The search at x finds a level s(x); the classifier smoothed with that level answers c everywhere
-closer to x than R. This is a certificate of the classifier with the level s(x) *everywhere*. What
-Insta-RS answers at x' close to x is the answer at the level s(x'), and nothing is known of it:
+The search at x finds a noise level s(x); the classifier smoothed with it answers c everywhere
+closer to x than R. This is a certificate of the classifier with noise s(x) *everywhere*. What
+Insta-RS answers at x' close to x is the answer under noise s(x'), and nothing is known of it:
 `tests/test_insta.py` has an x and an x' well within R with another answer. So R is **nominal**.
 
 Three ways to go on:
 
-    dual      no search: a smoothed router chooses among fixed levels of the network, and its own
-              certificate says how far the choice stays the same; see `rszoo.smoothing.dual`. The
-              only one that certifies a classifier without a state.
+    dual      no search: a smoothed router chooses among fixed noise levels of the network, and
+              its certificate says how far the choice stays the same; see `rszoo.smoothing.dual`.
+              The only one that certifies a classifier without a state.
     memory    earlier answers cut or overrule later ones, so that none contradict each other; see
               `rszoo.smoothing.memory`.
     nominal   the radius is called nominal, and 0 is certified.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 from torch import Tensor
 
@@ -56,7 +56,7 @@ class InstaClassifier(Classifier):
 
     Attributes:
         classifier: the network; its own noise level is not used.
-        search: how a level is found.
+        search: how a noise level is found.
         memory: what makes the radii sound; None: they are nominal, and 0 is certified.
         num_classes, input_shape, class_names, device: those of the classifier.
     """
@@ -97,7 +97,7 @@ class InstaClassifier(Classifier):
             **self.classifier.protocol_entries,
             "sigma": None,
             "per_input_sigma": "nominal" if self.memory is None else "memory",
-            "search": asdict(self.search),
+            "search": self.search.protocol_entries,
         }
 
     def certifier(
@@ -105,13 +105,13 @@ class InstaClassifier(Classifier):
     ) -> Callable[[Tensor], Certificate]:
         """See `Classifier.certifier`; with a memory, inputs are answered in their order."""
 
-        def own(image: Tensor) -> Certificate:
+        def certified(image: Tensor) -> Certificate:
             return self._at(image, budget.seed).certifier(budget, on_progress)(image)
 
         def one(image: Tensor) -> Certificate:
             if self.memory is not None:
-                return self.memory.answer(image, lambda: own(image))
-            found = own(image)
+                return self.memory.answer(image, lambda: certified(image))
+            found = certified(image)
             return replace(found, radius=0.0, details=Nominal(nominal_radius=found.radius))
 
         return one

@@ -208,19 +208,21 @@ class Memory:
         radius, answer = max(left, key=lambda entry: entry[0], default=(0.0, None))
         return None if answer is None or radius <= 0.0 else replace(answer, radius=radius)
 
-    def _agreed(self, image: Tensor, own: Certificate) -> Certificate:
+    def _agreed(self, image: Tensor, certificate: Certificate) -> Certificate:
         """Return the certificate that contradicts no region."""
         within = self.region_of(image)
-        reach = self._reach(image, own.label)
-        kept = own.label != ABSTAIN and reach > 0.0
-        radius = min(own.radius, reach) if kept else 0.0
-        if within is not None and (own.label != within.label or radius < within.radius):
+        reach = self._reach(image, certificate.label)
+        kept = certificate.label != ABSTAIN and reach > 0.0
+        radius = min(certificate.radius, reach) if kept else 0.0
+        if within is not None and (certificate.label != within.label or radius < within.radius):
             return replace(within, details=replace(details_of(within), order=self._count))
         return replace(
-            own,
-            label=own.label if kept else ABSTAIN,
+            certificate,
+            label=certificate.label if kept else ABSTAIN,
             radius=radius,
-            details=Remembered(nominal_radius=own.radius, order=self._count, source=self._count),
+            details=Remembered(
+                nominal_radius=certificate.radius, order=self._count, source=self._count
+            ),
         )
 
     def _reach(self, image: Tensor, label: int) -> float:

@@ -114,7 +114,7 @@ class MixedClassifier(Classifier):
                 image, n=n, stream=Stream.PREDICTION, seed=seed, on_progress=on_progress
             )
             standard = self.standard_probabilities(image)
-            weight = self.weight.at(
+            weight = self.weight.evaluate(
                 image, standard=self._standard_logits, robust=self._robust_logits
             )
             mix = [

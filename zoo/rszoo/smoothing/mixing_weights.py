@@ -33,7 +33,7 @@ class Weight(Protocol):
         """Its entries in the protocol of a log, as JSON values."""
         ...
 
-    def at(self, image: Tensor, *, standard: _Network, robust: _Network) -> float:
+    def evaluate(self, image: Tensor, *, standard: _Network, robust: _Network) -> float:
         """Return the weight at an image `[C, H, W]`, in [0, 1], given both networks."""
         ...
 
@@ -62,7 +62,7 @@ class FixedWeight:
         """Its entries in the protocol of a log, as JSON values."""
         return {"weight": "fixed"}
 
-    def at(self, image: Tensor, *, standard: _Network, robust: _Network) -> float:
+    def evaluate(self, image: Tensor, *, standard: _Network, robust: _Network) -> float:
         """Return the weight, whatever the image `[C, H, W]` and the networks."""
         return self.alpha_mix
 
@@ -89,7 +89,7 @@ class LearnedWeight:
         """Its entries in the protocol of a log, as JSON values."""
         return {"weight": "learned", "alpha_max": self.network.alpha_max}
 
-    def at(self, image: Tensor, *, standard: _Network, robust: _Network) -> float:
+    def evaluate(self, image: Tensor, *, standard: _Network, robust: _Network) -> float:
         """Return the weight at an image `[C, H, W]`, from the logits of both networks there.
 
         Guarantee:
@@ -135,7 +135,7 @@ class GradientWeight:
         """Its entries in the protocol of a log, as JSON values."""
         return {"weight": "gradient", "scale": self.scale}
 
-    def at(self, image: Tensor, *, standard: _Network, robust: _Network) -> float:
+    def evaluate(self, image: Tensor, *, standard: _Network, robust: _Network) -> float:
         """Return the weight at an image `[C, H, W]`, from the gradient of `standard` there."""
         with torch.enable_grad():
             x = image.detach()[None].requires_grad_()

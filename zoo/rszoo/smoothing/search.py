@@ -37,22 +37,33 @@ class Search:
 
     Attributes:
         low, high: the smallest and the largest sigma.
-        levels: how many starts, at least 2.
+        starts: how many noise levels it starts from, at least 2.
         steps: of the ascent from each; it goes half way to the next start at most.
         draws: noisy inputs for each value of R, at most 1000.
     """
 
     low: float
     high: float
-    levels: int = 5
+    starts: int = 5
     steps: int = 3
     draws: int = 100
 
     def __post_init__(self) -> None:
         if not 0.0 < self.low < self.high < math.inf:
             raise ValueError(f"expected 0 < low < high, got {self.low} and {self.high}")
-        if self.levels < 2 or self.steps < 0 or not 1 <= self.draws <= 1000:
-            raise ValueError(f"expected levels >= 2, steps >= 0, 1 <= draws <= 1000, got {self}")
+        if self.starts < 2 or self.steps < 0 or not 1 <= self.draws <= 1000:
+            raise ValueError(f"expected starts >= 2, steps >= 0, 1 <= draws <= 1000, got {self}")
+
+    @property
+    def protocol_entries(self) -> dict[str, object]:
+        """Its entries in the protocol of a log, as JSON values; the starts are its `levels`."""
+        return {
+            "low": self.low,
+            "high": self.high,
+            "levels": self.starts,
+            "steps": self.steps,
+            "draws": self.draws,
+        }
 
     @classmethod
     def around(cls, sigma: float, *, spread: float = 2.0) -> "Search":
@@ -88,12 +99,12 @@ def searched_sigma(
             return log_sigma.exp() * torch.special.ndtri(share.clamp(max=_LARGEST))
 
         found: list[tuple[float, float]] = []
-        for start in torch.linspace(low, high, search.levels, device=image.device):
+        for start in torch.linspace(low, high, search.starts, device=image.device):
             log_sigma = ascended(
                 lambda log_sigma: radius(log_sigma, noise),
                 start,
                 within=(low, high),
-                levels=search.levels,
+                starts=search.starts,
                 steps=search.steps,
             )
             with torch.no_grad():
@@ -108,7 +119,7 @@ def ascended(
     log_sigma: Tensor,
     *,
     within: tuple[float, float],
-    levels: int,
+    starts: int,
     steps: int,
 ) -> Tensor:
     """Return the logarithms of some sigmas after steps uphill, each by the sign of its gradient.
@@ -117,11 +128,11 @@ def ascended(
         radius: from the logarithms to what is to grow, one entry for each.
         log_sigma: the logarithms to start from.
         within: the smallest and the largest.
-        levels: how many starts there are between them: all steps together go half way to the next.
+        starts: how many there are between them: all steps together go half way to the next.
         steps: how many.
     """
     low, high = within
-    step = (high - low) / max(levels - 1, 1) / (2 * max(steps, 1))
+    step = (high - low) / max(starts - 1, 1) / (2 * max(steps, 1))
     for _ in range(steps):
         log_sigma.requires_grad_()
         (gradient,) = torch.autograd.grad(radius(log_sigma).sum(), log_sigma)

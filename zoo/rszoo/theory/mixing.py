@@ -106,11 +106,11 @@ def published_mixed_radius(
         raise ValueError(f"expected p_lower and p_upper in [0, 1), got {p_lower=}, {p_upper=}")
     if not (sigma > 0.0 and math.isfinite(sigma)):
         raise ValueError(f"expected a positive finite sigma, got {sigma=}")
-    own = alpha_mix * p_lower * (1.0 - _ROUNDING)
+    top = alpha_mix * p_lower * (1.0 - _ROUNDING)
     rest = alpha_mix * (1.0 - p_upper) * (1.0 - _ROUNDING)  # 1 - (alpha_mix p_upper + 1 - ...)
-    if min(own, rest) <= 0.0:
+    if min(top, rest) <= 0.0:
         return 0.0
-    return max(0.0, sigma / 2.0 * float(ndtri(own) + ndtri(rest)) * (1.0 - _ROUNDING))
+    return max(0.0, sigma / 2.0 * float(ndtri(top) + ndtri(rest)) * (1.0 - _ROUNDING))
 
 
 def mixed_p_value(

@@ -1,8 +1,9 @@
 """Dual RS from one classifier: a router for it at several noise levels, then the classifier again.
 
 Sun, Mao and Vechev (2026), Dual Randomized Smoothing, https://arxiv.org/abs/2512.01782. A round
-trains a router on the radii of the classifier at its levels, and fine-tunes the classifier under
-the noise that the router takes for each training image. The paper's results are of one round.
+trains a router on the radii of the classifier at its noise levels, and fine-tunes the classifier
+under the noise that the router takes for each training image. The paper's results are of one
+round.
 """
 
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from rszoo.errors import RecipeError
 from rszoo.hub.bundle import Bundle
-from rszoo.hub.kinds.dual import compose_dual, levels_of
+from rszoo.hub.kinds.dual import compose_dual, served_experts
 from rszoo.training.observer import Observer
 from rszoo.training.recipes.files import load_recipe
 from rszoo.training.recipes.recipe import make_recipe
@@ -49,7 +50,7 @@ def trained_dual(
     Raises:
         RszooError: the experts do not fit together, the folder exists, or as `train` has it.
     """
-    levels_of(experts, sigmas)  # before anything is trained
+    served_experts(experts, sigmas)  # before anything is trained
     if rounds and sigmas:
         tuned, router = in_rounds(
             experts[0],
@@ -173,7 +174,7 @@ def fine_tuned_expert(
     """Return a classifier that went on learning, with cross-entropy, under a router's noise.
 
     Args:
-        expert: the classifier, at the levels of the router.
+        expert: the classifier, at the noise levels of the router.
         router: for that classifier.
         out: the output folder.
         data_root, overwrite, observer: as in `in_rounds`.

@@ -14,13 +14,13 @@ from rszoo.smoothing.execution import Execution
 if TYPE_CHECKING:
     from rszoo.smoothing.classifier import SmoothedClassifier
 
-__all__ = ["Level", "config_values", "expert_classifiers", "levels_of", "noise_of"]
+__all__ = ["Served", "config_values", "expert_classifiers", "noise_of", "served_experts"]
 
 # A bundle, and the noise level at which it serves; None for its own.
-Level = tuple[Bundle, float | None]
+Served = tuple[Bundle, float | None]
 
 
-def levels_of(experts: Sequence[Bundle], sigmas: Sequence[float] | None) -> list[Level]:
+def served_experts(experts: Sequence[Bundle], sigmas: Sequence[float] | None) -> list[Served]:
     """Return each expert with its noise level, checked.
 
     Raises:
@@ -38,27 +38,27 @@ def levels_of(experts: Sequence[Bundle], sigmas: Sequence[float] | None) -> list
     for sigma in sigmas:
         if not SMALLEST_SIGMA <= sigma <= 100.0:
             raise RszooError(f"expected noise levels from {SMALLEST_SIGMA:g} to 100, got {sigma}")
-    levels: list[Level] = [(experts[0], sigma) for sigma in sigmas]
-    _check_alike([expert for expert, _ in levels])
-    return levels
+    served: list[Served] = [(experts[0], sigma) for sigma in sigmas]
+    _check_alike([expert for expert, _ in served])
+    return served
 
 
-def noise_of(level: Level) -> float:
+def noise_of(served: Served) -> float:
     """Return the noise level at which an expert serves."""
-    expert, sigma = level
+    expert, sigma = served
     return expert.of_network.sigma if sigma is None else sigma
 
 
-def config_values(folder: Path, levels: Sequence[Level]) -> dict[str, Any]:
+def config_values(folder: Path, served: Sequence[Served]) -> dict[str, Any]:
     """Return what the config of a bundle in `folder` has from its experts."""
-    first = levels[0][0].of_network
+    first = served[0][0].of_network
     return {
         "name": folder.name,
         "dataset": first.dataset,
         "input_shape": first.input_shape,
         "class_names": first.class_names,
         "experts": tuple(
-            Expert(**part_in(folder, expert).model_dump(), sigma=sigma) for expert, sigma in levels
+            Expert(**part_in(folder, expert).model_dump(), sigma=sigma) for expert, sigma in served
         ),
     }
 

@@ -9,7 +9,7 @@ from rszoo.hub.bundle import Bundle
 from rszoo.hub.card_text import certifying, made_of
 from rszoo.hub.configs.cascade import CascadeConfig
 from rszoo.hub.kind import Kind, listed_parts, stated_noise
-from rszoo.hub.kinds._experts import config_values, expert_classifiers, levels_of, noise_of
+from rszoo.hub.kinds._experts import config_values, expert_classifiers, noise_of, served_experts
 from rszoo.hub.parts import write_composed
 from rszoo.smoothing.execution import Execution
 
@@ -37,11 +37,11 @@ def compose_cascade(
     Raises:
         RszooError: the parts do not fit together, or the folder exists.
     """
-    levels = sorted(levels_of(experts, sigmas), key=noise_of)
-    served = [(expert.weights_digest, noise_of((expert, sigma))) for expert, sigma in levels]
-    if len(set(served)) < len(served):
-        raise RszooError(f"expected each expert once, got {[expert.id for expert, _ in levels]}")
-    config = CascadeConfig(method="cascade", **config_values(folder, levels))
+    served = sorted(served_experts(experts, sigmas), key=noise_of)
+    networks = [(expert.weights_digest, noise_of((expert, sigma))) for expert, sigma in served]
+    if len(set(networks)) < len(networks):
+        raise RszooError(f"expected each expert once, got {[expert.id for expert, _ in served]}")
+    config = CascadeConfig(method="cascade", **config_values(folder, served))
     return write_composed(folder, config, parts=experts, overwrite=overwrite)
 
 

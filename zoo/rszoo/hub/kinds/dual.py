@@ -9,7 +9,7 @@ from rszoo.hub.bundle import Bundle
 from rszoo.hub.card_text import certifying, made_of
 from rszoo.hub.configs.dual import DualConfig
 from rszoo.hub.kind import Kind, listed_parts, stated_noise
-from rszoo.hub.kinds._experts import Level, config_values, expert_classifiers, levels_of
+from rszoo.hub.kinds._experts import Served, config_values, expert_classifiers, served_experts
 from rszoo.hub.kinds.network import smoothed_classifier
 from rszoo.hub.origin import Parent
 from rszoo.hub.parts import part_in, part_of, write_composed
@@ -18,7 +18,7 @@ from rszoo.smoothing.execution import Execution
 if TYPE_CHECKING:
     from rszoo.smoothing.dual import DualClassifier
 
-__all__ = ["KINDS", "compose_dual", "levels_of"]
+__all__ = ["KINDS", "compose_dual", "served_experts"]
 
 
 def compose_dual(
@@ -41,10 +41,10 @@ def compose_dual(
     Raises:
         RszooError: the parts do not fit together, or the folder exists.
     """
-    levels = levels_of(experts, sigmas)
-    _check_router(router, levels)
+    served = served_experts(experts, sigmas)
+    _check_router(router, served)
     config = DualConfig(
-        method="dual_rs", router=part_in(folder, router), **config_values(folder, levels)
+        method="dual_rs", router=part_in(folder, router), **config_values(folder, served)
     )
     return write_composed(folder, config, parts=[*experts, router], overwrite=overwrite)
 
@@ -56,15 +56,15 @@ def _classifier(bundle: Bundle, execution: Execution) -> "DualClassifier":
     assert isinstance(config, DualConfig)
     experts = expert_classifiers(bundle, config.experts, execution)
     router = part_of(bundle, config.router)
-    _check_routes(router, levels=len(experts), input_shape=config.input_shape)
+    _check_routes(router, experts=len(experts), input_shape=config.input_shape)
     return DualClassifier(
         experts, smoothed_classifier(router, execution), class_names=config.class_names
     )
 
 
-def _check_router(router: Bundle, experts: Sequence[Level]) -> None:
+def _check_router(router: Bundle, experts: Sequence[Served]) -> None:
     """Refuse what is no router for experts, or one for others, or for these in another order."""
-    _check_routes(router, levels=len(experts), input_shape=experts[0][0].config.input_shape)
+    _check_routes(router, experts=len(experts), input_shape=experts[0][0].config.input_shape)
     taught = router.manifest.origin.parents
     if taught and not (
         len(taught) == len(experts)
@@ -76,19 +76,19 @@ def _check_router(router: Bundle, experts: Sequence[Level]) -> None:
         )
 
 
-def _check_routes(router: Bundle, *, levels: int, input_shape: tuple[int, ...]) -> None:
+def _check_routes(router: Bundle, *, experts: int, input_shape: tuple[int, ...]) -> None:
     config = router.of_network
     fits = config.kind == "router" and config.input_shape == input_shape
-    if not fits or len(config.class_names) != levels:
+    if not fits or len(config.class_names) != experts:
         raise RszooError(
-            f"{router.id}: expected a router with {levels} classes for inputs of the shape of the "
-            f"experts', got a {config.kind} one with {len(config.class_names)} classes"
+            f"{router.id}: expected a router with {experts} classes for inputs of the shape of "
+            f"the experts', got a {config.kind} one with {len(config.class_names)} classes"
         )
 
 
-def _is_for(router: Bundle, taught: Parent, level: Level) -> bool:
+def _is_for(router: Bundle, taught: Parent, served: Served) -> bool:
     """Return whether a router was trained for an expert, or the expert was fine-tuned for it."""
-    expert, sigma = level
+    expert, sigma = served
     tuned_for = [parent.weights_sha256 for parent in expert.manifest.origin.parents]
     same = taught.weights_sha256 == expert.weights_digest
     return taught.sigma == sigma and (same or router.weights_digest in tuned_for)

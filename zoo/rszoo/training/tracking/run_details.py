@@ -58,7 +58,7 @@ def comparison(runs: "Sequence[Run]") -> dict[str, Any]:
         is not the same in all, the values, None where a run has none; `metrics`: for each, the
         last `values`, and of each the `difference` from the first run's and the `ratio` to it.
     """
-    facts = [_facts(run) for run in runs]
+    given = [_given(run) for run in runs]
     values = [metrics_of(run) for run in runs]
     return {
         "runs": [
@@ -69,18 +69,18 @@ def comparison(runs: "Sequence[Run]") -> dict[str, Any]:
             }
             for run in runs
         ],
-        "differ": {key: row for key, row in _side_by_side(facts).items() if len(set(row)) > 1},
+        "differ": {key: row for key, row in _side_by_side(given).items() if len(set(row)) > 1},
         "metrics": {key: _against_first(row) for key, row in _side_by_side(values).items()},
     }
 
 
-def _facts(run: "Run") -> dict[str, str]:
+def _given(run: "Run") -> dict[str, str]:
     """Return what a run was given: parameters, data, and what it ran on."""
     data = {
         f"data ({entry['used']})": f"{entry['name']} {entry['digest']}" for entry in _data(run)
     }
-    own = {k: v for k, v in environment_of(run).items() if not k.startswith("rszoo.")}
-    return {**printed(run.data.params), **data, **own}
+    environment = {k: v for k, v in environment_of(run).items() if not k.startswith("rszoo.")}
+    return {**printed(run.data.params), **data, **environment}
 
 
 def _side_by_side(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
