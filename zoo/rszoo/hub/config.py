@@ -25,7 +25,7 @@ Pixels = Annotated[int, Field(ge=1, le=65536)]
 
 
 class BundleConfig(BaseModel, ABC, extra="forbid", frozen=True, allow_inf_nan=False):
-    """The configuration common to all kinds of bundle, which is read strictly.
+    """The configuration common to all kinds of bundle, read strictly: bundles are other people's.
 
     Attributes:
         format: version of this layout.

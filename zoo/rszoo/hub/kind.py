@@ -23,7 +23,10 @@ OF_ONE_NETWORK = ("fixed", "early", "memory", "nominal")
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """The functions and texts for the bundles of one kind; none has a default.
+    """The functions and texts for the bundles of one kind.
+
+    None has a default, so that what a kind leaves out is an error at import: a default would be
+    what holds of one network, and might claim of the new kind what is true of others alone.
 
     Attributes:
         classifier: makes what predicts and certifies, or says in an RszooError why it cannot.
