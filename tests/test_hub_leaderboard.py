@@ -143,7 +143,10 @@ def test_a_cached_log_that_broke_is_fetched_again(writer: RunningHub) -> None:
 
 def test_without_a_hub(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    waits: list[float] = []  # of the client, which would take 23 s
+    monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", waits.append)
     result = run("--hub")
     assert isinstance(result.exception, HubError)
     assert "cannot reach http://127.0.0.1:9" in str(result.exception)
     assert result.stdout == ""
+    assert sum(waits) > 10  # it had tried again
