@@ -66,6 +66,12 @@ def test_bundles_are_listed_and_shown(trained: Path) -> None:
     assert imports_of(*commands, folder=trained.parent) == [[]] * 4
 
 
+def test_a_lineage_waits_for_no_torch(tmp_path: Path) -> None:
+    models = [BUNDLE, "builtin/digits-dual-0.50", "builtin/digits-cascade-0.50"]
+    commands = [["show", model, "--lineage"] for model in models]
+    assert imports_of(*commands, folder=tmp_path) == [[]] * 3
+
+
 def test_the_leaderboard_and_its_page(tmp_path: Path) -> None:
     commands = [["leaderboard"], ["leaderboard", "--json", "--html", "page.html"]]
     assert imports_of(*commands, folder=tmp_path) == [[]] * 2

@@ -125,20 +125,27 @@ def client_uri(runs: Path) -> str:
     return f"sqlite:///{runs / 'mlflow.db'}"
 
 
-def test_another_recipe_than_the_manifest_says(runs: Path) -> None:
+@pytest.mark.parametrize(
+    ("old", "new", "same"), [("seed: 0", "seed: 1", False), ("version: 1", "version: 1.0", True)]
+)
+def test_another_recipe_than_the_manifest_says(
+    runs: Path, old: str, new: str, *, same: bool
+) -> None:
     origin = open_bundle(runs / NAME).manifest.origin
     text = (runs / NAME / "recipe.yaml").read_text()
+    assert old in text
     first = open_bundle(runs / NAME)
     write_bundle(
         runs / "other",
         config=first.config,
         network=first.network(),
-        recipe=text.replace("seed: 0", "seed: 1"),
+        recipe=text.replace(old, new),
         origin=origin,
     )
     assert tree()["recipe"]["in_bundle"] is True
-    assert tree("runs/other")["recipe"]["in_bundle"] is False
-    assert f"recipe {origin.facts['recipe']}, not that of recipe.yaml" in shown("runs/other")
+    assert tree("runs/other")["recipe"]["in_bundle"] is same
+    line = f"recipe {origin.facts['recipe']}, not that of recipe.yaml"
+    assert (line in shown("runs/other")) is not same
 
 
 def test_the_network_that_soft_targets_came_from() -> None:

@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from rszoo._yaml import parse_yaml
 from rszoo.errors import RecipeError, RszooError
 from rszoo.evaluation.log import printable, read_log
 from rszoo.evaluation.metrics import summary
@@ -19,7 +20,7 @@ from rszoo.hub.catalog import builtin_names, find, is_own
 from rszoo.hub.kinds import kind_of
 from rszoo.hub.parts import part_of
 from rszoo.training.dvc_lock import dvc_entry
-from rszoo.training.recipes.recipe import Recipe
+from rszoo.training.recipes.recipe import Recipe, digest_of
 from rszoo.training.tracking.recording import store_folder
 from rszoo.training.tracking.registry import registration
 from rszoo.training.tracking.runs import status_of
@@ -85,8 +86,10 @@ def _recipe(bundle: Bundle, digest: str | None) -> Node | None:
     if digest is None:
         return None
     try:
-        same = Recipe.from_yaml(bundle.recipe.read_text(encoding="utf-8")).digest == digest
-    except (OSError, ValueError, RecipeError):  # of another version of rszoo
+        text = bundle.recipe.read_text(encoding="utf-8")
+        # As it is written first: to check the values takes the method, and with it torch.
+        same = digest_of(parse_yaml(text)) == digest or Recipe.from_yaml(text).digest == digest
+    except (OSError, TypeError, ValueError, RecipeError):  # of another version of rszoo
         same = None
     return {"digest": digest, "in_bundle": same}
 

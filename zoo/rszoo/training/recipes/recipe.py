@@ -29,7 +29,7 @@ from rszoo.training.recipes.sections.fine_tuning import FineTuningSpec
 from rszoo.training.recipes.sections.parts import PartsSpec
 from rszoo.training.recipes.sections.targets import TargetsSpec
 
-__all__ = ["MODEL_SECTIONS", "Recipe", "make_recipe", "network_model"]
+__all__ = ["MODEL_SECTIONS", "Recipe", "digest_of", "make_recipe", "network_model"]
 
 
 class Recipe(Section):
@@ -74,8 +74,7 @@ class Recipe(Section):
     @property
     def digest(self) -> str:
         """SHA-256, in hex, of the recipe as JSON with sorted keys."""
-        text = json.dumps(self.model_dump(), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()
+        return digest_of(self.model_dump())
 
     @property
     def sections(self) -> dict[str, ModelSection]:
@@ -123,6 +122,16 @@ class Recipe(Section):
         if recipe is None:
             raise RecipeError(problems, source=source)
         return recipe
+
+
+def digest_of(values: object) -> str:
+    """Return the SHA-256, in hex, of values as JSON with sorted keys.
+
+    Raises:
+        TypeError: they are no JSON values, or have keys that cannot be sorted.
+    """
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 #: The sections that name other models, by their key.
