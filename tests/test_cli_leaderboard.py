@@ -106,8 +106,9 @@ of the model: compare it at equal n, alpha and inputs only.
 r: certified accuracy at that L2 radius in %, with its exact 95 % interval. At r
 = 0 it is the clean accuracy under noise: right and not abstained.
 p: % of the inputs whose selected class is the true one and gets at least this
-share of the draws; below, with the wrong ones. An estimate that does not grow
-with n, except for 1 - 1/n: all draws but one at most.
+share of the draws; below, with the wrong ones. Of models with one noise level
+only: an estimate that does not grow with n, except for 1 - 1/n, all draws but
+one at most.
 Costs: training, what the epochs took on the hardware below, without the
 networks that they build on; draws, those that estimate p: per input, and below
 in all."""

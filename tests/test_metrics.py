@@ -169,10 +169,19 @@ def test_two_logs_of_the_same_images_are_compared_image_by_image(tmp_path: Path)
     second = table("b", [0.2, 0.4, 0.3], [2, 0, 1])
     found = paired_difference(first, second)
     assert found is not None
-    # The differences are 0.1, 0.2 and 0: mean 0.1, standard deviation 0.1.
+    # The differences are 0.1, 0.2 and 0: two differ, too few for an interval.
     assert found.acr == pytest.approx(0.1)
-    assert (found.low, found.high) == pytest.approx(
-        (0.1 - 1.959964 * 0.1 / 3**0.5, 0.1 + 1.959964 * 0.1 / 3**0.5)
-    )
+    assert (found.low, found.high, found.up, found.down, found.p_value) == (None, None, 2, 0, 0.5)
     assert (found.first, found.second, found.images) == ("a", "b", 3)
     assert paired_difference(first, table("c", [0.1, 0.2], [0, 1])) is None
+
+
+def test_twenty_images_that_differ_have_an_interval(tmp_path: Path) -> None:
+    zeros = original(tmp_path / "a", [(1, 1, 0.0)] * 20)
+    radii = original(tmp_path / "b", [(1, 1, 0.1), (1, 1, 0.3)] * 10)
+    found = paired_difference(zeros, radii)
+    assert found is not None
+    # Mean 0.2, standard deviation 0.1 sqrt(20 / 19), no skewness; 2.093 is Student's quantile.
+    reach = 2.0930240544 * 0.1 / 19**0.5
+    assert (found.low, found.high) == pytest.approx((0.2 - reach, 0.2 + reach))
+    assert (found.up, found.down) == (20, 0)

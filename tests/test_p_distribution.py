@@ -11,6 +11,7 @@ from rszoo.evaluation.log import CertificationLog, LogTable, read_log
 from rszoo.evaluation.p_distribution import p_distribution, why_unknown
 from rszoo.smoothing.decisions import RadiusTests
 
+LOGS = Path(__file__).parent / "fixtures/34f3b01/logs"
 SIX = "idx\tlabel\tpredict\tradius\tcorrect\ttime\n0\t1\t1\t0.529\t1\tt\n"
 
 
@@ -112,3 +113,13 @@ def test_an_empty_log(tmp_path: Path) -> None:
     table = read_log(tmp_path / "a.tsv")
     assert p_distribution(table) is None
     assert why_unknown(table) == "the log has no rows"
+
+
+@pytest.mark.parametrize("name", ["cascade", "dual", "memory"])
+def test_of_several_noise_levels_there_is_no_p(name: str) -> None:
+    table = read_log(LOGS / f"{name}.tsv")
+    assert table.votes is not None
+    assert p_distribution(table) is None
+    assert why_unknown(table) == (
+        "the votes are under several noise levels, and which one answers depends on n"
+    )

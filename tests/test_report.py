@@ -97,7 +97,8 @@ digits-cat_rs-0.25    any  80.0  60.0  40.0   20.0     20.0  0.9000
 digits-cat_rs-1.00    any  80.0  60.0  40.0   20.0     20.0  0.9000
                     right  80.0  60.0  40.0   20.0     20.0
 
-digits-cat_rs-1.00 - digits-cat_rs-0.25: ACR +0.892, 95 % interval +0.211 to +1.574"""
+digits-cat_rs-1.00 - digits-cat_rs-0.25: ACR +0.892, no interval: 4 of 5 images differ, \
+4 up and 0 down (sign test: p = 0.125)"""
 
 FOREIGN = """\
 log                 sigma      n  alpha  images            ACR  abstain %
@@ -123,6 +124,7 @@ digits-cat_rs-0.25    any  80.0  60.0  40.0   20.0     20.0  0.9000
 
 cohen: p is not known: the log holds no counts
 warning: cohen.tsv ends in an unfinished row, which was left out
+warning: the averages are over different inputs: digits-cat_rs-0.25 over 5, cohen over 1
 warning: the logs differ in inputs, n, alpha: their rows do not compare models
 wrote curve.png"""
 

@@ -139,5 +139,8 @@ def _warnings(tables: Sequence["LogTable"]) -> Iterator[str]:
         if table.kind.note is not None:
             yield f"{table.name}: {table.kind.note}"
     differing = differences(tables)
+    if "inputs" in differing:
+        listed = ", ".join(f"{table.name} over {len(table):,}" for table in tables)
+        yield f"the averages are over different inputs: {listed}"
     if differing:
         yield f"the logs differ in {', '.join(differing)}: their rows do not compare models"

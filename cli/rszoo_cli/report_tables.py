@@ -13,6 +13,7 @@ from rszoo.theory.rounding import (
     as_difference,
     as_error,
     as_interval,
+    as_p_value,
     as_proportion,
     as_radius,
     as_range,
@@ -24,7 +25,7 @@ from rszoo_cli.console import out
 
 if TYPE_CHECKING:
     from rszoo.evaluation.log import LogTable
-    from rszoo.evaluation.metrics import Summary
+    from rszoo.evaluation.metrics import Difference, Summary
     from rszoo.evaluation.p_distribution import PDistribution
 
 __all__ = ["print_differences", "print_p", "print_summaries"]
@@ -109,13 +110,19 @@ def print_differences(tables: Sequence["LogTable"]) -> None:
     for table in tables[1:]:
         found = paired_difference(tables[0], table)
         if found is not None:
-            out.print(
-                f"{found.second} - {found.first}: ACR {as_difference(found.acr)}, 95 % interval "
-                f"{as_range(found.low, found.high)}",
-                markup=False,
-                highlight=False,
-                soft_wrap=True,
-            )
+            out.print(_difference(found), markup=False, highlight=False, soft_wrap=True)
+
+
+def _difference(found: "Difference") -> str:
+    text = f"{found.second} - {found.first}: ACR {as_difference(found.acr)}"
+    if found.low is not None and found.high is not None:
+        return f"{text}, 95 % interval {as_range(found.low, found.high)}"
+    if not found.up + found.down:
+        return f"{text}, no image differs"
+    return (
+        f"{text}, no interval: {found.up + found.down} of {found.images:,} images differ, "
+        f"{found.up} up and {found.down} down (sign test: p = {as_p_value(found.p_value)})"
+    )
 
 
 def _totals(summaries: Sequence["Summary"]) -> Table:

@@ -25,6 +25,7 @@ from rszoo.errors import DataError
 from rszoo.evaluation.coverage import Coverage, coverage
 from rszoo.evaluation.log import NO_LABEL, LogTable
 from rszoo.theory.bounds import clopper_pearson_interval
+from rszoo.theory.paired import compared
 
 __all__ = [
     "Difference",
@@ -37,7 +38,6 @@ __all__ = [
 ]
 
 _CONFIDENCE = 0.95
-_NORMAL = 1.959964  # the normal quantile of the same confidence
 _STEP = 0.25
 _WHICH = ("size", "step", "count")  # of a protocol's inputs
 
@@ -131,24 +131,30 @@ class Difference:
     Attributes:
         first, second: names of the logs.
         acr: ACR of the second minus that of the first, pixel units.
-        low, high: its interval at 95 % confidence, from the differences image by image (normal
-            approximation), for the images being a random sample.
+        low, high: its interval at 95 % confidence, from the differences image by image, for the
+            images being a random sample; None where too few of them differ.
         images: how many.
+        up, down: of how many the second log gains more, and less, than the first.
+        p_value: of the sign test that an image that differs is as likely to be one as the other.
     """
 
     first: str
     second: str
     acr: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     images: int
+    up: int
+    down: int
+    p_value: float
 
 
 def paired_difference(first: LogTable, second: LogTable) -> Difference | None:
     """Return the difference of two logs' ACR; None when they do not list the same inputs.
 
     Pairing removes what the images themselves contribute to the spread, so that the interval is
-    narrower than those of the two ACR suggest.
+    narrower than those of the two ACR suggest. `rszoo.theory.paired` says how it is made, and how
+    often it holds.
     """
     if len(first) < 2 or "inputs" in differences([first, second]):
         return None
@@ -156,15 +162,17 @@ def paired_difference(first: LogTable, second: LogTable) -> Difference | None:
     gained = [
         (log.radius * log.correct)[np.argsort(log.idx, kind="stable")] for log in (first, second)
     ]
-    each = gained[1] - gained[0]
-    mean, error = float(each.mean()), float(each.std(ddof=1)) / math.sqrt(len(each))
+    found = compared(gained[1] - gained[0], confidence=_CONFIDENCE)
     return Difference(
         first=first.name,
         second=second.name,
-        acr=mean,
-        low=mean - _NORMAL * error,
-        high=mean + _NORMAL * error,
-        images=len(each),
+        acr=found.mean,
+        low=found.low,
+        high=found.high,
+        images=len(first),
+        up=found.up,
+        down=found.down,
+        p_value=found.p_value,
     )
 
 

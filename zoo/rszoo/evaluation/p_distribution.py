@@ -1,11 +1,12 @@
 """The empirical distribution of p, the probability of the selected class under noise.
 
 p is estimated by votes / n, without a confidence bound. Unlike the ACR it does not grow with n or
-alpha: it says what a model is like, and nothing about what has been proved of it. The share of
-inputs that are right and have p >= q is what unlimited draws would certify at the radius
-sigma * Phi^-1(q). It is what Sun et al. (2025), https://arxiv.org/abs/2410.06895, ask for beside
-the curve of certified accuracy; their released distributions (`data/ecdf` of
-https://github.com/eth-sri/acr-weakness) count right answers only, as `right` does.
+alpha, where all votes are under one noise level: it says what a model is like, and nothing about
+what has been proved of it. The share of inputs that are right and have p >= q is what unlimited
+draws would certify at the radius sigma * Phi^-1(q). It is what Sun et al. (2025),
+https://arxiv.org/abs/2410.06895, ask for beside the curve of certified accuracy; their released
+distributions (`data/ecdf` of https://github.com/eth-sri/acr-weakness) count right answers only, as
+`right` does.
 """
 
 from dataclasses import dataclass
@@ -66,6 +67,8 @@ def why_unknown(log: LogTable) -> str | None:
     """Return why a log says nothing of p; None where it does."""
     if log.votes is None:
         return "the log holds no counts"
+    if not log.kind.one_sigma:
+        return "the votes are under several noise levels, and which one answers depends on n"
     if log.tested is not None or (log.draws != log.n).any():
         return "the draws stopped early, and where they stop depends on the votes"
     if len(log) == 0:

@@ -18,6 +18,7 @@ __all__ = [
     "as_difference",
     "as_error",
     "as_interval",
+    "as_p_value",
     "as_proportion",
     "as_radius",
     "as_range",
@@ -29,6 +30,7 @@ __all__ = [
 
 _PERCENT_DIGITS = 1
 _PROPORTION_DIGITS = 4
+_P_VALUE_DIGITS = 3
 _RADIUS_DIGITS = 3
 
 
@@ -117,6 +119,15 @@ def as_range(low: float, high: float) -> str:
     '-0.020 to +0.007'
     """
     return f"{_signed(low, ROUND_FLOOR)} to {_signed(high, ROUND_CEILING)}"
+
+
+def as_p_value(p: float) -> str:
+    """Return the p-value of a test, rounded up.
+
+    >>> as_p_value(0.0414), as_p_value(1e-12)
+    ('0.042', '0.001')
+    """
+    return _written(_decimal(p), _P_VALUE_DIGITS, ROUND_CEILING)
 
 
 def as_radius(value: float) -> str:

@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from rszoo.evaluation.metrics import summary
+from rszoo.evaluation.metrics import differences, summary
 from rszoo.hub.bundle import Bundle
 from rszoo.hub.evidence import evidence_of
 from rszoo.training.sweep.run import Outcome
@@ -83,8 +83,4 @@ def _acr(bundles: Sequence[Bundle]) -> Spread | None:
     if any(bundle.evidence is None for bundle in bundles):
         return None
     logs = [evidence_of(bundle, called=bundle.id) for bundle in bundles]
-    found = [summary(log) for log in logs]
-    protocols = {
-        (one.images, one.n, one.alpha, log.tested) for one, log in zip(found, logs, strict=True)
-    }
-    return Spread.of([one.acr for one in found]) if len(protocols) == 1 else None
+    return None if differences(logs) else Spread.of([summary(log).acr for log in logs])
