@@ -16,6 +16,8 @@ from rszoo.hub.bundle import open_bundle
 from rszoo.hub.evidence import add_evidence
 from rszoo.hub.origin import Origin
 from rszoo.hub.writing import write_bundle
+from rszoo.training.entries import _profile
+from rszoo.training.recipes.files import load_recipe
 from rszoo_cli import app, console
 
 MODEL = "runs/digits-gaussian-0.25"
@@ -243,6 +245,8 @@ def test_the_profile_comes_from_the_recipe_if_there_is_one(constant_bundle: Path
         "profile: [a]\n",
         "profile: &a b\n",
         "",
+        "profile: published\n",
+        "profile: As Published\n",
         "profile: '[red]x'\n",
     ):
         bundle = open_bundle(constant_bundle)
@@ -256,8 +260,40 @@ def test_the_profile_comes_from_the_recipe_if_there_is_one(constant_bundle: Path
         )
         certify()
         profiles.append(json.loads(printed(MODEL, "--json"))[0]["entries"][0]["profile"])
-    assert profiles == ["short", None, None, None, "[red]x"]
+    called = ["called published by its author", "called As Published by its author"]
+    assert profiles == ["short", None, None, None, *called, "[red]x"]
     assert "gaussian, [red]x, small_cnn" in printed(MODEL)
+
+
+def test_a_bundle_has_a_published_schedule_if_its_values_are_the_published_ones(
+    constant_bundle: Path,
+) -> None:
+    bundle = open_bundle(constant_bundle)
+    mnist = bundle.of_network.model_copy(update={"dataset": "mnist"})
+    at_sigma = {sigma: mnist.model_copy(update={"sigma": sigma}) for sigma in (0.25, 0.5)}
+
+    def profile(recipe: str, sigma: float = 0.25) -> str | None:
+        write_bundle(
+            constant_bundle,
+            config=at_sigma[sigma],
+            network=bundle.network(),
+            recipe=recipe,
+            origin=Origin(),
+            replace=True,
+        )
+        return _profile(open_bundle(constant_bundle))
+
+    published = load_recipe("gaussian").resolve(dataset="mnist", sigma=0.25)
+    assert published.profile == "published"
+    text = published.to_yaml()
+    assert profile(text) == "published"
+    assert profile(text.replace("seed: 0", "seed: 7")) == "published"
+    quicker = text.replace(f"epochs: {published.train.epochs}", "epochs: 1")
+    for forged in (quicker, text.replace("dataset: mnist", "dataset: cifar10")):
+        assert forged != text
+        assert profile(forged) == "called published by its author"
+    assert profile(text, sigma=0.5) == "called published by its author"
+    assert profile(quicker.replace("profile: published", "profile: own")) == "own"
 
 
 @pytest.mark.parametrize(

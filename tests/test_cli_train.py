@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from rszoo.training.recipes.files import recipe_names, recipe_path
+from rszoo.training.recipes.shipped import recipe_names, recipe_path
 from rszoo_cli import console, main
 from rszoo_cli.progress import Meter
 

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from rszoo.training.distributed import ALONE, Processes, processes
-from rszoo.training.recipes.files import recipe_names
+from rszoo.training.recipes.shipped import recipe_names
 
 NAME = "digits-gaussian-0.25"
 

@@ -9,8 +9,9 @@ from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from rszoo.errors import RecipeError, RszooError
-from rszoo.training.recipes.files import load_recipe, recipe_names, recipe_path
+from rszoo.training.recipes.files import load_recipe
 from rszoo.training.recipes.recipe import Recipe
+from rszoo.training.recipes.shipped import recipe_names, recipe_path
 from rszoo_cli import console, main
 from rszoo_cli.recipe import app
 
@@ -37,7 +38,7 @@ def test_ls_has_one_row_per_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
     lines = output("ls").splitlines()
     assert lines[0].split() == ["method", "paper", "data", "sets", "sigmas", "profiles"]
     row = next(line for line in lines if line.startswith("gaussian "))
-    assert [cell.strip() for cell in row.split("  ") if cell] == [
+    assert [cell.strip() for cell in row.split("  ") if cell.strip()] == [
         "gaussian",
         "Cohen et al. (2019)",
         "all",
@@ -77,7 +78,7 @@ method: consistency
 version: 1
 dataset: mnist
 sigma: 0.5
-profile: published
+profile: own
 seed: 0
 network:
   name: lenet

@@ -2,13 +2,16 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from rszoo.errors import RecipeError, RszooError
 from rszoo.training.recipes.file import RecipeFile
-from rszoo.training.recipes.files import load_recipe, recipe_names
+from rszoo.training.recipes.files import load_recipe
 from rszoo.training.recipes.layers import merge
+from rszoo.training.recipes.prerequisites import prerequisites
+from rszoo.training.recipes.shipped import recipe_names, recipe_path
 
 TEXT = """\
 method: consistency
@@ -67,7 +70,7 @@ def message(call: Callable[[], object]) -> str:
     [
         (None, 1.0, [], 2, 0.1, 9, 0.1, 7.0),
         (None, 0.5, [], 3, 0.1, 10, 0.1, 10.0),
-        ("published", 0.5, [], 3, 0.1, 10, 0.1, 10.0),
+        ("own", 0.5, [], 3, 0.1, 10, 0.1, 10.0),
         ("short", 1.0, [], 4, 0.4, 11, 0.4, 7.0),
         ("short", 0.5, [], 5, 0.5, 11, 0.4, 10.0),
         ("short", 0.5, ["train.epochs=6", "weights.eta=6e-1"], 6, 0.5, 11, 0.6, 10.0),
@@ -111,8 +114,56 @@ def test_sigmas_and_profiles_per_data_set(read: Read) -> None:
     file = read()
     assert file.sigmas("mnist") == [0.5, 1.0]
     assert file.sigmas("cifar10") == [0.25, 0.5]
-    assert file.profiles("mnist") == ["published", "short"]
+    assert file.profiles("mnist") == ["own", "short"]
     assert file.profiles("cifar10") == ["own"]
+
+
+def published(**changes: Any) -> str:
+    wanted = {"dataset": "mnist", "sigma": 0.5} | changes
+    return load_recipe("consistency").resolve(**wanted).profile
+
+
+def test_published_is_what_has_the_published_values(tmp_path: Path) -> None:
+    assert published() == "published"
+    assert published(profile="published", seed=3) == "published"
+    assert published(overrides=["train.epochs=90"]) == "published"
+    for change in ("train.epochs=1", "weights.eta=0.4", "network.name=small_cnn", "certify.n=9"):
+        assert published(overrides=[change]) == "own"
+    assert published(profile="short") == "short"
+    assert published(dataset="digits", sigma=0.5) == "short"
+
+
+def test_a_file_that_calls_its_own_schedule_published(read: Read, tmp_path: Path) -> None:
+    text = TEXT.replace("    sigmas: [0.5, 1]", "    sigmas: [0.5, 1]\n    profile: published")
+    file = read(text)
+    assert file.profiles("mnist") == ["published", "short"]
+    assert file.resolve(dataset="mnist", sigma=0.5, profile="published").profile == "own"
+    copied = tmp_path / "copied.yaml"
+    copied.write_text(recipe_path("consistency").read_text())
+    assert load_recipe(copied).resolve(dataset="mnist", sigma=0.5).profile == "published"
+    copied.write_text(copied.read_text().replace("method: consistency", "method: no_such"))
+    with pytest.raises(RecipeError):
+        load_recipe(copied).resolve(dataset="mnist", sigma=0.5)
+
+
+def test_a_bundle_of_before_whose_recipe_was_called_published(tmp_path: Path) -> None:
+    made = load_recipe("consistency").resolve(dataset="mnist", sigma=0.5)
+    for text, profile in (
+        (made.to_yaml(), "published"),
+        (made.to_yaml().replace("epochs: 90", "epochs: 1"), "own"),
+    ):
+        (tmp_path / "recipe.yaml").write_text(text)
+        again = load_recipe(tmp_path).resolve(sigma=0.5)
+        assert again.profile == profile
+
+
+def test_models_that_are_trained_first_for_an_own_schedule() -> None:
+    recipe = load_recipe("cat_rs").resolve(
+        dataset="mnist", sigma=0.5, overrides=["train.epochs=1"]
+    )
+    assert recipe.profile == "own"
+    (teacher,) = prerequisites(recipe)
+    assert teacher == load_recipe("gaussian").resolve(dataset="mnist", sigma=0.25)
 
 
 @pytest.mark.parametrize("dataset", ["photos/", "cells.npz", "svhn", "digits"])
@@ -135,7 +186,7 @@ def test_unlisted_sigma_and_profile_are_refused(read: Read) -> None:
         "own.yaml:\n"
         "  sigma: 0.25 is not in the recipe's list [0.5, 1.0] for 'mnist'; to add it, edit a copy "
         "(rszoo recipe cp consistency)\n"
-        "  profile: 'shrot' is not in the recipe's list ['published', 'short'] for 'mnist'"
+        "  profile: 'shrot' is not in the recipe's list ['own', 'short'] for 'mnist'"
     )
 
 
@@ -330,8 +381,8 @@ def test_check_of_a_whole_file_names_the_place_of_each_problem_once(read: Read) 
         ),
         (
             "short:",
-            "published:",
-            ["datasets.mnist.profiles.published: already the name of the base values"],
+            "own:",
+            ["datasets.mnist.profiles.own: already the name of the base values"],
         ),
         ("  cifar10:", "  10:", ["datasets.10: expected a text as key, got 10"]),
         ("{epochs: 2, ", "{1: 2, ", ["datasets.mnist.train.1: expected a text as key, got 1"]),

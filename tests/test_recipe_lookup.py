@@ -7,7 +7,8 @@ import pytest
 
 from rszoo.errors import RszooError
 from rszoo.hub.catalog import find
-from rszoo.training.recipes.files import copy_recipe, load_recipe, recipe_names, recipe_path
+from rszoo.training.recipes.files import copy_recipe, load_recipe
+from rszoo.training.recipes.shipped import recipe_names, recipe_path
 
 
 @pytest.fixture(autouse=True)

@@ -4,8 +4,9 @@ import pytest
 
 from rszoo import data, methods
 from rszoo.training.recipes.file import OTHER
-from rszoo.training.recipes.files import load_recipe, recipe_names, recipe_path
+from rszoo.training.recipes.files import load_recipe
 from rszoo.training.recipes.recipe import Recipe
+from rszoo.training.recipes.shipped import recipe_names, recipe_path
 
 #: The data sets that every recipe has values for; another one takes the block `other`.
 DATASETS = ["cifar10", "cifar100", "digits", "fashion_mnist", "imagenet", "mnist"]

@@ -17,8 +17,9 @@ from forks import Forks, kill_when
 from rich.console import Console
 
 from rszoo.errors import RszooError
-from rszoo.training.recipes.files import load_recipe, recipe_path
+from rszoo.training.recipes.files import load_recipe
 from rszoo.training.recipes.recipe import Recipe
+from rszoo.training.recipes.shipped import recipe_path
 from rszoo.training.sweep import Job, SweepObserver, engines, planned, summarized
 from rszoo.training.sweep.engines import devices_of, slots_of, threads_of
 from rszoo.training.sweep.progress import Progress

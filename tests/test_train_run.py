@@ -23,8 +23,9 @@ from rszoo.training import loop, provenance
 from rszoo.training.loop import Epoch
 from rszoo.training.observer import Observer
 from rszoo.training.recipes import prerequisites
-from rszoo.training.recipes.files import load_recipe, recipe_names
+from rszoo.training.recipes.files import load_recipe
 from rszoo.training.recipes.recipe import Recipe
+from rszoo.training.recipes.shipped import recipe_names
 from rszoo.training.run import train
 
 NAME = "digits-gaussian-0.25"

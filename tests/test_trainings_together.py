@@ -10,9 +10,9 @@ import pytest
 from forks import Forks, at_once
 from stores import moved_store
 
+from rszoo._locks import exclusive, is_held
 from rszoo.errors import RszooError
 from rszoo.hub.bundle import open_bundle
-from rszoo.training.exclusive import exclusive, is_held
 from rszoo.training.observer import Observer
 from rszoo.training.recipes.files import load_recipe
 from rszoo.training.recipes.recipe import Recipe

@@ -13,7 +13,7 @@ from rszoo_cli.options import Json
 
 if TYPE_CHECKING:
     from rszoo.evaluation.leaderboard.entry import Entry
-    from rszoo.hub.entries import Found
+    from rszoo.training.entries import Found
 
 __all__ = ["leaderboard"]
 
@@ -92,7 +92,7 @@ def leaderboard(
 
 def _found(paths: list[str] | None, *, hub: bool, **chosen: str | None) -> Iterator["Found"]:
     """Yield what is named, and what is on the hub; without either, what there is here."""
-    from rszoo.hub.entries import entries_at, hub_entries, usual_entries
+    from rszoo.training.entries import entries_at, hub_entries, usual_entries
 
     if paths:
         yield from entries_at(paths)

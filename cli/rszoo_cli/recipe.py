@@ -24,7 +24,8 @@ def list_recipes(as_json: Json = False) -> None:
         rszoo recipe ls
     """
     from rszoo.training.recipes.file import OTHER
-    from rszoo.training.recipes.files import load_recipe, recipe_names
+    from rszoo.training.recipes.files import load_recipe
+    from rszoo.training.recipes.shipped import recipe_names
 
     rows = []
     for name in recipe_names():

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from rszoo._files import folder_replaced
+from rszoo._folders import alone_with, replaced
 from rszoo.errors import RszooError, unknown_name
 from rszoo.exchange.onnx_file import onnx_model
 from rszoo.exchange.readme import NO_CERTIFICATE, readme
@@ -69,10 +69,12 @@ def export(
             network, input_shape=config.input_shape, sigma=config.sigma, note=NO_CERTIFICATE
         )
     content[README] = readme(bundle, weights=WEIGHTS in content, onnx=ONNX in content).encode()
-    with folder_replaced(out) as draft:
-        for name, data in content.items():
-            (draft / name).write_bytes(data)
-    files = {name: file_digest(out / name) for name in sorted(content)}
+    with alone_with(out):
+        _check_place(out, overwrite=overwrite)  # it may have been written since
+        with replaced(out) as draft:
+            for name, data in content.items():
+                (draft / name).write_bytes(data)
+        files = {name: file_digest(out / name) for name in sorted(content)}
     return Export(folder=out, files=files, onnx_difference=difference)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rszoo._files import folder_recovered
+from rszoo._folders import recovered
 from rszoo.errors import IntegrityError, RszooError
 from rszoo.hub.config import BundleConfig
 from rszoo.hub.configs import read_config
@@ -131,7 +131,7 @@ def open_bundle(
         IntegrityError: a file is corrupt, truncated, extra or missing.
     """
     folder = Path(folder)
-    if not folder.is_dir() and not folder_recovered(folder):
+    if not folder.is_dir() and not recovered(folder):
         raise RszooError(
             f"expected a bundle folder, got {str(folder)!r}: no such folder; "
             "rszoo ls lists the bundles there are"

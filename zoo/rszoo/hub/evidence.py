@@ -4,7 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
-from rszoo._files import folder_replaced
+from rszoo._folders import alone_with, replaced
 from rszoo.errors import DataError, RszooError
 from rszoo.evaluation.log import LogTable, read_log
 from rszoo.hub.bundle import Bundle, open_bundle
@@ -79,33 +79,54 @@ def add_evidence(bundle: Bundle, *, log: Path, protocol: Path, overwrite: bool =
     """Put a finished certification log into its bundle, replacing an older one.
 
     Args:
-        bundle: what was certified.
+        bundle: what was certified, as it was found before.
         log, protocol: the two files of the log.
         overwrite: replace a log that holds inputs which the new one lacks.
 
     Raises:
         RszooError: the log is of other weights, or lacks inputs of the older one, or is not of the
-            bundle alone, or the bundle's folder cannot be written.
+            bundle alone, or the bundle's folder cannot be written; or another log has come into
+            the bundle since it was found, whose certificates the new one does not all hold.
         IntegrityError: the bundle is not what it was.
     """
-    bundle = open_bundle(bundle.path)  # it may have been trained again since it was opened
-    certified = json.loads(protocol.read_bytes()).get("model", {}).get("weights_sha256")
-    if certified != bundle.weights_digest:
+    with alone_with(bundle.path):
+        now = open_bundle(bundle.path)  # others may have changed it since it was opened
+        certified = json.loads(protocol.read_bytes()).get("model", {}).get("weights_sha256")
+        if certified != now.weights_digest:
+            raise RszooError(
+                f"{log}: expected certificates of the weights {now.weights_digest}, got those of "
+                f"{certified}; certify the bundle again"
+            )
+        table = read_log(log)
+        check_of_bundle_alone(table)
+        if now.evidence is not None:
+            there = read_log(now.evidence)
+            if now.manifest.files[EVIDENCE] != bundle.manifest.files.get(EVIDENCE):
+                _check_holds(table, there)
+            if not overwrite:
+                _check_not_less(table, there)
+        with replaced(now.path) as draft:
+            for name in now.manifest.files:
+                shutil.copyfile(now.path / name, draft / name)
+            shutil.copyfile(log, draft / EVIDENCE)
+            shutil.copyfile(protocol, draft / PROTOCOL)
+            Manifest.of(draft, origin=now.manifest.origin).write(draft)
+        return open_bundle(now.path)
+
+
+def _check_holds(new: LogTable, old: LogTable) -> None:
+    """Refuse to replace a log that came into the bundle while the new one was being made."""
+    rows = {int(idx): row for row, idx in enumerate(new.idx)}
+    held = all(
+        int(idx) in rows and new.certificate(rows[int(idx)]) == old.certificate(row)
+        for row, idx in enumerate(old.idx)
+    )
+    if not held:
         raise RszooError(
-            f"{log}: expected certificates of the weights {bundle.weights_digest}, got those of "
-            f"{certified}; certify the bundle again"
+            f"{new.path}: another log of {len(old)} inputs was put into the bundle while this one "
+            f"was being made, and stays there; look at it ({old.path}), and to replace it run "
+            "rszoo certify again with --resume --attach"
         )
-    table = read_log(log)
-    check_of_bundle_alone(table)
-    if bundle.evidence is not None and not overwrite:
-        _check_not_less(table, read_log(bundle.evidence))
-    with folder_replaced(bundle.path) as draft:
-        for name in bundle.manifest.files:
-            shutil.copyfile(bundle.path / name, draft / name)
-        shutil.copyfile(log, draft / EVIDENCE)
-        shutil.copyfile(protocol, draft / PROTOCOL)
-        Manifest.of(draft, origin=bundle.manifest.origin).write(draft)
-    return open_bundle(bundle.path)
 
 
 def _check_not_less(new: LogTable, old: LogTable) -> None:

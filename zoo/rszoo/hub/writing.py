@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rszoo._files import folder_replaced
+from rszoo._folders import alone_with, replaced
 from rszoo.errors import RszooError
 from rszoo.hub.bundle import Bundle, open_bundle
 from rszoo.hub.config import BundleConfig
@@ -43,16 +43,17 @@ def write_bundle(
         RszooError: the folder exists and `replace` is false, or the weights do not fit in halves.
     """
     folder = Path(folder)
-    if folder.exists() and not replace:
-        raise RszooError(f"expected a new folder, got {str(folder)!r}, which exists")
-    with folder_replaced(folder) as draft:
-        if network is not None:  # not `save_file`: its files are for their owner alone
-            (draft / WEIGHTS).write_bytes(weights_of(network, half=half))
-        if recipe is not None:
-            (draft / RECIPE).write_text(recipe, encoding="utf-8")
-        (draft / CONFIG).write_text(config.to_json(), encoding="utf-8")
-        Manifest.of(draft, origin=origin).write(draft)
-    return open_bundle(folder)
+    with alone_with(folder):
+        if folder.exists() and not replace:
+            raise RszooError(f"expected a new folder, got {str(folder)!r}, which exists")
+        with replaced(folder) as draft:
+            if network is not None:  # not `save_file`: its files are for their owner alone
+                (draft / WEIGHTS).write_bytes(weights_of(network, half=half))
+            if recipe is not None:
+                (draft / RECIPE).write_text(recipe, encoding="utf-8")
+            (draft / CONFIG).write_text(config.to_json(), encoding="utf-8")
+            Manifest.of(draft, origin=origin).write(draft)
+        return open_bundle(folder)
 
 
 def weights_of(network: "nn.Module", *, half: bool = False) -> bytes:

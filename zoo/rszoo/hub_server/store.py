@@ -6,13 +6,13 @@ the disk before it is visible. One process owns the folder.
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from rszoo._files import write_bytes_atomically
+from rszoo._locks import exclusive
 from rszoo.errors import RszooError
 from rszoo.hub_server.blobs import Blobs
 from rszoo.hub_server.changes import Change, apply
@@ -123,17 +123,15 @@ def open_store(root: Path) -> Iterator[Store]:
     Raises:
         RszooError: another process has it, or it cannot be read or written.
     """
-    lock = FileLock(root / ".lock", timeout=0)
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except Timeout:
-        raise RszooError(
-            f"{str(root)!r} is served by another process; stop it, or choose another --root"
-        ) from None
-    except OSError as error:
-        raise RszooError(f"cannot use {str(root)!r}: {error.strerror}") from error
-    with lock:
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(exclusive(root / ".lock", patience=0))
+        except TimeoutError:
+            raise RszooError(
+                f"{str(root)!r} is served by another process; stop it, or choose another --root"
+            ) from None
+        except OSError as error:
+            raise RszooError(f"cannot use {str(root)!r}: {error.strerror}") from error
         yield Store(root)
 
 

@@ -9,10 +9,10 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from rszoo._locks import is_held
 from rszoo.errors import RszooError
 from rszoo.hub.bundle import Bundle, open_bundle
 from rszoo.hub.catalog import find
-from rszoo.training.exclusive import is_held
 from rszoo.training.recipes.recipe import Recipe
 
 __all__ = ["STATE", "Output", "read_run"]

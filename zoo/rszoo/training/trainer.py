@@ -15,6 +15,7 @@ import torch
 
 from rszoo import methods, networks
 from rszoo._files import write_json_atomically
+from rszoo._locks import exclusive
 from rszoo.hub.bundle import Bundle, open_bundle
 from rszoo.hub.catalog import find
 from rszoo.hub.configs.network import NetworkConfig
@@ -22,7 +23,6 @@ from rszoo.hub.origin import Origin, Trained
 from rszoo.hub.writing import write_bundle
 from rszoo.networks.execution import place
 from rszoo.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
-from rszoo.training.exclusive import exclusive
 from rszoo.training.loop import Epoch, build_optimizer, fit, noisy_accuracy
 from rszoo.training.output import Output, read_run
 from rszoo.training.provenance import device_name, environment

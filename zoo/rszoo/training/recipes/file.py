@@ -1,6 +1,9 @@
 """A recipe file that was read, and how it is resolved for one training run.
 
 defaults < data set < its per_sigma < profile < its per_sigma < a.b=value overrides
+
+What a recipe is called does not make it published: its values have to be those of the profile
+`published` of the recipe that comes with rszoo, where each has its source.
 """
 
 from collections.abc import Sequence
@@ -11,9 +14,10 @@ from rszoo.errors import RecipeError
 from rszoo.training.recipes.layers import Content, DataSet, Profile, Values, merge
 from rszoo.training.recipes.overrides import parse_overrides
 from rszoo.training.recipes.problems import nearest_key, show
-from rszoo.training.recipes.recipe import Recipe, make_recipe
+from rszoo.training.recipes.recipe import OWN, PUBLISHED, Recipe, make_recipe
+from rszoo.training.recipes.shipped import shipped_content
 
-__all__ = ["OTHER", "RecipeFile"]
+__all__ = ["OTHER", "RecipeFile", "is_published"]
 
 #: The block for data sets that a recipe does not list.
 OTHER = "other"
@@ -65,21 +69,41 @@ class RecipeFile:
         overrides: Sequence[str] = (),
         seed: int | None = None,
     ) -> Recipe:
-        """Return the recipe of one training run.
+        """Return the recipe of one training run; it is called published only if it is.
 
         Args:
             dataset: a data set of the recipe; any other name or path takes the block `other`;
                 None for the file's.
             sigma: noise level, one of `sigmas(dataset)`.
-            profile: one of `profiles(dataset)`; None for the first.
+            profile: one of `profiles(dataset)`; None for the first. The recipe's is `own` instead
+                of `published` where its values are others than the published ones.
             overrides: texts such as `train.lr=0.05`, applied last; values are YAML.
             seed: of everything random in the run; None for the file's.
 
         Raises:
             RecipeError: with all problems of the file's values and of the overrides.
         """
-        dataset = self.dataset if dataset is None else dataset
-        seed = self.seed if seed is None else seed
+        recipe = self._resolved(
+            dataset=self.dataset if dataset is None else dataset,
+            sigma=sigma,
+            profile=profile,
+            overrides=overrides,
+            seed=self.seed if seed is None else seed,
+        )
+        if recipe.profile == PUBLISHED and not is_published(recipe):
+            return recipe.model_copy(update={"profile": OWN})
+        return recipe
+
+    def _resolved(
+        self,
+        *,
+        dataset: str,
+        sigma: float,
+        profile: str | None,
+        overrides: Sequence[str],
+        seed: int,
+    ) -> Recipe:
+        """Return the recipe of one training run, its profile as the file has it."""
         key, block = self._block(dataset)
         problems = []
         if sigma not in self.sigmas(dataset):
@@ -173,6 +197,30 @@ class RecipeFile:
             if sigma in values.per_sigma:
                 layers.append((f"{place}.per_sigma.{sigma}", values.per_sigma[sigma].layer()))
         return layers
+
+
+def is_published(recipe: Recipe) -> bool:
+    """Return whether the values of a recipe are the published ones of its method.
+
+    They are where the recipe that comes with rszoo has a profile `published` for the data set
+    and the noise level, and all its values are the same; the seed may be any.
+    """
+    content = shipped_content(recipe.method)
+    if content is None:
+        return False
+    shipped = RecipeFile(recipe.method, content)
+    try:
+        published = shipped._resolved(
+            dataset=recipe.dataset,
+            sigma=recipe.sigma,
+            profile=PUBLISHED,
+            overrides=(),
+            seed=recipe.seed,
+        )
+    except RecipeError:  # there is no such profile for this data set, or not at this sigma
+        return False
+    free = {"profile", "version"}
+    return recipe.model_dump(exclude=free) == published.model_dump(exclude=free)
 
 
 def _is_path(dataset: str) -> bool:

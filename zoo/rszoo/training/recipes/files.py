@@ -6,18 +6,19 @@ The recipe of a bundle, which is resolved, is a recipe file of one data set and 
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
-import rszoo
 from rszoo._files import write_bytes_atomically
-from rszoo._yaml import parse_yaml
 from rszoo.errors import RecipeError, RszooError, did_you_mean
 from rszoo.training.recipes.file import OTHER, RecipeFile
-from rszoo.training.recipes.layers import Content, DataSet, Values, contradictions, merge, twice
-from rszoo.training.recipes.problems import explain, show
+from rszoo.training.recipes.layers import Content, DataSet, Values, merge, twice
 from rszoo.training.recipes.recipe import make_recipe
+from rszoo.training.recipes.shipped import (
+    content_of,
+    read_values,
+    recipe_names,
+    recipe_path,
+)
 
-__all__ = ["copy_recipe", "load_recipe", "recipe_names", "recipe_path"]
+__all__ = ["copy_recipe", "load_recipe"]
 
 
 def load_recipe(path_or_name: str | Path) -> RecipeFile:
@@ -31,28 +32,10 @@ def load_recipe(path_or_name: str | Path) -> RecipeFile:
     """
     source = str(path_or_name)
     path = _locate(path_or_name)
-    try:
-        values = parse_yaml(path.read_bytes().decode("utf-8-sig"))
-    except OSError as error:
-        raise RecipeError([f"cannot be read: {error.strerror}"], source=str(path)) from None
-    except UnicodeDecodeError:
-        raise RecipeError(
-            ["expected YAML text in UTF-8, got other bytes"], source=source
-        ) from None
-    except ValueError as error:
-        raise RecipeError([str(error)], source=source) from None
-    if not isinstance(values, dict):
-        what = "an empty file" if values is None else show(values)
-        raise RecipeError([f"expected a mapping with the key 'method', got {what}"], source=source)
+    values = read_values(path, source=source)
     if "sigma" in values and "datasets" not in values:
         return _of_one_run(values, source)
-    try:
-        content = Content.model_validate(values)
-    except ValidationError as error:
-        raise RecipeError(explain(error, Content), source=source) from None
-    if problems := contradictions(content):
-        raise RecipeError(problems, source=source)
-    return RecipeFile(source, content)
+    return RecipeFile(source, content_of(values, source=source))
 
 
 def _of_one_run(values: dict[str, Any], source: str) -> RecipeFile:
@@ -81,13 +64,6 @@ def _of_one_run(values: dict[str, Any], source: str) -> RecipeFile:
     return RecipeFile(source, content, dataset=recipe.dataset, seed=recipe.seed)
 
 
-def _folder() -> Path:
-    """Return the folder of the recipes: inside the installed package, else in the checkout."""
-    package = Path(rszoo.__file__).parent
-    inside = package / "recipes"
-    return inside if inside.is_dir() else package.parents[1] / "recipes"
-
-
 def _locate(path_or_name: str | Path) -> Path:
     """Return the file: an existing path wins over the name of a recipe that comes with rszoo."""
     from rszoo.hub.catalog import builtin_names, find
@@ -104,22 +80,6 @@ def _locate(path_or_name: str | Path) -> Path:
         [f"no such file{hint}; the recipes that come with rszoo are {recipe_names()}"],
         source=source,
     )
-
-
-def recipe_names() -> list[str]:
-    """Return the names of the recipes that come with rszoo."""
-    return sorted(path.stem for path in _folder().glob("*.yaml"))
-
-
-def recipe_path(name: str) -> Path:
-    """Return the file of a recipe that comes with rszoo.
-
-    Raises:
-        RecipeError: no such recipe.
-    """
-    if name not in recipe_names():
-        raise RecipeError([f"no such recipe; expected one of {recipe_names()}"], source=name)
-    return _folder() / f"{name}.yaml"
 
 
 def copy_recipe(

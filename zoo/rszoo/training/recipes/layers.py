@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator, model_validator
 
 from rszoo.training.recipes.problems import show
+from rszoo.training.recipes.recipe import OWN
 from rszoo.training.recipes.sections.base import Count, Section, SigmaOrNone
 from rszoo.training.recipes.sections.experts import ExpertsSpec
 
@@ -103,7 +104,7 @@ class DataSet(Profile):
     """The values for one data set; `profile` is the name of those outside `profiles`."""
 
     sigmas: Annotated[list[SigmaOrNone], Field(min_length=1)] | None = None
-    profile: str = "published"
+    profile: str = OWN
     profiles: dict[str, Profile] = Field(default={})
 
 

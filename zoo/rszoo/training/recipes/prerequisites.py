@@ -16,7 +16,7 @@ def models_of(recipe: Recipe) -> dict[str, list[str | Recipe]]:
         Ids of bundles, and recipes of those that are trained first if they are not there.
 
     Raises:
-        RecipeError: a method's recipe has no such profile or sigma.
+        RecipeError: a method's recipe has no such sigma.
     """
 
     def resolved(model: str | TrainedBy) -> str | Recipe:
@@ -34,7 +34,7 @@ def prerequisites(recipe: Recipe) -> list[Recipe]:
     """Return the recipes of the models that are trained before one, if they are not there.
 
     Raises:
-        RecipeError: a method's recipe has no such profile or sigma.
+        RecipeError: a method's recipe has no such sigma.
     """
     found = [model for models in models_of(recipe).values() for model in models]
     return [model for model in found if isinstance(model, Recipe)]
@@ -43,12 +43,15 @@ def prerequisites(recipe: Recipe) -> list[Recipe]:
 def prerequisite_recipe(recipe: Recipe, *, method: str, sigma: float) -> Recipe:
     """Return the recipe of a model that `recipe` builds on: same data, profile and seed.
 
+    Where the method's recipe has no profile of that name, as for a schedule of the user's own, it
+    is the first that it has.
+
     Raises:
-        RecipeError: the method's recipe has no such profile or sigma.
+        RecipeError: the method's recipe has no such sigma.
     """
-    return load_recipe(method).resolve(
-        dataset=recipe.dataset, sigma=sigma, profile=recipe.profile, seed=recipe.seed
-    )
+    file = load_recipe(method)
+    profile = recipe.profile if recipe.profile in file.profiles(recipe.dataset) else None
+    return file.resolve(dataset=recipe.dataset, sigma=sigma, profile=profile, seed=recipe.seed)
 
 
 def model_ids(recipe: Recipe, out: Path) -> dict[str, list[str]]:

@@ -29,7 +29,20 @@ from rszoo.training.recipes.sections.fine_tuning import FineTuningSpec
 from rszoo.training.recipes.sections.parts import PartsSpec
 from rszoo.training.recipes.sections.targets import TargetsSpec
 
-__all__ = ["MODEL_SECTIONS", "Recipe", "digest_of", "make_recipe", "network_model"]
+__all__ = [
+    "MODEL_SECTIONS",
+    "OWN",
+    "PUBLISHED",
+    "Recipe",
+    "digest_of",
+    "make_recipe",
+    "network_model",
+]
+
+#: The profile whose values are those that rszoo's own recipe of the method has as published.
+PUBLISHED = "published"
+#: The profile of a recipe that has no other name.
+OWN = "own"
 
 
 class Recipe(Section):
@@ -40,7 +53,8 @@ class Recipe(Section):
         version: of the recipe file that it came from.
         dataset: a name or a path that `rszoo.data.load` takes.
         sigma: noise level, in pixel units with images in [0, 1]; 0 for a method without noise.
-        profile: which of the data set's schedules; "published" is the papers' own.
+        profile: which of the data set's schedules; only `RecipeFile.resolve` calls one
+            published, by its values.
         seed: of everything random in the run.
         weights: the method's weights, defaults filled in.
         targets: for methods that take soft targets, else null.
@@ -53,7 +67,7 @@ class Recipe(Section):
     version: Count
     dataset: str = Field(min_length=1)
     sigma: SigmaOrNone
-    profile: str = "published"
+    profile: str = OWN
     seed: int = Field(default=0, ge=0)
     network: NetworkSpec
     weights: dict[str, Any]

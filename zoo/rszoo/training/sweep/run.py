@@ -15,6 +15,7 @@ import torch
 
 from rszoo import data
 from rszoo._files import write_json_atomically
+from rszoo._locks import exclusive
 from rszoo.errors import RszooError
 from rszoo.hub.bundle import Bundle, open_bundle
 from rszoo.networks.execution import resolve_precision
@@ -181,20 +182,14 @@ def _processes(
 @contextmanager
 def _locked(out: Path) -> Iterator[None]:
     """Keep a second sweep out of a folder."""
-    from filelock import FileLock, Timeout
-
-    (out / STATE).mkdir(exist_ok=True)
-    lock = FileLock(out / STATE / "sweep.lock", timeout=0)
-    try:
-        lock.acquire()
-    except Timeout as error:
-        raise RszooError(
-            f"another sweep is at work in {str(out)!r}; wait for it, or choose another --out"
-        ) from error
-    try:
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(exclusive(out / STATE / "sweep.lock", patience=0))
+        except TimeoutError as error:
+            raise RszooError(
+                f"another sweep is at work in {str(out)!r}; wait for it, or choose another --out"
+            ) from error
         yield
-    finally:
-        lock.release()
 
 
 @contextmanager

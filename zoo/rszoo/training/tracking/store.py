@@ -2,10 +2,11 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+from rszoo._locks import exclusive
 from rszoo.errors import RszooError
 from rszoo.training.interruption import uninterrupted
 
@@ -104,14 +105,13 @@ def _experiment(artifacts: str | None, *, make: bool) -> str | None:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    from filelock import FileLock, Timeout
-
-    try:
-        lock = FileLock(path).acquire(timeout=_PATIENCE)
-    except Timeout:
-        raise RszooError(
-            f"expected a free lock {str(path)!r}, got one that another process has held for "
-            f"{_PATIENCE:g} s; see which with: fuser {path}"
-        ) from None
-    with lock, uninterrupted():
-        yield
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(exclusive(path, patience=_PATIENCE))
+        except TimeoutError:
+            raise RszooError(
+                f"expected a free lock {str(path)!r}, got one that another process has held for "
+                f"{_PATIENCE:g} s; see which with: fuser {path}"
+            ) from None
+        with uninterrupted():
+            yield

@@ -10,15 +10,21 @@ __all__ = ["exclusive", "is_held"]
 
 
 @contextmanager
-def exclusive(path: Path, *, on_wait: Callable[[], None]) -> Iterator[bool]:
+def exclusive(
+    path: Path, *, on_wait: Callable[[], None] | None = None, patience: float | None = None
+) -> Iterator[bool]:
     """Hold a lock file for the length of a block, once no other process does.
 
     Args:
-        path: the file; its folder is made if need be.
+        path: the file, which stays; its folder is made if need be.
         on_wait: called when another process holds it, before waiting.
+        patience: seconds to wait for it; None for as long as it takes.
 
     Yields:
         Whether another process held it.
+
+    Raises:
+        TimeoutError: another process held it all the time.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path)
@@ -26,8 +32,9 @@ def exclusive(path: Path, *, on_wait: Callable[[], None]) -> Iterator[bool]:
         lock.acquire(timeout=0)
         waited = False
     except Timeout:
-        on_wait()
-        lock.acquire()
+        if on_wait is not None:
+            on_wait()
+        lock.acquire(timeout=-1 if patience is None else patience)
         waited = True
     try:
         yield waited

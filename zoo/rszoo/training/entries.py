@@ -5,7 +5,7 @@ from itertools import chain
 from pathlib import Path
 
 from rszoo._yaml import parse_yaml
-from rszoo.errors import RszooError
+from rszoo.errors import RecipeError, RszooError
 from rszoo.evaluation.leaderboard.entry import Entry, entry_of_log
 from rszoo.evaluation.log import printable, read_log
 from rszoo.hub.bundle import Bundle
@@ -13,6 +13,8 @@ from rszoo.hub.catalog import builtin_names, bundles_in, find
 from rszoo.hub.evidence import evidence_of
 from rszoo.hub.files import MANIFEST
 from rszoo.hub.ids import HubId
+from rszoo.training.recipes.file import is_published
+from rszoo.training.recipes.recipe import PUBLISHED, Recipe
 
 __all__ = ["Found", "entries_at", "entry_of_bundle", "hub_entries", "usual_entries"]
 
@@ -140,10 +142,33 @@ def _of_bundle(name: str, bundle: Bundle | RszooError) -> Iterator[Found]:
 
 
 def _profile(bundle: Bundle) -> str | None:
-    """Return the profile of a bundle's recipe; None where there is none of rszoo's."""
+    """Return the profile of a bundle's recipe; None where there is none of rszoo's.
+
+    Whoever wrote the recipe may call it published: it is said to be so only if its values are.
+    """
     try:
-        recipe = parse_yaml(bundle.recipe.read_text(encoding="utf-8"))
+        text = bundle.recipe.read_text(encoding="utf-8")
+        values = parse_yaml(text)
     except (OSError, ValueError):
         return None
-    profile = recipe.get("profile") if isinstance(recipe, dict) else None
-    return profile if isinstance(profile, str) else None
+    profile = values.get("profile") if isinstance(values, dict) else None
+    if not isinstance(profile, str):
+        return None
+    if PUBLISHED not in profile.casefold() or _is_published(text, bundle):
+        return profile
+    return f"called {profile} by its author"
+
+
+def _is_published(text: str, bundle: Bundle) -> bool:
+    """Return whether a recipe is the bundle's, and is what it calls itself: published."""
+    try:
+        recipe = Recipe.from_yaml(text)
+    except RecipeError:
+        return False
+    config = bundle.config
+    told = (recipe.method, recipe.dataset, recipe.sigma)
+    return (
+        recipe.profile == PUBLISHED
+        and told == (config.method, config.dataset, config.noise)
+        and is_published(recipe)
+    )

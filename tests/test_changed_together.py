@@ -1,0 +1,201 @@
+"""What changes a bundle does so alone, and replaces nothing that it has not seen."""
+
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryFile
+
+import pytest
+from forks import Fork, Forks
+from typer.testing import CliRunner
+
+from rszoo import _folders
+from rszoo._folders import alone_with
+from rszoo.errors import RszooError
+from rszoo.hub.bundle import Bundle, open_bundle
+from rszoo.hub.catalog import find
+from rszoo.hub.evidence import add_evidence
+from rszoo.hub.origin import Origin
+from rszoo.hub.writing import write_bundle
+from rszoo_cli import app
+
+DEADLINE = 120.0
+MODEL = "runs/digits-gaussian-0.25"
+
+
+@pytest.fixture(autouse=True)
+def _here(constant_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def certifying(log: str, *options: str, inputs: int = 3, n: int = 200) -> list[str]:
+    where = ["--device", "cpu", "--precision", "float32", "--batch-size", "500"]
+    return ["certify", "--model", MODEL, "--out", log, "--limit", str(inputs), "--n", str(n),
+            *where, *options]  # fmt: skip
+
+
+def certify(log: str, *options: str, inputs: int = 3, n: int = 200) -> None:
+    done = CliRunner().invoke(app, certifying(log, *options, inputs=inputs, n=n))
+    assert done.exit_code == 0, done.output
+
+
+def attach(bundle: Bundle, log: str, *, overwrite: bool = False) -> Bundle:
+    path = Path(log)
+    return add_evidence(bundle, log=path, protocol=path.with_suffix(".json"), overwrite=overwrite)
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
+def evidence() -> bytes:
+    path = find(MODEL).evidence
+    assert path is not None
+    return path.read_bytes()
+
+
+def test_of_two_certifications_of_one_bundle_the_slower_one_replaces_nothing(forks: Forks) -> None:
+    with TemporaryFile() as said:
+        slow = forks.start(
+            "-m", "rszoo_cli", *certifying("slow.tsv", "--attach", inputs=6, n=20_000),
+            stderr=said,
+        )  # fmt: skip
+        wait_for(Path("slow.tsv").exists)
+        slow.send_signal(signal.SIGSTOP)
+        quick = forks.start("-m", "rszoo_cli", *certifying("quick.tsv", "--attach"))
+        assert quick.wait(DEADLINE) == 0
+        slow.send_signal(signal.SIGCONT)
+        assert slow.wait(DEADLINE) == 1
+        said.seek(0)
+        message = " ".join(said.read().decode().split())
+    assert "another log of 3 inputs was put into the bundle while this one was being" in message
+    assert "run rszoo certify again with --resume --attach" in message
+    assert evidence() == Path("quick.tsv").read_bytes()
+    assert len(Path("slow.tsv").read_text().splitlines()) == 7, "the log is finished, and stays"
+    certify("slow.tsv", "--resume", "--attach", inputs=6, n=20_000)
+    assert evidence() == Path("slow.tsv").read_bytes()
+
+
+def test_what_came_into_the_bundle_is_replaced_by_a_log_that_holds_it() -> None:
+    begun = find(MODEL)
+    certify("first.tsv", "--attach", inputs=2)
+    certify("more.tsv", inputs=3)
+    certify("others.tsv", inputs=3, n=300)
+    certify("same.tsv", inputs=2)
+    with pytest.raises(RszooError, match=r"another log of 2 inputs was put into the bundle"):
+        attach(begun, "others.tsv")
+    with pytest.raises(RszooError, match=r"another log of 2 inputs was put into the bundle"):
+        attach(begun, "others.tsv", overwrite=True)
+    assert evidence() == Path("first.tsv").read_bytes()
+    attach(begun, "same.tsv")
+    attach(begun, "more.tsv")
+    assert evidence() == Path("more.tsv").read_bytes()
+    with pytest.raises(RszooError, match=r"another log of 3 inputs was put into the bundle"):
+        attach(begun, "same.tsv", overwrite=True)
+    attach(find(MODEL), "same.tsv", overwrite=True)
+    assert evidence() == Path("same.tsv").read_bytes()
+
+
+def test_a_bundle_that_was_trained_again_takes_no_log_of_before() -> None:
+    import torch
+
+    begun = find(MODEL)
+    certify("a.tsv")
+    network = begun.network()
+    with torch.no_grad():
+        next(network.parameters()).add_(1.0)
+    write_bundle(
+        MODEL, config=begun.config, network=network, recipe="", origin=Origin(), replace=True
+    )
+    with pytest.raises(RszooError, match=r"got those of .*; certify the bundle again"):
+        attach(begun, "a.tsv")
+    assert find(MODEL).evidence is None
+
+
+HOLDING = """
+import sys, time
+from pathlib import Path
+from rszoo._folders import alone_with
+with alone_with(Path(sys.argv[1])):
+    if sys.argv[2:]:
+        Path(sys.argv[1]).rename(sys.argv[2])
+    Path("held").touch()
+    time.sleep(600)
+"""
+
+
+@contextmanager
+def another_process(forks: Forks, *arguments: str) -> Iterator[Fork]:
+    """Run a process that is at work on a folder, and does not end by itself."""
+    process = forks.start("-c", HOLDING, *arguments)
+    try:
+        wait_for(Path("held").exists)
+        yield process
+    finally:
+        process.kill()
+        process.wait(DEADLINE)
+
+
+def test_a_process_at_work_is_waited_for_and_a_killed_one_is_not(
+    forks: Forks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certify("a.tsv")
+    monkeypatch.setattr(_folders, "_PATIENCE", 0.1)
+    bundle = find(MODEL)
+    with another_process(forks, MODEL) as holder:
+        with pytest.raises(RszooError, match=f"^{MODEL} is being changed by another process"):
+            attach(bundle, "a.tsv")
+        assert find(MODEL).evidence is None, "reading waits for nobody"
+        holder.kill()
+        holder.wait(DEADLINE)
+        attach(bundle, "a.tsv")
+    assert evidence() == Path("a.tsv").read_bytes()
+
+
+def test_a_reader_does_not_disturb_who_is_replacing_the_bundle(forks: Forks) -> None:
+    aside = MODEL.replace("digits-", ".digits-") + ".0123.old"
+    with another_process(forks, MODEL, aside) as holder:
+        found: list[Bundle] = []
+        reader = threading.Thread(target=lambda: found.append(open_bundle(MODEL)))
+        reader.start()
+        reader.join(0.3)
+        assert reader.is_alive()
+        assert Path(aside).is_dir()
+        holder.kill()
+        reader.join(DEADLINE)
+    assert [bundle.path for bundle in found] == [Path(MODEL)]
+
+
+def test_of_two_that_write_a_new_bundle_the_second_is_refused() -> None:
+    bundle, new = find(MODEL), Path("runs/new")
+    refused: list[RszooError] = []
+
+    def write() -> None:
+        try:
+            write_bundle(new, config=bundle.config, network=bundle.network(), origin=Origin())
+        except RszooError as error:
+            refused.append(error)
+
+    with alone_with(new):
+        second = threading.Thread(target=write)
+        second.start()
+        second.join(0.2)
+        assert second.is_alive()
+        shutil.copytree(MODEL, new)
+    second.join(DEADLINE)
+    assert [str(error) for error in refused] == [
+        "expected a new folder, got 'runs/new', which exists"
+    ]
+
+
+def test_no_lock_where_nothing_can_be_written(tmp_path: Path) -> None:
+    Path("file").touch()
+    with pytest.raises(RszooError, match=r"cannot write 'file/x'"), alone_with(Path("file/x")):
+        pass
