@@ -323,7 +323,7 @@ def test_an_existing_folder_is_replaced_only_when_asked(
 
 
 @pytest.mark.parametrize(
-    "place", ["_files.os.fsync", "_files.os.replace", "hub.manifest.Manifest.write"]
+    "place", ["_files.os.fsync", "_folders.os.replace", "hub.manifest.Manifest.write"]
 )
 @pytest.mark.parametrize("exists", [True, False])
 def test_a_failed_write_leaves_everything_as_it_was(
@@ -367,7 +367,7 @@ def test_a_replacement_that_fails_half_way_is_taken_back(
         replace(source, target)
 
     with monkeypatch.context() as patch:
-        patch.setattr("rszoo._files.os.replace", once)
+        patch.setattr("rszoo._folders.os.replace", once)
         with pytest.raises(RszooError, match="Input/output error"):
             write_bundle(
                 bundle.path,

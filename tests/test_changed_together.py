@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from rszoo import _folders
 from rszoo._folders import alone_with
+from rszoo._locks import exclusive, is_held
 from rszoo.errors import RszooError
 from rszoo.hub.bundle import Bundle, open_bundle
 from rszoo.hub.catalog import find
@@ -123,6 +124,7 @@ HOLDING = """
 import sys, time
 from pathlib import Path
 from rszoo._folders import alone_with
+from rszoo._locks import exclusive, is_held
 with alone_with(Path(sys.argv[1])):
     if sys.argv[2:]:
         Path(sys.argv[1]).rename(sys.argv[2])
@@ -199,3 +201,28 @@ def test_no_lock_where_nothing_can_be_written(tmp_path: Path) -> None:
     Path("file").touch()
     with pytest.raises(RszooError, match=r"cannot write 'file/x'"), alone_with(Path("file/x")):
         pass
+
+
+def test_locks_that_are_taken_away_keep_all_but_one_out() -> None:
+    lock, inside, most = Path("state/a.lock"), [0], [0]
+
+    def work() -> None:
+        for _ in range(50):
+            with exclusive(lock):
+                inside[0] += 1
+                most[0] = max(most[0], inside[0])
+                time.sleep(0)
+                inside[0] -= 1
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(DEADLINE)
+    assert (most, inside) == ([1], [0])
+    assert not lock.exists()
+    with exclusive(lock):
+        assert is_held(lock)
+        with pytest.raises(TimeoutError), exclusive(lock, patience=0):
+            pass
+    assert not is_held(lock)

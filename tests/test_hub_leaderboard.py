@@ -9,8 +9,9 @@ from hub_server import RunningHub
 from typer.testing import CliRunner, Result
 
 from rszoo.errors import HubError, RszooError
-from rszoo.hub import remote
+from rszoo.hub import _client
 from rszoo.hub.bundle import Bundle
+from rszoo.hub.card import card_files
 from rszoo.hub.catalog import find
 from rszoo.hub.classifiers import classifier_of
 from rszoo.hub.ids import HubId
@@ -26,7 +27,7 @@ HEAVY = r"GET .*(model\.safetensors|resolve/.*README)"
 @pytest.fixture(autouse=True)
 def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(remote, "_WAITS", ())
+    monkeypatch.setattr(_client, "_WAITS", ())
     for stream in (console.out, console.err):
         monkeypatch.setattr(stream, "width", 80)
 
@@ -123,7 +124,13 @@ def test_a_log_of_other_weights_is_refused(writer: RunningHub) -> None:
         shutil.copyfile(other.path / name, bundle.path / name)
     text = Manifest.of(bundle.path, origin=Origin()).to_json()
     (bundle.path / MANIFEST).write_text(text)
-    push(find(bundle.path), HubId("team/forged"))
+    with pytest.raises(RszooError, match=f"expected weights {bundle.weights_digest}, got"):
+        push(find(bundle.path), HubId("team/forged"))
+    assert not list(writer.api.list_models()), "nothing is made for what is refused"
+    card = card_files(own("digits-gaussian-0.25"), "team/forged")["README.md"]
+    (bundle.path / "README.md").write_bytes(card)
+    writer.api.create_repo("team/forged")
+    writer.api.upload_folder(repo_id="team/forged", folder_path=bundle.path)
     result = run("--hub")
     assert isinstance(result.exception, RszooError)
     said = complaints(result)

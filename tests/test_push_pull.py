@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -20,12 +21,13 @@ from typer.testing import CliRunner
 import rszoo
 from rszoo import data
 from rszoo.errors import HubError, IntegrityError, RszooError
-from rszoo.hub import remote
+from rszoo.hub import _client, remote
 from rszoo.hub.bundle import Bundle
 from rszoo.hub.catalog import find
 from rszoo.hub.classifiers import classifier_of
 from rszoo.hub.ids import HubId
 from rszoo.hub.listing import listed
+from rszoo.hub.manifest import Manifest
 from rszoo.hub.pull import pull
 from rszoo.hub.push import Pushed, push
 from rszoo.smoothing.execution import Execution
@@ -37,7 +39,7 @@ BUDGET = {"n0": 100, "n": 1000, "alpha": 0.001}
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote, "_WAITS", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(_client, "_WAITS", (0.0, 0.0, 0.0))
 
 
 @pytest.fixture
@@ -96,7 +98,7 @@ def test_a_second_version_leaves_the_first_where_it_was(
     writer: RunningHub, certified: Bundle, constant_bundle: Path
 ) -> None:
     first = push(certified, MODEL, tag="v1")
-    second = push(find(constant_bundle), MODEL, uncertified=True)
+    second = push(find(constant_bundle), MODEL, uncertified=True, replace=True)
     assert second.changed
     assert pull(HubId(MODEL.repo, "v1")).weights_digest == certified.weights_digest
     newest = pull(MODEL)
@@ -266,6 +268,141 @@ def test_ids_that_are_none(text: str) -> None:
         HubId.parse(text)
 
 
+def head_of(hub: RunningHub) -> str | None:
+    return hub.api.model_info(MODEL.repo).sha
+
+
+def same_but(bundle: Bundle, folder: Path, **changes: object) -> Bundle:
+    """Return an uncertified bundle whose config alone differs."""
+    shutil.copytree(bundle.path, folder)
+    for name in ("certificates.tsv", "certificates.json"):
+        (folder / name).unlink()
+    (folder / "config.json").write_text(bundle.config.model_copy(update=changes).to_json())
+    Manifest.of(folder, origin=bundle.manifest.origin).write(folder)
+    return find(folder)
+
+
+def test_a_tag_that_is_taken_is_refused_before_anything_is_replaced(
+    writer: RunningHub, certified: Bundle
+) -> None:
+    first = push(certified, MODEL, tag="v1")
+    assert push(certified, MODEL, tag="v2") == Pushed(first.id, first.url, changed=False)
+    commits = writer.faults.count("/commit/")
+    with pytest.raises(HubError, match=f"expected a new tag, got 'v1', .* at {first.id.revision}"):
+        push(certified, MODEL, tag="v1", license="mit")
+    assert head_of(writer) == first.id.revision
+    assert writer.faults.count("/commit/") == commits
+    second = push(certified, MODEL, tag="v3", license="mit")
+    assert second.changed
+    with pytest.raises(HubError, match="expected a new tag, got 'v1'"):
+        push(certified, MODEL, tag="v1", license="mit")
+    for name in ("a..b", "-x", "x y", "0" * 40, "@"):
+        with pytest.raises(RszooError, match=r"expected a tag of letters, digits, .* got "):
+            push(certified, MODEL, tag=name)
+    for license in ("mit", "bsd"):  # with and without a commit
+        with pytest.raises(HubError, match=r"'main', which is a branch of org/digits"):
+            push(certified, MODEL, tag="main", license=license)
+    assert head_of(writer) == second.id.revision
+    refs = writer.api.list_repo_refs(MODEL.repo)
+    assert {ref.name: ref.target_commit for ref in refs.tags} == {
+        "v1": first.id.revision, "v2": first.id.revision, "v3": second.id.revision,
+    }  # fmt: skip
+
+
+def test_a_tag_that_somebody_makes_meanwhile(
+    writer: RunningHub, certified: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = push(certified, MODEL)
+    committed = remote.commit
+
+    def commit(*arguments: Any, **options: Any) -> str:
+        writer.api.create_tag(MODEL.repo, tag="v1", revision=first.id.revision)
+        return committed(*arguments, **options)
+
+    monkeypatch.setattr(remote, "commit", commit)
+    with pytest.raises(HubError) as caught:
+        push(certified, MODEL, tag="v1", license="mit")
+    now = head_of(writer)
+    assert now != first.id.revision
+    assert str(caught.value) == (
+        f"org/digits@{now} is published, but has no tag 'v1': expected a new tag, got 'v1', which "
+        f"org/digits has at {first.id.revision}; push again, with a tag that is free"
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"method": "gaussian"}, "gaussian for digits at sigma 0.5"),
+        ({"sigma": 0.25}, "cat_rs for digits at sigma 0.25"),
+        ({"dataset": "mnist"}, "cat_rs for mnist at sigma 0.5"),
+        ({"kind": "router"}, "a router model by cat_rs for digits at sigma 0.5"),
+    ],
+)
+def test_another_model_is_not_replaced(
+    writer: RunningHub, certified: Bundle, tmp_path: Path, changes: dict[str, object], said: str
+) -> None:
+    first = push(certified, MODEL)
+    other = same_but(certified, tmp_path / "runs/other", **changes)
+    with pytest.raises(RszooError) as caught:
+        push(other, MODEL, uncertified=True)
+    message = str(caught.value)
+    there = "org/digits holds a smoothed model by cat_rs for digits at sigma 0.5, and "
+    assert message.startswith(there)
+    assert said in message
+    assert message.endswith("push it to another place, or replace what is there with --replace")
+    assert head_of(writer) == first.id.revision
+    assert push(other, MODEL, uncertified=True, replace=True).changed
+
+
+def test_a_new_version_replaces_the_old_one(
+    writer: RunningHub, certified: Bundle, tmp_path: Path
+) -> None:
+    here = same_but(certified, tmp_path / "runs/here", dataset="/home/me/pets")
+    there = same_but(certified, tmp_path / "runs/there", dataset="/mnt/pets", name="renamed")
+    push(here, MODEL, uncertified=True)
+    assert push(there, MODEL, uncertified=True).changed
+
+
+def test_certificates_are_not_lost(writer: RunningHub, certified: Bundle, tmp_path: Path) -> None:
+    from rszoo.hub.evidence import add_evidence
+
+    first = push(certified, MODEL)
+    bare = same_but(certified, tmp_path / "runs/bare")
+    assert bare.weights_digest == certified.weights_digest
+    lost = rf"org/digits has certificates of 360 inputs that {bare.id} lacks: push it to"
+    with pytest.raises(RszooError, match=lost):
+        push(bare, MODEL, uncertified=True)
+    shutil.copy(certified.path / "certificates.json", tmp_path / "few.json")
+    lines = (certified.path / "certificates.tsv").read_text().splitlines(keepends=True)
+    (tmp_path / "few.tsv").write_text("".join(lines[:301]))
+    few = add_evidence(bare, log=tmp_path / "few.tsv", protocol=tmp_path / "few.json")
+    with pytest.raises(RszooError, match=r"has certificates of 60 inputs that "):
+        push(few, MODEL)
+    assert head_of(writer) == first.id.revision
+    assert push(few, MODEL, replace=True).changed
+    assert push(certified, MODEL).changed
+
+
+def test_what_cannot_be_read_is_not_replaced(writer: RunningHub, certified: Bundle) -> None:
+    push(certified, MODEL)
+    replaced(writer, "certificates.tsv", b"nonsense")
+    with pytest.raises(RszooError, match=r"holds what cannot be read \(certificates\.tsv: expec"):
+        push(certified, MODEL)
+    assert push(certified, MODEL, replace=True).changed
+    foreign = HubId("org/foreign")
+    writer.api.create_repo(foreign.repo)
+    for name in ("LICENSE", "model.safetensors"):
+        add = [CommitOperationAdd(name, b"x")]
+        writer.api.create_commit(foreign.repo, add, commit_message="by hand")
+        if name == "LICENSE":
+            assert not push(certified, MODEL).changed
+            continue
+        with pytest.raises(RszooError, match=r"holds another model, with model\.safetensors"):
+            push(certified, foreign)
+    assert push(certified, foreign, replace=True).changed
+
+
 # --- faults
 
 
@@ -406,7 +543,8 @@ def test_two_pushes_at_once(
 
     def pushing(license: str) -> None:
         try:
-            ends.append(push(other, MODEL, license=license, uncertified=True))
+            done = push(other, MODEL, license=license, uncertified=True, replace=True)
+            ends.append(done)
         except HubError as error:
             ends.append(str(error))
 
@@ -516,3 +654,8 @@ def test_by_the_command_line(
     refused = run("certify", "--model", "org/digits", "--attach", "--limit", "1")
     assert refused.exit_code == 2
     assert "--attach is for bundles in a folder of your own" in " ".join(refused.stderr.split())
+    monkeypatch.setenv("HF_TOKEN", writer.token)
+    other = ["push", "builtin/digits-gaussian-0.50", "org/digits"]
+    with pytest.raises(RszooError, match="replace what is there with --replace"):
+        run(*other)
+    assert run(*other, "--replace").exit_code == 0

@@ -68,7 +68,7 @@ def test_other_files_than_those_that_were_signed(
     push(certified, MODEL, sign=private)
     signed = pull(MODEL)
     signature = snapshot_download(MODEL.repo, allow_patterns=["model.sig"])
-    push(find(constant_bundle), MODEL, uncertified=True)
+    push(find(constant_bundle), MODEL, uncertified=True, replace=True)
     with pytest.raises(HubError, match=r"got a model without model\.sig"):
         check_signed(pull(MODEL), key=public)
     stolen = CommitOperationAdd("model.sig", Path(signature) / "model.sig")

@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 import mlflow
 import pytest
-from filelock import FileLock
 from forks import Forks, kill_when
 from rich.console import Console
 
+from rszoo._locks import exclusive
 from rszoo.errors import RszooError
 from rszoo.training.recipes.files import load_recipe
 from rszoo.training.recipes.recipe import Recipe
@@ -241,7 +241,7 @@ def test_what_is_in_the_way_is_left_alone(rszoo: Command, trained: Path) -> None
 
 def test_two_sweeps_in_one_folder(rszoo: Command, store: Path) -> None:
     (store / ".state").mkdir(parents=True)
-    with FileLock(store / ".state" / "sweep.lock"):
+    with exclusive(store / ".state" / "sweep.lock"):
         done = rszoo("sweep", "gaussian", "--sigma", "0.25")
     assert (done.code, done.out) == (1, "")
     assert "another sweep is at work in 'runs'; wait for it, or choose another --out" in done.err
@@ -334,7 +334,7 @@ def test_stopped_by_kill_and_by_ctrl_c_then_continued(
     checkpoint = state / NAME / "checkpoint.pt"
     driver = forks.start("-c", DRIVER, json.dumps(quick_children), "sweep", *few)
     kill_when(checkpoint.exists, driver)
-    with FileLock(state / f"{NAME}.lock", timeout=DEADLINE):  # the training ends by itself
+    with exclusive(state / f"{NAME}.lock", patience=DEADLINE):  # the training ends by itself
         pass
     assert checkpoint.exists()
     assert not (store / "seed-0" / NAME).exists()

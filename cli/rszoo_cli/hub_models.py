@@ -22,6 +22,10 @@ def push(
     uncertified: Annotated[
         bool, typer.Option("--uncertified", help="Even without certificates.")
     ] = False,
+    replace: Annotated[
+        bool,
+        typer.Option("--replace", help="Even over another model, or one with more certificates."),
+    ] = False,
     sign: Annotated[
         Path | None, typer.Option(metavar="KEY", help="Sign it with this private key (PEM).")
     ] = None,
@@ -48,6 +52,7 @@ def push(
             private=private,
             license=license,
             uncertified=uncertified,
+            replace=replace,
             sign=sign,
         )
     if json:

@@ -3,15 +3,15 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from rszoo.errors import RszooError
-from rszoo.evaluation.log import read_log
+from rszoo.errors import HubError, RszooError
 from rszoo.hub import remote
 from rszoo.hub.bundle import Bundle
 from rszoo.hub.card import card_files
-from rszoo.hub.evidence import check_of_bundle_alone
+from rszoo.hub.evidence import check_of_bundle_alone, evidence_of
 from rszoo.hub.files import MANIFEST, PRESENTATION, RECORD, SIGNATURE, WEIGHTS
 from rszoo.hub.ids import HubId
 from rszoo.hub.parts import own_parts
+from rszoo.hub.replacing import check_replaceable
 from rszoo.hub.signing import is_signed_with, signature
 
 __all__ = ["Pushed", "push"]
@@ -43,9 +43,13 @@ def push(
     private: bool = False,
     license: str | None = None,
     uncertified: bool = False,
+    replace: bool = False,
     sign: Path | None = None,
 ) -> Pushed:
     """Publish a bundle; a bundle that is there already makes no commit.
+
+    All that can be refused is refused before anything is changed. Files and card are one commit,
+    on top of the one that was looked at.
 
     Args:
         bundle: what to publish.
@@ -54,42 +58,73 @@ def push(
         private: of a model that is new.
         license: for the card.
         uncertified: publish it even without certificates.
+        replace: publish it even in the place of another model, or of one with more certificates.
         sign: PEM file of a private key to sign it with; see `rszoo.hub.signing`.
 
     Raises:
         RszooError: the bundle has no certificates, or some of more than the bundle, the id has a
-            revision, or a part is not on a hub.
-        HubError: no permission; the model was changed at the same time; no hub.
+            revision, the tag is none, a part is not on a hub, or what is there is not to be
+            replaced.
+        DataError: its certificates are not about it.
+        HubError: no permission; the tag is another commit's; the model was changed at the same
+            time; no hub. Where the tag alone failed, the error says what is published.
     """
-    if model.revision is not None:
-        raise RszooError(f"expected org/name to push to, got {model}; --tag gives a commit a name")
-    if bundle.evidence is None and not uncertified:
-        raise RszooError(
-            f"{bundle.id} is not certified: rszoo certify --model {bundle.id} --attach, or push "
-            "it with --uncertified"
-        )
-    if bundle.evidence is not None:
-        check_of_bundle_alone(read_log(bundle.evidence))
-    if local := own_parts(bundle):
-        raise RszooError(
-            f"{bundle.id}: its parts {', '.join(local)} are on no hub: push them, and compose it "
-            "from their ids there"
-        )
+    _check_place(model, tag)
+    _check_publishable(bundle, uncertified=uncertified)
     files: dict[str, bytes | Path] = {
         name: bundle.path / name for name in (*bundle.manifest.files, MANIFEST)
     }
     files |= card_files(bundle, model.repo, license=license)
     remote.create(model, private=private)
     head = remote.head(model)
+    if not replace:
+        check_replaceable(head, bundle)
     if sign is not None:
         files[SIGNATURE] = _signature(bundle, head, sign)
     stale = sorted(_OURS.intersection(head.files) - files.keys())
+    if tag is not None:
+        changes = bool(stale) or not remote.holds(head.id, files)
+        remote.check_tag(head.id, tag, changes=changes)
     done = model.at(
         remote.commit(head.id, files, stale=stale, message=f"rszoo push {bundle.config.name}")
     )
     if tag is not None:
-        remote.tag(done, tag)
+        _give_tag(done, tag)
     return Pushed(done, f"{remote.endpoint()}/{model.repo}", changed=done != head.id)
+
+
+def _check_place(model: HubId, tag: str | None) -> None:
+    if model.revision is not None:
+        raise RszooError(f"expected org/name to push to, got {model}; --tag gives a commit a name")
+    if tag is not None and (not HubId.matches(f"{model}@{tag}") or model.at(tag).is_commit):
+        raise RszooError(
+            f"expected a tag of letters, digits, '-', '_', '.' and '/', such as v1, got {tag!r}"
+        )
+
+
+def _check_publishable(bundle: Bundle, *, uncertified: bool) -> None:
+    if bundle.evidence is None and not uncertified:
+        raise RszooError(
+            f"{bundle.id} is not certified: rszoo certify --model {bundle.id} --attach, or push "
+            "it with --uncertified"
+        )
+    if bundle.evidence is not None:
+        check_of_bundle_alone(evidence_of(bundle, called=bundle.id))
+    if local := own_parts(bundle):
+        raise RszooError(
+            f"{bundle.id}: its parts {', '.join(local)} are on no hub: push them, and compose it "
+            "from their ids there"
+        )
+
+
+def _give_tag(done: HubId, tag: str) -> None:
+    try:
+        remote.tag(done, tag)
+    except HubError as error:
+        raise HubError(
+            f"{done} is published, but has no tag {tag!r}: {error}; push again, with a tag that "
+            "is free"
+        ) from error
 
 
 def _signature(bundle: Bundle, head: remote.Head, private_key: Path) -> bytes:

@@ -1,52 +1,37 @@
 """Every call to a hub: the Hugging Face Hub, or one that speaks its protocol (`HF_ENDPOINT`).
 
-The client retries most of its calls itself; what it does not is retried here. Its exceptions
-become `HubError`s that say what to do.
+Its exceptions become `HubError`s that say what to do.
 """
 
-import sys
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from json import JSONDecodeError
 from pathlib import Path
-from typing import TypeVar
 
 import huggingface_hub
-from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, ModelInfo, constants
-from huggingface_hub.errors import (
-    HfHubHTTPError,
-    LocalEntryNotFoundError,
-)
-from huggingface_hub.utils import (
-    are_progress_bars_disabled,
-    disable_progress_bars,
-    enable_progress_bars,
-    logging,
-)
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, ModelInfo
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+from huggingface_hub.hf_api import RepoSibling
+from huggingface_hub.utils.sha import git_hash
 
 from rszoo.errors import HubError
+from rszoo.hub._client import api, patiently, quiet, without_xet
 from rszoo.hub._explained import HTTPError, endpoint, explained
 from rszoo.hub.ids import HubId
 
 __all__ = [
     "Head",
+    "check_tag",
     "commit",
     "create",
     "download",
     "endpoint",
     "head",
+    "holds",
     "models",
     "remember",
     "tag",
 ]
-
-T = TypeVar("T")
-
-# Seconds before each new attempt at a call that the hub answered with "later", or with a fault.
-_WAITS = (0.5, 1.0, 2.0, 4.0)
-_LATER = (408, 429, 500, 502, 503, 504)
 
 
 @dataclass(frozen=True)
@@ -75,7 +60,7 @@ def head(model: HubId) -> Head:
         return Head(model, (), reached=False)
     with explained(model):
         try:
-            info = _patiently(lambda: _api().model_info(model.repo, revision=model.revision))
+            info = patiently(lambda: api().model_info(model.repo, revision=model.revision))
         except (OSError, HTTPError) as error:
             cached = None if isinstance(error, HfHubHTTPError) else _cached(model)
             if cached is None:
@@ -96,8 +81,8 @@ def download(model: HubId, names: Sequence[str], *, anew: bool = False) -> Path:
     Raises:
         HubError: a file is missing, cannot be fetched or cannot be stored.
     """
-    with explained(model), _quiet():
-        folder = _patiently(
+    with explained(model), quiet():
+        folder = patiently(
             lambda: huggingface_hub.snapshot_download(
                 model.repo,
                 revision=model.revision,
@@ -123,8 +108,8 @@ def remember(model: HubId, name: str) -> None:
     Raises:
         HubError: as `download`.
     """
-    with explained(model), _quiet():
-        _patiently(
+    with explained(model), quiet():
+        patiently(
             lambda: huggingface_hub.hf_hub_download(
                 model.repo, name, revision=model.revision, endpoint=endpoint()
             )
@@ -138,7 +123,7 @@ def create(model: HubId, *, private: bool) -> None:
         HubError: it cannot be made.
     """
     with explained(model, writing=True):
-        _patiently(lambda: _api().create_repo(model.repo, private=private, exist_ok=True))
+        patiently(lambda: api().create_repo(model.repo, private=private, exist_ok=True))
 
 
 def commit(
@@ -162,30 +147,53 @@ def commit(
         *(CommitOperationAdd(name, content) for name, content in files.items()),
         *(CommitOperationDelete(name) for name in stale),
     ]
-    with explained(model, writing=True), _without_xet(), _quiet():
-        done = _patiently(
-            lambda: _api().create_commit(
+    with explained(model, writing=True), without_xet(), quiet():
+        done = patiently(
+            lambda: api().create_commit(
                 model.repo, operations, commit_message=message, parent_commit=model.revision
             )
         )
     return str(done.oid)
 
 
+def holds(model: HubId, files: Mapping[str, bytes | Path]) -> bool:
+    """Return whether a commit has these files, with this content.
+
+    Raises:
+        HubError: the hub cannot be reached.
+    """
+    with explained(model):
+        info = patiently(
+            lambda: api().model_info(model.repo, revision=model.revision, files_metadata=True)
+        )
+    there = {entry.rfilename: entry for entry in info.siblings or ()}
+    return all(name in there and _is_same(content, there[name]) for name, content in files.items())
+
+
+def check_tag(head: HubId, name: str, *, changes: bool) -> None:
+    """Refuse a tag that what is about to be committed could not have.
+
+    Args:
+        head: the commit before.
+        name: of the tag.
+        changes: whether there will be another commit; if not, `head` may have the tag.
+
+    Raises:
+        HubError: another commit has it, or it is a branch.
+    """
+    with explained(head, writing=True):
+        _has_tag(head.repo, name, commit=None if changes else head.revision)
+
+
 def tag(model: HubId, name: str) -> None:
     """Give the commit of `model` a tag, unless it has it.
 
     Raises:
-        HubError: another commit has it.
+        HubError: another commit has it, or it is a branch.
     """
     with explained(model, writing=True):
-        refs = _patiently(lambda: _api().list_repo_refs(model.repo))
-        there = {ref.name: ref.target_commit for ref in refs.tags}
-        if name in there and there[name] != model.revision:
-            raise HubError(
-                f"expected a new tag, got {name!r}, which {model.repo} has at {there[name]}"
-            )
-        if name not in there:
-            _patiently(lambda: _api().create_tag(model.repo, tag=name, revision=model.revision))
+        if not _has_tag(model.repo, name, commit=model.revision):
+            patiently(lambda: api().create_tag(model.repo, tag=name, revision=model.revision))
 
 
 def models(
@@ -196,16 +204,31 @@ def models(
     Raises:
         HubError: the hub cannot be reached.
     """
-    with explained(None), _quiet():
+    with explained(None), quiet():
         return list(
-            _api().list_models(
+            api().list_models(
                 author=author, search=search, filter=["rszoo", *tags], full=True, cardData=True
             )
         )
 
 
-def _api() -> HfApi:
-    return HfApi(endpoint=endpoint(), library_name="rszoo")
+def _is_same(content: bytes | Path, entry: RepoSibling) -> bool:
+    """Return whether a file of a hub, small or by LFS, has this content."""
+    data = content.read_bytes() if isinstance(content, Path) else content
+    if entry.lfs is not None:
+        return hashlib.sha256(data).hexdigest() == entry.lfs.sha256
+    return git_hash(data) == entry.blob_id
+
+
+def _has_tag(repo: str, name: str, *, commit: str | None) -> bool:
+    """Return whether there is a tag, which only `commit` may have."""
+    refs = patiently(lambda: api().list_repo_refs(repo))
+    if name in [branch.name for branch in refs.branches]:
+        raise HubError(f"expected a new tag, got {name!r}, which is a branch of {repo}")
+    there = {ref.name: ref.target_commit for ref in refs.tags}
+    if there.get(name, commit) != commit:
+        raise HubError(f"expected a new tag, got {name!r}, which {repo} has at {there[name]}")
+    return name in there
 
 
 def _cached(model: HubId) -> Path | None:
@@ -222,44 +245,3 @@ def _cached(model: HubId) -> Path | None:
         )
     except LocalEntryNotFoundError:
         return None
-
-
-def _patiently(call: Callable[[], T]) -> T:
-    """Return what a call returns, trying again while the hub has passing troubles."""
-    for wait in _WAITS:
-        try:
-            return call()
-        except HfHubHTTPError as error:
-            if error.response is None or error.response.status_code not in _LATER:
-                raise
-        except JSONDecodeError:  # of an answer whose status the client does not look at
-            pass
-        time.sleep(wait)
-    return call()
-
-
-@contextmanager
-def _without_xet() -> Iterator[None]:
-    """Upload by LFS: only huggingface.co speaks Xet, and the client asks any hub for it."""
-    before = constants.HF_HUB_DISABLE_XET
-    constants.HF_HUB_DISABLE_XET = before or endpoint() != "https://huggingface.co"
-    try:
-        yield
-    finally:
-        constants.HF_HUB_DISABLE_XET = before
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Leave out the client's remarks, and its progress bars where nobody watches."""
-    verbosity = logging.get_verbosity()
-    logging.set_verbosity_error()
-    leave = are_progress_bars_disabled() or sys.stderr.isatty()
-    if not leave:
-        disable_progress_bars()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if not leave:
-            enable_progress_bars()
