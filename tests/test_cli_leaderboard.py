@@ -47,6 +47,11 @@ def models(*arguments: str) -> list[list[str]]:
     return [[entry["model"] for entry in group["entries"]] for group in groups]
 
 
+DIGITS = "0e28a7edd0034030decf95dda9e7ccbb5910e449518ff1fe354b2dfd92dee9d1"
+
+MNIST = "4300986d210f6578f582f5f1da787861d8848098814b8969baf1c438755975ea"
+
+
 def log(
     path: str,
     *,
@@ -57,7 +62,7 @@ def log(
     weights: str = "",
 ) -> None:
     about = {"name": model, "weights_sha256": weights}
-    inputs = {"name": "digits", "split": "test"}
+    inputs = {"name": "digits", "split": "test", "digest": DIGITS}
     protocol = {"model": about, "inputs": inputs, "sigma": sigma}
     with CertificationLog.open(path, protocol_of(protocol), resume=False) as opened:
         for idx, share in enumerate((1.0, 0.99, 0.9, 0.7, 0.3)):
@@ -191,7 +196,7 @@ def test_filters() -> None:
 def test_published_results_are_filtered_by_method_as_well() -> None:
     log("a.tsv", model="mnist-cat_rs-0.50", sigma=0.5)
     path = Path("a.json")
-    path.write_text(path.read_text().replace("digits", "mnist"))
+    path.write_text(path.read_text().replace("digits", "mnist").replace(DIGITS, MNIST))
     ((_, *published),) = models("a.tsv")
     assert len(published) == 7
     assert models("a.tsv", "--method", "cat_rs") == [["a.tsv", "alinlab/smoothing-catrs"]]

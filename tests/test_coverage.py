@@ -18,7 +18,7 @@ from rszoo.hub.catalog import find
 from rszoo_cli import main
 
 GIVEN = certificate_from_votes(3, 990, n0=100, n=1000, alpha=0.001, sigma=0.5)
-SET = {"name": "digits", "split": "test", "size": 360, "digest": "ab"}
+SET = {"name": "photos", "split": "test", "size": 360, "digest": "ab"}
 
 
 def write(path: Path, idx: list[int], inputs: dict[str, object], *, resume: bool = False) -> None:

@@ -1,6 +1,7 @@
 """Data sets by name: the built-in digits, torchvision's files under a root, names and roots."""
 
 import pickle
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from sklearn.datasets import load_digits
 
 from rszoo import data
 from rszoo._torchvision import import_torchvision
+from rszoo.data.image_set import short_name
+from rszoo.data.sets import mnist
 from rszoo.errors import DataError, RszooError
 
 NAMES = "['cifar10', 'cifar100', 'digits', 'fashion_mnist', 'imagenet', 'mnist']"
@@ -82,8 +85,14 @@ def test_digits_digests_never_change() -> None:
     [("mnist", "MNIST", "0"), ("fashion_mnist", "FashionMNIST", "T-shirt/top")],
 )
 def test_mnist_like_files(
-    tmp_path: Path, pictures: np.ndarray, name: str, folder: str, first_class: str
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    pictures: np.ndarray,
+    name: str,
+    folder: str,
+    first_class: str,
 ) -> None:
+    monkeypatch.setattr(mnist, "SET", replace(mnist.SET, digests={}))
     labels = np.array([9, 0, 3, 3, 1, 2])
     write_mnist(tmp_path / folder / "raw", pictures, labels)
     loaded = data.load(name, "test", root=tmp_path)
@@ -92,6 +101,40 @@ def test_mnist_like_files(
     assert loaded.labels.tolist() == labels.tolist()
     images = loaded.images(torch.arange(6))
     assert torch.equal((images[:, 0] * 255).round(), torch.from_numpy(pictures).float())
+
+
+def test_other_images_are_not_called_mnist(tmp_path: Path, pictures: np.ndarray) -> None:
+    write_mnist(tmp_path / "MNIST" / "raw", pictures, np.zeros(6))
+    with pytest.raises(DataError, match=r"^mnist: expected the images of its test spl"):
+        data.load("mnist", "test", root=tmp_path)
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_the_digits_are_known_by_their_digest(split: str) -> None:
+    known = data.known_set("digits")
+    assert known is not None
+    assert data.load("digits", split).digest == known.digests[split]
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [("digits", "own-digits"), ("CIFAR-10", "own-CIFAR-10"), ("mnist2", "mnist2"), ("é", "_")],
+)
+def test_a_file_takes_no_name_of_a_known_set(
+    tmp_path: Path, pictures: np.ndarray, file: str, name: str
+) -> None:
+    labels = np.array([0, 1, 0, 1, 0, 1])
+    np.savez(tmp_path / f"{file}.npz", images=pictures[:, None], labels=labels)
+    loaded = data.load(tmp_path / f"{file}.npz", "test")
+    assert loaded.name == short_name(str(tmp_path / f"{file}.npz")) == name
+    made = data.from_arrays(pictures[:, None], labels, name=file, split="test")
+    assert made.name == name
+    for place, label in enumerate(labels):
+        folder = tmp_path / file / str(label)
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pictures[place]).save(folder / f"{place}.png")
+    assert data.load(tmp_path / file, "test").name == short_name(str(tmp_path / file)) == name
+    assert short_name("digits") == "digits"
 
 
 def test_cifar_files(tmp_path: Path, cifar: np.ndarray) -> None:

@@ -67,21 +67,23 @@ def test_nothing_is_known_of_others(name: str) -> None:
 
 
 def test_one_file_is_a_data_set(added: Path, tmp_path: Path) -> None:
-    copy("mnist", added / "letters.py")
+    copy("fashion_mnist", added / "letters.py")
     assert "letters" in data.names()
     known = data.known_set("letters")
-    assert known == data.known_set("mnist")
+    assert known == data.known_set("fashion_mnist")
     assert known is not None
 
-    with pytest.raises(DataError, match=r"^letters: expected torchvision's files in .*MNIST/raw"):
+    with pytest.raises(
+        DataError, match=r"^letters: expected torchvision's files .*FashionMNIST/raw"
+    ):
         data.load("letters", "test", root=tmp_path)
     pictures = np.random.default_rng(0).integers(0, 256, (4, 28, 28), dtype=np.uint8)
-    write_mnist(tmp_path / "MNIST" / "raw", pictures, np.array([3, 1, 4, 1]))
+    write_mnist(tmp_path / "FashionMNIST" / "raw", pictures, np.array([3, 1, 4, 1]))
     loaded = data.load("letters", "test", root=tmp_path)
     assert (loaded.name, loaded.split) == ("letters", "test")
     assert (loaded.shape, loaded.class_names) == (known.shape, known.class_names)
     assert torch.equal(loaded.labels, torch.tensor([3, 1, 4, 1]))
-    assert loaded.digest == data.load("mnist", "test", root=tmp_path).digest
+    assert loaded.digest == data.load("fashion_mnist", "test", root=tmp_path).digest
 
     shown = CliRunner().invoke(app, ["data", "letters", "--data-root", str(tmp_path), "--json"])
     assert json.loads(shown.stdout)["dataset"] == "letters"

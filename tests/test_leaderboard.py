@@ -27,7 +27,12 @@ from rszoo.hub.catalog import find
 from rszoo.theory.bounds import clopper_pearson_interval
 from rszoo.theory.radii import largest_radius
 
-INPUTS = {"name": "digits", "split": "test", "digest": "d1"}
+DIGITS = "0e28a7edd0034030decf95dda9e7ccbb5910e449518ff1fe354b2dfd92dee9d1"
+TRAIN = {
+    "split": "train",
+    "digest": "15975307d04afa8f8796d0c19b3b28e93eccd4ace6a4a52b5891f65a96dcc492",
+}
+INPUTS = {"name": "digits", "split": "test", "digest": DIGITS}
 SHARES = (1.0, 0.99, 0.9, 0.7, 0.3)
 
 
@@ -98,8 +103,8 @@ def test_the_method_of_a_log_comes_from_a_name_that_rszoo_gives(
 ) -> None:
     entry(tmp_path / "a.tsv")
     (tmp_path / "a.json").write_text(json.dumps({"model": {"name": name}, "inputs": {}}))
-    one = entry_of_log(read_log(tmp_path / "a.tsv"), model="a", dataset="fallback")
-    assert (one.method, one.dataset) == (method, "fallback")
+    one = entry_of_log(read_log(tmp_path / "a.tsv"), model="a")
+    assert (one.method, one.dataset) == (method, None)
 
 
 def test_groups_are_data_sets_and_noise_levels_by_falling_acr(tmp_path: Path) -> None:
@@ -111,7 +116,7 @@ def test_groups_are_data_sets_and_noise_levels_by_falling_acr(tmp_path: Path) ->
     ]
     groups = grouped(made)
     assert [heading(group) for group in groups] == [
-        "another, sigma = 0.25",
+        "another (so called by its author), sigma = 0.25",
         "digits, sigma = 0.25",
         "digits, sigma = 1",
     ]
@@ -126,7 +131,7 @@ def test_a_group_states_the_protocol_of_most_and_marks_the_others(tmp_path: Path
         entry(tmp_path / "less-sure.tsv", alpha=0.01),
         entry(tmp_path / "fewer.tsv", shares=SHARES[:3]),
         entry(tmp_path / "shifted.tsv", first=7),
-        entry(tmp_path / "other-files.tsv", inputs=INPUTS | {"digest": "d2"}),
+        entry(tmp_path / "other-files.tsv", inputs=INPUTS | TRAIN),
     ]
     group = only(grouped(made))
     assert protocol(group) == "n = 1,000, alpha = 0.001, inputs: 5"

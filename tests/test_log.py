@@ -23,7 +23,7 @@ from rszoo.evaluation.log import (
 )
 
 PROTOCOL = protocol_of(
-    {"model": {"name": "x"}, "inputs": {"name": "digits", "digest": "ab"}, "n": 1000}
+    {"model": {"name": "x"}, "inputs": {"name": "photos", "digest": "ab"}, "n": 1000}
 )
 RIGHT = certificate_from_votes(3, 990, n0=100, n=1000, alpha=0.001, sigma=0.5)
 WRONG = certificate_from_votes(4, 800, n0=100, n=1000, alpha=0.001, sigma=0.5)
@@ -224,7 +224,7 @@ def test_another_protocol_is_refused_with_every_difference(tmp_path: Path) -> No
         CertificationLog.open(path, other, resume=True)
     assert str(error.value) == (
         f"{path} was made under another protocol:\n"
-        '  inputs.name: "digits" in the log, "mnist" now\n'
+        '  inputs.name: "photos" in the log, "mnist" now\n'
         "  n: 1000 in the log, 2000 now\n"
         "  seed: absent in the log, 0 now\n"
         "continue it with the values of the log, or name another log with --out"

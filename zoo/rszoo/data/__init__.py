@@ -4,7 +4,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rszoo.data.known import known_set, load_known, names
+from rszoo.data.known import known_set, names
 from rszoo.data.known_set import KnownSet
 from rszoo.data.normalization import Normalization
 from rszoo.data.root import data_root, is_default
@@ -63,6 +63,7 @@ def load(
     """
     from rszoo.data.arrays import load_npz
     from rszoo.data.folder import load_folder
+    from rszoo.data.known_files import load_known
 
     if split not in SPLITS:
         raise unknown_name("split", split, SPLITS)

@@ -9,8 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rszoo.data.image_set import ImageSet, safe_name
+from rszoo.data.image_set import ImageSet
 from rszoo.data.in_memory import in_memory
+from rszoo.data.known import name_of_own
 from rszoo.data.splits import SPLITS, every_fifth
 from rszoo.errors import DataError
 
@@ -30,7 +31,7 @@ def from_arrays(
     Args:
         images: [N, C, H, W], uint8 in [0, 255] or any float in [0, 1].
         labels: [N], integers from 0.
-        name: name of the set; characters that do not belong in a file name become "_".
+        name: name of the set; see `rszoo.data.known.name_of_own`.
         split: "train" or "test".
         class_names: one per class; None numbers the classes up to the largest label.
 
@@ -39,7 +40,7 @@ def from_arrays(
     """
     pixels, targets = _paired(images, labels, where=name)
     names = _class_names(class_names, int(targets.max()), where=name)
-    return in_memory(pixels, targets, name=safe_name(name), split=split, class_names=names)
+    return in_memory(pixels, targets, name=name_of_own(name), split=split, class_names=names)
 
 
 def load_npz(path: Path, split: str) -> ImageSet:
@@ -73,7 +74,7 @@ def load_npz(path: Path, split: str) -> ImageSet:
     named = arrays.get("class_names")
     given = None if named is None else [str(each) for each in named]
     names = _class_names(given, largest, where=str(path))
-    return in_memory(pixels, targets, name=safe_name(path.stem), split=split, class_names=names)
+    return in_memory(pixels, targets, name=name_of_own(path.stem), split=split, class_names=names)
 
 
 def read_arrays(path: Path) -> dict[str, Array]:

@@ -5,8 +5,9 @@ from pathlib import Path
 import torch
 
 from rszoo.data.decode import files_below, open_image
-from rszoo.data.image_set import ImageSet, safe_name
+from rszoo.data.image_set import ImageSet
 from rszoo.data.in_memory import in_memory
+from rszoo.data.known import name_of_own
 from rszoo.data.splits import SPLITS, every_fifth
 from rszoo.data.streamed import Files, streamed
 from rszoo.errors import DataError
@@ -61,7 +62,7 @@ def _load(
     first = open_image(paths[0])
     shape = (1 if first.mode == "L" else 3, first.height, first.width)
     files = Files(paths=paths, shape=shape)
-    name = safe_name(folder.resolve().name)
+    name = name_of_own(folder.resolve().name)
     if len(paths) * shape[0] * shape[1] * shape[2] > IN_MEMORY_BYTES:
         return streamed(files, labels, name=name, split=split, class_names=classes, base=base)
     pixels = torch.empty(len(paths), *shape, dtype=torch.uint8)

@@ -1,7 +1,6 @@
 """What every data set offers: images in [0, 1] with labels, class names and a digest."""
 
 import hashlib
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from rszoo.data.known import name_of_own, names
 from rszoo.data.normalization import Normalization
 
 
@@ -90,12 +90,9 @@ class ImageSet(ABC):
         )
 
 
-def safe_name(name: str) -> str:
-    """Return `name` with "_" for every character that does not belong in a file name."""
-    return re.sub(r"[^A-Za-z0-9._-]", "_", name)
-
-
 def short_name(dataset: str) -> str:
     """Return what a data set, given by name or path, is called in the names of files."""
     path = Path(dataset)
-    return safe_name(path.stem if path.suffix == ".npz" else path.resolve().name)
+    if dataset in names():
+        return dataset
+    return name_of_own(path.stem if path.suffix == ".npz" else path.resolve().name)

@@ -1,42 +1,39 @@
 """The data sets known by name: the files of the folder `sets`. Free of torch."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING
+import re
 
 from rszoo import _registry
 from rszoo.data.known_set import KnownSet
 
-if TYPE_CHECKING:
-    from rszoo.data.image_set import ImageSet
+__all__ = ["SETS", "known_set", "name_of_own", "names"]
 
-__all__ = ["known_set", "load_known", "names"]
-
-_SETS = "rszoo.data.sets"
+#: The package of the files.
+SETS = "rszoo.data.sets"
 
 
 def names() -> list[str]:
     """Return the names of the known data sets, sorted."""
-    return _registry.names(_SETS)
+    return _registry.names(SETS)
 
 
 def known_set(dataset: str) -> KnownSet | None:
     """Return what is known of a data set; None for a path, or a name that is not known."""
     if dataset not in names():
         return None
-    return _registry.load(_SETS, dataset, kind="data set").SET
+    return _registry.load(SETS, dataset, kind="data set").SET
 
 
-def load_known(name: str, split: str, *, root: Path, download: bool) -> "ImageSet":
-    """Return one split of the data set `name`, reading what is not built in from `root`.
+def name_of_own(name: str) -> str:
+    """Return the name of a data set of the user's own, which is never that of a known one.
 
-    Raises:
-        RszooError: unknown name.
-        DataError: the files are missing or damaged, or cannot be downloaded.
+    Characters that do not belong in the name of a file become "_".
+
+    >>> name_of_own("my photos"), name_of_own("CIFAR-10")
+    ('my_photos', 'own-CIFAR-10')
     """
-    from rszoo.data.torchvision_files import load_in_memory
+    safe = re.sub(r"[^A-Za-z0-9._-]", "_", name)
+    return f"own-{safe}" if _plain(safe) in map(_plain, names()) else safe
 
-    module = _registry.load(_SETS, name, kind="data set")
-    known: KnownSet = module.SET
-    if known.torchvision is None:
-        return module.load(name, split, root=root, download=download)
-    return load_in_memory(known, name, split, root=root, download=download)
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())

@@ -1,6 +1,7 @@
 """What a file of `rszoo.data.sets` says of its data set. Free of torch."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from rszoo.data.normalization import Normalization
 
@@ -20,6 +21,8 @@ class KnownSet:
             with a function `load` of its own.
         folder: where that class keeps the files, below the data root.
         hub_name: what huggingface.co calls it; None where it is not there.
+        digests: by split, the `ImageSet.digest` of its images; only they may be called by its
+            name. Without one, what others call so is not checked.
     """
 
     shape: tuple[int, int, int]
@@ -28,3 +31,4 @@ class KnownSet:
     torchvision: str | None = None
     folder: str = ""
     hub_name: str | None = None
+    digests: Mapping[str, str] = field(default_factory=dict)

@@ -12,6 +12,7 @@ from rszoo.certificates.kind import Kind
 from rszoo.certificates.kinds.original import KIND as ORIGINAL
 from rszoo.certificates.protocol import Protocol
 from rszoo.errors import DataError
+from rszoo.evaluation.data_set import check_named
 from rszoo.evaluation.protocol import protocol_path, read_protocol
 from rszoo.evaluation.rows import Content, check_stated, parse
 
@@ -101,7 +102,8 @@ def read_log(path: str | Path, *, nominal: bool = False) -> LogTable:
 
     Raises:
         DataError: the file cannot be read, or a row is broken; names the file and the line. Or it
-            is nominal, and that was not asked for; or a row is not of the log's protocol.
+            is nominal, and that was not asked for; or a row is not of the log's protocol; or its
+            inputs are called by the name of a data set that they are not of.
     """
     path = Path(path)
     try:
@@ -121,6 +123,7 @@ def read_log(path: str | Path, *, nominal: bool = False) -> LogTable:
     protocol = None if foreign or not beside.exists() else read_protocol(beside)
     if protocol is not None:
         check_stated(path, content, protocol)
+        check_named(path, protocol)
     return LogTable(
         name=_name(path),
         path=path,

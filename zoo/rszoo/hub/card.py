@@ -14,6 +14,7 @@ from huggingface_hub import (
 )
 
 from rszoo.data import known_set
+from rszoo.evaluation.data_set import DataSet, data_set
 from rszoo.evaluation.log import LogTable, read_log
 from rszoo.evaluation.metrics import Summary, summary
 from rszoo.hub.bundle import Bundle
@@ -32,6 +33,8 @@ from rszoo.theory.rounding import (
 
 __all__ = ["card_files"]
 
+_NOT_STATED = "not stated"
+
 
 def card_files(bundle: Bundle, repo: str, *, license: str | None = None) -> dict[str, bytes]:
     """Return the files that present a bundle on a hub: path in the repository -> content.
@@ -46,15 +49,19 @@ def card_files(bundle: Bundle, repo: str, *, license: str | None = None) -> dict
     """
     log = read_log(bundle.evidence) if bundle.evidence is not None else None
     known = summary(log) if log is not None else None
-    head = _metadata(bundle, known, license)
-    files = {CARD: f"---\n{head}\n---\n\n{_text(bundle, repo, known, license)}".encode()}
-    if log is not None and known is not None:
+    about = data_set(log.protocol) if log is not None else None
+    head = _metadata(bundle, known, about, license)
+    text = _text(bundle, repo, known, about, license)
+    files = {CARD: f"---\n{head}\n---\n\n{text}".encode()}
+    if log is not None and known is not None and about is not None:
         files[CURVE] = _curve(log, bundle.config.name)
-        files[RESULTS] = _results(bundle, known)
+        files[RESULTS] = _results(known, about)
     return files
 
 
-def _metadata(bundle: Bundle, known: Summary | None, license: str | None) -> str:
+def _metadata(
+    bundle: Bundle, known: Summary | None, about: DataSet | None, license: str | None
+) -> str:
     config = bundle.config
     data = ModelCardData(
         license=license,
@@ -69,22 +76,22 @@ def _metadata(bundle: Bundle, known: Summary | None, license: str | None) -> str
             *([f"sigma:{as_stated(config.noise)}"] if config.noise else []),
         ],
         model_name=config.name,
-        eval_results=_eval_results(bundle, known) if known else None,
+        eval_results=_eval_results(known, about) if known and about else None,
     )
     return data.to_yaml()
 
 
-def _eval_results(bundle: Bundle, known: Summary) -> list[EvalResult]:
+def _eval_results(known: Summary, about: DataSet) -> list[EvalResult]:
     """Return one entry for the ACR and one for each radius; their arguments say what they mean."""
     protocol = {"norm": "l2", "sigma": known.sigma, "n": known.n, "alpha": known.alpha}
-    protocol["images"] = known.images
+    protocol |= {"images": known.images, "data_set_checked": about.checked}
 
     def entry(kind: str, name: str, value: float, **more: float) -> EvalResult:
         return EvalResult(
             task_type="image-classification",
-            dataset_type=_dataset_id(bundle.config.dataset),
-            dataset_name=_dataset_name(bundle.config.dataset),
-            dataset_split="test",
+            dataset_type=_hub_name(about),
+            dataset_name=about.name or _NOT_STATED,
+            dataset_split=about.split,
             metric_type=kind,
             metric_name=name,
             metric_value=value,
@@ -103,12 +110,12 @@ def _eval_results(bundle: Bundle, known: Summary) -> list[EvalResult]:
     ]
 
 
-def _results(bundle: Bundle, known: Summary) -> bytes:
+def _results(known: Summary, about: DataSet) -> bytes:
     sigma = "several noise levels" if known.sigma is None else f"sigma={as_stated(known.sigma)}"
-    notes = f"L2, {sigma}, n={known.n}, alpha={_alpha(known)}, {known.images} images"
+    notes = f"L2, {sigma}, n={known.n}, alpha={_alpha(known)}, {known.images} images, {about}"
     entries = [
         EvalResultEntry(
-            dataset_id=_dataset_id(bundle.config.dataset),
+            dataset_id=_hub_name(about),
             task_id=f"certified_accuracy_l2_{as_stated(r)}",
             value=share,
             notes=notes,
@@ -129,17 +136,22 @@ def _curve(log: LogTable, name: str) -> bytes:
         return path.read_bytes()
 
 
-def _text(bundle: Bundle, repo: str, known: Summary | None, license: str | None) -> str:
+def _text(
+    bundle: Bundle,
+    repo: str,
+    known: Summary | None,
+    about: DataSet | None,
+    license: str | None,
+) -> str:
     config = bundle.config
     said = kind_of(bundle).card(config, repo)
     parts = [
         f"# {plain(config.name)}",
-        f"{said.called} for {plain(_dataset_name(config.dataset))}, made with "
-        f"`{config.method}`. {said.about}",
+        f"{said.called}{_subject(bundle, about)}, made with `{config.method}`. {said.about}",
         "## Use",
         *said.use,
         "## Results",
-        _table(known) if known else "Not certified.",
+        _table(known, about) if known and about else "Not certified.",
         "## Intended use and limits",
         _LIMITS,
         "## How it was made",
@@ -148,6 +160,12 @@ def _text(bundle: Bundle, repo: str, known: Summary | None, license: str | None)
         license or "The publisher states none.",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _subject(bundle: Bundle, about: DataSet | None) -> str:
+    """Return "for" and the data set of the evidence; without any, what the author says."""
+    name = about.name if about is not None else _dataset_name(bundle.config.dataset)
+    return f" for {plain(name)}" if name else ""
 
 
 _LIMITS = """\
@@ -159,14 +177,14 @@ camera). It holds for the smoothed classifier, evaluated by `certify` and `predi
 network promises nothing. Numbers of models are comparable at the same images, n and alpha only."""
 
 
-def _table(known: Summary) -> str:
+def _table(known: Summary, about: DataSet) -> str:
     heads = " | ".join(as_radius(r) for r in known.radii)
     shares = " | ".join(as_share(share) for share in known.certified_accuracy)
     rule = "|".join(["---"] * (1 + len(known.radii)))
     n = "several" if known.n is None else f"{known.n:,}"
     error = f", standard error {as_error(known.acr_se)}" if known.acr_se is not None else ""
     return (
-        f"{known.images} test images, n = {n}, alpha = {_alpha(known)}. "
+        f"{known.images} images of {plain(str(about))}; n = {n}, alpha = {_alpha(known)}. "
         f"Average certified radius {as_acr(known.acr)}{error}; "
         f"{as_share_at_most(known.abstained)} % abstentions.\n\n"
         f"| L2 radius | {heads} |\n|{rule}|\n| certified accuracy, % | {shares} |\n\n"
@@ -183,6 +201,7 @@ def _training(bundle: Bundle) -> str:
     origin = bundle.manifest.origin
     stated = {
         "recipe": "`recipe.yaml`, resolved",
+        "data set, as its author calls it": _dataset_name(bundle.config.dataset),
         "rszoo": origin.rszoo,
         "torch": origin.torch,
         "seed": origin.seed,
@@ -212,3 +231,7 @@ def _dataset_name(dataset: str) -> str:
 def _dataset_id(dataset: str) -> str:
     known = known_set(dataset)
     return (known and known.hub_name) or _dataset_name(dataset)
+
+
+def _hub_name(about: DataSet) -> str:
+    return _NOT_STATED if about.name is None else _dataset_id(about.name)

@@ -91,7 +91,6 @@ def entry_of_bundle(name: str, bundle: Bundle) -> Entry:
     return entry_of_log(
         log,
         model=name,
-        dataset=config.dataset,
         method=config.method,
         network=config.summary,
         profile=_profile(bundle),

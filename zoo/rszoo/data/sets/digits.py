@@ -13,7 +13,14 @@ from rszoo.data.splits import every_fifth
 if TYPE_CHECKING:
     from rszoo.data.image_set import ImageSet
 
-SET = KnownSet(shape=(1, 8, 8), class_names=tuple("0123456789"))
+SET = KnownSet(
+    shape=(1, 8, 8),
+    class_names=tuple("0123456789"),
+    digests={
+        "train": "15975307d04afa8f8796d0c19b3b28e93eccd4ace6a4a52b5891f65a96dcc492",
+        "test": "0e28a7edd0034030decf95dda9e7ccbb5910e449518ff1fe354b2dfd92dee9d1",
+    },
+)
 
 
 def load(name: str, split: str, *, root: Path, download: bool) -> "ImageSet":

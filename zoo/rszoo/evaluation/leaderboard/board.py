@@ -42,12 +42,14 @@ class Group:
 
     Attributes:
         dataset, sigma: None where the logs do not say.
+        checked: whether the images are known to be that data set's; see `Entry`.
         images, n, alpha: of the group's protocol, that of most of its models at hand.
         radii: where the certified accuracy is given.
         rows: at least one of a model at hand.
     """
 
     dataset: str | None
+    checked: bool
     sigma: float | None
     images: int
     n: int | None
@@ -79,14 +81,16 @@ def grouped(entries: Sequence[Entry], published: Sequence[Entry] = ()) -> list[G
     return [
         _group(
             [entry for entry in entries if _key(entry) == key],
-            [entry for entry in published if _key(entry) == key],
+            [entry for entry in published if _key(entry)[:2] == key[:2]],
         )
-        for key in sorted(keys, key=lambda key: (key[0] is None, key[0], key[1] or math.inf))
+        for key in sorted(
+            keys, key=lambda key: (key[0] is None, key[0], key[1] or math.inf, not key[2])
+        )
     ]
 
 
-def _key(entry: Entry) -> tuple[str | None, float | None]:
-    return entry.dataset, entry.summary.sigma
+def _key(entry: Entry) -> tuple[str | None, float | None, bool]:
+    return entry.dataset, entry.summary.sigma, entry.checked
 
 
 def _group(entries: Sequence[Entry], published: Sequence[Entry]) -> Group:
@@ -95,6 +99,7 @@ def _group(entries: Sequence[Entry], published: Sequence[Entry]) -> Group:
     ordered = [*sorted(entries, key=_rank), *sorted(published, key=_rank)]
     return Group(
         dataset=usual.dataset,
+        checked=usual.checked,
         sigma=usual.summary.sigma,
         images=usual.summary.images,
         n=usual.summary.n,

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from rszoo.evaluation.data_set import DataSet
 from rszoo.evaluation.formatting import as_duration
 from rszoo.evaluation.leaderboard.board import Group, Row
 from rszoo.evaluation.leaderboard.entry import Entry
@@ -71,7 +72,8 @@ def heading(group: Group) -> str:
     """Return which data set and sigma a group is about."""
     sigma = noise(group)
     stated = f"sigma {sigma}" if sigma == _NOT_STATED else f"sigma = {sigma}"
-    return f"{group.dataset or 'data set not stated'}, {stated}"
+    called = DataSet(name=group.dataset, split=None, checked=group.checked)
+    return f"{called}, {stated}"
 
 
 def noise(group: Group) -> str:

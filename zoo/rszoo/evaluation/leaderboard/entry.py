@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from rszoo import methods
+from rszoo.evaluation.data_set import data_set
 from rszoo.evaluation.log import LogTable, printable
 from rszoo.evaluation.metrics import Summary, summary
 from rszoo.evaluation.p_distribution import PDistribution, p_distribution, why_unknown
@@ -22,6 +23,7 @@ class Entry:
     Attributes:
         model: the bundle's id, or the path of the log; for published numbers, where they are.
         dataset: whose images are certified; None where the log does not say.
+        checked: whether the images are known to be that data set's, rather than called so.
         method, network, profile: how the model was made; None where nothing says.
         summary: the metrics of the log; without intervals for published numbers.
         p: the distribution of p, or None; `without_p` then says why.
@@ -33,6 +35,7 @@ class Entry:
 
     model: str
     dataset: str | None
+    checked: bool
     method: str | None
     network: str | None
     profile: str | None
@@ -50,7 +53,6 @@ def entry_of_log(
     log: LogTable,
     *,
     model: str,
-    dataset: str | None = None,
     method: str | None = None,
     network: str | None = None,
     profile: str | None = None,
@@ -62,20 +64,19 @@ def entry_of_log(
     Args:
         log: at least one row, with true labels.
         model, network, profile, seconds, hardware: see `Entry`.
-        dataset: what to say where the log does not.
         method: what to say; None reads it from the bundle's name in the log, if that is one that
             rszoo gives (`mnist-cat_rs-0.50`).
 
     Raises:
         DataError: the log has no rows, or no true labels.
     """
-    inputs = log.protocol.inputs if log.protocol else None
     certified = log.protocol.model if log.protocol else None
-    found = (inputs.name if inputs else None) or dataset
+    found = data_set(log.protocol)
     method = method or _method_in(certified.name if certified else None)
     return Entry(
         model=printable(model),
-        dataset=found and printable(found),
+        dataset=found.name and printable(found.name),
+        checked=found.checked,
         method=method and printable(method),
         network=network and printable(network),
         profile=profile and printable(profile),

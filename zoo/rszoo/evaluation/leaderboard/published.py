@@ -36,6 +36,7 @@ def _entry(
     return Entry(
         model=source["repository"],
         dataset=run["dataset"],
+        checked=False,
         method=method,
         network=run["network"],
         profile=None,
