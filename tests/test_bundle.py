@@ -245,8 +245,7 @@ def test_a_config_with_an_unknown_network(folder: Path) -> None:
     (folder / "config.json").write_text(json.dumps(config))
     seal(folder)
     assert refused(folder, Bundle.network) == (
-        "unknown network 'lenett' (did you mean 'lenet'?); "
-        "expected one of ['cifar_resnet', 'lenet', 'mixing', 'resnet50', 'small_cnn']"
+        f"unknown network 'lenett' (did you mean 'lenet'?); expected one of {networks.names()}"
     )
 
 

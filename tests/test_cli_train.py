@@ -13,6 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from rszoo import data
 from rszoo.training.recipes.shipped import recipe_names, recipe_path
 from rszoo_cli import console, main
 from rszoo_cli.progress import Meter
@@ -218,8 +219,8 @@ def test_an_unknown_data_set(rszoo: Command) -> None:
     assert rszoo("--dataset", "digit") == Done(
         1,
         "",
-        "error: unknown data set 'digit' (did you mean 'digits'?); expected one of ['cifar10', "
-        "'cifar100', 'digits', 'fashion_mnist', 'imagenet', 'mnist']",
+        "error: unknown data set 'digit' (did you mean 'digits'?); expected one of "
+        f"{data.names()}",
     )
     assert not os.listdir()
 

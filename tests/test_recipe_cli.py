@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
+from rszoo import data
 from rszoo.errors import RecipeError, RszooError
 from rszoo.training.recipes.files import load_recipe
 from rszoo.training.recipes.recipe import Recipe
@@ -46,8 +47,7 @@ def test_ls_has_one_row_per_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
         "published short",
     ]
     assert lines[-1] == (
-        "all data sets: cifar10 cifar100 digits fashion_mnist imagenet mnist; any other name or "
-        "path as well"
+        f"all data sets: {' '.join(data.names())}; any other name or path as well"
     )
 
 
