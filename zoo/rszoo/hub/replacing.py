@@ -9,6 +9,7 @@ from rszoo.hub.bundle import Bundle
 from rszoo.hub.config import BundleConfig
 from rszoo.hub.files import MANIFEST, RECORD, WEIGHTS
 from rszoo.hub.pull import pull_record
+from rszoo.theory.rounding import as_stated
 
 __all__ = ["check_replaceable"]
 
@@ -57,8 +58,8 @@ def _model(config: BundleConfig) -> tuple[object, ...]:
 
 
 def _described(config: BundleConfig) -> str:
-    kind, method, dataset, noise = _model(config)
-    sigma = "" if noise is None else f" at sigma {noise:g}"
+    kind, method, dataset, _ = _model(config)
+    sigma = "" if config.noise is None else f" at sigma {as_stated(config.noise)}"
     return f"a {kind} model by {method} for {dataset}{sigma}"
 
 
