@@ -33,7 +33,8 @@ TRAIN = {
     "digest": "15975307d04afa8f8796d0c19b3b28e93eccd4ace6a4a52b5891f65a96dcc492",
 }
 INPUTS = {"name": "digits", "split": "test", "digest": DIGITS}
-SHARES = (1.0, 0.99, 0.9, 0.7, 0.3)
+FIVE = (1.0, 0.99, 0.9, 0.7, 0.3)
+SHARES = FIVE * 20  # enough for a place
 
 
 def entry(
@@ -81,11 +82,11 @@ def test_an_entry_by_hand(tmp_path: Path) -> None:
     assert (group.dataset, group.sigma, group.n, group.alpha) == ("digits", 0.25, 1000, 0.001)
     # 1000 of 1000 votes certify 0.615, 990 0.494, 900 0.278, 700 0.098; 300 abstain.
     assert one.log is not None
-    assert one.log.radius == pytest.approx([0.6158, 0.4945, 0.2786, 0.0987, 0.0], abs=1e-4)
+    assert one.log.radius[:5] == pytest.approx([0.6158, 0.4945, 0.2786, 0.0987, 0.0], abs=1e-4)
     assert group.radii == (0.0, 0.25, 0.5)
     assert row.accuracies == (0.8, 0.6, 0.2)
-    assert row.intervals[0] == pytest.approx(clopper_pearson_interval(4, 5, 0.05))
-    assert row.notes == ()
+    assert row.intervals[0] == pytest.approx(clopper_pearson_interval(80, 100, 0.05))
+    assert (row.place, row.notes) == (1, ())
 
 
 @pytest.mark.parametrize(
@@ -109,8 +110,8 @@ def test_the_method_of_a_log_comes_from_a_name_that_rszoo_gives(
 
 def test_groups_are_data_sets_and_noise_levels_by_falling_acr(tmp_path: Path) -> None:
     made = [
-        entry(tmp_path / "low.tsv", shares=[0.9, 0.9]),
-        entry(tmp_path / "high.tsv", shares=[1.0, 1.0]),
+        entry(tmp_path / "low.tsv", shares=[0.9] * 100),
+        entry(tmp_path / "high.tsv", shares=[1.0] * 100),
         entry(tmp_path / "loud.tsv", sigma=1.0),
         entry(tmp_path / "mnist.tsv", inputs={"name": "another"}),
     ]
@@ -120,38 +121,41 @@ def test_groups_are_data_sets_and_noise_levels_by_falling_acr(tmp_path: Path) ->
         "digits, sigma = 0.25",
         "digits, sigma = 1",
     ]
-    assert [row.entry.model for row in groups[1].rows] == ["high", "low"]
+    assert [(row.place, row.entry.model) for row in groups[1].rows] == [(1, "high"), (2, "low")]
 
 
 def test_a_group_states_the_protocol_of_most_and_marks_the_others(tmp_path: Path) -> None:
     made = [
         entry(tmp_path / "a.tsv"),
         entry(tmp_path / "b.tsv"),
-        entry(tmp_path / "more-draws.tsv", n=10_000),
+        entry(tmp_path / "fewer-draws.tsv", n=500),
         entry(tmp_path / "less-sure.tsv", alpha=0.01),
-        entry(tmp_path / "fewer.tsv", shares=SHARES[:3]),
+        entry(tmp_path / "fewer.tsv", shares=SHARES[:60]),
         entry(tmp_path / "shifted.tsv", first=7),
         entry(tmp_path / "other-files.tsv", inputs=INPUTS | TRAIN),
     ]
     group = only(grouped(made))
-    assert protocol(group) == "n = 1,000, alpha = 0.001, inputs: 5"
+    assert protocol(group) == "n = 1,000, alpha = 0.001, inputs: 100"
     assert notes(group) == {
         "a": (),
         "b": (),
-        "more-draws": ("n = 10,000, not 1,000",),
-        "less-sure": ("alpha = 0.01, not 0.001",),
-        "fewer": ("3 inputs, not 5",),
-        "shifted": ("other inputs, if as many (5)",),
-        "other-files": ("other inputs, if as many (5)",),
+        "fewer-draws": ("n = 500, not 1,000",),
+        "less-sure": ("alpha = 0.01, above 0.001",),
+        "fewer": ("fewer than 100 inputs", "60 inputs, not 100"),
+        "shifted": (
+            "100 of at least 107 inputs: missing 0, 1, 2, ...",
+            "other inputs, if as many (100)",
+        ),
+        "other-files": ("no test images", "other inputs, if as many (100)"),
     }
     given, said = marks(group)
-    assert len(said) == 4  # each once
+    assert len(said) == 5  # each once
     assert [bool(mark) for mark in given] == [bool(row.notes) for row in group.rows]
     for mark, row in zip(given, group.rows, strict=True):
-        assert not mark or f"{mark} {row.notes[0]}" in said
+        assert not mark or f"{mark} {'; '.join(row.notes)}" in said
 
 
-def test_of_equally_many_the_one_with_more_work_is_the_protocol(tmp_path: Path) -> None:
+def test_of_equally_many_owners_the_n_nearest_to_the_usual_is_the_protocol(tmp_path: Path) -> None:
     made = [entry(tmp_path / "z.tsv"), entry(tmp_path / "a.tsv", n=10_000)]
     group = only(grouped(made))
     assert group.n == 10_000
@@ -166,7 +170,7 @@ def test_an_early_log_is_a_lower_bound(tmp_path: Path) -> None:
         "decided at 2 radii only: between them everything is a lower bound",
         "p is not known: the draws stopped early, and where they stop depends on the votes",
     )
-    acr = columns(group)[0].cells
+    (acr,) = (column.cells for column in columns(group) if column.head == "ACR")
     assert {cell.text for cell in acr} == {"0.297", ">= 0.297"}
     alone = only(grouped(made[2:]))
     assert alone.radii == (0.0, 0.25)
@@ -187,10 +191,11 @@ def test_old_logs_say_what_they_do_not_say(tmp_path: Path) -> None:
     )
     group = only(grouped([entry_of_log(read_log(old), model="cohen")]))
     assert heading(group) == "data set not stated, sigma not stated"
-    assert protocol(group) == "n not stated, alpha not stated, inputs: 2"
-    assert notes(group) == {"cohen": ("p is not known: the log holds no counts",)}
+    assert protocol(group) == "n not stated, alpha not stated, inputs: 2; no entry has a place"
+    assert notes(group)["cohen"][-1] == "p is not known: the log holds no counts"
     shown = {column.head: column.cells[0].text for column in columns(group)}
     assert shown == {
+        "place": "-",
         "ACR": "0.264",
         "n": "-",
         "alpha": "-",
@@ -272,7 +277,8 @@ def test_published_rows_stand_below_and_only_beside_models_at_hand(tmp_path: Pat
     assert len(others) == 7
     acrs = [row.entry.summary.acr for row in others]
     assert acrs == sorted(acrs, reverse=True)
-    assert others[0].notes == ("10,000 inputs, not 5", "n = 100,000, not 100")
+    assert others[0].notes == ("10,000 inputs, not 100", "n = 100,000, not 100")
+    assert {row.place for row in others} == {None}
     assert others[0].accuracies[:2] == (0.986, 0.98)
     assert set(others[0].intervals) == {None}
     assert len(columns(group)[0].cells) == 8
@@ -308,20 +314,20 @@ MARKDOWN = """\
 
 ## digits, sigma = 0.25
 
-n = 1,000, alpha = 0.001, inputs: 5.
+n = 1,000, alpha = 0.001, inputs: 100.
 
-| model | method | ACR | n | alpha | inputs | abstain % | r 0.00 | r 0.25 | r 0.50 \
+| model | method | place | ACR | n | alpha | inputs | abstain % | r 0.00 | r 0.25 | r 0.50 \
 | p 0.5 | p 0.9 | p 0.99 | p 0.999 | p 1-1/n | draws |
-| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: \
+| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: \
 | ---: | ---: | ---: | ---: | ---: | ---: |
-| a | macer, lenet | 0.297 (± 0.116) | 1,000 | 0.001 | 5 | 20.0 \
-| 80.0 (28.3-99.5) | 60.0 (14.6-94.8) | 20.0 (0.5-71.7) \
-| 80.0 (80.0) | 60.0 (60.0) | 40.0 (40.0) | 20.0 (20.0) | 20.0 (20.0) | 1,000 (5,000) |
-| b \\[1\\] | macer | 0.094 (± 0.095) | 100 | 0.001 | 2 | 50.0 \
+| a | macer, lenet | 1 | 0.297 (± 0.024) | 1,000 | 0.001 | 100 | 20.0 \
+| 80.0 (70.8-87.4) | 60.0 (49.7-69.7) | 20.0 (12.6-29.2) \
+| 80.0 (80.0) | 60.0 (60.0) | 40.0 (40.0) | 20.0 (20.0) | 20.0 (20.0) | 1,000 (100,000) |
+| b \\[1\\] | macer | - | 0.094 (± 0.095) | 100 | 0.001 | 2 | 50.0 \
 | 50.0 (1.2-98.8) | 0.0 (0.0-84.2) | 0.0 (0.0-84.2) \
 | 50.0 (50.0) | 50.0 (50.0) | 0.0 (0.0) | - | 0.0 (0.0) | 100 (200) |
 
-\\[1\\] 2 inputs, not 5; n = 100, not 1,000
+\\[1\\] fewer than 100 inputs; 2 inputs, not 100; n = 100, not 1,000
 
 """
 
@@ -343,18 +349,31 @@ def test_data_is_json_and_holds_everything(tmp_path: Path) -> None:
     assert found == {
         "dataset": "digits",
         "sigma": 0.25,
-        "images": 5,
+        "images": 100,
         "n": 1000,
         "alpha": 0.001,
         "radii": [0.0, 0.25, 0.5],
     }
     assert one["acr"] == pytest.approx(0.29752, abs=1e-5)
-    assert one["acr_se"] == pytest.approx(0.11587, abs=1e-5)
+    assert one["acr_se"] == pytest.approx(0.02329, abs=1e-5)
     assert one["certified_accuracy"] == [0.8, 0.6, 0.2]
-    assert one["intervals"][0] == pytest.approx([0.28358, 0.99495], abs=1e-5)
+    assert one["intervals"][0] == pytest.approx(clopper_pearson_interval(80, 100, 0.05))
     assert one["p"]["shares"] == [0.8, 0.6, 0.4, 0.2]
-    wanted = ("model", "method", "profile", "clean", "abstained", "draws", "notes", "published")
+    wanted = (
+        "place",
+        "collapsed",
+        "model",
+        "method",
+        "profile",
+        "clean",
+        "abstained",
+        "draws",
+        "notes",
+        "published",
+    )
     assert {key: one[key] for key in wanted} == {
+        "place": 1,
+        "collapsed": None,
         "model": "a",
         "method": "macer",
         "profile": "short",

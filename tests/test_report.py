@@ -188,6 +188,7 @@ def test_json_is_all_that_is_printed() -> None:
             pytest.approx([0.00505, 0.71642], abs=1e-5),
         ],
         "nominal": False,
+        "collapsed": None,
         "p": {
             "thresholds": [0.5, 0.9, 0.99, 0.999],
             "shares": [0.8, 0.6, 0.4, 0.2],
@@ -242,8 +243,7 @@ def test_a_bundle_is_checked_before_its_log_is_read(constant_bundle: Path) -> No
     )
     bundle = open_bundle(constant_bundle)
     log("a")
-    stated = {"model": {"weights_sha256": bundle.weights_digest}, "sigma": 0.25}
-    Path("a.json").write_text(json.dumps(stated))
+    Path("a.json").write_text(json.dumps({"model": {"weights_sha256": bundle.weights_digest}}))
     add_evidence(bundle, log=Path("a.tsv"), protocol=Path("a.json"))
     (entry,) = json.loads(run(name, "--json").stdout)
     assert (entry["name"], entry["images"]) == ("digits-gaussian-0.25", 5)

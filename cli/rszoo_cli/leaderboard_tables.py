@@ -40,28 +40,30 @@ def print_groups(groups: Sequence["Group"]) -> None:
 
 
 def _names(group: "Group", given: Sequence[str]) -> Table:
-    """Return who the rows of a group are, by their numbers."""
-    from rszoo.evaluation.leaderboard.columns import description
+    """Return who the rows of a group are, by their labels."""
+    from rszoo.evaluation.leaderboard.columns import description, labels
 
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column(justify="right")
     table.add_column(overflow="fold")
     table.add_column(overflow="fold")
-    for i, (row, mark) in enumerate(zip(group.rows, given, strict=True), start=1):
+    for label, row, mark in zip(labels(group), group.rows, given, strict=True):
         model = Text.assemble(row.entry.model, (f" {mark}" if mark else "", "yellow"))
-        table.add_row(str(i), model, Text(", ".join(description(row.entry))))
+        table.add_row(label, model, Text(", ".join(description(row.entry))))
     return table
 
 
 def _labels(group: "Group", given: Sequence[str]) -> list[Text]:
-    """Return what stands before a row: its number and method, and what to be careful of below."""
+    """Return what stands before a row: its label and method, and what to be careful of below."""
+    from rszoo.evaluation.leaderboard.columns import labels
+
     return [
         Text.assemble(
-            f"{i} {row.entry.method or row.entry.model}\n",
+            f"{label} {row.entry.method or row.entry.model}\n",
             ("published " if row.entry.paper else "", "cyan"),
             (mark, "yellow"),
         )
-        for i, (row, mark) in enumerate(zip(group.rows, given, strict=True), start=1)
+        for label, row, mark in zip(labels(group), group.rows, given, strict=True)
     ]
 
 

@@ -38,6 +38,9 @@ def print_summaries(summaries: Sequence["Summary"]) -> None:
     """Print what logs say: one table of their totals, one of certified accuracy per radius."""
     out.print(_totals(summaries))
     for entry in summaries:
+        if entry.collapsed is not None:
+            collapsed = f"{entry.name}: collapsed: {entry.collapsed}"
+            out.print(Text(collapsed, style="yellow"), soft_wrap=True)
         if entry.undecided is not None and entry.draws is not None:
             most = "n" if entry.n is None else f"{entry.n:,}"
             out.print(

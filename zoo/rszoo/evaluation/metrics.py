@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from rszoo.certificates.base import ABSTAIN
 from rszoo.errors import DataError
+from rszoo.evaluation.collapse import why_collapsed
 from rszoo.evaluation.coverage import Coverage, coverage
 from rszoo.evaluation.log import NO_LABEL, LogTable
 from rszoo.theory.bounds import clopper_pearson_interval
@@ -32,6 +33,7 @@ __all__ = [
     "Summary",
     "default_radii",
     "differences",
+    "inputs_digest",
     "paired_difference",
     "protocol_digest",
     "summary",
@@ -64,6 +66,8 @@ class Summary:
         intervals: exact binomial interval of each at 95 % confidence, for the images being a
             random sample.
         nominal: whether all this is about nominal radii, which are no certificates.
+        collapsed: why the model says nothing of robustness, see `rszoo.evaluation.collapse`; None
+            where it does.
     """
 
     name: str
@@ -82,6 +86,7 @@ class Summary:
     certified_accuracy: tuple[float, ...]
     intervals: tuple[tuple[float, float], ...]
     nominal: bool = False
+    collapsed: str | None = None
 
 
 def summary(log: LogTable, radii: Sequence[float] | None = None) -> Summary:
@@ -121,6 +126,7 @@ def summary(log: LogTable, radii: Sequence[float] | None = None) -> Summary:
             clopper_pearson_interval(count, images, 1.0 - _CONFIDENCE) for count in counts
         ),
         nominal=not log.kind.certifies,
+        collapsed=why_collapsed(log),
     )
 
 
@@ -196,6 +202,12 @@ def differences(logs: Sequence[LogTable]) -> list[str]:
     }
     found["inputs"] |= len(sources) > 1
     return [name for name, differ in found.items() if differ]
+
+
+def inputs_digest(log: LogTable) -> str:
+    """Return a SHA-256 that is the same for logs of the same inputs, in whatever order."""
+    text = json.dumps([_source(log), _protocol(log)["inputs"]], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def protocol_digest(log: LogTable) -> str:

@@ -15,22 +15,14 @@ from huggingface_hub import (
 
 from rszoo.data import known_set
 from rszoo.evaluation.data_set import DataSet, data_set
-from rszoo.evaluation.log import LogTable
+from rszoo.evaluation.log import LogTable, read_log
 from rszoo.evaluation.metrics import Summary, summary
 from rszoo.hub.bundle import Bundle
+from rszoo.hub.card_results import alpha_text, results_text
 from rszoo.hub.card_text import plain
-from rszoo.hub.evidence import evidence_of
 from rszoo.hub.files import CARD, CURVE, RESULTS
 from rszoo.hub.kinds import kind_of
-from rszoo.theory.rounding import (
-    as_acr,
-    as_error,
-    as_radius,
-    as_share,
-    as_share_at_most,
-    as_stated,
-    floor_digits,
-)
+from rszoo.theory.rounding import as_radius, as_stated, floor_digits
 
 __all__ = ["card_files"]
 
@@ -48,7 +40,7 @@ def card_files(bundle: Bundle, repo: str, *, license: str | None = None) -> dict
         repo: `org/name`, where it is going to be.
         license: its identifier on the hub, such as "mit".
     """
-    log = evidence_of(bundle) if bundle.evidence is not None else None
+    log = read_log(bundle.evidence) if bundle.evidence is not None else None
     known = summary(log) if log is not None else None
     about = data_set(log.protocol) if log is not None else None
     head = _metadata(bundle, known, about, license)
@@ -113,7 +105,7 @@ def _eval_results(known: Summary, about: DataSet) -> list[EvalResult]:
 
 def _results(known: Summary, about: DataSet) -> bytes:
     sigma = "several noise levels" if known.sigma is None else f"sigma={as_stated(known.sigma)}"
-    notes = f"L2, {sigma}, n={known.n}, alpha={_alpha(known)}, {known.images} images, {about}"
+    notes = f"L2, {sigma}, n={known.n}, alpha={alpha_text(known)}, {known.images} images, {about}"
     entries = [
         EvalResultEntry(
             dataset_id=_hub_name(about),
@@ -152,7 +144,7 @@ def _text(
         "## Use",
         *said.use,
         "## Results",
-        _table(known, about) if known and about else "Not certified.",
+        results_text(known, about) if known and about else "Not certified.",
         "## Intended use and limits",
         _LIMITS,
         "## How it was made",
@@ -176,26 +168,6 @@ input. It holds for each input by itself, not for all inputs at once. It does no
 label is right, and nothing about other changes than small L2 ones (rotations, crops, another
 camera). It holds for the smoothed classifier, evaluated by `certify` and `predict`; the bare
 network promises nothing. Numbers of models are comparable at the same images, n and alpha only."""
-
-
-def _table(known: Summary, about: DataSet) -> str:
-    heads = " | ".join(as_radius(r) for r in known.radii)
-    shares = " | ".join(as_share(share) for share in known.certified_accuracy)
-    rule = "|".join(["---"] * (1 + len(known.radii)))
-    n = "several" if known.n is None else f"{known.n:,}"
-    error = f", standard error {as_error(known.acr_se)}" if known.acr_se is not None else ""
-    return (
-        f"{known.images} images of {plain(str(about))}; n = {n}, alpha = {_alpha(known)}. "
-        f"Average certified radius {as_acr(known.acr)}{error}; "
-        f"{as_share_at_most(known.abstained)} % abstentions.\n\n"
-        f"| L2 radius | {heads} |\n|{rule}|\n| certified accuracy, % | {shares} |\n\n"
-        f"![certified accuracy against radius]({CURVE})\n\n"
-        "Every count behind these numbers is in `certificates.tsv`; `rszoo verify` checks them."
-    )
-
-
-def _alpha(known: Summary) -> str:
-    return "several" if known.alpha is None else as_stated(known.alpha)
 
 
 def _training(bundle: Bundle) -> str:

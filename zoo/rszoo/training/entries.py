@@ -86,7 +86,7 @@ def entry_of_bundle(name: str, bundle: Bundle) -> Entry:
     Raises:
         RszooError: it is not certified, or its log cannot be used.
     """
-    log = evidence_of(bundle)
+    log = evidence_of(bundle, called=name)
     config, record = bundle.config, bundle.manifest.origin.training
     return entry_of_log(
         log,
@@ -96,6 +96,7 @@ def entry_of_bundle(name: str, bundle: Bundle) -> Entry:
         profile=_profile(bundle),
         seconds=record.seconds,
         hardware=record.where,
+        owner=_owner(name),
     )
 
 
@@ -138,6 +139,11 @@ def _of_bundle(name: str, bundle: Bundle | RszooError) -> Iterator[Found]:
             yield name, entry_of_bundle(name, bundle)
         except RszooError as error:
             yield name, error
+
+
+def _owner(name: str) -> str:
+    """Return whose a bundle is by its id; "" for one that lies here."""
+    return "" if Path(name).exists() else name.partition("/")[0]
 
 
 def _profile(bundle: Bundle) -> str | None:

@@ -1,17 +1,17 @@
-"""Entries in groups of one data set and one sigma, with a note wherever one cannot be compared.
+"""Entries in groups of one data set and one sigma, with places for what was certified alike.
 
 The ACR grows with n and with alpha, and depends on which inputs are certified. A group therefore
-states the protocol of most of its models, and every entry made under another one says so.
+states one protocol (`rszoo.evaluation.leaderboard.places`). Entries under it have places; every
+other one stands below, and says why it has none.
 """
 
 import math
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from rszoo.evaluation.leaderboard.entry import Entry
+from rszoo.evaluation.leaderboard.places import differing, reference, unfit, usual
 from rszoo.evaluation.metrics import Summary, summary
-from rszoo.theory.rounding import as_stated
 
 __all__ = ["Group", "Row", "grouped", "selected"]
 
@@ -25,12 +25,14 @@ class Row:
 
     Attributes:
         entry: what is listed.
+        place: by falling ACR, from 1; None for what has none. Equal ones have the same.
         accuracies: certified accuracy at the group's radii; None where it is not known.
         intervals: of each, at 95 % confidence; None where it is not known.
-        notes: in what the entry deviates from the group's protocol; empty when it does not.
+        notes: why it has no place, and what else is to be known of it.
     """
 
     entry: Entry
+    place: int | None
     accuracies: tuple[float | None, ...]
     intervals: tuple[tuple[float, float] | None, ...]
     notes: tuple[str, ...]
@@ -38,12 +40,15 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Group:
-    """Entries of one data set and one sigma, models at hand first, each kind by falling ACR.
+    """Entries of one data set and one sigma.
+
+    Those with a place come first, by it, then other models at hand, by name, then published
+    numbers, by falling ACR.
 
     Attributes:
         dataset, sigma: None where the logs do not say.
         checked: whether the images are known to be that data set's; see `Entry`.
-        images, n, alpha: of the group's protocol, that of most of its models at hand.
+        images, n, alpha: of the protocol that has places; where none has, of one of most owners.
         radii: where the certified accuracy is given.
         rows: at least one of a model at hand.
     """
@@ -94,42 +99,37 @@ def _key(entry: Entry) -> tuple[str | None, float | None, bool]:
 
 
 def _group(entries: Sequence[Entry], published: Sequence[Entry]) -> Group:
-    usual = _usual(entries)
-    radii = _radii(entries, usual)
-    ordered = [*sorted(entries, key=_rank), *sorted(published, key=_rank)]
+    shown = reference(entries) or usual(entries)
+    radii = _radii(entries, shown)
+    against = {id(entry): [*unfit(entry), *differing(entry, shown)] for entry in entries}
+    placed = [entry.summary.acr for entry in entries if not against[id(entry)]]
+
+    def row(entry: Entry) -> Row:
+        place = 1 + sum(acr > entry.summary.acr for acr in placed)
+        why_none = against[id(entry)]
+        notes = [*why_none, *_remarks(entry)]
+        return _row(entry, radii, place=None if why_none else place, notes=notes)
+
+    reported = [
+        _row(entry, radii, place=None, notes=list(differing(entry, shown))) for entry in published
+    ]
     return Group(
-        dataset=usual.dataset,
-        checked=usual.checked,
-        sigma=usual.summary.sigma,
-        images=usual.summary.images,
-        n=usual.summary.n,
-        alpha=usual.summary.alpha,
+        dataset=shown.dataset,
+        checked=shown.checked,
+        sigma=shown.summary.sigma,
+        images=shown.summary.images,
+        n=shown.summary.n,
+        alpha=shown.summary.alpha,
         radii=radii,
-        rows=tuple(_row(entry, usual, radii) for entry in ordered),
+        rows=tuple(sorted([*map(row, entries), *reported], key=_order)),
     )
 
 
-def _rank(entry: Entry) -> tuple[float, str]:
-    return -entry.summary.acr, entry.model
-
-
-def _protocol(entry: Entry) -> tuple[object, ...]:
-    tested = entry.log.tested if entry.log else None
-    return entry.inputs, entry.summary.n, entry.summary.alpha, tested
-
-
-def _usual(entries: Sequence[Entry]) -> Entry:
-    """Return an entry under the protocol of most; of equally many, the one with most work."""
-    counts = Counter(_protocol(entry) for entry in entries)
-    return max(
-        entries,
-        key=lambda one: (
-            counts[_protocol(one)],
-            one.summary.images,
-            one.summary.n or 0,
-            one.model,
-        ),
-    )
+def _order(row: Row) -> tuple[object, ...]:
+    entry = row.entry
+    if row.place is not None:
+        return 0, row.place, entry.model
+    return (1, 0, entry.model) if entry.paper is None else (2, -entry.summary.acr, entry.model)
 
 
 def _radii(entries: Sequence[Entry], usual: Entry) -> tuple[float, ...]:
@@ -147,7 +147,7 @@ def _radii(entries: Sequence[Entry], usual: Entry) -> tuple[float, ...]:
     return tuple(step * i for i in range(math.floor(largest / step) + 1))
 
 
-def _row(entry: Entry, usual: Entry, radii: Sequence[float]) -> Row:
+def _row(entry: Entry, radii: Sequence[float], *, place: int | None, notes: Sequence[str]) -> Row:
     if entry.log is None:
         accuracies = tuple(_published_at(entry.summary, radius) for radius in radii)
         intervals = tuple(None for _ in radii)
@@ -155,11 +155,14 @@ def _row(entry: Entry, usual: Entry, radii: Sequence[float]) -> Row:
         at = summary(entry.log, radii)
         accuracies, intervals = at.certified_accuracy, at.intervals
     return Row(
-        entry=entry,
-        accuracies=accuracies,
-        intervals=intervals,
-        notes=tuple(_notes(entry, usual)),
+        entry=entry, place=place, accuracies=accuracies, intervals=intervals, notes=tuple(notes)
     )
+
+
+def _remarks(entry: Entry) -> Iterator[str]:
+    """Yield what is to be known of an entry, whether it has a place or not."""
+    if entry.without_p:
+        yield f"p is not known: {entry.without_p}"
 
 
 def _published_at(published: Summary, radius: float) -> float | None:
@@ -168,36 +171,3 @@ def _published_at(published: Summary, radius: float) -> float | None:
         return 0.0 if radius % _STEP == 0 else None
     known = dict(zip(published.radii, published.certified_accuracy, strict=True))
     return known.get(radius)
-
-
-def _notes(entry: Entry, usual: Entry) -> Iterable[str]:
-    """Yield in what an entry differs from the usual protocol."""
-    one, other = entry.summary, usual.summary
-    if entry.log is not None and entry.log.kind.note is not None:
-        yield entry.log.kind.note
-    if one.images != other.images:
-        yield f"{one.images:,} inputs, not {other.images:,}"
-    elif entry.inputs not in (None, usual.inputs):
-        yield f"other inputs, if as many ({one.images:,})"
-    for name in ("n", "alpha"):
-        mine, its = (getattr(of, name) for of in (one, other))
-        if mine != its:
-            stated = f"{name} not stated" if mine is None else f"{name} = {_number(mine)}"
-            yield f"{stated}, not {_number(its)}" if its is not None else stated
-    tested = entry.log.tested if entry.log else None
-    if tested != (usual.log.tested if usual.log else None):
-        yield _decided(tested)
-    if entry.log is not None and entry.without_p:
-        yield f"p is not known: {entry.without_p}"
-    if entry.log is not None and entry.log.unfinished:
-        yield "the log ends in an unfinished row, which was left out"
-
-
-def _decided(tested: Sequence[float] | None) -> str:
-    if tested is None:
-        return "every radius, not some radii only"
-    return f"decided at {len(tested)} radii only: between them everything is a lower bound"
-
-
-def _number(value: float) -> str:
-    return f"{value:,}" if isinstance(value, int) else as_stated(value)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from string import ascii_lowercase
 
 from rszoo.evaluation.data_set import DataSet
 from rszoo.evaluation.formatting import as_duration
@@ -26,6 +27,7 @@ __all__ = [
     "columns",
     "description",
     "heading",
+    "labels",
     "marks",
     "noise",
     "protocol",
@@ -35,6 +37,10 @@ UNKNOWN = "-"
 
 #: What every leaderboard says of itself.
 MEANINGS = (
+    "place: by ACR, among complete logs of the same images (100 or more), n and alpha (0.001 at "
+    "most), of models that have not collapsed. Which protocol has places, most owners decide, "
+    "each counted once; of equally many, more inputs, then every radius, then the n nearest to "
+    "100,000. What has no place says why; published numbers are for reference.",
     "ACR: average certified radius, wrong and abstained inputs counting 0, rounded down; ± its "
     "standard error over the inputs. It grows with n, without any change of the model: compare it "
     "at equal n, alpha and inputs only.",
@@ -84,16 +90,34 @@ def noise(group: Group) -> str:
 
 
 def protocol(group: Group) -> str:
-    """Return how the models of a group were certified, unless a note says otherwise."""
+    """Return how the models with a place were certified, or, without any, most of a group."""
     n = "n not stated" if group.n is None else f"n = {group.n:,}"
     alpha = "alpha not stated" if group.alpha is None else f"alpha = {as_stated(group.alpha)}"
-    return f"{n}, {alpha}, inputs: {group.images:,}"
+    places = "" if any(row.place for row in group.rows) else "; no entry has a place"
+    return f"{n}, {alpha}, inputs: {group.images:,}{places}"
 
 
 def description(entry: Entry) -> list[str]:
     """Return how a model was made, as far as it is known, the method first."""
     known = [entry.method, entry.profile, entry.network, entry.paper]
     return [fact for fact in known if fact]
+
+
+def labels(group: Group) -> list[str]:
+    """Return what rows are called beside their tables: by their place, or by a letter."""
+    without = [row for row in group.rows if row.place is None]
+    letters = {id(row): _letters(i) for i, row in enumerate(without)}
+    return [str(row.place) if row.place else letters[id(row)] for row in group.rows]
+
+
+def _letters(number: int) -> str:
+    """Return a, b, ..., z, aa, ab, ...
+
+    >>> _letters(0), _letters(25), _letters(26)
+    ('a', 'z', 'aa')
+    """
+    before, last = divmod(number, len(ascii_lowercase))
+    return (_letters(before - 1) if before else "") + ascii_lowercase[last]
 
 
 def marks(group: Group) -> tuple[list[str], list[str]]:
@@ -111,10 +135,11 @@ def marks(group: Group) -> tuple[list[str], list[str]]:
 def columns(group: Group) -> list[Column]:
     """Return the columns of a group, from the ACR on."""
     made: list[tuple[str, Callable[[Row], Cell]]] = [
+        ("place", _place),
         ("ACR", _acr),
         ("n", lambda row: _count(row.entry.summary.n)),
         ("alpha", _alpha),
-        ("inputs", lambda row: _count(row.entry.summary.images)),
+        ("inputs", _inputs),
         ("abstain %", _abstained),
         *((f"r {as_radius(radius)}", _accuracy(i)) for i, radius in enumerate(group.radii)),
         *_p_columns(group),
@@ -122,6 +147,10 @@ def columns(group: Group) -> list[Column]:
         ("draws", _draws),
     ]
     return [Column(head, tuple(cell(row) for row in group.rows)) for head, cell in made]
+
+
+def _place(row: Row) -> Cell:
+    return Cell(UNKNOWN) if row.place is None else Cell(str(row.place), value=row.place)
 
 
 def _acr(row: Row) -> Cell:
@@ -139,6 +168,11 @@ def _abstained(row: Row) -> Cell:
 
 def _count(value: int | None) -> Cell:
     return Cell(UNKNOWN) if value is None else Cell(f"{value:,}", value=value)
+
+
+def _inputs(row: Row) -> Cell:
+    one = row.entry.summary
+    return Cell(one.coverage.fraction, value=one.images)
 
 
 def _alpha(row: Row) -> Cell:

@@ -28,6 +28,7 @@ def as_data(groups: Sequence[Group]) -> list[dict[str, Any]]:
 def _entry(row: Row) -> dict[str, Any]:
     entry, one = row.entry, row.entry.summary
     return {
+        "place": row.place,
         "model": entry.model,
         "published": entry.paper,
         "method": entry.method,
@@ -48,5 +49,6 @@ def _entry(row: Row) -> dict[str, Any]:
         "draws": one.draws,
         "training_seconds": entry.seconds,
         "hardware": entry.hardware,
+        "collapsed": one.collapsed,
         "notes": list(row.notes),
     }

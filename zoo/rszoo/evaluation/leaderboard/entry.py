@@ -1,14 +1,12 @@
 """One row of the leaderboard, before it is compared with anything."""
 
-import hashlib
-import json
 import re
 from dataclasses import dataclass
 
 from rszoo import methods
 from rszoo.evaluation.data_set import data_set
 from rszoo.evaluation.log import LogTable, printable
-from rszoo.evaluation.metrics import Summary, summary
+from rszoo.evaluation.metrics import Summary, inputs_digest, summary
 from rszoo.evaluation.p_distribution import PDistribution, p_distribution, why_unknown
 
 __all__ = ["Entry", "entry_of_log"]
@@ -31,6 +29,7 @@ class Entry:
         log: what was certified; None for published numbers.
         paper: of published numbers; None for a model that is at hand.
         seconds, hardware: what the training took, and where; None where nothing says.
+        owner: whose it is: the account on a hub; "" for what is at hand.
     """
 
     model: str
@@ -47,6 +46,7 @@ class Entry:
     paper: str | None = None
     seconds: float | None = None
     hardware: str | None = None
+    owner: str = ""
 
 
 def entry_of_log(
@@ -58,12 +58,13 @@ def entry_of_log(
     profile: str | None = None,
     seconds: float | None = None,
     hardware: str | None = None,
+    owner: str = "",
 ) -> Entry:
     """Return the entry of a certification log.
 
     Args:
         log: at least one row, with true labels.
-        model, network, profile, seconds, hardware: see `Entry`.
+        model, network, profile, seconds, hardware, owner: see `Entry`.
         method: what to say; None reads it from the bundle's name in the log, if that is one that
             rszoo gives (`mnist-cat_rs-0.50`).
 
@@ -83,20 +84,14 @@ def entry_of_log(
         summary=summary(log),
         p=p_distribution(log),
         without_p=why_unknown(log),
-        inputs=_digest(log),
+        inputs=inputs_digest(log),
         log=log,
         seconds=seconds,
         hardware=hardware and printable(hardware),
+        owner=owner,
     )
 
 
 def _method_in(bundle: str | None) -> str | None:
     named = _NAME.fullmatch(bundle or "")
     return named[1] if named and named[1] in methods.names() else None
-
-
-def _digest(log: LogTable) -> str:
-    """Return what is the same for logs of the same inputs, in whatever order."""
-    source = log.protocol.values().get("inputs") if log.protocol else None
-    listed = sorted(zip(log.idx.tolist(), log.label.tolist(), strict=True))
-    return hashlib.sha256(json.dumps([source, listed], sort_keys=True).encode()).hexdigest()

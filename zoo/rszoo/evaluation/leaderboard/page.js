@@ -57,8 +57,10 @@
     const down = before ? before === "ascending" : column > 1;
     for (const other of head.parentElement.cells) other.removeAttribute("aria-sort");
     head.setAttribute("aria-sort", down ? "descending" : "ascending");
-    const rows = [...body.rows].sort((first, second) =>
-      compare(first.cells[column], second.cells[column], down ? -1 : 1),
+    const rows = [...body.rows].sort(
+      (first, second) =>
+        first.dataset.part - second.dataset.part ||
+        compare(first.cells[column], second.cells[column], down ? -1 : 1),
     );
     body.append(...rows);
   }

@@ -103,9 +103,17 @@ def _rows(group: Group, ids: Sequence[str]) -> Iterator[str]:
         kind = ' class="published"' if row.entry.paper else ""
         cells = "".join(_cell(column.cells[i]) for column in shown)
         yield (
-            f'<tr data-row="{ids[i]}" data-method="{escape(row.entry.method or "")}"{kind}>'
+            f'<tr data-row="{ids[i]}" data-part="{_part(row)}" '
+            f'data-method="{escape(row.entry.method or "")}"{kind}>'
             f"{_name(row, mark)}{_method(row)}{cells}</tr>"
         )
+
+
+def _part(row: Row) -> int:
+    """Return where a row stays however the table is sorted: places, others, published numbers."""
+    if row.place is not None:
+        return 0
+    return 1 if row.entry.paper is None else 2
 
 
 def _name(row: Row, mark: str) -> str:
