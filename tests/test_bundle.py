@@ -390,7 +390,9 @@ def test_a_bundle_that_a_kill_left_aside_is_found(made: tuple[Bundle, torch.nn.M
 def evidence(bundle: Bundle, *, weights: str) -> dict[str, Path]:
     log, protocol = bundle.path.parent / "log.tsv", bundle.path.parent / "log.json"
     log.write_text(" ".join(FIXED.names).replace(" ", "\t") + "\n")
-    protocol.write_text(json.dumps({"model": {"weights_sha256": weights}}))
+    sigma = bundle.of_network.sigma
+    content = {"model": {"weights_sha256": weights}, "sigma": sigma}
+    protocol.write_text(json.dumps(content))
     return {"log": log, "protocol": protocol}
 
 

@@ -211,7 +211,8 @@ OWN = """\
  folder/b.png       3      0.6158       0.999
  folder/deep/c.png  3      0.6158       0.999
  two.npy[0]         3      0.6158       0.999
- two.npy[1]         3      0.6158       0.999"""
+ two.npy[1]         3      0.6158       0.999
+seed 0"""
 
 
 def test_radii_are_decided_with_few_draws(rszoo: Command) -> None:
@@ -309,13 +310,14 @@ def test_own_inputs_as_json(rszoo: Command) -> None:
             "sigma": 0.25,
             "draws": 1000,
             "spent": 1000,
+            "seed": 0,
         }
     ]
 
 
 def test_an_abstention_is_said_plainly(rszoo: Command) -> None:
     assert rszoo("certify", "--n", "5", "a.png").out == (
-        " input  label     radius  confidence\n a.png  abstains  0.0000           -"
+        " input  label     radius  confidence\n a.png  abstains  0.0000           -\nseed 0"
     )
     (entry,) = json.loads(rszoo("certify", "--n", "5", "--json", "a.png").out)
     assert (entry["class"], entry["label"], entry["radius"]) == (None, -1, 0.0)
@@ -329,7 +331,7 @@ def test_too_few_draws_are_warned_of(rszoo: Command) -> None:
 
 def test_confidence_is_not_rounded_up(rszoo: Command) -> None:
     done = rszoo("certify", "--n", "1000", "--alpha", "1e-9", "a.png")
-    assert done.out.split()[-1] == "0.999999999"
+    assert done.out.split()[-3] == "0.999999999"
 
 
 def test_another_shape(rszoo: Command) -> None:
@@ -340,7 +342,7 @@ def test_another_shape(rszoo: Command) -> None:
         "1x10x12; pass --resize to scale it",
     )
     assert rszoo("certify", "--n", "1000", "--resize", "big.png").out == (
-        " input    label  radius  confidence\n big.png  3      0.6158       0.999"
+        " input    label  radius  confidence\n big.png  3      0.6158       0.999\nseed 0"
     )
 
 
@@ -403,13 +405,15 @@ def test_predict(rszoo: Command) -> None:
         " input              label  share of votes\n"
         " a.png              3              100.0%\n"
         " folder/b.png       3              100.0%\n"
-        " folder/deep/c.png  3              100.0%",
+        " folder/deep/c.png  3              100.0%\n"
+        "seed 0",
         "",
     )
     assert rszoo("predict", "--n", "5", "two.npy").out == (
         " input       label     share of votes\n"
         " two.npy[0]  abstains          100.0%\n"
-        " two.npy[1]  abstains          100.0%"
+        " two.npy[1]  abstains          100.0%\n"
+        "seed 0"
     )
     done = rszoo("predict", "--n", "100", "--json", "a.png")
     assert (done.code, done.err) == (0, "")
@@ -424,6 +428,7 @@ def test_predict(rszoo: Command) -> None:
         "n": 100,
         "alpha": 0.001,
         "sigma": 0.25,
+        "seed": 0,
     }
 
 

@@ -74,7 +74,7 @@ def rows(path: str) -> list[list[str]]:
 
 
 def certifying(bundle: Path, out: str) -> list[str]:
-    options = ["--n", "5000", "--limit", "60", "--skip", "1", "--out", out]
+    options = ["--n", "5000", "--limit", "60", "--skip", "1", "--seed", "0", "--out", out]
     return ["certify", "--model", str(bundle), *options]
 
 

@@ -53,7 +53,8 @@ def test_by_the_command_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RAY_ADDRESS", address)
-    certify = ["certify", "--model", str(constant_bundle), "--n", "500", "--limit", "3", "--out"]
+    certify = ["certify", "--model", str(constant_bundle), "--n", "500", "--limit", "3"]
+    certify += ["--seed", "3", "--out"]
     engines = {
         "local": ["--device", "cpu"],
         "devices": ["--device", "cpu,cpu"],

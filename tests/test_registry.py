@@ -15,7 +15,7 @@ from stores import moved_store
 from typer.testing import CliRunner
 
 import rszoo
-from rszoo.errors import RszooError
+from rszoo.errors import DataError, RszooError
 from rszoo.hub.bundle import Bundle, open_bundle
 from rszoo.hub.evidence import add_evidence
 from rszoo.hub.origin import Origin
@@ -60,16 +60,6 @@ def another(runs: Path, name: str, **config: Any) -> Bundle:
         recipe="",
         origin=Origin(),
     )
-
-
-def with_foreign_log(bundle: Bundle, radii: list[float]) -> Bundle:
-    """Attach a log in the format of the original research code, which says neither n nor alpha."""
-    log = bundle.path.parent / "log.tsv"
-    rows = [f"{i}\t{i}\t{i}\t{radius}\t1\t0:00:00" for i, radius in enumerate(radii)]
-    log.write_text("\n".join(["idx\tlabel\tpredict\tradius\tcorrect\ttime", *rows, ""]))
-    content = {"model": {"weights_sha256": bundle.weights_digest}}
-    log.with_suffix(".json").write_text(json.dumps(content))
-    return add_evidence(bundle, log=log, protocol=log.with_suffix(".json"), overwrite=True)
 
 
 def certify(bundle: Bundle, *arguments: str) -> str:
@@ -211,11 +201,14 @@ def test_an_uncertified_bundle_has_nothing_to_tell(runs: Path) -> None:
     assert record_certificates(open_bundle(runs / NAME)) is None
 
 
-def test_a_log_without_a_protocol_does_not_compete(
-    client: mlflow.MlflowClient, runs: Path
-) -> None:
-    record_certificates(with_foreign_log(another(runs, "imported"), [5.0] * 20))
-    assert aliases(client) == {"candidate": 2}
+def test_a_log_that_states_no_model_is_no_evidence(runs: Path) -> None:
+    bundle, log = another(runs, "imported"), runs / "log.tsv"
+    log.write_text("idx\tlabel\tpredict\tradius\tcorrect\ttime\n0\t1\t1\t5.0\t1\t0:00:00\n")
+    content = {"model": {"weights_sha256": bundle.weights_digest}}
+    log.with_suffix(".json").write_text(json.dumps(content))
+    with pytest.raises(DataError, match="expected its protocol beside it, got none"):
+        add_evidence(bundle, log=log, protocol=log.with_suffix(".json"))
+    assert open_bundle(bundle.path).evidence is None
 
 
 def test_a_store_that_cannot_be_reached(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:

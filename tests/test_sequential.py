@@ -1,5 +1,6 @@
 """Sequential tests err as rarely as they say, whenever one stops looking."""
 
+from collections.abc import Sequence
 from fractions import Fraction
 from math import comb
 
@@ -10,6 +11,7 @@ from scipy.signal import fftconvolve
 from scipy.stats import binom
 
 from rszoo.theory import sequential
+from rszoo.theory.bounds import clopper_pearson_lower
 from rszoo.theory.radii import needed_probability
 from rszoo.theory.sequential import Boundary, boundary, looks
 
@@ -35,6 +37,21 @@ def crossing(test: Boundary, p: float, *, side: str) -> float:
     return float(crossed)
 
 
+def enumerated(test: Boundary, p: float, *, side: str) -> float:
+    """Return the same for more draws: in floating point, leaving nothing out."""
+    alive, time, crossed = np.ones(1), 0, 0.0
+    for look, above, below in zip(
+        test.looks.tolist(), test.above.tolist(), test.below.tolist(), strict=True
+    ):
+        draws, time = look - time, look
+        alive = np.convolve(alive, binom.pmf(np.arange(draws + 1), draws, p))
+        counts = np.arange(len(alive))
+        out = counts >= above if side == "above" else counts <= below
+        crossed += float(alive[out].sum())
+        alive[out] = 0.0
+    return crossed
+
+
 def simulated(test: Boundary, p: float, runs: int) -> tuple[float, float]:
     """Return how often simulated draws ever cross above, and below."""
     rng = np.random.default_rng(0)
@@ -50,6 +67,46 @@ def test_the_error_is_within_alpha_and_not_far_below_exactly(p: float, side: str
     test = boundary(p, 120, 0.05)
     assert len(test.looks) > 5
     assert 0.02 < crossing(test, p, side=side) <= 0.05
+
+
+@pytest.mark.parametrize("alpha", [1e-9, 1e-8, 1e-6, 0.001, 0.05])
+@pytest.mark.parametrize("p", [0.3, 0.5, 0.9, 0.977])
+@pytest.mark.parametrize("side", ["above", "below"])
+def test_the_error_is_within_alpha_after_thousands_of_draws(
+    alpha: float, p: float, side: str
+) -> None:
+    """Also of an alpha so small that what is left out of the distributions might matter."""
+    assert 0.9 * alpha < enumerated(boundary(p, 5000, alpha), p, side=side) <= alpha
+
+
+@pytest.mark.parametrize(("p", "count", "margin"), [(0.3, 5, 1e-6), (0.5, 3, 1.03e-3)])
+def test_a_margin_is_kept_for_what_is_left_out(p: float, count: int, margin: float) -> None:
+    """At one look: a millionth of alpha, and 10^-11, a thousandth of an alpha of 10^-8."""
+    n, rare = 40, binom.cdf(count, 40, p)
+    for share, decided in ((0.5, count - 1), (2.0, count)):
+        alpha = rare * (1 + share * margin)
+        assert boundary(p, n, alpha).below.tolist() == [decided]
+        assert boundary(1 - p, n, alpha).above.tolist() == [n - decided]
+
+
+@pytest.mark.parametrize(
+    ("times", "cost"), [([100 * 2**i for i in range(11)], 8.2), (range(1000, 100_001, 1000), 13.1)]
+)
+def test_asking_again_with_more_draws_of_one_seed_costs_many_alpha(
+    times: Sequence[int], cost: float
+) -> None:
+    """The numbers of docs/certification.md: certify with n draws, or else with more."""
+    alive, first, time, certified = np.ones(1), 0, 0, 0.0
+    for n in times:
+        alive, time = np.convolve(alive, binom.pmf(np.arange(n - time + 1), n - time, 0.5)), n
+        enough = int(binom.isf(0.001, n, 0.5)) + 1
+        assert clopper_pearson_lower(enough - 1, n, 0.001) < 0.5
+        assert clopper_pearson_lower(enough, n, 0.001) >= 0.5
+        certified += float(alive[enough - first :].sum())
+        alive = alive[: enough - first]
+        kept = int(np.flatnonzero(alive > 1e-18)[0])
+        alive, first = alive[kept:], first + kept
+    assert certified / 0.001 == pytest.approx(cost, abs=0.05)
 
 
 @pytest.mark.parametrize("alpha", [0.01, 0.2])

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rszoo.evaluation.job import Certified
     from rszoo.hub.bundle import Bundle
 
-__all__ = ["print_answers", "print_summary"]
+__all__ = ["print_answers", "print_seed", "print_summary"]
 
 
 def print_answers(
@@ -50,7 +50,12 @@ def _print_own(certified: "Certified", classes: Sequence[str], *, json: bool) ->
     if json:
         out.print_json(
             data=[
-                {"input": one.name, "class": name(certificate.label), **_fields(certificate)}
+                {
+                    "input": one.name,
+                    "class": name(certificate.label),
+                    **_fields(certificate),
+                    "seed": certified.seed,
+                }
                 for one, certificate in answers
             ]
         )
@@ -67,8 +72,14 @@ def _print_own(certified: "Certified", classes: Sequence[str], *, json: bool) ->
                 "-" if unsure else _confidence(certificate.alpha),
             )
         out.print(table)
+        print_seed(certified.seed)
     if nominal:
         print_nominal()
+
+
+def print_seed(seed: int) -> None:
+    """Print the seed under which the same command gives the same answers."""
+    out.print(f"seed {seed}", highlight=False)
 
 
 def _confidence(alpha: float) -> str:

@@ -57,6 +57,11 @@ def ls(
     out.print(
         _listed(described) if found else f"no bundles in {runs}; make one with: rszoo train cat_rs"
     )
+    problems |= {
+        name: one["certified"]["problem"]
+        for name, one in described.items()
+        if one["certified"] and "problem" in one["certified"]
+    }
     for name, problem in problems.items():
         err.print(f"{name}: {problem}", style="red", markup=False, soft_wrap=True)
 
@@ -66,6 +71,7 @@ def _listed(described: Mapping[str, dict[str, Any]]) -> "Table":
     from rich.table import Table
     from rich.text import Text
 
+    from rszoo.evaluation.coverage import Coverage
     from rszoo.theory.rounding import as_stated
 
     table = Table(box=None, pad_edge=False)
@@ -75,13 +81,13 @@ def _listed(described: Mapping[str, dict[str, Any]]) -> "Table":
     for heading in ("sigma", "images", "ACR"):
         table.add_column(heading, justify="right")
     for name, row in described.items():
-        certified = row["certified"]
+        certified = row["certified"] if "problem" not in (row["certified"] or {}) else None
         table.add_row(
             Text(name),
             row["method"],
             row["network"],
             "-" if row["sigma"] is None else as_stated(row["sigma"]),
-            str(certified["images"]) if certified else "-",
+            Coverage(**certified["coverage"]).fraction if certified else "-",
             _rounded(certified["acr"] if certified else None),
         )
     return table
@@ -138,34 +144,53 @@ def show(
         table.add_row(key, Text(value))
     out.print(table)
     if bundle.evidence is not None:
-        from rszoo.evaluation.log import read_log
-        from rszoo.evaluation.metrics import summary
-        from rszoo_cli.report_tables import print_summaries
-
         out.print()
-        print_summaries([summary(read_log(bundle.evidence))])
+        _print_evidence(bundle)
+
+
+def _print_evidence(bundle: "Bundle") -> None:
+    from rszoo.evaluation.coverage import coverage
+    from rszoo.evaluation.metrics import summary
+    from rszoo.hub.evidence import evidence_of
+    from rszoo_cli.report_tables import print_summaries
+
+    log = evidence_of(bundle)
+    print_summaries([summary(log)])
+    if not (found := coverage(log)).complete:
+        out.print(f"warning: {found}", style="yellow", markup=False, soft_wrap=True)
+
+
+def _certified(bundle: "Bundle") -> dict[str, Any] | None:
+    """Return what the evidence of a bundle says, or why it says nothing of it."""
+    from dataclasses import asdict
+
+    from rszoo.errors import DataError
+    from rszoo.evaluation.metrics import summary
+    from rszoo.hub.evidence import evidence_of
+
+    if bundle.evidence is None:
+        return None
+    try:
+        entry = summary(evidence_of(bundle))
+    except DataError as error:
+        return {"problem": str(error)}
+    return {
+        "images": entry.images,
+        "coverage": asdict(entry.coverage),
+        "n": entry.n,
+        "alpha": entry.alpha,
+        "acr": entry.acr,
+    }
 
 
 def _described(bundle: "Bundle") -> dict[str, Any]:
     config = bundle.config
-    certified = None
-    if bundle.evidence is not None:
-        from rszoo.evaluation.log import read_log
-        from rszoo.evaluation.metrics import summary
-
-        entry = summary(read_log(bundle.evidence))
-        certified = {
-            "images": entry.images,
-            "n": entry.n,
-            "alpha": entry.alpha,
-            "acr": entry.acr,
-        }
     return {
         "dataset": config.dataset,
         "method": config.method,
         "network": config.summary,
         "sigma": config.noise,
-        "certified": certified,
+        "certified": _certified(bundle),
     }
 
 

@@ -16,9 +16,9 @@ from rszoo_cli.options import (
     Download,
     Json,
     Model,
+    NoiseSeed,
     Precision,
     Resize,
-    Seed,
 )
 from rszoo_cli.per_input import (
     MemoryFile,
@@ -30,7 +30,13 @@ from rszoo_cli.per_input import (
 )
 from rszoo_cli.progress import Meter
 from rszoo_cli.stopping import early_stopping
-from rszoo_cli.usage import check_inputs, check_log, engine_named, warn_if_in_vain
+from rszoo_cli.usage import (
+    check_inputs,
+    check_log,
+    engine_named,
+    seed_named,
+    warn_if_in_vain,
+)
 
 __all__ = ["certify"]
 
@@ -151,7 +157,7 @@ def certify(
     engine: _Engine = "local",
     address: _Address = None,
     shard: _Shard = None,
-    seed: Seed = 0,
+    seed: NoiseSeed = None,
     log_file: _LogFile = None,
     resume: _Resume = False,
     attach: _Attach = False,
@@ -181,7 +187,7 @@ def certify(
 
         rszoo certify --model runs/digits-insta_rs-0.50 --per-input-sigma memory
     """
-    from rszoo.evaluation.job import LogFile
+    from rszoo.evaluation.job import LogFile, seed_of
     from rszoo.hub.catalog import find
     from rszoo.hub.job import certify_bundle
     from rszoo.smoothing.execution import Execution
@@ -204,14 +210,14 @@ def certify(
         log_file = log_file or log_named(bundle, search, part)
     warn_if_in_vain(n, alpha)
     stopping = early_stopping(bundle, radii, adaptive, radius_tol, n=n, alpha=alpha)
-    budget = Budget(n0=n0, n=n, alpha=alpha, seed=seed, **stopping)
     execution = Execution(precision=precision, compile=compile, sound=sound, batch_size=batch_size)
     log = log_file and LogFile(path=log_file, resume=resume, restart=resume and overwrite)
     with opened_memory(memory_file(search, memory, log_file)) as opened:
+        seed = seed_named(seed, before=opened.seed if opened else seed_of(log), shard=part)
         certified = certify_bundle(
             bundle,
             todo,
-            budget,
+            Budget(n0=n0, n=n, alpha=alpha, seed=seed, **stopping),
             execution=execution,
             engine=where,
             log=log,

@@ -12,10 +12,10 @@ __all__ = [
     "Download",
     "Json",
     "Model",
+    "NoiseSeed",
     "Precision",
     "RecipeSeed",
     "Resize",
-    "Seed",
 ]
 
 
@@ -62,4 +62,13 @@ RecipeSeed = Annotated[
         show_default="0, or that of a bundle's recipe",
     ),
 ]
-Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of everything random.")]
+NoiseSeed = Annotated[
+    int | None,
+    typer.Option(
+        "--seed",
+        min=0,
+        max=2**63 - 1,
+        help="Seed of all noise.",
+        show_default="a random one, or with --resume that of the log",
+    ),
+]

@@ -1,13 +1,16 @@
 """`rszoo predict`: the smoothed classifier's answers, without radii."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rszoo.theory.rounding import as_share
 from rszoo_cli.console import err, out
-from rszoo_cli.options import Alpha, Device, Json, Model, Precision, Resize, Seed
+from rszoo_cli.options import Alpha, Device, Json, Model, NoiseSeed, Precision, Resize
+
+if TYPE_CHECKING:
+    from rszoo.certificates.base import Prediction
 
 __all__ = ["predict"]
 
@@ -19,7 +22,7 @@ def predict(
     ],
     n: Annotated[int, typer.Option(min=1, help="Draws.")] = 1000,
     alpha: Alpha = 0.001,
-    seed: Seed = 0,
+    seed: NoiseSeed = None,
     resize: Resize = False,
     device: Device = None,
     precision: Precision = "auto",
@@ -33,8 +36,6 @@ def predict(
 
         rszoo predict --model runs/cifar10-cat_rs-0.50 photo.png
     """
-    from dataclasses import asdict
-
     from rich.table import Table
     from rich.text import Text
 
@@ -43,8 +44,11 @@ def predict(
     from rszoo.hub.catalog import find
     from rszoo.hub.classifiers import classifier_of
     from rszoo.smoothing.execution import Execution
+    from rszoo_cli.answers import print_seed
     from rszoo_cli.progress import Meter
+    from rszoo_cli.usage import seed_named
 
+    seed = seed_named(seed, before=None, shard=None)
     bundle = find(model)
     classifier = classifier_of(bundle, Execution(device=device, precision=precision))
     named = read_images(inputs, shape=bundle.config.input_shape, resize=resize)
@@ -59,12 +63,20 @@ def predict(
             known = answer.label != ABSTAIN
             rows.append((name, bundle.config.class_names[answer.label] if known else None, answer))
     if json:
-        out.print_json(
-            data=[{"input": name, "class": label, **asdict(row)} for name, label, row in rows]
-        )
+        out.print_json(data=[_fields(*row, seed) for row in rows])
         return
     table = Table("input", "label", box=None)
     table.add_column("share of votes", justify="right")
     for name, label, row in rows:
         table.add_row(Text(name), Text(label or "abstains"), f"{as_share(row.votes / row.n)}%")
     out.print(table)
+    print_seed(seed)
+
+
+def _fields(
+    name: str, label: str | None, prediction: "Prediction", seed: int
+) -> dict[str, object]:
+    """Return the values of an answer, as JSON takes them."""
+    from dataclasses import asdict
+
+    return {"input": name, "class": label, **asdict(prediction), "seed": seed}

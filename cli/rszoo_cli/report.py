@@ -78,11 +78,9 @@ def _read(log: str) -> "LogTable":
     if not is_id(log):
         return read_log(log, nominal=True)
     from rszoo.hub.catalog import find
+    from rszoo.hub.evidence import evidence_of
 
-    evidence = find(log).evidence
-    if evidence is None:
-        raise RszooError(f"{log} is not certified; rszoo certify --model {log} --attach does it")
-    return read_log(evidence)
+    return evidence_of(find(log))
 
 
 def _of_one_kind(tables: list["LogTable"]) -> list["LogTable"]:

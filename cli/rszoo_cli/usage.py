@@ -11,7 +11,7 @@ from rszoo_cli.console import err
 if TYPE_CHECKING:
     from rszoo.evaluation.engine import Engine
 
-__all__ = ["check_inputs", "check_log", "engine_named", "warn_if_in_vain"]
+__all__ = ["check_inputs", "check_log", "engine_named", "seed_named", "warn_if_in_vain"]
 
 
 def check_inputs(own: object, of_a_data_set: object, *, shard: str | None, attach: bool) -> None:
@@ -47,6 +47,28 @@ def engine_named(name: str, address: str | None, device: str | None) -> "Engine"
         return Engine(name=name, address=address, devices=devices)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
+
+
+def seed_named(seed: int | None, *, before: int | None, shard: object) -> int:
+    """Return the seed of `--seed`, else that of before, else a random one.
+
+    Args:
+        seed: of the option.
+        before: of the log or the memory that is continued.
+        shard: of the option; the shards of a log have one seed, so that it has to be given.
+    """
+    from rszoo.smoothing.noise import random_seed
+
+    if seed is not None:
+        return seed
+    if before is not None:
+        return before
+    if shard:
+        raise typer.BadParameter(
+            "expected --seed with --shard, the same for all shards, or they cannot be merged; "
+            f"such as one drawn just now: --seed {random_seed()}"
+        )
+    return random_seed()
 
 
 def warn_if_in_vain(n: int, alpha: float) -> None:

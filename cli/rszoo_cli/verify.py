@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rszoo.errors import RszooError
 from rszoo_cli.console import err, out
 from rszoo_cli.options import DataRoot, Device, Download, Json
 from rszoo_cli.progress import Meter
@@ -88,6 +87,7 @@ def _opened(target: str, model: str | None) -> "tuple[LogTable, Bundle]":
     """Return the log, its rows checked, and the bundle, its files checked."""
     from rszoo.evaluation.log import read_log
     from rszoo.hub.catalog import find
+    from rszoo.hub.evidence import evidence_of
     from rszoo.hub.ids import is_id
 
     if not is_id(target):
@@ -97,9 +97,7 @@ def _opened(target: str, model: str | None) -> "tuple[LogTable, Bundle]":
     if model is not None:
         raise typer.BadParameter(f"--model is for logs, and {target} is a bundle")
     bundle = find(target)
-    if bundle.evidence is None:
-        raise RszooError(f"{target} is not certified; rszoo certify --model {target} --attach")
-    return read_log(bundle.evidence), bundle
+    return evidence_of(bundle), bundle
 
 
 def _print(found: "Verification", *, json: bool) -> None:

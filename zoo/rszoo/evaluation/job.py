@@ -24,7 +24,7 @@ from rszoo.smoothing.execution import Execution
 from rszoo.smoothing.interface import Budget, Classifier
 from rszoo.smoothing.memory import Memory
 
-__all__ = ["Certified", "LogFile", "Subject", "certify"]
+__all__ = ["Certified", "LogFile", "Subject", "certify", "seed_of"]
 
 # A measurement of the batch size takes a second or two; for fewer draws it does not pay.
 _WORTH_MEASURING = 1_000_000
@@ -83,10 +83,18 @@ class Certified:
     Attributes:
         kind: of the certificates.
         answers: each input with its certificate; those that the log held first.
+        seed: of all noise.
     """
 
     kind: Kind
     answers: tuple[tuple[Input, Certificate], ...]
+    seed: int
+
+
+def seed_of(log: LogFile | None) -> int | None:
+    """Return the seed of the log that is continued; None where there is none."""
+    before = _continued(log)
+    return None if before is None else before.seed
 
 
 def certify(
@@ -147,7 +155,7 @@ def certify(
             if counted is None:
                 meter.advance()
             meter.status(f"{len(answers)} of {len(inputs)} inputs")
-    return Certified(kind=kind(stated.kind), answers=tuple(answers))
+    return Certified(kind=kind(stated.kind), answers=tuple(answers), seed=budget.seed)
 
 
 def _opened(log: LogFile, stated: Protocol) -> CertificationLog:
@@ -158,8 +166,9 @@ def _batch_size(
     subject: Subject, execution: Execution, *, draws: int, log: LogFile | None
 ) -> int | None:
     """Return the batch size of a log that is resumed, or a measured one for many draws."""
-    if log is not None and log.resume and protocol_path(log.path).is_file():
-        return read_protocol(protocol_path(log.path)).batch_size
+    before = _continued(log)
+    if before is not None:
+        return before.batch_size
     if draws < _WORTH_MEASURING or subject.smoothed is None:
         return None
     one = subject.smoothed(execution)
@@ -167,6 +176,13 @@ def _batch_size(
         return None
     shape = torch.Size(one.input_shape)
     return measured_batch_size(one.network, shape, one.device, one.precision)
+
+
+def _continued(log: LogFile | None) -> Protocol | None:
+    """Return the protocol of the log that is continued; None where there is none."""
+    if log is None or not log.resume or not protocol_path(log.path).is_file():
+        return None
+    return read_protocol(protocol_path(log.path))
 
 
 def _logged(log: LogFile, inputs: InputSet) -> list[tuple[Input, Certificate]]:

@@ -97,7 +97,7 @@ def read_log(path: str | Path, *, nominal: bool = False) -> LogTable:
     """Read a log of rszoo or of the original research code (six columns).
 
     Args:
-        path: the log; of a bundle's, `Bundle.evidence` gives the checked file.
+        path: the log; that of a bundle is read by `rszoo.hub.evidence.evidence_of`.
         nominal: whether it may be one of nominal radii, which are no certificates.
 
     Raises:

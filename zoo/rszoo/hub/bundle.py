@@ -68,7 +68,7 @@ class Bundle:
 
     @property
     def evidence(self) -> Path | None:
-        """The certification log, or None when the bundle is not certified."""
+        """The certification log, which `hub.evidence` reads; None if it is not certified."""
         return self.path / EVIDENCE if EVIDENCE in self.manifest.files else None
 
     def network(self) -> "nn.Module":

@@ -15,11 +15,12 @@ from huggingface_hub import (
 
 from rszoo.data import known_set
 from rszoo.evaluation.data_set import DataSet, data_set
-from rszoo.evaluation.log import LogTable, read_log
+from rszoo.evaluation.log import LogTable
 from rszoo.evaluation.metrics import Summary, summary
 from rszoo.hub.bundle import Bundle
 from rszoo.hub.card_results import alpha_text, results_text
 from rszoo.hub.card_text import plain
+from rszoo.hub.evidence import evidence_of
 from rszoo.hub.files import CARD, CURVE, RESULTS
 from rszoo.hub.kinds import kind_of
 from rszoo.theory.rounding import as_radius, as_stated, floor_digits
@@ -40,7 +41,7 @@ def card_files(bundle: Bundle, repo: str, *, license: str | None = None) -> dict
         repo: `org/name`, where it is going to be.
         license: its identifier on the hub, such as "mit".
     """
-    log = read_log(bundle.evidence) if bundle.evidence is not None else None
+    log = evidence_of(bundle) if bundle.evidence is not None else None
     known = summary(log) if log is not None else None
     about = data_set(log.protocol) if log is not None else None
     head = _metadata(bundle, known, about, license)

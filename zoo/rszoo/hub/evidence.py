@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rszoo._folders import alone_with, replaced
 from rszoo.errors import DataError, RszooError
+from rszoo.evaluation.coverage import check_complete
 from rszoo.evaluation.log import LogTable, read_log
 from rszoo.hub.bundle import Bundle, open_bundle
 from rszoo.hub.files import EVIDENCE, PROTOCOL
@@ -15,20 +16,25 @@ from rszoo.hub.manifest import Manifest
 __all__ = ["add_evidence", "check_about", "check_of_bundle_alone", "evidence_of"]
 
 
-def evidence_of(bundle: Bundle, *, called: str) -> LogTable:
-    """Return the certification log of a bundle.
+def evidence_of(bundle: Bundle) -> LogTable:
+    """Return the certification log of a bundle, the one way by which it is read.
 
-    Args:
-        bundle: what is certified.
-        called: what messages call it.
+    Guarantee:
+        - The radius of every row follows from its counts.
+        - The log is about this bundle: its weights, its noise level, its classes, a kind of
+          certificate that such a bundle gives, and of what composes it the same.
+        - Its inputs are called by the name of a known data set only if they have its digest.
+
+        It may lack inputs that it is about: see `rszoo.evaluation.coverage`. Whether the counts
+        are true, `rszoo.hub.verification` puts to the test.
 
     Raises:
-        RszooError: it is not certified, or its log cannot be used.
-        DataError: its log is about another model.
+        RszooError: it is not certified.
+        DataError: its log cannot be used, or is about another model.
     """
     if bundle.evidence is None:
         raise RszooError(
-            f"{called} is not certified; rszoo certify --model {called} --attach does it"
+            f"{bundle.id} is not certified; rszoo certify --model {bundle.id} --attach does it"
         )
     log = read_log(bundle.evidence)
     check_about(log, bundle)
@@ -39,8 +45,8 @@ def check_about(log: LogTable, bundle: Bundle) -> None:
     """Refuse a log that is not about a bundle.
 
     Raises:
-        DataError: other weights, certificates that no such bundle gives, another noise level, or
-            nothing that says so.
+        DataError: other weights, certificates that no such bundle gives, another noise level,
+            more classes, or nothing that says so.
     """
     if log.protocol is None:
         raise DataError(f"{log.path}: expected its protocol beside it, got none")
@@ -60,6 +66,14 @@ def check_about(log: LogTable, bundle: Bundle) -> None:
             f"{log.path} is not about {bundle.path}: expected certificates of a kind that a "
             f"{bundle.config.kind} bundle gives, got {log.kind.name}"
         )
+    classes = len(bundle.config.class_names)
+    for name in ("label", "predict", "candidate"):
+        column = getattr(log, name)
+        if column is not None and column.max(initial=0) >= classes:
+            raise DataError(
+                f"{log.path} is not about {bundle.path}: expected {name} below {classes}, the "
+                f"number of its classes, got {column.max()}"
+            )
 
 
 def check_of_bundle_alone(log: LogTable) -> None:
@@ -99,8 +113,10 @@ def add_evidence(bundle: Bundle, *, log: Path, protocol: Path, overwrite: bool =
             )
         table = read_log(log)
         check_of_bundle_alone(table)
+        check_about(table, now)
+        check_complete(table, remedy="certify the others as well (--resume)")
         if now.evidence is not None:
-            there = read_log(now.evidence)
+            there = read_log(now.evidence)  # replaced, whatever it is about
             if now.manifest.files[EVIDENCE] != bundle.manifest.files.get(EVIDENCE):
                 _check_holds(table, there)
             if not overwrite:

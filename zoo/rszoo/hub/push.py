@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rszoo.errors import HubError, RszooError
+from rszoo.evaluation.coverage import check_complete
 from rszoo.hub import remote
 from rszoo.hub.bundle import Bundle
 from rszoo.hub.card import card_files
@@ -109,7 +110,9 @@ def _check_publishable(bundle: Bundle, *, uncertified: bool) -> None:
             "it with --uncertified"
         )
     if bundle.evidence is not None:
-        check_of_bundle_alone(evidence_of(bundle, called=bundle.id))
+        log = evidence_of(bundle)
+        check_of_bundle_alone(log)
+        check_complete(log, remedy="certify the others and attach the log again")
     if local := own_parts(bundle):
         raise RszooError(
             f"{bundle.id}: its parts {', '.join(local)} are on no hub: push them, and compose it "

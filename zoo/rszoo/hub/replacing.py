@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from rszoo.errors import HubError, RszooError
-from rszoo.evaluation.log import read_log
+from rszoo.errors import DataError, HubError, RszooError
 from rszoo.hub import remote
 from rszoo.hub.bundle import Bundle
 from rszoo.hub.config import BundleConfig
+from rszoo.hub.evidence import evidence_of
 from rszoo.hub.files import MANIFEST, RECORD, WEIGHTS
 from rszoo.hub.pull import pull_record
 from rszoo.theory.rounding import as_stated
@@ -71,9 +71,12 @@ def _lost(there: Bundle, bundle: Bundle) -> int:
     """
     if there.evidence is None:
         return 0
-    inputs = set(read_log(there.evidence).idx.tolist())
+    try:
+        inputs = set(evidence_of(there).idx.tolist())
+    except DataError:  # nobody can use it
+        return 0
     if bundle.evidence is None:
         return len(inputs)
     if there.weights_digest != bundle.weights_digest:
         return 0
-    return len(inputs - set(read_log(bundle.evidence).idx.tolist()))
+    return len(inputs - set(evidence_of(bundle).idx.tolist()))

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Protocol, TypeVar
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from rszoo.certificates.base import Certificate, Prediction
 from rszoo.smoothing.checks import check_draws, checked
-from rszoo.smoothing.noise import Stream
+from rszoo.smoothing.noise import Stream, random_seed
 
 __all__ = ["Budget", "Classifier", "OnDraws", "Voting"]
 
@@ -29,25 +29,28 @@ class Budget:
         n: fresh draws for bounding its probability, at least 1; of several parts one makes them
             all, and the others at most as many.
         alpha: failure probability per input, in (0, 1), of the whole statement.
-        seed: the noise of an input depends on (seed, input) alone.
+        seed: the noise of an input depends on (seed, input) alone. A random one unless it is
+            given.
         radii: certify at these radii only, pixel units, with as few draws as decide them; the
             certificate is for the largest that is reached. None: one radius from all n draws.
         tolerance: with `radii`, stop as soon as the certified radius is so close to the smallest
             that is out of reach; see `rszoo.smoothing.decisions.radius_grid`.
 
     Raises:
-        ValueError: n0, n or alpha out of range.
+        ValueError: n0, n or alpha out of range, or a tolerance without radii.
     """
 
     n0: int = 100
     n: int = 100_000
     alpha: float = 0.001
-    seed: int = 0
+    seed: int = field(default_factory=random_seed)
     radii: tuple[float, ...] | None = None
     tolerance: float = 0.0
 
     def __post_init__(self) -> None:
         check_draws(n0=self.n0, n=self.n, alpha=self.alpha)
+        if self.radii is None and self.tolerance != 0.0:
+            raise ValueError(f"expected radii with tolerance={self.tolerance}, got none")
 
     @property
     def draws(self) -> int:
@@ -145,7 +148,7 @@ class Classifier(ABC):
         n0: int = 100,
         n: int = 100_000,
         alpha: float = 0.001,
-        seed: int = 0,
+        seed: int | None = None,
         radii: Sequence[float] | None = None,
         tolerance: float = 0.0,
         on_progress: OnDraws = None,
@@ -155,7 +158,8 @@ class Classifier(ABC):
         Guarantee:
             - For each input, with probability at least 1 - alpha over the noise: the certificate
               abstains, or the classifier answers `label` at every x' with ||x' - x||_2 < radius.
-            - This assumes inputs that were not chosen with knowledge of `seed`.
+            - This assumes a network and inputs that were fixed without regard to `seed`: whoever
+              knows the noise can fit a network to it, or an input.
             - It assumes a network that treats the images of a batch one by one. That is tried on
               its first batches, see `rszoo.smoothing.one_by_one`.
             - It is about real arithmetic in x + e: rounding of that sum to float32 is not covered.
@@ -168,7 +172,8 @@ class Classifier(ABC):
             n: fresh draws for bounding its probability, at least 1; of several parts one makes
                 them all, and the others at most as many.
             alpha: failure probability per input, in (0, 1), of the whole statement.
-            seed: the noise of an input depends on (seed, input) alone.
+            seed: the noise of an input depends on (seed, input) alone: the same again for the
+                same seed. None draws one, which nobody could know.
             radii: certify at these radii only, pixel units, with as few draws as decide them; the
                 certificate is for the largest that is reached. None: one radius from all n draws.
             tolerance: with `radii`, stop as soon as the certified radius is so close to the
@@ -192,7 +197,7 @@ class Classifier(ABC):
             n0=n0,
             n=n,
             alpha=alpha,
-            seed=seed,
+            seed=random_seed() if seed is None else seed,
             radii=None if radii is None else tuple(radii),
             tolerance=tolerance,
         )
@@ -220,7 +225,7 @@ class Classifier(ABC):
         *,
         n: int = 1000,
         alpha: float = 0.001,
-        seed: int = 0,
+        seed: int | None = None,
         on_progress: OnDraws = None,
     ) -> Prediction | list[Prediction]:
         """Evaluate the classifier at one input, or at each input of a batch.
@@ -233,6 +238,7 @@ class Classifier(ABC):
         Args and errors are those of `certify`; of several parts each makes n draws.
         """
         check_draws(n=n, alpha=alpha)
+        seed = random_seed() if seed is None else seed
         one = self.predictor(n=n, alpha=alpha, seed=seed, on_progress=on_progress)
         return self._for_each(one, x)
 

@@ -132,6 +132,12 @@ class Memory:
     def __len__(self) -> int:
         return self._count
 
+    @property
+    def seed(self) -> int | None:
+        """The seed of the answers so far; None where none were made, or it is not known."""
+        row = self._database.execute("SELECT text FROM protocol").fetchone()
+        return None if row is None else json.loads(row[0]).get("seed")
+
     def use_for(self, protocol: Mapping[str, Any]) -> None:
         """Say what makes the answers, as JSON values: the same for all that a memory holds.
 

@@ -6,6 +6,7 @@ generators differ). The input enters by a digest of its pixels, not by its place
 """
 
 import hashlib
+import secrets
 from enum import IntEnum
 
 import torch
@@ -18,6 +19,7 @@ __all__ = [
     "Stream",
     "gaussian_copies",
     "input_seed",
+    "random_seed",
     "standard_normal_chunk",
 ]
 
@@ -41,6 +43,11 @@ class Stream(IntEnum):
     ROUTER_SELECTION = 3 * STREAM_CHUNKS
     ROUTER_ESTIMATION = 4 * STREAM_CHUNKS
     SEARCH = 5 * STREAM_CHUNKS
+
+
+def random_seed() -> int:
+    """Return a seed of 32 bits that nobody could know: no network or input was made for it."""
+    return secrets.randbits(32)
 
 
 def input_seed(x: Tensor, seed: int) -> int:

@@ -86,7 +86,7 @@ def entry_of_bundle(name: str, bundle: Bundle) -> Entry:
     Raises:
         RszooError: it is not certified, or its log cannot be used.
     """
-    log = evidence_of(bundle, called=name)
+    log = evidence_of(bundle)
     config, record = bundle.config, bundle.manifest.origin.training
     return entry_of_log(
         log,

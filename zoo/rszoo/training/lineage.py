@@ -13,10 +13,11 @@ from typing import Any
 
 from rszoo._yaml import parse_yaml
 from rszoo.errors import RecipeError, RszooError
-from rszoo.evaluation.log import printable, read_log
+from rszoo.evaluation.log import printable
 from rszoo.evaluation.metrics import summary
 from rszoo.hub.bundle import Bundle, open_bundle
 from rszoo.hub.catalog import builtin_names, find, is_own
+from rszoo.hub.evidence import evidence_of
 from rszoo.hub.kinds import kind_of
 from rszoo.hub.parts import part_of
 from rszoo.training.dvc_lock import dvc_entry
@@ -106,7 +107,7 @@ def _certificates(bundle: Bundle) -> Node | None:
     if bundle.evidence is None:
         return None
     try:
-        log = read_log(bundle.evidence)
+        log = evidence_of(bundle)
         known = summary(log)
     except RszooError as error:
         return {"problem": printable(str(error))}

@@ -82,5 +82,5 @@ def _acr(bundles: Sequence[Bundle]) -> Spread | None:
     """Return the spread of the ACR, which is comparable only under one protocol."""
     if any(bundle.evidence is None for bundle in bundles):
         return None
-    logs = [evidence_of(bundle, called=bundle.id) for bundle in bundles]
+    logs = [evidence_of(bundle) for bundle in bundles]
     return None if differences(logs) else Spread.of([summary(log).acr for log in logs])

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rszoo.errors import RszooError
-from rszoo.evaluation.log import read_log
 from rszoo.evaluation.metrics import Summary, summary
 from rszoo.hub.bundle import Bundle
+from rszoo.hub.evidence import evidence_of
+from rszoo.hub.files import EVIDENCE, PROTOCOL
 from rszoo.theory.rounding import as_radius
 from rszoo.training.tracking.models import find_model
 from rszoo.training.tracking.registry import Registration, register
@@ -59,7 +60,7 @@ def record_certificates(bundle: Bundle) -> Registration | None:
         with open_store(store_folder(bundle)) as store:
             if store is None or bundle.evidence is None:
                 return None
-            _record(store, bundle, bundle.evidence)
+            _record(store, bundle)
             return register(store, bundle)
     except OSError as error:
         raise RszooError(
@@ -67,7 +68,7 @@ def record_certificates(bundle: Bundle) -> Registration | None:
         ) from error
 
 
-def _record(store: Store, bundle: Bundle, evidence: Path) -> None:
+def _record(store: Store, bundle: Bundle) -> None:
     from mlflow import MlflowClient
 
     client, model = MlflowClient(), find_model(store, bundle)
@@ -76,7 +77,7 @@ def _record(store: Store, bundle: Bundle, evidence: Path) -> None:
     client.log_model_artifacts(model.model_id, str(bundle.path))
     if model.source_run_id is None:
         return
-    log = read_log(evidence)
+    log = evidence_of(bundle)
     known = summary(log)
     client.log_batch(model.source_run_id, metrics=list(_metrics(known, model.model_id)))
     protocol = f"{known.images} images, n = {known.n}, alpha = {known.alpha}"
@@ -86,8 +87,8 @@ def _record(store: Store, bundle: Bundle, evidence: Path) -> None:
 
         curve([log], Path(folder) / "curve.png")
         client.log_artifacts(model.source_run_id, folder, _FOLDER)
-    for path in (evidence, evidence.with_suffix(".json")):
-        client.log_artifact(model.source_run_id, str(path), _FOLDER)
+    for name in (EVIDENCE, PROTOCOL):
+        client.log_artifact(model.source_run_id, str(bundle.path / name), _FOLDER)
 
 
 def _metrics(known: Summary, model_id: str) -> "Iterator[Metric]":

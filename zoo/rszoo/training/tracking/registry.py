@@ -14,13 +14,13 @@ Networks without noise, routers and mixing networks are parts of models, and not
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rszoo.errors import RszooError
 from rszoo.evaluation.log import LogTable
 from rszoo.evaluation.metrics import protocol_digest, summary
 from rszoo.hub.bundle import Bundle
+from rszoo.hub.evidence import evidence_of
 from rszoo.hub.kinds import kind_of
 from rszoo.theory.rounding import as_radius
 from rszoo.training.tracking.models import WEIGHTS, logged_model
@@ -95,7 +95,7 @@ def register(store: Store, bundle: Bundle) -> Registration | None:
         with store.lock():
             version = _version(store, name, bundle)
             if bundle.evidence is not None:
-                _tag_certificates(version, bundle.evidence)
+                _tag_certificates(version, evidence_of(bundle))
             _settle(name)
             return registration(store, bundle)
     except (MlflowException, SQLAlchemyError, OSError) as error:
@@ -155,12 +155,9 @@ def _version(store: Store, name: str, bundle: Bundle) -> "ModelVersion":
     )
 
 
-def _tag_certificates(version: "ModelVersion", evidence: Path) -> None:
+def _tag_certificates(version: "ModelVersion", log: LogTable) -> None:
     from mlflow import MlflowClient
 
-    from rszoo.evaluation.log import read_log
-
-    log = read_log(evidence)
     for key, value in _certified(log).items():
         MlflowClient().set_model_version_tag(version.name, version.version, _TAG + key, value)
 

@@ -1,0 +1,194 @@
+"""One door to the evidence of a bundle: a log that is not about it is shown by no reader."""
+
+import ast
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from rszoo.certificates.base import certificate_from_votes
+from rszoo.errors import DataError, RszooError
+from rszoo.evaluation.log import read_log
+from rszoo.hub.bundle import Bundle, open_bundle
+from rszoo.hub.card import card_files
+from rszoo.hub.catalog import find
+from rszoo.hub.evidence import add_evidence, evidence_of
+from rszoo.hub.ids import HubId
+from rszoo.hub.manifest import Manifest
+from rszoo.hub.push import push
+from rszoo_cli import app
+
+ROOT = Path(__file__).parents[1]
+NAME = "digits-gaussian-0.50"
+#: What reads the evidence of a bundle, and what it may say of a forged one.
+READERS = (
+    "show runs/NAME",
+    "show runs/NAME --json",
+    "show runs/NAME --lineage",
+    "ls",
+    "ls --json",
+    "report runs/NAME",
+    "verify runs/NAME --sample 0",
+    "leaderboard runs/NAME",
+    "leaderboard runs",
+)
+
+Protocol = dict[str, Any]
+
+
+def forged(
+    tmp_path: Path, change: Callable[[Protocol], None], *, rows: Callable[[str], str] = str
+) -> Bundle:
+    """Return a copy of a shipped bundle with another log, whose manifest is right."""
+    folder = tmp_path / "runs" / NAME
+    shutil.copytree(find(f"builtin/{NAME}").path, folder)
+    protocol = json.loads((folder / "certificates.json").read_text())
+    change(protocol)
+    (folder / "certificates.json").write_text(json.dumps(protocol))
+    log = folder / "certificates.tsv"
+    log.write_text(rows(log.read_text()))
+    Manifest.of(folder, origin=find(f"builtin/{NAME}").manifest.origin).write(folder)
+    return open_bundle(folder)
+
+
+def of_other_weights(protocol: Protocol) -> None:
+    protocol["model"]["weights_sha256"] = "0" * 64
+
+
+def of_other_noise(protocol: Protocol) -> None:
+    protocol["sigma"] = 1.0
+
+
+def with_larger_radii(text: str) -> str:
+    """Return rows under twice the noise, each of which follows from its counts."""
+    head, *rows = text.splitlines()
+    changed = [head]
+    for row in rows:
+        values = row.split("\t")
+        votes, n, alpha = int(values[7]), int(values[9]), float(values[10])
+        given = certificate_from_votes(0, votes, n0=100, n=n, alpha=alpha, sigma=1.0)
+        values[3], values[11] = repr(given.radius), "1.0"
+        changed.append("\t".join(values))
+    return "\n".join([*changed, ""])
+
+
+def unchanged(protocol: Protocol) -> None:
+    pass
+
+
+def with_more_classes(text: str) -> str:
+    """Return rows of which the last is of an eleventh class."""
+    head, *rows = text.splitlines()
+    values = rows[-1].split("\t")
+    values[1] = values[2] = values[6] = "10"
+    values[4] = "1"
+    return "\n".join([head, *rows[:-1], "\t".join(values), ""])
+
+
+def of_other_images(protocol: Protocol) -> None:
+    protocol["inputs"]["digest"] = "0" * 64
+
+
+FORGERIES = {
+    "weights": (of_other_weights, str, "expected weights"),
+    "sigma": (of_other_noise, with_larger_radii, "expected sigma 0.5, got 1.0"),
+    "classes": (unchanged, with_more_classes, "expected label below 10"),
+    "images": (of_other_images, str, "expected the images of digits, test"),
+}
+
+
+@pytest.mark.parametrize("name", FORGERIES)
+def test_no_reader_shows_a_log_that_is_not_about_the_bundle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    change, rows, reason = FORGERIES[name]
+    bundle = forged(tmp_path, change, rows=rows)
+    monkeypatch.chdir(tmp_path)
+    for reader in READERS:
+        done = CliRunner().invoke(app, reader.replace("NAME", NAME).split())
+        said = " ".join(f"{done.output} {done.exception}".split())
+        assert reason in said, reader
+        listed = [line for line in done.stdout.splitlines() if line.startswith(f"runs/{NAME}")]
+        assert all("360" not in line for line in listed), reader
+    with pytest.raises(DataError, match=reason):
+        card_files(bundle, "org/name")
+    with pytest.raises(DataError, match=reason):
+        push(bundle, HubId.parse("org/name"))
+
+
+def test_a_true_copy_is_shown_by_every_reader(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = forged(tmp_path, unchanged)
+    monkeypatch.chdir(tmp_path)
+    for reader in READERS:
+        done = CliRunner().invoke(app, reader.replace("NAME", NAME).split())
+        assert done.exit_code == 0, done.output
+        assert "360" in done.output, reader
+    assert "360 images of digits, test" in card_files(bundle, "org/name")["README.md"].decode()
+
+
+def test_a_log_that_lacks_inputs_is_marked_and_not_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def right_ones(text: str) -> str:
+        head, *rows = text.splitlines()
+        kept = [row for row in rows if row.split("\t")[4] == "1"]
+        return "\n".join([head, *kept, ""])
+
+    bundle = forged(tmp_path, unchanged, rows=right_ones)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")  # no cell is folded
+    count = len(evidence_of(bundle))
+    lacking = f"{count} of at least 360"
+    for reader in READERS[:2] + READERS[3:6]:
+        done = CliRunner().invoke(app, reader.replace("NAME", NAME).split())
+        said = " ".join(done.output.split())
+        assert lacking in said or f'"listed": {count}, "count": 360' in said, reader
+    with pytest.raises(DataError, match=rf"got {lacking} inputs: missing .*; certify the others"):
+        push(bundle, HubId.parse("org/name"))
+
+
+def test_only_a_complete_log_is_attached(tmp_path: Path) -> None:
+    folder = tmp_path / NAME
+    shutil.copytree(find(f"builtin/{NAME}").path, folder)
+    for name in ("certificates.tsv", "certificates.json"):
+        shutil.move(folder / name, tmp_path / name)
+    Manifest.of(folder, origin=find(f"builtin/{NAME}").manifest.origin).write(folder)
+    log = tmp_path / "certificates.tsv"
+    lines = log.read_text().splitlines(keepends=True)
+    log.write_text("".join(lines[:5] + lines[6:]))
+    with pytest.raises(DataError, match="359 of at least 360 inputs: missing 4; certify the oth"):
+        add_evidence(open_bundle(folder), log=log, protocol=tmp_path / "certificates.json")
+    log.write_text("".join(lines))
+    bundle = add_evidence(open_bundle(folder), log=log, protocol=tmp_path / "certificates.json")
+    assert len(evidence_of(bundle)) == len(read_log(log)) == 360
+
+
+def test_what_is_not_certified_has_no_evidence(constant_bundle: Path) -> None:
+    with pytest.raises(RszooError, match=r"is not certified; rszoo certify --model .* --attach"):
+        evidence_of(open_bundle(constant_bundle))
+
+
+def test_there_is_no_other_door() -> None:
+    """Elsewhere the path of the evidence is compared with None, and never opened."""
+    found = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for package in (ROOT / "zoo/rszoo", ROOT / "cli/rszoo_cli")
+        for path in package.rglob("*.py")
+        if path.relative_to(ROOT).as_posix() != "zoo/rszoo/hub/evidence.py"
+        for tree in [ast.parse(path.read_text())]
+        for compared in [_compared(tree)]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and node.attr == "evidence" and node not in compared
+        if not isinstance(node.value, ast.Attribute)  # rszoo.hub.evidence
+    ]
+    assert found == []
+
+
+def _compared(tree: ast.Module) -> list[ast.expr]:
+    return [node.left for node in ast.walk(tree) if isinstance(node, ast.Compare)]
