@@ -321,6 +321,23 @@ def test_an_existing_folder_is_replaced_only_when_asked(
     assert os.listdir(bundle.path.parent) == ["it"]
 
 
+def test_what_is_no_bundle_is_not_replaced(
+    made: tuple[Bundle, torch.nn.Module], tmp_path: Path
+) -> None:
+    bundle, network = made
+    values = {"config": bundle.config, "network": network, "recipe": "", "origin": Origin()}
+    letters = tmp_path / "letters"
+    letters.mkdir()
+    assert write_bundle(letters, replace=True, **values).path == letters, "it is empty"
+    shutil.rmtree(letters)
+    letters.mkdir()
+    (letters / "dear.txt").touch()
+    for place in (letters, letters / "dear.txt"):
+        with pytest.raises(RszooError, match=r"^expected a bundle to replace, got "):
+            write_bundle(place, replace=True, **values)
+    assert (letters / "dear.txt").is_file()
+
+
 @pytest.mark.parametrize(
     "place", ["_files.os.fsync", "_folders.os.replace", "hub.manifest.Manifest.write"]
 )

@@ -90,6 +90,10 @@ class Page(HTMLParser):
         return [attributes.get(attribute) for name, attributes in self.tags if name == tag]
 
 
+BUDGET = ["images", "n", "alpha"]
+STATED = ["-", "100,000", "0.001"]
+
+
 def test_the_table_of_models(hub: RunningHub) -> None:
     publish(hub, "a/plain", {"x.txt": "x"})
     publish(hub, "a/low", {"README.md": card(acr=0.5, method="smoothadv")})
@@ -97,12 +101,14 @@ def test_the_table_of_models(hub: RunningHub) -> None:
     publish(hub, "a/cifar", {"README.md": card("CIFAR-10", acr=0.61, method="my-own")})
     page = Page(hub.url)
     assert page.rows[1:6] == [
-        ["model", "data set", "method", "sigma", "ACR", "0.00", "0.25", "0.50", "1.00"],
-        ["a/cifar", "CIFAR-10", "-", "0.5", "0.610", "90.0", "83.7", "77.5", "65.0"],
-        ["a/high", "MNIST", "cat_rs", "0.5", "1.234", "90.0", "83.7", "77.5", "65.0"],
-        ["a/low", "MNIST", "smoothadv", "0.5", "0.500", "90.0", "83.7", "77.5", "65.0"],
-        ["a/plain", "-", "-", "-", "-", "-", "-", "-", "-"],
+        ["model", "data set", "method", "sigma", *BUDGET, "ACR", "0.00", "0.25", "0.50", "1.00"],
+        ["a/cifar", "CIFAR-10", "-", "0.5", *STATED, "0.610", "90.0", "83.7", "77.5", "65.0"],
+        ["a/high", "MNIST", "cat_rs", "0.5", *STATED, "1.234", "90.0", "83.7", "77.5", "65.0"],
+        ["a/low", "MNIST", "smoothadv", "0.5", *STATED, "0.500", "90.0", "83.7", "77.5", "65.0"],
+        ["a/plain", *["-"] * 11],
     ]
+    assert "There is no certified model here yet." in page.text
+    assert "The numbers of each are stated by its author, not checked." in page.text
     assert "/a/high" in page.all("a", "href")
 
 
@@ -116,10 +122,11 @@ def test_the_page_of_a_model(hub: RunningHub) -> None:
     text = card() + "# Title\n\n[the recipe](recipe.yaml)\n"
     publish(hub, "a/b", {"README.md": text, "curve.png": png(), "recipe.yaml": "x: 1\n"})
     page = Page(f"{hub.url}/a/b")
-    assert ["data set", "method", "sigma", "n", "alpha", "ACR"] == page.rows[1][:6]
-    assert page.rows[2][:6] == ["MNIST", "cat_rs", "0.5", "100,000", "0.001", "1.234"]
+    assert ["data set", "method", "sigma", *BUDGET, "ACR"] == page.rows[1][:7]
+    assert page.rows[2][:7] == ["MNIST", "cat_rs", "0.5", *STATED, "1.234"]
+    assert "Numbers stated by its author, not checked" in page.text
     # 0.3 is none of the usual radii.
-    assert page.rows[1][6:] == ["0.00", "0.25", "0.30", "0.50", "1.00"]
+    assert page.rows[1][7:] == ["0.00", "0.25", "0.30", "0.50", "1.00"]
     assert page.all("img", "src") == [f"/a/b/resolve/{hub.api.model_info('a/b').sha}/curve.png"]
     assert ["recipe.yaml", "5 B"] in page.rows
     for href in page.all("a", "href"):
@@ -130,7 +137,7 @@ def test_the_page_of_a_model(hub: RunningHub) -> None:
 
 def test_a_whole_curve_is_shown_at_the_usual_radii(hub: RunningHub) -> None:
     publish(hub, "a/b", {"README.md": card(radii=[step / 100 for step in range(100)])})
-    assert Page(f"{hub.url}/a/b").rows[1][6:] == ["0.00", "0.25", "0.50", "0.75"]
+    assert Page(f"{hub.url}/a/b").rows[1][7:] == ["0.00", "0.25", "0.50", "0.75"]
 
 
 def test_certified_numbers_that_are_none() -> None:

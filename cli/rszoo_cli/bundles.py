@@ -30,7 +30,8 @@ def ls(
 ) -> None:
     """List the bundles in the runs folder, and those that come with rszoo, or those on the hub.
 
-    Numbers of models on the hub are what their cards say: rszoo verify checks them.
+    Numbers of models on the hub are stated by their authors and not checked; what cannot be true
+    is left out. rszoo leaderboard --hub computes them from the certificates.
 
     Example:
 

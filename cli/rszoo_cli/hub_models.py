@@ -1,12 +1,18 @@
 """`rszoo push`, `rszoo pull` and `rszoo ls --hub`: models to a hub, and from it."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from rszoo_cli.console import err, out
 from rszoo_cli.options import Json
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from rszoo.hub.listing import Listed
 
 __all__ = ["list_hub", "pull", "push"]
 
@@ -92,16 +98,27 @@ def pull(
 
 
 def list_hub(chosen: dict[str, Any], *, json: bool) -> None:
-    """Print the models on the hub that match, with the numbers of their cards."""
+    """Print the models on the hub that match, with the numbers that their cards state."""
     from dataclasses import asdict
 
     from rszoo.hub.listing import listed
     from rszoo.hub.remote import endpoint
+    from rszoo.hub.stated import NOT_CHECKED
 
     found = listed(**chosen)
     if json:
         out.print_json(data=[asdict(one) for one in found])
-        return
+    elif not found:
+        out.print(f"no such models of rszoo on {endpoint()}")
+    else:
+        out.print(_table(found))
+        out.print(
+            f"\nThe numbers of each are {NOT_CHECKED}. rszoo leaderboard --hub computes them from "
+            "the certificates."
+        )
+
+
+def _table(found: "Sequence[Listed]") -> "Table":
     from rich.table import Table
     from rich.text import Text
 
@@ -125,4 +142,4 @@ def list_hub(chosen: dict[str, Any], *, json: bool) -> None:
             "-" if one.acr is None else as_acr(one.acr),
             *("-" if share is None else as_share(share) for share in shares),
         )
-    out.print(table if found else f"no such models of rszoo on {endpoint()}")
+    return table

@@ -1,4 +1,8 @@
-"""The models of rszoo on a hub, with the numbers of their cards."""
+"""The models of rszoo on a hub, with the numbers that their cards state.
+
+Nothing of a model is fetched: whoever wants numbers that somebody has checked reads its
+certificates (`rszoo leaderboard --hub`). So no such number decides the order.
+"""
 
 import math
 from dataclasses import dataclass
@@ -7,21 +11,23 @@ from huggingface_hub import EvalResult, ModelInfo
 
 from rszoo import methods
 from rszoo.hub import remote
+from rszoo.hub.stated import is_possible
 
 __all__ = ["Listed", "listed"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Listed:
-    """The entries of the card of a model, none of which is checked.
+    """The entries of the card of a model, stated by its author.
 
     Attributes:
         id: `org/name`.
         commit: the newest.
         dataset, method: names; None where the card does not say.
         sigma, n, alpha, images: of the certificates; None where the card does not say.
-        acr: average certified radius; None without.
-        certified_accuracy: share by radius.
+        acr: average certified radius; None without, and where the card states what cannot be.
+        certified_accuracy: share by radius; none where the card states what cannot be.
+        checked: whether the numbers are more than what the card says, which they never are.
     """
 
     id: str
@@ -34,6 +40,7 @@ class Listed:
     images: int | None
     acr: float | None
     certified_accuracy: dict[float, float]
+    checked: bool = False
 
 
 def listed(
@@ -44,7 +51,7 @@ def listed(
     method: str | None = None,
     sigma: float | None = None,
 ) -> list[Listed]:
-    """Return the models on the hub that match, those with the largest ACR first.
+    """Return the models on the hub that match, in the order of their ids.
 
     Args:
         author: user or organisation.
@@ -64,30 +71,38 @@ def listed(
         for one in found
         if all(value is None or getattr(one, key) == value for key, value in wanted.items())
     ]
-    return sorted(matching, key=lambda one: (-(one.acr or 0.0), one.id))
+    return sorted(matching, key=lambda one: one.id)
 
 
 def _listed(info: ModelInfo) -> Listed:
     results = _readable(info.card_data.eval_results if info.card_data else None)
     about = results[0].metric_args or {} if results else {}
-    acr = [one.metric_value for one in results if one.metric_type == "average_certified_radius"]
+    acrs = [one.metric_value for one in results if one.metric_type == "average_certified_radius"]
+    acr = _number(acrs[0]) if acrs else None
+    accuracy = {
+        radius: float(one.metric_value)
+        for one in results
+        if one.metric_type == "certified_accuracy"
+        and (radius := _number((one.metric_args or {}).get("radius"))) is not None
+    }
+    sigma, n, alpha = (
+        _number(about.get("sigma")),
+        _whole(about.get("n")),
+        _number(about.get("alpha")),
+    )
+    possible = is_possible(acr, accuracy, sigma=sigma, n=n, alpha=alpha)
     known = methods.names()
     return Listed(
         id=info.id,
         commit=info.sha,
         dataset=results[0].dataset_name if results else None,
         method=next((tag for tag in info.tags or () if tag in known), None),
-        sigma=_number(about.get("sigma")),
-        n=_whole(about.get("n")),
-        alpha=_number(about.get("alpha")),
+        sigma=sigma,
+        n=n,
+        alpha=alpha,
         images=_whole(about.get("images")),
-        acr=_number(acr[0]) if acr else None,
-        certified_accuracy={
-            radius: one.metric_value
-            for one in results
-            if one.metric_type == "certified_accuracy"
-            and (radius := _number((one.metric_args or {}).get("radius"))) is not None
-        },
+        acr=acr if possible else None,
+        certified_accuracy=accuracy if possible else {},
     )
 
 

@@ -7,7 +7,7 @@ from rszoo._folders import alone_with, replaced
 from rszoo.errors import RszooError
 from rszoo.hub.bundle import Bundle, open_bundle
 from rszoo.hub.config import BundleConfig
-from rszoo.hub.files import CONFIG, RECIPE, WEIGHTS
+from rszoo.hub.files import CONFIG, MANIFEST, RECIPE, WEIGHTS
 from rszoo.hub.manifest import Manifest
 from rszoo.hub.origin import Origin
 
@@ -40,12 +40,17 @@ def write_bundle(
         replace: replace an existing bundle.
 
     Raises:
-        RszooError: the folder exists and `replace` is false, or the weights do not fit in halves.
+        RszooError: the folder exists and `replace` is false, or holds something else than a
+            bundle; or the weights do not fit in halves.
     """
     folder = Path(folder)
     with alone_with(folder):
         if folder.exists() and not replace:
             raise RszooError(f"expected a new folder, got {str(folder)!r}, which exists")
+        if folder.exists() and not _is_replaceable(folder):
+            raise RszooError(
+                f"expected a bundle to replace, got {str(folder)!r}, which holds something else"
+            )
         with replaced(folder) as draft:
             if network is not None:  # not `save_file`: its files are for their owner alone
                 (draft / WEIGHTS).write_bytes(weights_of(network, half=half))
@@ -54,6 +59,10 @@ def write_bundle(
             (draft / CONFIG).write_text(config.to_json(), encoding="utf-8")
             Manifest.of(draft, origin=origin).write(draft)
         return open_bundle(folder)
+
+
+def _is_replaceable(folder: Path) -> bool:
+    return folder.is_dir() and ((folder / MANIFEST).is_file() or not any(folder.iterdir()))
 
 
 def weights_of(network: "nn.Module", *, half: bool = False) -> bytes:

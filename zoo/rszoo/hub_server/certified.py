@@ -1,11 +1,18 @@
-"""Certified numbers in a card: the `model-index` results of the types that rszoo writes."""
+"""Certified numbers of a model: those that its certificates give, or those that its card states.
+
+What a card states is in its `model-index`, as results of the types that rszoo writes.
+"""
 
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Certified", "certified"]
+from rszoo.evaluation.data_set import DataSet
+from rszoo.evaluation.metrics import Summary
+from rszoo.hub.stated import is_possible
+
+__all__ = ["Certified", "certified", "computed"]
 
 _ACCURACY = "certified_accuracy"
 _ACR = ("acr", "average_certified_radius")
@@ -18,22 +25,44 @@ class Certified:
     Attributes:
         dataset: its name.
         norm: of the radii.
+        images: how many inputs, such as "320 of 360"; "-" where not said.
         sigma, n, alpha: noise level, draws per input, failure probability; None where not said.
         acr: average certified radius; None where not said.
         accuracy: radius -> certified accuracy there, in [0, 1].
+        complete: whether no input is known to be missing.
+        checked: whether all this comes from certificates, rather than from a card.
     """
 
     dataset: str
     norm: str
+    images: str
     sigma: float | None
     n: float | None
     alpha: float | None
     acr: float | None
     accuracy: dict[float, float]
+    complete: bool
+    checked: bool
+
+
+def computed(known: Summary, about: DataSet) -> Certified:
+    """Return the certified numbers of a model from the summary of its certificates."""
+    return Certified(
+        dataset=str(about),
+        norm="L2",
+        images=known.coverage.fraction,
+        sigma=known.sigma,
+        n=known.n,
+        alpha=known.alpha,
+        acr=known.acr,
+        accuracy=dict(zip(known.radii, known.certified_accuracy, strict=True)),
+        complete=known.coverage.complete,
+        checked=True,
+    )
 
 
 def certified(metadata: dict[str, Any]) -> list[Certified]:
-    """Return the certified numbers of a card; what is malformed is left out."""
+    """Return the certified numbers of a card; what is malformed or impossible is left out."""
     groups: dict[tuple[str, str, float | None], list[dict[str, Any]]] = {}
     for dataset, metric in _metrics(metadata):
         args = _dict(metric.get("args"))
@@ -41,9 +70,15 @@ def certified(metadata: dict[str, Any]) -> list[Certified]:
         groups.setdefault(key, []).append(metric)
     found = [_certified(*key, metrics) for key, metrics in groups.items()]
     return sorted(
-        (one for one in found if one.accuracy or one.acr is not None),
+        (one for one in found if (one.accuracy or one.acr is not None) and _possible(one)),
         key=lambda one: (one.dataset, one.norm, one.sigma or 0.0),
     )
+
+
+def _possible(one: Certified) -> bool:
+    """Return whether the numbers can be true; of other norms than L2 nothing is known."""
+    bounds = {"sigma": one.sigma, "n": one.n, "alpha": one.alpha}
+    return one.norm != "L2" or is_possible(one.acr, one.accuracy, **bounds)
 
 
 def _metrics(metadata: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -60,7 +95,7 @@ def _certified(
 ) -> Certified:
     accuracy: dict[float, float] = {}
     acr: float | None = None
-    shared: dict[str, float | None] = {"n": None, "alpha": None}
+    shared: dict[str, float | None] = {"n": None, "alpha": None, "images": None}
     for metric in metrics:
         args, value = _dict(metric.get("args")), _number(metric.get("value"))
         kind = str(metric.get("type", "")).lower().replace("-", "_")
@@ -79,7 +114,11 @@ def _certified(
         sigma=sigma,
         acr=acr,
         accuracy=dict(sorted(accuracy.items())),
-        **shared,
+        n=shared["n"],
+        alpha=shared["alpha"],
+        images="-" if shared["images"] is None else f"{int(shared['images']):,}",
+        complete=False,
+        checked=False,
     )
 
 

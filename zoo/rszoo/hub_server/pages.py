@@ -9,13 +9,16 @@ import hashlib
 from functools import cache
 from html import escape
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from rszoo.hub.stated import NOT_CHECKED
 from rszoo.hub_server.card import card_of, tags
 from rszoo.hub_server.context import hub_of, repo_of
+from rszoo.hub_server.evidence import Evidence, evidence_in
 from rszoo.hub_server.markdown import render
 from rszoo.hub_server.reads import visible
 from rszoo.hub_server.repo import Commit, Repo
@@ -33,15 +36,22 @@ def no_icon(request: Request) -> Response:
 
 
 def index(request: Request) -> Response:
-    """Show the models of this hub with their certified numbers."""
-    repos = visible(request, "models")
+    """Show the models of this hub: those with certificates, then those with a card alone."""
+    blobs = hub_of(request).blobs
     rows = []
-    for repo in repos:
-        metadata = card_of(repo.commits[repo.head], hub_of(request).blobs).metadata
-        rows += model_rows(repo.id, metadata)
-    body = f"<h1>Certified models</h1>{numbers_table(rows, by_model=True)}"
-    if not repos:
-        body = "<h1>Certified models</h1><p>There is no public model here yet.</p>"
+    for repo in visible(request, "models"):
+        commit = repo.commits[repo.head]
+        rows += model_rows(repo.id, card_of(commit, blobs).metadata, evidence_in(commit, blobs))
+    certified = [row for row in rows if row.certified and row.certified.checked]
+    others = [row for row in rows if row not in certified]
+    body = "<h1>Certified models</h1>"
+    if certified:
+        body += numbers_table(certified, by_model=True)
+    else:
+        body += f"<p>There is no {'certified' if others else 'public'} model here yet.</p>"
+    if others:
+        table = numbers_table(others, by_model=True)
+        body += f"<h2>Other models</h2><p>The numbers of each are {NOT_CHECKED}.</p>{table}"
     return _page("Certified models", body + _how_to(request))
 
 
@@ -56,14 +66,23 @@ def model(request: Request) -> Response:
     if _CURVE in commit.tree and f'src="{base}{_CURVE}"' not in text:
         alt = "certified accuracy over the radius"
         curve = f'<figure><img src="{base}{_CURVE}" alt="{alt}"></figure>'
-    rows = model_rows(repo.id, card.metadata)
-    numbers = ""
-    if any(row.certified for row in rows):
-        numbers = f"<h2>Certified</h2>{numbers_table(rows, by_model=False)}"
-    body = _heading(repo, commit, tags(card.metadata)) + numbers + curve + text
+    numbers = _numbers(repo.id, card.metadata, evidence_in(commit, hub_of(request).blobs))
+    said = f'<p class="faint">The card; what it says is {NOT_CHECKED}.</p>' if card.text else ""
+    body = _heading(repo, commit, tags(card.metadata)) + numbers + said + curve + text
     command = f"HF_ENDPOINT={str(request.base_url).rstrip('/')} hf download {repo.id}"
     body += f"<h2>Download</h2><pre><code>{escape(command)}</code></pre>"
     return _page(repo.id, body + _files(commit, base))
+
+
+def _numbers(repo_id: str, metadata: dict[str, Any], evidence: Evidence) -> str:
+    rows = model_rows(repo_id, metadata, evidence)
+    problem = ""
+    if evidence.problem is not None:
+        problem = f"<p>Its certificates are not used: {escape(evidence.problem)}.</p>"
+    if not any(row.certified for row in rows):
+        return problem
+    title = "Certified" if evidence.certified else f"Numbers {NOT_CHECKED}"
+    return f"<h2>{title}</h2>{problem}{numbers_table(rows, by_model=False)}"
 
 
 def _heading(repo: Repo, commit: Commit, tags: list[str]) -> str:
@@ -110,8 +129,8 @@ def _page(title: str, body: str) -> Response:
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(title)}</title><style>{style}</style></head><body><main>{body}</main>"
-        "<footer>rszoo hub · numbers are as the cards say; <code>rszoo verify</code> checks a "
-        "bundle</footer></body></html>"
+        "<footer>rszoo hub · certified numbers are computed from certificates.tsv; "
+        "<code>rszoo verify</code> checks the certificates</footer></body></html>"
     )
     headers = {"Content-Security-Policy": policy, "Referrer-Policy": "no-referrer"}
     return HTMLResponse(html, headers=headers)

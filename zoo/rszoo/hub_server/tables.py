@@ -9,6 +9,7 @@ from typing import Any
 import rszoo
 from rszoo.hub_server.card import tags
 from rszoo.hub_server.certified import Certified, certified
+from rszoo.hub_server.evidence import Evidence
 from rszoo.theory.rounding import as_acr, as_radius, as_share, as_stated
 
 __all__ = ["Row", "model_rows", "numbers_table", "size_text"]
@@ -16,8 +17,7 @@ __all__ = ["Row", "model_rows", "numbers_table", "size_text"]
 _STEP = 0.25  # between the usual radii
 _LARGEST = 3.0
 _MOST_RADII = 16
-_HEADS = ("data set", "method", "sigma", "ACR")
-_HEADS_OF_ONE = ("data set", "method", "sigma", "n", "alpha", "ACR")
+_HEADS = ("data set", "method", "sigma", "images", "n", "alpha", "ACR")
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,13 @@ class Row:
     certified: Certified | None
 
 
-def model_rows(repo_id: str, metadata: dict[str, Any]) -> list[Row]:
-    """Return the lines of a model, one per data set and noise level."""
+def model_rows(repo_id: str, metadata: dict[str, Any], evidence: Evidence) -> list[Row]:
+    """Return the lines of a model, one per data set and noise level.
+
+    Its certificates give them; without any they are what its card states.
+    """
+    if evidence.certified is not None:
+        return [Row(repo_id, evidence.method or "-", evidence.certified)]
     tagged = [tag.replace("-", "_") for tag in tags(metadata)]
     method = next((tag for tag in tagged if tag in _methods()), "-")
     return [Row(repo_id, method, one) for one in certified(metadata) or [None]]
@@ -40,29 +45,29 @@ def numbers_table(rows: list[Row], *, by_model: bool) -> str:
     """Return the table of some lines.
 
     Args:
-        by_model: many models, each at the usual radii, the best average radius of a data set
-            first; else one model, with all that it says as far as a table can hold it.
+        by_model: many models, each at the usual radii, and of each data set those first whose
+            certificates give the best average radius; else one model, with all that is known of
+            it as far as a table can hold it.
     """
     if by_model:
         rows = sorted(rows, key=_rank)
     said = {radius for row in rows if row.certified for radius in row.certified.accuracy}
     only_usual = by_model or len(said) > _MOST_RADII
     radii = sorted(radius for radius in said if not only_usual or _usual(radius))
-    heads = _HEADS if by_model else _HEADS_OF_ONE
-    lines = "".join(_line(row, heads, radii, by_model) for row in rows)
+    lines = "".join(_line(row, radii, by_model) for row in rows)
     norms = sorted({row.certified.norm for row in rows if row.certified})
     note = (
         f'<p class="faint">r is the {escape(", ".join(norms))} radius, ACR the average certified '
-        "radius; accuracy and ACR are rounded down.</p>"
+        "radius, which grows with n and alpha; accuracy and ACR are rounded down.</p>"
     )
     return (
-        f'<div class="wide"><table class="numbers">{_head(heads, radii, by_model)}'
+        f'<div class="wide"><table class="numbers">{_head(radii, by_model)}'
         f"<tbody>{lines}</tbody></table></div>{note if norms else ''}"
     )
 
 
-def _head(heads: tuple[str, ...], radii: list[float], by_model: bool) -> str:
-    before = (["model"] if by_model else []) + list(heads)
+def _head(radii: list[float], by_model: bool) -> str:
+    before = (["model"] if by_model else []) + list(_HEADS)
     cells = "".join(f'<th scope="col"{_right(head)}>{head}</th>' for head in before)
     cells += "".join(f'<th scope="col" class="right">{as_radius(radius)}</th>' for radius in radii)
     over = ""
@@ -86,18 +91,19 @@ def size_text(size: int) -> str:
     return f"{size} B" if unit == "B" else f"{value:.1f} {unit}"
 
 
-def _line(row: Row, heads: tuple[str, ...], radii: list[float], by_model: bool) -> str:
+def _line(row: Row, radii: list[float], by_model: bool) -> str:
     values = {"method": row.method}
     if (one := row.certified) is not None:
         values |= {
             "data set": one.dataset,
             "sigma": _general(one.sigma),
+            "images": one.images,
             "n": "-" if one.n is None else f"{int(one.n):,}",
             "alpha": _general(one.alpha),
             "ACR": "-" if one.acr is None else as_acr(one.acr),
         }
         values |= {_at(radius): _percent(one.accuracy.get(radius)) for radius in radii}
-    labels = [*heads, *map(_at, radii)]
+    labels = [*_HEADS, *map(_at, radii)]
     cells = "".join(_cell(label, values.get(label, "-")) for label in labels)
     link = f'<th scope="row"><a href="/{escape(row.repo_id)}">{escape(row.repo_id)}</a></th>'
     return f"<tr>{link if by_model else ''}{cells}</tr>"
@@ -107,11 +113,14 @@ def _cell(label: str, value: str) -> str:
     return f'<td data-label="{label}"{_right(label, value)}>{escape(value)}</td>'
 
 
-def _rank(row: Row) -> tuple[bool, str, float, str]:
+def _rank(row: Row) -> tuple[int, str, bool, float, str]:
+    """Return what lines are sorted by; what a card states has no say in it but its data set."""
     one = row.certified
     if one is None:
-        return True, "", 0.0, row.repo_id
-    return False, one.dataset.lower(), -(one.acr or 0.0), row.repo_id
+        return 2, "", False, 0.0, row.repo_id
+    if not one.checked:
+        return 1, one.dataset.lower(), False, 0.0, row.repo_id
+    return 0, one.dataset.lower(), not one.complete, -(one.acr or 0.0), row.repo_id
 
 
 def _right(label: str, value: str = "") -> str:

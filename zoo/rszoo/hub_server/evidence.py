@@ -1,0 +1,80 @@
+"""What the certificates in a repository give, read as anybody reads them who fetches the model.
+
+The weights are not read: the digest that the repository has of them takes their place.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from rszoo.errors import RszooError
+from rszoo.evaluation.data_set import data_set
+from rszoo.evaluation.metrics import summary
+from rszoo.hub.bundle import open_bundle
+from rszoo.hub.evidence import check_of_bundle_alone, evidence_of
+from rszoo.hub.files import EVIDENCE, MANIFEST, RECORD
+from rszoo.hub.manifest import Manifest
+from rszoo.hub_server.blobs import Blobs
+from rszoo.hub_server.certified import Certified, computed
+from rszoo.hub_server.repo import Commit
+
+__all__ = ["Evidence", "evidence_in"]
+
+_LARGEST = 1 << 25  # bytes of all that is read: a log of 200,000 inputs
+_NOTHING_KNOWN = "they cannot be read"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """What the certificates of a model say.
+
+    Attributes:
+        certified: the numbers; None without certificates, or if they cannot be used.
+        method: of the model; None where it is no bundle.
+        problem: why certificates that are there cannot be used.
+    """
+
+    certified: Certified | None = None
+    method: str | None = None
+    problem: str | None = None
+
+
+def evidence_in(commit: Commit, blobs: Blobs) -> Evidence:
+    """Return what the certificates in a state of a repository say."""
+    if EVIDENCE not in commit.tree or MANIFEST not in commit.tree:
+        return Evidence()
+    files = {name: commit.tree[name] for name in (MANIFEST, *RECORD) if name in commit.tree}
+    if sum(file.size for file in files.values()) > _LARGEST:
+        return Evidence(
+            problem=f"they are larger than the {_LARGEST >> 20} MiB that this page reads"
+        )
+    digests = tuple((name, file.sha256) for name, file in sorted(commit.tree.items()))
+    return _read(digests, tuple(files), blobs)
+
+
+@lru_cache(maxsize=4096)
+def _read(digests: tuple[tuple[str, str], ...], names: tuple[str, ...], blobs: Blobs) -> Evidence:
+    with TemporaryDirectory() as folder:
+        there = dict(digests)
+        for name in names:
+            Path(folder, name).symlink_to(blobs.path(there[name]).resolve())
+        try:
+            return _of_bundle(Path(folder), there, blobs)
+        except RszooError as error:
+            said = str(error).replace(f"{folder}/", "").replace(folder, "this model")
+            return Evidence(problem=said)
+        except Exception:  # whatever is in them: one odd model never spoils the list of all
+            return Evidence(problem=_NOTHING_KNOWN)
+
+
+def _of_bundle(folder: Path, there: dict[str, str], blobs: Blobs) -> Evidence:
+    for name, entry in Manifest.read(folder).files.items():
+        if there.get(name) != entry.sha256:
+            return Evidence(problem=f"{name} is not what the manifest says")
+    bundle = open_bundle(folder, id="this model", cache=blobs.folder, only=RECORD)
+    log = evidence_of(bundle, called="this model")
+    check_of_bundle_alone(log)
+    return Evidence(
+        certified=computed(summary(log), data_set(log.protocol)), method=bundle.config.method
+    )
