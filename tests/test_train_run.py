@@ -384,6 +384,9 @@ def quick_base(monkeypatch: pytest.MonkeyPatch) -> Recipe:
     base = recipe("train.epochs=1")
 
     class Quick:
+        def profiles(self, dataset: str) -> list[str]:
+            return [base.profile]
+
         def resolve(self, **_: object) -> Recipe:
             return base
 
