@@ -73,7 +73,7 @@ def _of_bundle(folder: Path, there: dict[str, str], blobs: Blobs) -> Evidence:
         if there.get(name) != entry.sha256:
             return Evidence(problem=f"{name} is not what the manifest says")
     bundle = open_bundle(folder, id="this model", cache=blobs.folder, only=RECORD)
-    log = evidence_of(bundle, called="this model")
+    log = evidence_of(bundle)
     check_of_bundle_alone(log)
     return Evidence(
         certified=computed(summary(log), data_set(log.protocol)), method=bundle.config.method
