@@ -8,6 +8,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from rszoo.hub_server.asked import asked_gate, asked_private, asked_text
 from rszoo.hub_server.card import front_matter
 from rszoo.hub_server.changes import Change
 from rszoo.hub_server.context import (
@@ -36,7 +37,7 @@ async def create(request: Request) -> Response:
     check_write(request)
     body = await json_body(request)
     kind, repo_id = _named(body)
-    private = body.get("visibility", "public") != "public" or body.get("private") is True
+    private = asked_private(body) or False
     url = _page(request, kind, repo_id)
     try:
         await run_in_threadpool(hub_of(request).store.create, kind, repo_id, private=private)
@@ -58,13 +59,9 @@ async def settings(request: Request) -> Response:
     """Change who may read a repository."""
     check_write(request)
     repo, body = repo_of(request), await json_body(request)
-    update: dict[str, Any] = {}
-    if "gated" in body:
-        if body["gated"] not in ("auto", "manual", False):
-            raise HubError(400, f"expected gated auto, manual or false, got {body['gated']!r}")
-        update["gated"] = body["gated"]
-    if "visibility" in body or "private" in body:
-        update["private"] = body.get("visibility", "") == "private" or body.get("private") is True
+    update: dict[str, Any] = {**asked_gate(body)}
+    if (private := asked_private(body)) is not None:
+        update["private"] = private
 
     def change(repo: Repo) -> Repo:
         return repo.model_copy(update=update)
@@ -77,7 +74,7 @@ async def branch(request: Request) -> Response:
     """Make or delete a branch."""
     check_write(request)
     repo, name, body = repo_of(request), param(request, "revision"), await json_body(request)
-    start = str(body.get("startingPoint") or MAIN)
+    start = asked_text(body, "startingPoint", MAIN)
 
     def change(repo: Repo) -> Repo:
         if request.method == "DELETE":
@@ -125,6 +122,8 @@ async def commit(request: Request) -> Response:
             continue
         key, value = _operation(parse_object(line))
         if key == "header":
+            if header:
+                raise HubError(400, "expected one header, got two; send two commits")
             header = value
         else:
             changes.append(await run_in_threadpool(_change, key, value, hub))
@@ -165,10 +164,13 @@ def _change(key: str, value: dict[str, Any], hub: Hub) -> Change:
 
 
 def _regular(value: dict[str, Any], hub: Hub) -> File:
-    content = str(value.get("content", ""))
+    content = asked_text(value, "content", "")
+    encoding = asked_text(value, "encoding", "utf-8")
+    if encoding not in ("base64", "utf-8"):
+        raise HubError(400, f"expected encoding base64 or utf-8, got {encoding!r:.80}")
     try:
-        base64_encoded = value.get("encoding", "utf-8") == "base64"
-        body = base64.b64decode(content, validate=True) if base64_encoded else content.encode()
+        coded = encoding == "base64"
+        body = base64.b64decode(content, validate=True) if coded else content.encode()
     except (binascii.Error, ValueError) as error:
         raise HubError(400, f"expected content in base64, got: {error}") from None
     return File.regular(body, hub.blobs.put(body))
@@ -182,8 +184,8 @@ def _large(value: dict[str, Any], hub: Hub) -> File:
 
 
 def _named(body: dict[str, Any]) -> tuple[Kind, str]:
-    kind = kind_of(f"{body.get('type') or 'model'}s")
-    return kind, f"{body.get('organization') or _USER}/{body.get('name')}"
+    kind = kind_of(f"{asked_text(body, 'type', 'model')}s")
+    return kind, f"{asked_text(body, 'organization', _USER)}/{asked_text(body, 'name')}"
 
 
 def _page(request: Request, kind: Kind, repo_id: str) -> str:
