@@ -81,6 +81,10 @@ HOSTILE = {
     "python": "a: !!python/object/apply:os.system [id]\n",
     "list": "- 1\n",
     "number": "a: " + "1" * 5000 + "\n",
+    "hex": f"a: 0x{'f' * 5000}\nlicense: 0x{'f' * 5000}\n",
+    "binary": f"tags: [0b{'1' * 20_000}, -0x{'f' * 5000}, 99999999999999999999]\n",
+    "metric": "model-index: [{results: [{dataset: {name: 0x%s}, metrics: [{type: acr, value: 1,"
+    " args: {norm: 0x%s, n: 0x%s}}]}]}]\n" % (3 * ("f" * 5000,)),
 }
 
 
@@ -100,7 +104,33 @@ def test_an_odd_card_does_not_spoil_the_list(wire: Wire) -> None:
     assert found == {NAME, *(f"team/{name}" for name in HOSTILE)}
     listed = json.loads(wire("GET", "/api/models?cardData=true").body)
     cards = {entry["id"].partition("/")[2]: entry["cardData"] for entry in listed}
-    assert [name for name in HOSTILE if cards[name]] == ["nan", "surrogate", "shape", "tags"]
+    assert [name for name in HOSTILE if cards[name]] == [
+        *("nan", "surrogate", "shape", "tags", "hex", "binary", "metric")
+    ]
+    assert cards["hex"] == {"a": "0x" + "f" * 5000, "license": "0x" + "f" * 5000}
+    assert cards["binary"]["tags"][2] == "9" * 20
     assert wire("GET", "/").status == 200
     for name in HOSTILE:
         assert wire("GET", f"/team/{name}").status == 200
+
+
+def test_a_model_whose_card_is_lost_is_listed(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    wire.hub.api.create_repo("team/lost")
+    lines = [
+        {"path": path, "content": "---\nlicense: mit\n---\n"}
+        for path in ("README.md", ".eval_results/x.yaml")
+    ]
+    commit = "\n".join(json.dumps({"key": "file", "value": line}) for line in lines).encode()
+    assert wire.write("POST", "/api/models/team/lost/commit/main", commit).status == 200
+    for path in (wire.hub.root / "blobs").iterdir():
+        path.unlink()
+    assert {model.id for model in wire.hub.api.list_models(full=True)} == {NAME, "team/lost"}
+    assert wire("GET", "/").status == wire("GET", "/team/lost").status == 200
+
+    def odd(repo_id: str, *_: object) -> list[object]:
+        if repo_id == NAME:
+            raise ZeroDivisionError
+        return []
+
+    monkeypatch.setattr("rszoo.hub_server.pages.model_rows", odd)
+    assert f"/{NAME}" in wire("GET", "/").body.decode()

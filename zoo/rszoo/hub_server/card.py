@@ -21,6 +21,7 @@ _README = "README.md"
 _LARGEST = 1 << 20
 _LONGEST_FRONT_MATTER = 1 << 17
 _MOST_PARTS = 20_000
+_MOST_BITS = 63  # of an integer; readers of JSON know no larger ones
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,12 @@ class _Loader(yaml.SafeLoader):
 def card_of(commit: Commit, blobs: Blobs) -> Card:
     """Return the card of a state of a repository."""
     file = commit.tree.get(_README)
-    return Card() if file is None or file.size > _LARGEST else _read_card(file.sha256, blobs)
+    if file is None or file.size > _LARGEST:
+        return Card()
+    try:
+        return _read_card(file.sha256, blobs)
+    except OSError:  # its body was lost, which is no reason to list no other
+        return Card()
 
 
 @lru_cache(maxsize=4096)
@@ -102,7 +108,12 @@ def eval_results(commit: Commit, blobs: Blobs) -> list[dict[str, Any]]:
 
 
 def _entries(file: File, blobs: Blobs) -> list[dict[str, Any]]:
-    return list(_read_entries(file.sha256, blobs)) if file.size <= _LONGEST_FRONT_MATTER else []
+    if file.size > _LONGEST_FRONT_MATTER:
+        return []
+    try:
+        return list(_read_entries(file.sha256, blobs))
+    except OSError:
+        return []
 
 
 @lru_cache(maxsize=4096)
@@ -166,6 +177,9 @@ def _plain(value: object, budget: Iterator[int]) -> object:
         return [_plain(item, budget) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
+    if isinstance(value, int) and value.bit_length() > _MOST_BITS:
+        # In decimal, Python refuses to write more than 4300 digits, and needs their square.
+        return str(value) if value.bit_length() < 1000 else hex(value)
     if value is None or isinstance(value, (bool, int, float)):
         return value
     return str(value).encode("utf-8", "replace").decode()

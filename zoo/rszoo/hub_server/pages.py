@@ -16,13 +16,14 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from rszoo.hub.stated import NOT_CHECKED
+from rszoo.hub_server.blobs import Blobs
 from rszoo.hub_server.card import card_of, tags
 from rszoo.hub_server.context import hub_of, repo_of
 from rszoo.hub_server.evidence import Evidence, evidence_in
 from rszoo.hub_server.markdown import render
 from rszoo.hub_server.reads import visible
 from rszoo.hub_server.repo import Commit, Repo
-from rszoo.hub_server.tables import model_rows, numbers_table, size_text
+from rszoo.hub_server.tables import Row, model_rows, numbers_table, size_text
 
 __all__ = ["index", "model", "no_icon"]
 
@@ -38,12 +39,9 @@ def no_icon(request: Request) -> Response:
 def index(request: Request) -> Response:
     """Show the models of this hub: those with certificates, then those with a card alone."""
     blobs = hub_of(request).blobs
-    rows = []
-    for repo in visible(request, "models"):
-        commit = repo.commits[repo.head]
-        rows += model_rows(repo.id, card_of(commit, blobs).metadata, evidence_in(commit, blobs))
-    certified = [row for row in rows if row.certified and row.certified.checked]
-    others = [row for row in rows if row not in certified]
+    rows = [row for repo in visible(request, "models") for row in _rows(repo, blobs)]
+    certified = [row for row in rows if _is_checked(row)]
+    others = [row for row in rows if not _is_checked(row)]
     body = "<h1>Certified models</h1>"
     if certified:
         body += numbers_table(certified, by_model=True)
@@ -53,6 +51,18 @@ def index(request: Request) -> Response:
         table = numbers_table(others, by_model=True)
         body += f"<h2>Other models</h2><p>The numbers of each are {NOT_CHECKED}.</p>{table}"
     return _page("Certified models", body + _how_to(request))
+
+
+def _is_checked(row: Row) -> bool:
+    return row.certified is not None and row.certified.checked
+
+
+def _rows(repo: Repo, blobs: Blobs) -> list[Row]:
+    commit = repo.commits[repo.head]
+    try:
+        return model_rows(repo.id, card_of(commit, blobs).metadata, evidence_in(commit, blobs))
+    except Exception:  # whatever is in it: one odd model never spoils the list of all
+        return [Row(repo.id, "-", None)]
 
 
 def model(request: Request) -> Response:
