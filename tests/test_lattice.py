@@ -12,7 +12,7 @@ from rszoo.certificates.base import Certificate, Prediction
 from rszoo.errors import DataError
 from rszoo.evaluation.log import read_log
 from rszoo.smoothing.classifier import SmoothedClassifier
-from rszoo.smoothing.lattice import LEVELS, add_on_lattice
+from rszoo.smoothing.lattice import LEVELS, add_on_lattice, misplaced_share
 from rszoo_cli import main
 
 SIGMA = 0.25
@@ -97,3 +97,25 @@ def test_by_the_command_line(
     protocol = read_log(log).protocol
     assert protocol is not None
     assert protocol.noise == "sha256-fmix32-1000-lattice-255"
+
+
+def test_how_often_the_generator_misses_a_point_of_the_lattice() -> None:
+    """With uniform numbers of 24 bits in place of 53, where there is something to count."""
+    generator = torch.Generator().manual_seed(0)
+    pairs, sigma = 2_000_000, 0.5
+    u, v = torch.rand((2, pairs), dtype=torch.float64, generator=generator)
+
+    def whole(bits: int) -> Tensor:
+        steps = 2.0**bits
+        norm = (-2 * ((1 - u) * steps).ceil().div(steps).log()).sqrt()
+        angle = 2 * np.pi * (v * steps).floor() / steps
+        return torch.stack([norm * angle.cos(), norm * angle.sin()]).mul(LEVELS * sigma).round()
+
+    missed = float((whole(24) != whole(53)).double().mean())
+    assert missed == pytest.approx(LEVELS * sigma * (5.77 * 0.637 + 5.01) / 2**25, rel=0.25)
+    assert missed < misplaced_share(1, sigma) * 2**29  # the bound, for numbers so much coarser
+
+
+def test_what_is_missed_grows_with_the_numbers_of_an_image_and_with_sigma() -> None:
+    assert misplaced_share(3 * 224 * 224, 0.5) == pytest.approx(150_528 * 127.5 / 2**50)
+    assert misplaced_share(64, 1.0) == 4 * misplaced_share(32, 0.5)

@@ -3,6 +3,8 @@
 Statistical tests have a fixed seed; each comes with a control that must be rejected.
 """
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -14,6 +16,7 @@ from rszoo.smoothing.noise import (
     Stream,
     _mix,
     gaussian_copies,
+    generator_shortfall,
     input_seed,
     standard_normal_chunk,
 )
@@ -170,3 +173,50 @@ def test_noisy_copies_of_images_are_one_channels_last_batch() -> None:
 
 def test_copies_of_half_precision_images_are_drawn_in_float32() -> None:
     assert gaussian_copies(torch.rand(2, 1, 2, 2).bfloat16(), 2, 1.0).dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("dtype", "bits", "furthest", "rounding"),
+    [(torch.float32, 24, 5.7682, 1e-6), (torch.float64, 53, 8.5717, 1e-14)],
+)
+def test_the_generator_ends_where_its_uniform_numbers_do(
+    dtype: torch.dtype, bits: int, furthest: float, rounding: float
+) -> None:
+    """Normal numbers are those of Box and Muller, from multiples of 2^-bits below 1."""
+
+    def generator() -> torch.Generator:
+        return torch.Generator().manual_seed(11)
+
+    uniform = torch.empty(2**20, dtype=dtype).uniform_(generator=generator())
+    whole = uniform.double() * 2.0**bits
+    assert torch.equal(whole, whole.round())
+    assert whole.max() <= 2.0**bits - 1
+    normal = torch.empty(2**20, dtype=dtype).normal_(generator=generator())
+    u, v = uniform.double().view(-1, 2, 8).unbind(1)
+    norm = (-2 * torch.log1p(-u)).sqrt()
+    pairs = torch.stack([norm * (2 * math.pi * v).cos(), norm * (2 * math.pi * v).sin()], 1)
+    torch.testing.assert_close(normal.double(), pairs.flatten(), atol=2 * rounding, rtol=rounding)
+    assert math.sqrt(-2 * math.log(2.0**-bits)) == pytest.approx(furthest, abs=1e-4)
+
+
+def test_the_share_that_is_never_drawn() -> None:
+    """Two normal numbers have a norm beyond r with probability exp(-r^2 / 2)."""
+    for dtype, furthest in ((torch.float32, 5.76810754640353), (torch.float64, 8.57167434865291)):
+        pair = math.exp(-(furthest**2) / 2)
+        for numbers in (2, 64, 784, 3072, 3 * 224 * 224):
+            exact = -math.expm1(numbers / 2 * math.log1p(-pair))
+            assert generator_shortfall(numbers, dtype=dtype) == pytest.approx(exact, rel=1e-9)
+    assert generator_shortfall(3 * 224 * 224) == pytest.approx(4.48e-3, rel=1e-3)
+    assert generator_shortfall(3 * 224 * 224, dtype=torch.float64) < 1e-11
+
+
+def test_the_range_is_that_of_certificates() -> None:
+    """As far out as a uniform number of 20 bits: it is reached, and rarely passed."""
+    noise = standard_normal_chunk(
+        torch.Size((3, 32, 32)), input_seed=1, chunk=0, device=torch.device("cpu")
+    )
+    flat = noise.permute(0, 2, 3, 1).reshape(-1, 2, 8)
+    norms = flat.double().square().sum(1).sqrt()
+    assert norms.max() <= 5.7682
+    beyond = int((norms > math.sqrt(2 * 20 * math.log(2))).sum())
+    assert 0 < beyond < 10  # of 1,536,000 pairs, 1.46 are expected

@@ -164,6 +164,8 @@ class Classifier(ABC):
               its first batches, see `rszoo.smoothing.one_by_one`.
             - It is about real arithmetic in x + e: rounding of that sum to float32 is not covered.
               With `sound` it is, and the x' are the images whose pixels are multiples of 1/255.
+            - It is about all of the Gaussian, of which float32 noise lacks what is far out: see
+              `rszoo.smoothing.noise.generator_shortfall`. With `sound` that is below 10^-11.
             - Whether the label is correct, it does not say.
 
         Args:

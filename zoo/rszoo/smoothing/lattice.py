@@ -17,7 +17,7 @@ from torch import Tensor
 
 from rszoo.errors import DataError
 
-__all__ = ["LEVELS", "SCHEME_SUFFIX", "add_on_lattice", "check_on_lattice"]
+__all__ = ["LEVELS", "SCHEME_SUFFIX", "add_on_lattice", "check_on_lattice", "misplaced_share"]
 
 #: The distance between pixel values is 1 / LEVELS.
 LEVELS = 255
@@ -49,9 +49,9 @@ def add_on_lattice(x: Tensor, noise: Tensor, sigma: float) -> Tensor:
     Guarantee:
         The result is a function of whole numbers k + z alone, k those of the image, z independent
         of it and distributed as round(255 sigma u), u standard normal, as far as the generator's
-        float64 numbers are standard normal. Their error moves a sum over a rounding boundary with
-        a probability of about 2^-45 a pixel: 10^-5 for 100,000 draws of 3,072 pixels, a hundredth
-        of alpha = 0.001.
+        float64 numbers are standard normal: but for `misplaced_share` of the images, and for
+        `rszoo.smoothing.noise.generator_shortfall`. By the sum of both, the probability of a class
+        may be below its lower bound.
 
     Args:
         x: an image that `check_on_lattice` lets pass.
@@ -60,3 +60,21 @@ def add_on_lattice(x: Tensor, noise: Tensor, sigma: float) -> Tensor:
     """
     whole = (x * LEVELS).round()
     return noise.mul_(LEVELS * sigma).round_().to(torch.float32).add_(whole).div_(LEVELS)
+
+
+def misplaced_share(numbers: int, sigma: float) -> float:
+    """Return how many noisy images at most another point of the lattice should have been.
+
+    255 sigma u is rounded to whole numbers; the error of u decides otherwise where a boundary lies
+    between it and the exact u, which is as probable as its mean size, times 255 sigma. That size
+    is about 2^-50: 5.5 2^-54 as the norm of two numbers comes from multiples of 2^-53, 5 2^-54 as
+    their angle does, and 5 2^-54 by the arithmetic after that.
+
+    Args:
+        numbers: of an image, channels x height x width.
+        sigma: standard deviation of the noise, in pixel units.
+
+    >>> f"{misplaced_share(3 * 32 * 32, 0.5):.1e}", f"{misplaced_share(3 * 224 * 224, 0.5):.1e}"
+    ('3.5e-10', '1.7e-08')
+    """
+    return numbers * LEVELS * sigma * 2.0**-50

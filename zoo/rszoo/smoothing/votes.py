@@ -53,7 +53,8 @@ def count_votes(
     """Return how often the network answers each class on the draws `first` to `draws` - 1.
 
     Guarantee:
-        The draws are independent N(x, sigma^2 I) as far as the generator's streams are; draws of
+        The draws are independent N(x, sigma^2 I) as far as the generator's streams are, and but
+        for what is too far out for it (`rszoo.smoothing.noise.generator_shortfall`); draws of
         different `stream`s are never shared. Fewer draws are a prefix of more draws. The answers
         to independent draws are independent if the network treats the images of a batch one by
         one, which the networks of a classifier are tried for (`rszoo.smoothing.one_by_one`).
