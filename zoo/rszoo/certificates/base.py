@@ -14,6 +14,7 @@ __all__ = [
     "Details",
     "Prediction",
     "applied_sigma",
+    "certificate_from_bound",
     "certificate_from_votes",
     "prediction_from_votes",
 ]
@@ -117,6 +118,22 @@ def certificate_from_votes(
     -1
     """
     p_lower = clopper_pearson_lower(votes, n, alpha)
+    return certificate_from_bound(
+        p_lower, candidate=candidate, votes=votes, n0=n0, n=n, alpha=alpha, sigma=sigma
+    )
+
+
+def certificate_from_bound(
+    p_lower: float, *, candidate: int, votes: int, n0: int, n: int, alpha: float, sigma: float
+) -> Certificate:
+    """Return what a lower bound on the probability of a candidate certifies.
+
+    Guarantee:
+        That of `certificate_from_votes`, for `p_lower` at most the bound that the votes give.
+
+    Raises:
+        ValueError: the bound or sigma out of range.
+    """
     certified = p_lower >= 0.5
     return Certificate(
         label=candidate if certified else ABSTAIN,

@@ -35,7 +35,6 @@ order of the inputs. Whoever asks first can put a region where a later input wil
 """
 
 import json
-import math
 import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -46,7 +45,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rszoo.certificates.base import ABSTAIN, Certificate, certificate_from_votes
+from rszoo.certificates.base import ABSTAIN, Certificate
+from rszoo.certificates.claims import of_votes
+from rszoo.certificates.kind import agrees
 from rszoo.certificates.kinds.memory import Remembered
 from rszoo.errors import DataError, RszooError
 from rszoo.smoothing.memory_rows import details_of, from_text, image_digest, is_region, to_text
@@ -253,13 +254,13 @@ class Memory:
     def _load(self, position: int, digest: bytes, text: str, pixels: bytes | None) -> None:
         """Take a row of the file, checked: a region claims no more than its votes give."""
         answer = from_text(text)
-        counts = {name: getattr(answer, name) for name in ("n0", "n", "alpha", "sigma")}
-        given = certificate_from_votes(answer.candidate, answer.votes, **counts)
+        given = of_votes(vars(answer))
         place = details_of(answer)
         sound = (
             position == self._count
             and place.order == position
-            and math.isclose(place.nominal_radius, given.radius, rel_tol=1e-9)
+            and agrees(answer.p_lower, given.p_lower)
+            and agrees(place.nominal_radius, given.radius)
             and answer.label in (ABSTAIN, given.label)
             and 0.0 <= answer.radius <= place.nominal_radius
             and (pixels is None) != is_region(answer)

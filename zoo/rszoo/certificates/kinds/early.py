@@ -11,6 +11,7 @@ from rszoo.certificates.kind import (
     Fault,
     Kind,
     Row,
+    Stated,
     Voter,
     differing,
     disordered,
@@ -47,6 +48,13 @@ def _claim(row: Row) -> dict[str, float]:
     return {"predict": label, "p_lower": bound}
 
 
+def _stated(row: Row, protocol: _AtRadii) -> Stated:
+    """Return what protocol and row both say: the radius is one of those that were asked for."""
+    asked = (0.0, *(protocol.radii or ()))
+    nearest = min(asked, key=lambda radius: abs(radius - row["radius"]))
+    return {**sigma_stated(row, protocol), "radius": (nearest, row["radius"])}
+
+
 def _voters(certificate: Certificate) -> tuple[Voter, ...]:
     # Where the votes stopped depends on themselves: they are no sample of their proportion.
     voter = Voter(
@@ -64,6 +72,6 @@ KIND = Kind(
     protocol=_AtRadii,
     details=None,
     fault=_fault,
-    stated=sigma_stated,
+    stated=_stated,
     voters=_voters,
 )

@@ -16,6 +16,10 @@ from rszoo.theory.mixing import mixed_radius
 
 __all__ = ["KIND", "Mixing", "mixed_certificate"]
 
+# In which the radii of two platforms may differ, as a share of sigma: a tenth of what each was
+# rounded down by.
+_DIGITS = 1e-13
+
 
 @dataclass(frozen=True, kw_only=True)
 class Mixing(Details):
@@ -63,7 +67,10 @@ def mixed_certificate(robust: Certificate, *, alpha_mix: float) -> Certificate:
 
 
 def _certified(row: Row) -> Certificate:
-    return mixed_certificate(of_votes(row), alpha_mix=row["alpha_mix"])
+    right = mixed_certificate(of_votes(row), alpha_mix=row["alpha_mix"])
+    # A radius is the difference of two, whose last digits are larger ones of it.
+    same = abs(row["radius"] - right.radius) <= _DIGITS * row["sigma"]
+    return replace(right, radius=row["radius"]) if same else right
 
 
 def _fault(row: Row) -> Fault | None:
