@@ -94,15 +94,31 @@ def test_bad_inputs(ask: str, x: Tensor, shape: tuple[int, ...] | None, message:
 def test_images_outside_the_unit_box_are_warned_of() -> None:
     classifier = smoothed(Recorder(), input_shape=SHAPE)
     with pytest.warns(UserWarning, match="pixels") as caught:
-        classifier.predict(torch.full(SHAPE, 255.0), n=1)
+        classifier.predict(torch.full(SHAPE, 2.0), n=1)
     assert str(caught[0].message) == (
-        "expected pixels in [0, 1], got 255 to 255: the radius is in their units, and the network "
+        "expected pixels in [0, 1], got 2 to 2: the radius is in their units, and the network "
         "may not know such images"
     )
     assert caught[0].filename == __file__
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         classifier.predict(torch.rand(SHAPE), n=1)
+
+
+@pytest.mark.parametrize("ask", ["certify", "predict"])
+@pytest.mark.parametrize("shape", [None, SHAPE])
+def test_images_in_other_units_are_refused(ask: str, shape: tuple[int, ...] | None) -> None:
+    """Bytes as floats: a radius of 0.5 would be one of 0.002, under noise that is as little."""
+    network = Recorder()
+    x = torch.zeros(SHAPE)
+    x[0, 0, 0] = 2.01
+    with pytest.raises(DataError) as caught:
+        getattr(smoothed(network, input_shape=shape), ask)(x)
+    assert str(caught.value) == (
+        "expected pixels in [0, 1], got values up to 2.01, as of pixels in [0, 255]; divide them "
+        "by 255, since radius and noise level are in units of [0, 1]"
+    )
+    assert not network.batches
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,8 @@ def save(path: Path, *, size: tuple[int, int] = (6, 5), mode: str = "RGB", seed:
     path.parent.mkdir(parents=True, exist_ok=True)
     channels = len(Image.new(mode, (1, 1)).getbands())
     pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], channels))
+    if mode.endswith("A"):
+        pixels[..., -1] = 255  # opaque
     Image.fromarray(pixels.astype(np.uint8).squeeze()).save(path)
 
 

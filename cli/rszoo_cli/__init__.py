@@ -5,11 +5,16 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted, 143 a training tha
 
 import gc
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
+from rszoo import errors
 from rszoo.errors import RecipeError, RszooError
 from rszoo_cli import compose, hub, recipe, runs
 from rszoo_cli.bundles import ls, show
@@ -36,6 +41,9 @@ _INTERRUPTED = {
     "sweep": "interrupted; the same command continues",
     "compose": "interrupted; the same command continues",
 }
+
+
+_OWN = [Path(__file__).parent, Path(errors.__file__).parent]
 
 
 class _Commands(TyperGroup):
@@ -104,8 +112,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # A short command is imports above all, which leave nothing to collect: looking for it every
     # few hundred objects, as is usual, takes an eighth of its time.
     gc.set_threshold(10_000)
+    shown = warnings.showwarning
+    warnings.showwarning = partial(_warned, shown)
     try:
         app(args=arguments, standalone_mode=True)
     except RszooError as error:
         err.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(2 if isinstance(error, RecipeError) else 1)
+    finally:
+        warnings.showwarning = shown
+
+
+def _warned(
+    otherwise: Callable[..., None],
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    *place: Any,
+) -> None:
+    """Show a warning of rszoo as what it is, a line for the user; any other with its place."""
+    own = any(Path(filename).is_relative_to(root) for root in _OWN)
+    if category is not UserWarning or not own:
+        otherwise(message, category, filename, *place)
+        return
+    text = f"warning: {message}"
+    err.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)

@@ -1,51 +1,159 @@
-"""Image files to pixels, with PIL: torchvision's decoders need operators that may be missing."""
+"""Image files to pixels as they are seen, with PIL; torchvision's decoders need extra operators.
 
+A certificate is about the pixels that a network gets. They are those that a viewer shows: upright,
+as the file's orientation says, and the whole of what it holds. A picture that would be shown
+otherwise, by its transparency or by further frames, is refused.
+"""
+
+import re
+import warnings
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import ExifTags, Image, UnidentifiedImageError
 from torch import Tensor
 
+from rszoo._reading import check_size
 from rszoo.errors import DataError
 
-EXTENSIONS = frozenset(
-    (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
-)
+#: The formats that are read, as PIL calls them, and how their files are called. PIL knows others
+#: by their first bytes, whatever the name says, and some of these start other programs.
+FORMATS = {
+    "BMP": (".bmp",),
+    "GIF": (".gif",),
+    "JPEG": (".jpeg", ".jpg"),
+    "PNG": (".png",),
+    "PPM": (".pgm", ".ppm"),
+    "TIFF": (".tif", ".tiff"),
+    "WEBP": (".webp",),
+}
+
+EXTENSIONS = frozenset(extension for extensions in FORMATS.values() for extension in extensions)
+
+#: What a picture may have: bytes of its file, and pixels (height times width).
+MOST_BYTES = 2**28
+MOST_PIXELS = 2**25
 
 _GREY = ("1", "L", "LA")
 
+# What turns an image that is stored in the orientation (EXIF 2.32, 4.6.5) upright.
+_UPRIGHT: dict[object, Image.Transpose] = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+# Where systems keep copies of pictures: indexes of a network drive, leftovers of an archive.
+_COPIES = frozenset(("@eaDir", "__MACOSX"))
+
 
 def files_below(folder: Path, extensions: frozenset[str] = EXTENSIONS) -> list[Path]:
-    """Return the files below `folder` with one of the extensions, sorted, without hidden ones."""
+    """Return the files below `folder` with one of the extensions, sorted.
+
+    Hidden ones are left out, and those in hidden folders.
+    """
     return sorted(
         path
         for path in folder.rglob("*")
-        if path.suffix.lower() in extensions and not path.name.startswith(".")
+        if path.suffix.lower() in extensions
+        and not any(map(is_hidden, path.relative_to(folder).parts))
     )
+
+
+def is_hidden(name: str) -> bool:
+    """Return whether a file or folder of this name is no part of what the user laid out."""
+    return name.startswith(".") or name in _COPIES
 
 
 def open_image(path: str | Path) -> Image.Image:
-    """Return the decoded image, in mode "L" if it is grey, else "RGB"; transparency is dropped.
+    """Return the picture in a file as it is seen, in mode "L" if it is grey, else "RGB".
 
     Raises:
-        DataError: the file is no image, is damaged, or has more than 8 bits per channel.
+        DataError: the file is none, is too large, is no picture or damaged; or the picture has
+            more than 8 bits per channel, transparent parts or several frames.
+
+    Warns:
+        UserWarning: the file holds further pictures that viewers do not show.
     """
+    check_size(Path(path), most=MOST_BYTES, error=DataError)
     try:
-        with Image.open(path) as image:
-            if image.mode[0] not in "IF":
-                return image.convert("L" if image.mode in _GREY else "RGB")
-            mode = image.mode
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # PIL's, of what is of no consequence here
+            # Not by its name: PIL would map the file, and mistake the sides of a turned TIFF.
+            with open(path, "rb") as file, Image.open(file, formats=[*FORMATS]) as image:
+                wrong, several = _wrong(image), image.format == "MPO"
+                picture = image if wrong else _upright(image)
     except Exception as error:  # on damaged files PIL's decoders raise almost anything
+        unknown = isinstance(error, UnidentifiedImageError)
+        reason = f"cannot identify image file {str(path)!r}" if unknown else error
         raise DataError(
-            f"{path}: cannot be read as an image ({error}); replace or remove the file"
+            f"{path}: cannot be read as an image ({reason}); replace or remove the file"
         ) from error
-    raise DataError(
-        f"{path}: expected 8 bits per channel, got an image of mode {mode!r}; convert it to 8 bits"
-    )
+    if wrong:
+        raise DataError(f"{path}: expected {wrong}")
+    if several:
+        warnings.warn(
+            f"{path}: holds several pictures; the first is read, which viewers show", stacklevel=2
+        )
+    return picture
 
 
 def pixels_of(image: Image.Image) -> Tensor:
     """Return the pixels of a grey or RGB image: uint8 [C, H, W]."""
     array = np.array(image)
     return torch.from_numpy(array.reshape(image.height, image.width, -1)).permute(2, 0, 1)
+
+
+def _wrong(image: Image.Image) -> str | None:
+    """Return what was expected, what came and what to do; None where all is as it should be."""
+    width, height = image.size
+    if width * height > MOST_PIXELS:  # so far only the header was read
+        return f"at most {MOST_PIXELS:,} pixels, got {height}x{width}; scale the image down"
+    if image.mode[0] in "IF":
+        return f"8 bits per channel, got an image of mode {image.mode!r}; convert it to 8 bits"
+    if re.search(r";16[BLN]", str(getattr(image, "tile", ""))):
+        return "8 bits per channel, got 16; convert it to 8 bits"
+    if image.format != "MPO" and getattr(image, "is_animated", False):
+        return "one picture, got several frames; save the one that is meant alone"
+    least = _least_opaque(image)
+    if least < 255:
+        return (
+            f"an opaque image, got one with transparency (alpha from {least} of 255), whose look "
+            "depends on what lies behind it; put it on a background"
+        )
+    return None
+
+
+def _least_opaque(image: Image.Image) -> int:
+    """Return the smallest alpha of an image, 255 where it has none."""
+    if not (image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info):
+        return 255
+    least, _ = image.convert("RGBA").getchannel("A").getextrema()
+    return int(least)  # pyright: ignore[reportArgumentType]  # two numbers, as it is one channel
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Return an image turned as its metadata say, grey or RGB."""
+    turned = _UPRIGHT.get(_taken_orientation(image))
+    plain = image.convert("L" if image.mode in _GREY else "RGB")
+    return plain if turned is None else plain.transpose(turned)
+
+
+def _taken_orientation(image: Image.Image) -> object:
+    """Return the orientation in the metadata of an image that is not decoded, and remove it.
+
+    PIL would turn the images of TIFF files by itself, though not always.
+    """
+    try:
+        metadata = image.getexif()
+        found = metadata.get(ExifTags.Base.Orientation)
+        while ExifTags.Base.Orientation in metadata:  # the file's own, and what was read of it
+            del metadata[ExifTags.Base.Orientation]
+    except Exception:  # damaged metadata: viewers show the image as it is stored
+        return None
+    return found if isinstance(found, int) else None

@@ -1,9 +1,11 @@
 """The user's own inputs, from image files, folders and arrays, to images a model takes."""
 
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import torch.nn.functional as F
+from PIL import Image, ImageChops
 from torch import Tensor
 
 from rszoo.data.arrays import read_arrays, to_pixels
@@ -34,7 +36,11 @@ def read_images(
         [C, H, W] in [0, 1].
 
     Raises:
-        DataError: nothing found, an unreadable file, or an image of another shape.
+        DataError: nothing found, an unreadable file, an image of another shape, or a picture that
+            is seen otherwise than it is read (`rszoo.data.decode`).
+
+    Warns:
+        UserWarning: colours are lost, for a model of grey images.
     """
     return [
         (name, _fitted(image, name, shape, resize=resize))
@@ -65,8 +71,7 @@ def _files(paths: Iterable[str | Path]) -> Iterator[Path]:
 def _images(path: Path, channels: int) -> Iterator[tuple[str, Tensor]]:
     """Yield name and image [C, H, W] (uint8 or float32) of everything in one file."""
     if path.suffix.lower() not in _ARRAYS:
-        image = open_image(path)
-        yield str(path), pixels_of(image.convert(_MODES.get(channels, image.mode)))
+        yield str(path), pixels_of(_with_channels(open_image(path), channels, path))
         return
     arrays = read_arrays(path)
     array = arrays.get("images") if len(arrays) != 1 else next(iter(arrays.values()))
@@ -80,6 +85,18 @@ def _images(path: Path, channels: int) -> Iterator[tuple[str, Tensor]]:
         return
     for index, image in enumerate(to_pixels(array, where=str(path))):
         yield f"{path}[{index}]", image
+
+
+def _with_channels(image: Image.Image, channels: int, path: Path) -> Image.Image:
+    """Return an image in grey for one channel and in RGB for three; lost colours are told."""
+    if channels == 1 and image.mode == "RGB":
+        red, *others = image.split()
+        if any(ImageChops.difference(red, other).getbbox() for other in others):
+            warnings.warn(
+                f"{path}: read in grey, as the model takes one channel; its colours are lost",
+                stacklevel=2,
+            )
+    return image.convert(_MODES.get(channels, image.mode))
 
 
 def _fitted(image: Tensor, name: str, shape: Sequence[int], *, resize: bool) -> Tensor:

@@ -10,6 +10,9 @@ from rszoo.smoothing.lattice import check_on_lattice
 
 __all__ = ["check_draws", "checked"]
 
+# Beyond it images are in other units. Up to it they are warned of: a perturbed image may be there.
+_LARGEST = 2.0
+
 
 def checked(x: Tensor, *, input_shape: tuple[int, ...] | None, sound: bool) -> Tensor:
     """Return an input, or a batch of inputs, as float32.
@@ -20,7 +23,8 @@ def checked(x: Tensor, *, input_shape: tuple[int, ...] | None, sound: bool) -> T
         sound: whether pixels have to be multiples of 1/255.
 
     Raises:
-        DataError: x has the wrong type or shape, is not finite, or is off the lattice.
+        DataError: x has the wrong type or shape, is not finite, or is off the lattice; or its
+            pixels go beyond 2, and so are no pixels in [0, 1], if it is one of images.
 
     Warns:
         UserWarning: with `input_shape`, for pixels outside [0, 1].
@@ -37,6 +41,11 @@ def checked(x: Tensor, *, input_shape: tuple[int, ...] | None, sound: bool) -> T
         raise DataError(f"expected an input [C, H, W] or a batch of such, got {shape}")
     if not bool(torch.isfinite(x).all()):
         raise DataError("expected finite pixels, got NaN or infinity")
+    if (input_shape or x.ndim > 2) and x.numel() and bool(x.max() > _LARGEST):
+        raise DataError(
+            f"expected pixels in [0, 1], got values up to {x.max():g}, as of pixels in [0, 255]; "
+            "divide them by 255, since radius and noise level are in units of [0, 1]"
+        )
     if input_shape and bool(((x < 0.0) | (x > 1.0)).any()):
         warnings.warn(
             f"expected pixels in [0, 1], got {x.min():g} to {x.max():g}: the radius is in "
