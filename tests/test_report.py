@@ -64,7 +64,11 @@ p, the share of the draws on an image's class: in % of the images at least
 log                 class   0.5   0.9  0.99  0.999  1 - 1/n  median
 ───────────────────────────────────────────────────────────────────
 digits-cat_rs-0.25    any  80.0  60.0  40.0   20.0     20.0  0.9000
-                    right  80.0  60.0  40.0   20.0     20.0"""
+                    right  80.0  60.0  40.0   20.0     20.0
+
+digits-cat_rs-0.25: of 5 certificates 0.01 are expected to be wrong at most
+digits-cat_rs-0.25: all at once, each at alpha / 5: ACR 0.289, certified accuracy \
+80.0, 60.0, 20.0 % at 0.00, 0.25, 0.50"""
 
 SEVERAL = """\
 log                 sigma      n  alpha  images            ACR  abstain %
@@ -97,6 +101,14 @@ digits-cat_rs-0.25    any  80.0  60.0  40.0   20.0     20.0  0.9000
 digits-cat_rs-1.00    any  80.0  60.0  40.0   20.0     20.0  0.9000
                     right  80.0  60.0  40.0   20.0     20.0
 
+digits-cat_rs-0.25: of 5 certificates 0.01 are expected to be wrong at most
+digits-cat_rs-0.25: all at once, each at alpha / 5: ACR 0.289, certified accuracy \
+80.0, 60.0, 20.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0 % at \
+0.00, 0.25, 0.50, 0.75, 1.00, 1.25, 1.50, 1.75, 2.00, 2.25
+digits-cat_rs-1.00: of 5 certificates 0.01 are expected to be wrong at most
+digits-cat_rs-1.00: all at once, each at alpha / 5: ACR 1.158, certified accuracy \
+80.0, 80.0, 60.0, 60.0, 60.0, 40.0, 40.0, 40.0, 20.0, 20.0 % at \
+0.00, 0.25, 0.50, 0.75, 1.00, 1.25, 1.50, 1.75, 2.00, 2.25
 digits-cat_rs-1.00 - digits-cat_rs-0.25: ACR +0.892, no interval: 4 of 5 images differ, \
 4 up and 0 down (sign test: p = 0.125)"""
 
@@ -123,6 +135,10 @@ digits-cat_rs-0.25    any  80.0  60.0  40.0   20.0     20.0  0.9000
                     right  80.0  60.0  40.0   20.0     20.0
 
 cohen: p is not known: the log holds no counts
+digits-cat_rs-0.25: of 5 certificates 0.01 are expected to be wrong at most
+digits-cat_rs-0.25: all at once, each at alpha / 5: ACR 0.289, certified accuracy \
+60.0, 20.0 % at 0.125, 0.50
+cohen: how many of its certificates may be wrong is not stated: the log does not say alpha
 warning: cohen.tsv ends in an unfinished row, which was left out
 warning: the averages are over different inputs: digits-cat_rs-0.25 over 5, cohen over 1
 warning: the logs differ in inputs, n, alpha: their rows do not compare models
@@ -198,6 +214,15 @@ def test_json_is_all_that_is_printed() -> None:
             "quantiles": [0.3, 0.7, 0.9, 0.99, 1.0],
         },
         "without_p": None,
+        "expected_wrong": 0.005,
+        "at_once": {
+            "inputs": 5,
+            "alpha": 0.001,
+            "each": 0.0002,
+            "acr": pytest.approx(0.28951, abs=1e-5),
+            "certified_accuracy": [0.8, 0.2],
+        },
+        "without_at_once": None,
     }
     assert (second["name"], second["n"]) == ("other", 2000)
     assert result.stderr == "warning: the logs differ in n: their rows do not compare models\n"

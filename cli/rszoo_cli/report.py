@@ -11,7 +11,12 @@ from rich.text import Text
 
 from rszoo.errors import RszooError
 from rszoo_cli.console import err, out
-from rszoo_cli.report_tables import print_differences, print_p, print_summaries
+from rszoo_cli.report_tables import (
+    print_at_once,
+    print_differences,
+    print_p,
+    print_summaries,
+)
 
 if TYPE_CHECKING:
     from rszoo.evaluation.log import LogTable
@@ -63,6 +68,7 @@ def report(
     else:
         print_summaries(summaries)
         print_p(tables)
+        print_at_once(tables, at)
         print_differences(tables)
     for warning in _warnings(tables):
         (err if json else out).print(Text(f"warning: {warning}", style="yellow"), soft_wrap=True)
@@ -100,9 +106,18 @@ def _of_one_kind(tables: list["LogTable"]) -> list["LogTable"]:
 
 def _data(table: "LogTable", entry: "Summary") -> dict[str, Any]:
     from rszoo.evaluation.p_distribution import p_distribution, why_unknown
+    from rszoo.evaluation.simultaneous import at_once, expected_wrong, why_not_at_once
 
     p = p_distribution(table)
-    return {**asdict(entry), "p": p and asdict(p), "without_p": why_unknown(table)}
+    together = at_once(table, entry.radii)
+    return {
+        **asdict(entry),
+        "p": p and asdict(p),
+        "without_p": why_unknown(table),
+        "expected_wrong": expected_wrong(table),
+        "at_once": together and asdict(together),
+        "without_at_once": why_not_at_once(table),
+    }
 
 
 def _parse_radii(text: str) -> tuple[float, ...]:

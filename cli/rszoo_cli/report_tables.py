@@ -12,6 +12,7 @@ from rszoo.theory.rounding import (
     as_cost,
     as_difference,
     as_error,
+    as_expected,
     as_interval,
     as_p_value,
     as_proportion,
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from rszoo.evaluation.metrics import Difference, Summary
     from rszoo.evaluation.p_distribution import PDistribution
 
-__all__ = ["print_differences", "print_p", "print_summaries"]
+__all__ = ["print_at_once", "print_differences", "print_p", "print_summaries"]
 
 _UNKNOWN = "?"
 _PADDING = 2
@@ -104,6 +105,38 @@ def _sigma(entry: "Summary") -> str:
 
 def _shares(*shares: float | None) -> list[str]:
     return [_UNKNOWN if share is None else as_share(share) for share in shares]
+
+
+def print_at_once(tables: Sequence["LogTable"], radii: Sequence[float]) -> None:
+    """Print how many certificates of each log may be wrong, and what holds of all at once."""
+    if len(tables) == 1:
+        out.print()
+    for table in tables:
+        for line in _together(table, radii):
+            out.print(Text(f"{table.name}: {line}"), soft_wrap=True)
+
+
+def _together(table: "LogTable", radii: Sequence[float]) -> Iterator[str]:
+    from rszoo.evaluation.simultaneous import (
+        at_once,
+        expected_wrong,
+        why_not_at_once,
+        why_not_expected,
+    )
+
+    wrong, together = expected_wrong(table), at_once(table, radii)
+    if wrong is None:
+        yield f"how many of its certificates may be wrong is not stated: {why_not_expected(table)}"
+        return
+    yield f"of {len(table):,} certificates {as_expected(wrong)} are expected to be wrong at most"
+    if together is None:
+        yield f"what holds of all at once is not stated: {why_not_at_once(table)}"
+        return
+    shares = ", ".join(map(as_share, together.certified_accuracy))
+    yield (
+        f"all at once, each at alpha / {together.inputs:,}: ACR {as_acr(together.acr)}, certified "
+        f"accuracy {shares} % at {', '.join(map(as_radius, radii))}"
+    )
 
 
 def print_differences(tables: Sequence["LogTable"]) -> None:

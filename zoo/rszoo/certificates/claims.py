@@ -27,6 +27,7 @@ from rszoo.theory.sequential import boundary
 
 __all__ = [
     "OneSigma",
+    "at_alpha",
     "budget_stated",
     "claimed_by_all_draws",
     "decided",
@@ -77,6 +78,16 @@ def claimed_by_all_draws(
     right = certified(row)
     expected = {"predict": right.label, "p_lower": right.p_lower, "radius": right.radius}
     return differing(row, expected, given=f"for votes={row['votes']}, n={row['n']}")
+
+
+def at_alpha(certificate: Certificate, alpha: float) -> Certificate:
+    """Return what all n draws of one network certify at another failure probability.
+
+    Guarantee:
+        That of `certificate_from_votes`, at `alpha`, which must not have been chosen by the votes.
+    """
+    counts = {name: getattr(certificate, name) for name in ("n0", "n", "sigma")}
+    return certificate_from_votes(certificate.candidate, certificate.votes, alpha=alpha, **counts)
 
 
 def decided(row: Row, *, radius: float, sigma: float, votes: int, draws: int) -> bool:

@@ -112,6 +112,8 @@ class Kind:
             abstention claims nothing of the others.
         voter_names: the names of all voters of a classifier whose row this is.
         shown_radius: the radius to show; another one than `radius` where that is not certified.
+        at_alpha: what the votes of a certificate certify at another failure probability; None
+            where they stopped early or are of several parts, and do not say.
         redrawn: whether the votes were drawn for the row's own input.
         counted: whether rows hold the counts that they rest on; False: neither those nor a
             protocol, nor names of inputs.
@@ -131,6 +133,7 @@ class Kind:
     voters: Callable[[Certificate], tuple[Voter, ...]]
     voter_names: Callable[[Certificate], tuple[str, ...]] = lambda certificate: (NETWORK,)
     shown_radius: Callable[[Certificate], float] = lambda certificate: certificate.radius
+    at_alpha: Callable[[Certificate, float], Certificate] | None = None
     redrawn: Callable[[Certificate], bool] = lambda certificate: True
     counted: bool = True
     certifies: bool = True

@@ -45,7 +45,8 @@ def card_files(bundle: Bundle, repo: str, *, license: str | None = None) -> dict
     known = summary(log) if log is not None else None
     about = data_set(log.protocol) if log is not None else None
     head = _metadata(bundle, known, about, license)
-    text = _text(bundle, repo, known, about, license)
+    results = results_text(log, known) if log is not None and known is not None else None
+    text = _text(bundle, repo, about, results=results, license=license)
     files = {CARD: f"---\n{head}\n---\n\n{text}".encode()}
     if log is not None and known is not None and about is not None:
         files[CURVE] = _curve(log, bundle.config.name)
@@ -133,8 +134,9 @@ def _curve(log: LogTable, name: str) -> bytes:
 def _text(
     bundle: Bundle,
     repo: str,
-    known: Summary | None,
     about: DataSet | None,
+    *,
+    results: str | None,
     license: str | None,
 ) -> str:
     config = bundle.config
@@ -145,7 +147,7 @@ def _text(
         "## Use",
         *said.use,
         "## Results",
-        results_text(known, about) if known and about else "Not certified.",
+        results or "Not certified.",
         "## Intended use and limits",
         _LIMITS,
         "## How it was made",

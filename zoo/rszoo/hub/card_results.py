@@ -1,12 +1,23 @@
 """What the card of a model says of its certificates, in Markdown."""
 
-from rszoo.evaluation.data_set import DataSet
+from decimal import Decimal
+
+from rszoo.evaluation.data_set import data_set
+from rszoo.evaluation.log import LogTable
 from rszoo.evaluation.metrics import Summary
+from rszoo.evaluation.simultaneous import (
+    AtOnce,
+    at_once,
+    expected_wrong,
+    why_not_at_once,
+    why_not_expected,
+)
 from rszoo.hub.card_text import plain
 from rszoo.hub.files import CURVE
 from rszoo.theory.rounding import (
     as_acr,
     as_error,
+    as_expected,
     as_radius,
     as_share,
     as_share_at_most,
@@ -16,8 +27,14 @@ from rszoo.theory.rounding import (
 __all__ = ["alpha_text", "results_text"]
 
 
-def results_text(known: Summary, about: DataSet) -> str:
-    """Return the section of results: what was certified, the numbers, and what they do not say."""
+def results_text(log: LogTable, known: Summary) -> str:
+    """Return the section of results: what was certified, the numbers, and what they do not say.
+
+    Args:
+        log: of the bundle.
+        known: its summary.
+    """
+    about, together = data_set(log.protocol), at_once(log, known.radii)
     n = "several" if known.n is None else f"{known.n:,}"
     bound = "" if known.undecided is None else "at least "
     error = f", standard error {as_error(known.acr_se)}" if known.acr_se is not None else ""
@@ -26,7 +43,8 @@ def results_text(known: Summary, about: DataSet) -> str:
         f"{alpha_text(known)}. Average certified radius {bound}{as_acr(known.acr)}{error}; "
         f"{as_share_at_most(known.abstained)} % abstentions.",
         *_collapsed(known),
-        _table(known),
+        _table(known, together),
+        _of_all(log, together),
         f"![certified accuracy against radius]({CURVE})",
         "Every count behind these numbers is in `certificates.tsv`; `rszoo verify` checks them.",
     ]
@@ -47,8 +65,30 @@ def _collapsed(known: Summary) -> list[str]:
     ]
 
 
-def _table(known: Summary) -> str:
+def _of_all(log: LogTable, together: AtOnce | None) -> str:
+    """Return what holds of all certificates together."""
+    wrong, these = expected_wrong(log), f"these {len(log):,} certificates"
+    expected = (
+        f"How many of {these} may be wrong is not stated: {why_not_expected(log)}."
+        if wrong is None
+        else f"Of {these} {as_expected(wrong)} are expected to be wrong at most."
+    )
+    if together is None:
+        return f"{expected} What holds of all at once is not stated: {why_not_at_once(log)}."
+    return (
+        f'{expected} With probability {1 - Decimal(repr(together.alpha))} what stands under "all '
+        f'at once" holds of all of them: each is certified at alpha / {together.inputs:,}, which '
+        f"gives an average certified radius of {as_acr(together.acr)}."
+    )
+
+
+def _table(known: Summary, together: AtOnce | None) -> str:
     heads = " | ".join(as_radius(r) for r in known.radii)
     shares = " | ".join(as_share(share) for share in known.certified_accuracy)
     rule = "|".join(["---"] * (1 + len(known.radii)))
-    return f"| L2 radius | {heads} |\n|{rule}|\n| certified accuracy, % | {shares} |"
+    table = f"| L2 radius | {heads} |\n|{rule}|\n| certified accuracy, % | {shares} |"
+    if together is None:
+        return table
+    return (
+        f"{table}\n| all at once, % | {' | '.join(map(as_share, together.certified_accuracy))} |"
+    )

@@ -17,6 +17,7 @@ __all__ = [
     "as_cost",
     "as_difference",
     "as_error",
+    "as_expected",
     "as_interval",
     "as_p_value",
     "as_proportion",
@@ -31,6 +32,7 @@ __all__ = [
 _PERCENT_DIGITS = 1
 _PROPORTION_DIGITS = 4
 _P_VALUE_DIGITS = 3
+_EXPECTED_DIGITS = 2
 _RADIUS_DIGITS = 3
 
 
@@ -148,6 +150,15 @@ def as_stated(value: float) -> str:
     """
     short = f"{value:g}"
     return short if float(short) == value else repr(float(value))
+
+
+def as_expected(number: float) -> str:
+    """Return an expected number of wrong certificates, rounded up.
+
+    >>> as_expected(0.36), as_expected(0.0001), as_expected(10.0)
+    ('0.36', '0.01', '10.00')
+    """
+    return _written(_decimal(number), _EXPECTED_DIGITS, ROUND_CEILING)
 
 
 def as_cost(value: float) -> str:

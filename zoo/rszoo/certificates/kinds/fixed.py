@@ -2,6 +2,7 @@
 
 from rszoo.certificates.claims import (
     OneSigma,
+    at_alpha,
     claimed_by_all_draws,
     sigma_stated,
     the_network,
@@ -19,4 +20,5 @@ KIND = Kind(
     fault=claimed_by_all_draws,
     stated=sigma_stated,
     voters=the_network,
+    at_alpha=at_alpha,
 )

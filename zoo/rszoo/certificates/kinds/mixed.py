@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from rszoo.certificates.base import ABSTAIN, Certificate, Details
 from rszoo.certificates.claims import (
     OneSigma,
+    at_alpha,
     claimed_by_all_draws,
     of_votes,
     sigma_stated,
@@ -77,6 +78,11 @@ def _fault(row: Row) -> Fault | None:
     return claimed_by_all_draws(row, _certified)
 
 
+def _at_alpha(certificate: Certificate, alpha: float) -> Certificate:
+    assert isinstance(certificate.details, Mixing)
+    return mixed_certificate(at_alpha(certificate, alpha), alpha_mix=certificate.details.alpha_mix)
+
+
 def _stated(row: Row, protocol: _Mixed) -> Stated:
     return {**sigma_stated(row, protocol), "alpha_mix": (protocol.alpha_mix, row["alpha_mix"])}
 
@@ -92,4 +98,5 @@ KIND = Kind(
     fault=_fault,
     stated=_stated,
     voters=the_network,
+    at_alpha=_at_alpha,
 )
