@@ -118,6 +118,13 @@ def differing(was: Any, now: Any, at: str = "") -> list[str]:  # noqa: ANN401 (J
     return [] if same else [f"{at}: {was!r}, {now!r} now"]
 
 
+def without_p_of_several(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return what reports said, but for p of several noise levels, which depends on n."""
+    why = "the votes are under several noise levels, and which one answers depends on n"
+    several = {"p": None, "without_p": why}
+    return [row | several if row["sigma"] is None and row["n"] else row for row in rows]
+
+
 SAID = [command for command in ANSWERS if "--memory" not in command]
 
 
@@ -129,7 +136,10 @@ def test_a_command_says_what_it_said(
     said = json.loads(run(*command.split(), "--json").replace(str(unchanged), MADE_IN))
     if command.startswith("ls "):
         said = [row for row in said if "builtin/" not in row["id"]]
-    assert differing(ANSWERS[command], said) == []
+    was = ANSWERS[command]
+    if command.startswith("report "):
+        was = without_p_of_several(was)
+    assert differing(was, said) == []
 
 
 def test_a_memory_remembers_what_it_answered(here: Path) -> None:
