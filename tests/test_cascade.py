@@ -275,6 +275,12 @@ def test_bad_parts_and_options() -> None:
     two = SmoothedClassifier(Steps([0.0], [0, 1]), sigma=0.5, num_classes=2, device="cpu")
     with pytest.raises(ValueError, match="expected experts alike"):
         CascadeClassifier([half_space(0.0), two])
+    sound = SmoothedClassifier(
+        Steps([0.0], [0, 1, 2]), sigma=0.5, num_classes=3, device="cpu", sound=True
+    )
+    for parts in ([half_space(0.0), sound], [sound, half_space(0.0)]):
+        with pytest.raises(ValueError, match=r"parts that are all sound, or none, got sound=\["):
+            CascadeClassifier(parts)
     with pytest.raises(ValueError, match="no radii and no tolerance with a CascadeClassifier"):
         CASES["three"][0].certify(torch.zeros(2), radii=[0.1])
 

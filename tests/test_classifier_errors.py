@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from rszoo.errors import DataError, RszooError
 from rszoo.smoothing.classifier import SmoothedClassifier
+from rszoo.smoothing.interface import Budget
 
 SHAPE = (1, 2, 3)
 
@@ -189,3 +190,10 @@ def test_bad_constructions(changed: dict[str, Any], kind: type[Exception], messa
     with pytest.raises(kind) as caught:
         smoothed(Recorder(), **changed)
     assert str(caught.value) == message
+
+
+def test_a_tolerance_is_not_ignored() -> None:
+    with pytest.raises(ValueError, match=r"^expected radii with tolerance=0\.1, got none$"):
+        smoothed(Recorder()).certify(torch.rand(SHAPE), n=100, tolerance=0.1)
+    with pytest.raises(ValueError, match=r"^expected radii with tolerance=-0\.1, got none$"):
+        Budget(tolerance=-0.1)

@@ -195,6 +195,9 @@ def test_bad_input_and_bad_parts() -> None:
     experts = [smoothed(HalfSpace(0.0), 0.5)] * 3
     with pytest.raises(ValueError, match="a router with 3 classes"):
         DualClassifier(experts, experts[0])
+    router = SmoothedClassifier(HalfSpace(0.0), sigma=1.0, num_classes=2, device="cpu", sound=True)
+    with pytest.raises(ValueError, match=r"all sound, or none, got sound=\[False, False, True\]"):
+        DualClassifier(experts[:2], router)
 
 
 # --- several experts where the router is undecided

@@ -175,12 +175,12 @@ def test_an_input_listed_twice_is_an_error(tmp_path: Path) -> None:
 
 def test_a_file_that_is_no_log_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "a.tsv"
-    path.write_text("idx\tlabel\tpredict\tcorrect\ttime\n0\t1\t1\t1\tt\n")
+    path.write_text("idx\tlabel\tpredict\tcorrect\n0\t1\t1\t1\n")
     with pytest.raises(DataError) as error:
         read_log(path)
     assert str(error.value) == (
         f"{path}, line 1: expected the header {' '.join(FIXED.names)}, "
-        f"got 'idx label predict correct time'; {REMEDY}"
+        f"got 'idx label predict correct'; {REMEDY}"
     )
     path.write_bytes(HEADER.encode() + b"\xff\n0\n")
     with pytest.raises(DataError, match="line 2: expected tab-separated text in UTF-8"):
@@ -189,4 +189,16 @@ def test_a_file_that_is_no_log_is_an_error(tmp_path: Path) -> None:
         read_log(tmp_path / "absent.tsv")
     assert str(missing.value) == (
         f"cannot read the log '{tmp_path}/absent.tsv': No such file or directory"
+    )
+
+
+def test_a_log_of_predictions_is_called_that(tmp_path: Path) -> None:
+    path = tmp_path / "predictions.tsv"
+    path.write_text("idx\tlabel\tpredict\tcorrect\ttime\n0\t1\t1\t1\t0:00:01.5\n")
+    with pytest.raises(DataError) as error:
+        read_log(path)
+    assert str(error.value) == (
+        f"{path}: expected certificates, got predictions: a log of PREDICT of the original "
+        "research code (code/predict.py of Cohen et al., 2019) has labels and no radii, so that "
+        "nothing in it is certified; read the log of its certify.py"
     )

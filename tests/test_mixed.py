@@ -291,8 +291,11 @@ def test_batches(one: Trial) -> None:
 
 def test_radii_and_values_out_of_range_are_refused(one: Trial) -> None:
     mix = one.mixed(ALPHA_MIX)
-    for more in ({"radii": [0.1]}, {"tolerance": 0.1}):
-        with pytest.raises(ValueError, match="expected no radii"):
+    for more, message in (
+        ({"radii": [0.1]}, "expected no radii"),
+        ({"tolerance": 0.1}, r"expected radii with tolerance=0\.1, got none"),
+    ):
+        with pytest.raises(ValueError, match=message):
             mix.certify(one.x, **more)  # type: ignore[arg-type]
     for wrong in ({"alpha": 0.0}, {"alpha": 1.0}, {"n": 0}):
         with pytest.raises(ValueError, match="expected"):
@@ -397,3 +400,28 @@ def test_the_networks_are_run_in_eval_mode(one: Trial) -> None:
     answers: list[Callable[[], list[float]]] = [lambda: mix.standard_probabilities(one.x)] * 5
     assert len({tuple(answer()) for answer in answers}) == 1
     assert standard.training
+
+
+class InPlace(nn.Module):
+    """Overwrites what it is given."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mul_(2.0).flatten(1)[:, :2]
+
+
+@pytest.mark.parametrize(
+    "weight",
+    [ALPHA_MIX, LearnedWeight(MixingNetwork(alpha_min=0.8, alpha_max=0.9)), GradientWeight(1.0)],
+)
+def test_no_network_changes_the_image_of_the_caller(one: Trial, weight: Weight | float) -> None:
+    robust = SmoothedClassifier(InPlace(), sigma=SIGMA, num_classes=2, device="cpu")
+    mix = MixedClassifier(InPlace(), robust, weight=weight)
+    image = torch.rand(SHAPE)
+    before = image.clone()
+    mix.predict(image, n=100)
+    assert torch.equal(image, before)
+    mix.predict(image[None], n=100)
+    assert torch.equal(image, before)
+    if mix.weight.alpha_min is not None:
+        mix.certify(image, n=100)
+        assert torch.equal(image, before)

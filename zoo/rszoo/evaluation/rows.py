@@ -17,6 +17,9 @@ from rszoo.errors import DataError
 
 __all__ = ["Content", "check_stated", "is_correct", "line", "parse", "printable", "row_line"]
 
+# The header of the other logs of the original research code.
+_PREDICT = ("idx", "label", "predict", "correct", "time")
+
 _REMEDY = "restore the file, or certify again into a new one"
 
 
@@ -82,6 +85,12 @@ def parse(path: Path, data: bytes) -> Content:
             raise _broken(path, 1, f"the header {_shown(FIXED.names)}", data)
         return Content(None, False, [], 0)
     header = tuple(_split(path, 1, lines[0]))
+    if header == _PREDICT:
+        raise DataError(
+            f"{path}: expected certificates, got predictions: a log of PREDICT of the original "
+            "research code (code/predict.py of Cohen et al., 2019) has labels and no radii, so "
+            "that nothing in it is certified; read the log of its certify.py"
+        )
     kind, named = kind_of_columns(header), header[-1] == INPUT.name
     if kind is None or (named and not kind.counted):
         raise _broken(path, 1, f"the header {_shown(FIXED.names)}", _shown(header))

@@ -36,7 +36,7 @@ from torch import Tensor
 from rszoo.certificates.base import ABSTAIN, Certificate, Prediction
 from rszoo.certificates.kinds.dual import ROUTER, Routing
 from rszoo.smoothing.classifier import SmoothedClassifier
-from rszoo.smoothing.experts import ExpertsClassifier, expected, smaller
+from rszoo.smoothing.experts import ExpertsClassifier, check_noise_alike, expected, smaller
 from rszoo.smoothing.interface import Budget, OnDraws, Voting
 from rszoo.smoothing.level_sets import LevelSet, certain_levels, level_sets
 from rszoo.smoothing.noise import Stream
@@ -94,6 +94,7 @@ class DualClassifier(ExpertsClassifier):
             raise ValueError(
                 f"expected a router with {len(experts)} classes, got {router.num_classes}"
             )
+        check_noise_alike([*experts, router])
         self.router = router
 
     def __repr__(self) -> str:

@@ -13,7 +13,7 @@ from rszoo.smoothing.noise import Stream
 from rszoo.smoothing.reach import certified_reach
 from rszoo.theory.radii import largest_radius
 
-__all__ = ["ExpertsClassifier", "expected", "smaller"]
+__all__ = ["ExpertsClassifier", "check_noise_alike", "expected", "smaller"]
 
 
 class ExpertsClassifier(Classifier):
@@ -37,6 +37,7 @@ class ExpertsClassifier(Classifier):
         """
         if len({(one.num_classes, one.input_shape) for one in experts}) != 1:
             raise ValueError(f"expected experts alike, got {list(experts)}")
+        check_noise_alike(experts)
         first = experts[0]
         self.experts = tuple(experts)
         self.num_classes = first.num_classes
@@ -131,6 +132,19 @@ class ExpertsClassifier(Classifier):
             spent=found.spent,
         )
         return shown, smaller(reach, found)
+
+
+def check_noise_alike(parts: Sequence[SmoothedClassifier]) -> None:
+    """Refuse parts of which some draw on the lattice of 8-bit pixels and some do not.
+
+    Inputs are checked once for all parts: off the lattice no sound part certifies anything.
+
+    Raises:
+        ValueError: they are not alike.
+    """
+    if len({one.sound for one in parts}) != 1:
+        sound = [one.sound for one in parts]
+        raise ValueError(f"expected parts that are all sound, or none, got {sound=}")
 
 
 def smaller(reach: float, found: Certificate) -> float | None:

@@ -217,7 +217,7 @@ class Classifier(ABC):
             DataError: x has the wrong type or shape, or is not finite.
             ValueError: radii or a tolerance for a kind that takes none.
         """
-        if (budget.radii is not None or budget.tolerance) and not self.certifies_at_radii:
+        if budget.radii is not None and not self.certifies_at_radii:
             raise ValueError(f"expected no radii and no tolerance with a {type(self).__name__}")
         return self._for_each(self.certifier(budget, on_progress), x)
 

@@ -164,4 +164,4 @@ class MixedClassifier(Classifier):
 
     def _logits(self, network: nn.Module, images: Tensor) -> Tensor:
         with evaluation_mode(network), autocast(self.device, self.robust.precision):
-            return network(images).float()
+            return network(images.clone()).float()  # a network may overwrite what it is given
