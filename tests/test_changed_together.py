@@ -5,7 +5,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
 
@@ -13,7 +13,7 @@ import pytest
 from forks import Fork, Forks
 from typer.testing import CliRunner
 
-from rszoo import _folders
+from rszoo import _folders, _locks
 from rszoo._folders import alone_with
 from rszoo._locks import exclusive, is_held
 from rszoo.errors import RszooError
@@ -226,3 +226,20 @@ def test_locks_that_are_taken_away_keep_all_but_one_out() -> None:
         with pytest.raises(TimeoutError), exclusive(lock, patience=0):
             pass
     assert not is_held(lock)
+
+
+def test_a_lock_file_that_its_holder_has_just_taken_away_guards_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lock, locked = Path("a.lock"), _locks._locked
+    with ExitStack() as another:
+
+        def late(descriptor: int) -> bool:
+            monkeypatch.setattr(_locks, "_locked", locked)
+            lock.unlink()  # who held it has ended, and another one has made its own
+            another.enter_context(exclusive(lock))
+            return locked(descriptor)
+
+        monkeypatch.setattr(_locks, "_locked", late)
+        with pytest.raises(TimeoutError), exclusive(lock, patience=0):
+            pass
