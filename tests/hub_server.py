@@ -119,16 +119,20 @@ class RunningHub:
 
 
 class Server:
-    """A real uvicorn in a thread, for one hub after the other."""
+    """A real uvicorn in a thread, set up as by `rszoo hub serve`, for one hub after the other."""
 
-    def __init__(self) -> None:
+    def __init__(self, **limits: float) -> None:
         import uvicorn
 
+        from rszoo.hub_server.connections import Listener, server_config
+        from rszoo.hub_server.limits import Limits
+
         self.app: ASGIApp | None = None
-        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.limits = Limits(**limits)  # type: ignore[arg-type]
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.listener = Listener(fileno=listener.detach())
         self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
-        config = uvicorn.Config(self, http="h11", ws="none", lifespan="off", log_config=None)
-        self.server = uvicorn.Server(config)
+        self.server = uvicorn.Server(server_config(self, self.limits))
         self.thread = threading.Thread(target=self.server.run, kwargs={"sockets": [self.listener]})
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
@@ -145,7 +149,8 @@ class Server:
 
         with open_store(root) as store:
             access = Access(token=TOKEN, read_token=READ_TOKEN)
-            app = make_app(Hub(store=store, access=access, **options), hosts=["127.0.0.1"])
+            hub = Hub(store=store, access=access, limits=self.limits, **options)
+            app = make_app(hub, hosts=["127.0.0.1"])
             self.app = faults = Faults(app)
             try:
                 yield RunningHub(url=self.url, root=root, faults=faults)
@@ -154,9 +159,9 @@ class Server:
 
 
 @contextmanager
-def running() -> Iterator[Server]:
+def running(**limits: float) -> Iterator[Server]:
     """Give a server that answers, and end it."""
-    server = Server()
+    server = Server(**limits)
     server.thread.start()
     try:
         yield server

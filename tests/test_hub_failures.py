@@ -11,6 +11,7 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError
 
 from rszoo.errors import RszooError
+from rszoo.hub_server.card import front_matter
 from rszoo.hub_server.store import Store, open_store
 
 
@@ -134,3 +135,12 @@ def test_a_model_whose_card_is_lost_is_listed(wire: Wire, monkeypatch: pytest.Mo
 
     monkeypatch.setattr("rszoo.hub_server.pages.model_rows", odd)
     assert f"/{NAME}" in wire("GET", "/").body.decode()
+
+
+def test_of_a_card_with_too_many_values_no_more_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rszoo.hub_server.card._MOST_PARTS", 10)
+    assert front_matter("---\na: [1, 2, 3, 4]\n---\nb")[0] == {"a": [1, 2, 3, 4]}
+    with pytest.raises(ValueError, match="expected at most 10 values"):
+        front_matter("---\na: [1, 2, 3, 4, 5, 6, 7, 8, 9]\n}{ this is no YAML\n---\n")
+    with pytest.raises(ValueError, match="line 2: "):
+        front_matter("---\na: [1]\n}{ this is no YAML\n---\n")

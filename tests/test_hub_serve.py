@@ -3,9 +3,11 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -27,13 +29,16 @@ Start = Callable[..., tuple["subprocess.Popen[str]", dict[str, str]]]
 
 @pytest.fixture
 def start(tmp_path: Path, hub_client: Callable[[str], None]) -> Iterator[Start]:
-    """Start a server, and return it with what it printed."""
+    """Start a server that may open so many files, and return it with what it printed."""
     started = []
 
-    def run(*options: str, **environment: str) -> tuple["subprocess.Popen[str]", dict[str, str]]:
+    def run(
+        *options: str, files: int = 1024, **environment: str
+    ) -> tuple["subprocess.Popen[str]", dict[str, str]]:
         root = ["--root", str(tmp_path / "served"), "--port", "0"]
+        limited = ["sh", "-c", f'ulimit -n {files}; exec "$@"', "sh"]
         process = subprocess.Popen(
-            [sys.executable, "-m", "rszoo_cli", "hub", "serve", *root, *options],
+            [*limited, sys.executable, "-m", "rszoo_cli", "hub", "serve", *root, *options],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -103,6 +108,17 @@ def test_ctrl_c_and_again(start: Start, tmp_path: Path) -> None:
     _, said = start(**tokens)
     reader = HfApi(endpoint=said["url"], token="my-reader")
     assert [model.id for model in reader.list_models()] == ["team/model"]
+
+
+def test_more_connections_than_files(start: Start) -> None:
+    process, said = start("--token", "my-own-token", files=100)
+    port = int(said["url"].rpartition(":")[2])
+    with ExitStack() as stack:
+        for _ in range(200):
+            connection = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+            connection.sendall(b"GET / HTTP/1.1\r\n")
+        HfApi(endpoint=said["url"], token="my-own-token").create_repo("team/model")
+    assert stopped(process) == (0, "", "stopped\n")  # and nothing was logged
 
 
 @pytest.mark.parametrize(

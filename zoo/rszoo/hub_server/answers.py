@@ -1,7 +1,7 @@
 """The JSON that clients expect: repositories, trees, logs, and lists in pages."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from starlette.requests import Request
@@ -11,7 +11,7 @@ from rszoo.hub_server.blobs import Blobs
 from rszoo.hub_server.card import card_of, eval_results, tags
 from rszoo.hub_server.repo import Commit, File, Repo
 
-__all__ = ["commit_entry", "paged", "path_entry", "repo_info", "tree_entries"]
+__all__ = ["commit_entry", "paged", "path_entries", "repo_info", "tree_entries"]
 
 
 def repo_info(repo: Repo, oid: str, blobs: Blobs) -> dict[str, Any]:
@@ -51,24 +51,40 @@ def tree_entries(commit: Commit, folder: str, *, recursive: bool) -> list[dict[s
             names = path[len(start) :].split("/")
             depth = len(names) if recursive else 1
             paths |= {start + "/".join(names[:length]): None for length in range(1, depth + 1)}
-    return [entry for path in paths if (entry := path_entry(commit, path))]
+    return path_entries(commit, paths)
 
 
-def path_entry(commit: Commit, path: str) -> dict[str, Any] | None:
-    """Return a file or a folder, or None when there is neither."""
-    file = commit.tree.get(path)
-    if file is not None:
-        entry: dict[str, Any] = {"type": "file", "oid": file.oid, "size": file.size, "path": path}
-        if file.lfs:
-            entry["lfs"] = {"oid": file.sha256, "size": file.size} | _pointer_size(file)
-        return entry
-    digest = hashlib.sha1()
-    below = [(name, file) for name, file in commit.tree.items() if name.startswith(f"{path}/")]
-    for name, file in below:
-        digest.update(f"{name}\0{file.oid}\0".encode())
-    if not below:
-        return None
-    return {"type": "directory", "oid": digest.hexdigest(), "size": 0, "path": path}
+def path_entries(commit: Commit, paths: Iterable[str]) -> list[dict[str, Any]]:
+    """Return the files and folders at paths; where there is neither, the path is left out."""
+    folders: dict[str, str] | None = None
+    entries = []
+    for path in paths:
+        if (file := commit.tree.get(path)) is not None:
+            entries.append(_file_entry(path, file))
+            continue
+        folders = _folders(commit.tree) if folders is None else folders
+        if path in folders:
+            entry = {"type": "directory", "oid": folders[path], "size": 0, "path": path}
+            entries.append(entry)
+    return entries
+
+
+def _file_entry(path: str, file: File) -> dict[str, Any]:
+    entry: dict[str, Any] = {"type": "file", "oid": file.oid, "size": file.size, "path": path}
+    if file.lfs:
+        entry["lfs"] = {"oid": file.sha256, "size": file.size} | _pointer_size(file)
+    return entry
+
+
+def _folders(tree: Mapping[str, File]) -> dict[str, str]:
+    """Return the folders of a tree, and what tells the content of each."""
+    digests: dict[str, hashlib._Hash] = {}
+    for path, file in tree.items():
+        line, end = f"{path}\0{file.oid}\0".encode(), path.find("/")
+        while end > 0:
+            digests.setdefault(path[:end], hashlib.sha1()).update(line)
+            end = path.find("/", end + 1)
+    return {folder: digest.hexdigest() for folder, digest in digests.items()}
 
 
 def commit_entry(oid: str, commit: Commit) -> dict[str, Any]:

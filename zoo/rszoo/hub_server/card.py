@@ -38,7 +38,19 @@ class Card:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML without merge keys, with which a small text makes a very large value already here."""
+    """YAML of few values, read no further than these, and without merge keys.
+
+    With those a small text makes a very large value already here.
+    """
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self.budget = iter(range(_MOST_PARTS))
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if next(self.budget, None) is None:
+            raise yaml.YAMLError(f"expected at most {_MOST_PARTS} values, got more")
+        return super().compose_node(parent, index)
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
         if any(key.tag == "tag:yaml.org,2002:merge" for key, _ in node.value):

@@ -1,8 +1,9 @@
 """What every route needs: the hub behind a request, the repository it names, and its body."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 from urllib.parse import unquote
 
@@ -11,6 +12,7 @@ from starlette.requests import Request
 from rszoo.hub_server.access import Access, Right
 from rszoo.hub_server.blobs import Blobs
 from rszoo.hub_server.errors import HubError, repo_not_found
+from rszoo.hub_server.limits import Limits
 from rszoo.hub_server.repo import Kind, Repo
 from rszoo.hub_server.store import Store
 
@@ -23,12 +25,12 @@ __all__ = [
     "lines",
     "param",
     "parse_object",
+    "pieces",
     "read_body",
     "repo_of",
     "right_of",
 ]
 
-_LARGEST_BODY = 1 << 24
 _KINDS = ("models", "datasets")
 
 
@@ -41,12 +43,14 @@ class Hub:
         access: its tokens.
         page_size: most entries of a list in one answer.
         part_size: bytes; larger bodies are uploaded in parts of this size.
+        limits: on its connections and what comes over them.
     """
 
     store: Store
     access: Access
     page_size: int = 1000
     part_size: int = 1 << 26
+    limits: Limits = field(default_factory=Limits)
 
     @property
     def blobs(self) -> Blobs:
@@ -131,12 +135,12 @@ async def read_body(request: Request) -> bytes:
     """Return the body of a request.
 
     Raises:
-        HubError: it is too large.
+        HubError: it is too large, or too slow.
     """
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        _check_size(body)
+    body, most = bytearray(), _largest_body(request)
+    async for piece in pieces(request):
+        body += piece
+        _check_size(body, most)
     return bytes(body)
 
 
@@ -144,20 +148,47 @@ async def lines(request: Request) -> AsyncIterator[bytes]:
     """Yield the lines of a body, which may be larger than the memory.
 
     Raises:
-        HubError: a line is too large.
+        HubError: a line is too large, or the body too slow.
     """
-    waiting = bytearray()
-    async for chunk in request.stream():
-        waiting += chunk
-        *whole, waiting = waiting.split(b"\n") if b"\n" in chunk else [waiting]
+    waiting, most = bytearray(), _largest_body(request)
+    async for piece in pieces(request):
+        waiting += piece
+        *whole, waiting = waiting.split(b"\n") if b"\n" in piece else [waiting]
         for line in whole:
             yield bytes(line)
-        _check_size(waiting)
+        _check_size(waiting, most)
     yield bytes(waiting)
 
 
-def _check_size(body: bytearray) -> None:
-    if len(body) > _LARGEST_BODY:
+async def pieces(request: Request) -> AsyncIterator[bytes]:
+    """Yield the pieces of a body as they come in.
+
+    Raises:
+        HubError: they come so slowly that somebody might only want to keep the hub waiting.
+    """
+    limits, clock = hub_of(request).limits, asyncio.get_running_loop().time
+    size, waited, asked = 0, 0.0, clock()
+    async for piece in request.stream():
+        size, waited = size + len(piece), waited + clock() - asked
+        if waited > limits.pause + size / limits.slowest:
+            raise HubError(
+                408,
+                f"expected at least {limits.slowest:.0f} bytes per second, got fewer; try again",
+                headers={"Connection": "close"},
+            )
+        yield piece
+        asked = clock()
+
+
+def _largest_body(request: Request) -> int:
+    limits = hub_of(request).limits
+    return limits.body_of_anybody if right_of(request) == "none" else limits.body
+
+
+def _check_size(body: bytearray, most: int) -> None:
+    if len(body) > most:
         raise HubError(
-            413, f"expected at most {_LARGEST_BODY} bytes at once; large files go by LFS"
+            413,
+            f"expected at most {most} bytes at once; large files go by LFS",
+            headers={"Connection": "close"},
         )

@@ -7,7 +7,16 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 
-from rszoo.hub_server.context import Hub, check_write, hub_of, json_body, param, repo_of, right_of
+from rszoo.hub_server.context import (
+    Hub,
+    check_write,
+    hub_of,
+    json_body,
+    param,
+    pieces,
+    repo_of,
+    right_of,
+)
 from rszoo.hub_server.errors import HubError, entry_not_found
 from rszoo.hub_server.names import is_sha256
 
@@ -107,7 +116,7 @@ def _part_count(hub: Hub, size: int) -> int:
 async def put(request: Request) -> Response:
     """Receive the bytes of one large file, and check them against its digest."""
     hub, oid, size = _signed(request)
-    await hub.blobs.receive(request.stream(), sha256=oid, size=size)
+    await hub.blobs.receive(pieces(request), sha256=oid, size=size)
     return Response(headers={"ETag": f'"{oid}"'})
 
 
@@ -119,7 +128,7 @@ async def put_part(request: Request) -> Response:
         raise HubError(400, f"expected a part from 1 to {count}, got {number}")
     length = hub.part_size if number < count else size - (count - 1) * hub.part_size
     digest = await hub.blobs.receive_part(
-        request.stream(), upload=param(request, "upload"), number=number, size=length
+        pieces(request), upload=param(request, "upload"), number=number, size=length
     )
     return Response(headers={"ETag": f'"{digest}"'})
 

@@ -7,7 +7,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from rszoo.hub_server.answers import commit_entry, paged, path_entry, repo_info, tree_entries
+from rszoo.hub_server.answers import commit_entry, paged, path_entries, repo_info, tree_entries
 from rszoo.hub_server.context import hub_of, kind_of, param, read_body, repo_of, right_of
 from rszoo.hub_server.errors import HubError, entry_not_found
 from rszoo.hub_server.repo import MAIN, Repo
@@ -102,8 +102,8 @@ async def paths_info(request: Request) -> Response:
     form = parse_qs((await read_body(request)).decode("utf-8", "replace"))
     repo = await run_in_threadpool(repo_of, request)
     commit = repo.commits[repo.find(param(request, "revision"))]
-    entries = (path_entry(commit, path.strip("/")) for path in form.get("paths", []))
-    return JSONResponse([entry for entry in entries if entry])
+    paths = dict.fromkeys(path.strip("/") for path in form.get("paths", []))
+    return JSONResponse(path_entries(commit, paths))
 
 
 def refs(request: Request) -> Response:

@@ -35,29 +35,25 @@ def serve(
     import uvicorn
 
     from rszoo.hub_server.app import make_app
+    from rszoo.hub_server.connections import server_config
     from rszoo.hub_server.context import Hub
+    from rszoo.hub_server.limits import Limits
     from rszoo.hub_server.store import open_store
 
     with open_store(root) as store, _listening(host, port) as listener:
         hosts = [*_LOOPBACK, "[::1]"] if host in _LOOPBACK else None
-        config = uvicorn.Config(
-            make_app(Hub(store=store, access=access), hosts=hosts),
-            http="h11",
-            ws="none",
-            lifespan="off",
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=5,
-        )
+        hub = Hub(store=store, access=access, limits=Limits.of_process())
+        config = server_config(make_app(hub, hosts=hosts), hub.limits)
         ready(_address(host, listener.getsockname()[1]))
         uvicorn.Server(config).run(sockets=[listener])
 
 
 def _listening(host: str, port: int) -> socket.socket:
+    from rszoo.hub_server.connections import Listener
+
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, port), family=family)
+        return Listener(fileno=socket.create_server((host, port), family=family).detach())
     except OSError as error:
         raise RszooError(
             f"cannot listen on {host} port {port}: {error.strerror}; choose another --port "

@@ -100,7 +100,8 @@ async def tag(request: Request) -> Response:
 
 
 async def validate_card(request: Request) -> Response:
-    """Check the front matter of a card before it is committed."""
+    """Check the front matter of a card before it is committed, for those who may commit it."""
+    check_write(request)
     content = (await json_body(request)).get("content")
     try:
         await run_in_threadpool(front_matter, content if isinstance(content, str) else "")
