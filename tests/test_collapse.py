@@ -8,10 +8,13 @@ import pytest
 from typer.testing import CliRunner
 
 from rszoo.evaluation.collapse import why_collapsed
+from rszoo.evaluation.data_set import data_set
 from rszoo.evaluation.log import LogTable, read_log
 from rszoo.evaluation.metrics import summary
 from rszoo.hub.card import card_files
 from rszoo.hub.catalog import builtin_names, find
+from rszoo.hub_server.certified import computed
+from rszoo.hub_server.tables import Row, numbers_table
 from rszoo_cli import app
 
 HEADER = "idx\tlabel\tpredict\tradius\tcorrect\ttime\n"
@@ -124,3 +127,15 @@ def test_report_says_so() -> None:
         "7.8 % of the inputs are"
     )
     assert line in result.stdout.splitlines()
+
+
+def test_the_page_of_a_hub_says_so_and_puts_it_last() -> None:
+    rows = []
+    for name in ("digits-stability-1.00", "digits-gaussian-1.00"):
+        evidence = find(f"builtin/{name}").evidence
+        assert evidence is not None
+        log = read_log(evidence)
+        rows.append(Row(f"org/{name}", "-", computed(summary(log), data_set(log.protocol))))
+    page = numbers_table(rows, by_model=True)
+    assert "0.248 collapsed" in page
+    assert page.index("org/digits-gaussian-1.00") < page.index("org/digits-stability-1.00")

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import mlflow
@@ -21,7 +22,7 @@ from rszoo.hub.evidence import add_evidence
 from rszoo.hub.origin import Origin
 from rszoo.hub.writing import write_bundle
 from rszoo.training.tracking.recording import record_certificates
-from rszoo.training.tracking.registry import registered_name
+from rszoo.training.tracking.registry import _champion, registered_name
 from rszoo_cli import app
 
 NAME = "digits-gaussian-0.25"
@@ -131,6 +132,27 @@ def test_the_champion_has_the_highest_acr_of_those_certified_alike(
     # One that tests a few radii comes after any that knows them all, however many its inputs.
     certify(second, "--n", "2000", "--limit", "20", "--radii", "0.1", "--overwrite")
     assert aliases(client) == {"candidate": 2, "champion": 1}
+
+
+def test_a_collapsed_model_is_no_champion() -> None:
+    rest = {
+        "images": "360",
+        "n": "1000",
+        "alpha": "0.001",
+        "every_radius": "True",
+        "protocol": "p",
+    }
+    tags = [
+        {"acr": "0.2", "collapsed": "True"},
+        {"acr": "0.1", "collapsed": "False"},
+        {"acr": "0"},
+    ]
+    versions: list[Any] = [
+        SimpleNamespace(tags={f"rszoo.{key}": value for key, value in (rest | own).items()})
+        for own in tags
+    ]
+    assert _champion(versions) is versions[1]
+    assert _champion(versions[:1]) is None
 
 
 def test_of_equals_the_older_is_champion(client: mlflow.MlflowClient, runs: Path) -> None:

@@ -31,6 +31,8 @@ class Certified:
         accuracy: radius -> certified accuracy there, in [0, 1].
         complete: whether no input is known to be missing.
         checked: whether all this comes from certificates, rather than from a card.
+        collapsed: whether the certificates are those of a collapsed model, see
+            `rszoo.evaluation.collapse`.
     """
 
     dataset: str
@@ -43,6 +45,7 @@ class Certified:
     accuracy: dict[float, float]
     complete: bool
     checked: bool
+    collapsed: bool = False
 
 
 def computed(known: Summary, about: DataSet) -> Certified:
@@ -58,6 +61,7 @@ def computed(known: Summary, about: DataSet) -> Certified:
         accuracy=dict(zip(known.radii, known.certified_accuracy, strict=True)),
         complete=known.coverage.complete,
         checked=True,
+        collapsed=known.collapsed is not None,
     )
 
 

@@ -100,13 +100,18 @@ def _line(row: Row, radii: list[float], by_model: bool) -> str:
             "images": one.images,
             "n": "-" if one.n is None else f"{int(one.n):,}",
             "alpha": _general(one.alpha),
-            "ACR": "-" if one.acr is None else as_acr(one.acr),
+            "ACR": _acr(one),
         }
         values |= {_at(radius): _percent(one.accuracy.get(radius)) for radius in radii}
     labels = [*_HEADS, *map(_at, radii)]
     cells = "".join(_cell(label, values.get(label, "-")) for label in labels)
     link = f'<th scope="row"><a href="/{escape(row.repo_id)}">{escape(row.repo_id)}</a></th>'
     return f"<tr>{link if by_model else ''}{cells}</tr>"
+
+
+def _acr(one: Certified) -> str:
+    text = "-" if one.acr is None else as_acr(one.acr)
+    return f"{text} collapsed" if one.collapsed else text
 
 
 def _cell(label: str, value: str) -> str:
@@ -120,7 +125,8 @@ def _rank(row: Row) -> tuple[int, str, bool, float, str]:
         return 2, "", False, 0.0, row.repo_id
     if not one.checked:
         return 1, one.dataset.lower(), False, 0.0, row.repo_id
-    return 0, one.dataset.lower(), not one.complete, -(one.acr or 0.0), row.repo_id
+    last = one.collapsed or not one.complete
+    return 0, one.dataset.lower(), last, -(one.acr or 0.0), row.repo_id
 
 
 def _right(label: str, value: str = "") -> str:

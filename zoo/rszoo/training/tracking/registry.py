@@ -35,8 +35,8 @@ CANDIDATE, CHAMPION = "candidate", "champion"
 _TAG = "rszoo."
 _RULE = (
     "Models for {name} (data set and noise level). `candidate`: the newest. `champion`: the "
-    "highest ACR among those certified alike (inputs, n, alpha, radii), under the protocol with "
-    "the most inputs and draws; of two equals the older."
+    "highest ACR among those certified alike (inputs, n, alpha, radii) and not collapsed, under "
+    "the protocol with the most inputs and draws; of two equals the older."
 )
 
 
@@ -172,6 +172,7 @@ def _certified(log: LogTable) -> dict[str, str]:
         "alpha": str(known.alpha),
         "every_radius": str(log.tested is None),
         "protocol": protocol_digest(log),
+        "collapsed": str(known.collapsed is not None),
     }
 
 
@@ -197,8 +198,10 @@ def _champion(versions: "Sequence[ModelVersion]") -> "ModelVersion | None":
 
 
 def _rank(version: "ModelVersion") -> tuple[bool, int, int, float, float] | None:
-    """Return the weight of a version's protocol, and last its ACR; None where it has none."""
+    """Return the weight of a version's protocol, and last its ACR; None where it cannot win."""
     tags = {key.removeprefix(_TAG): value for key, value in version.tags.items()}
+    if tags.get("collapsed") == "True":
+        return None
     try:
         weight = (tags["every_radius"] == "True", int(tags["images"]), int(tags["n"]))
         tags["protocol"]
