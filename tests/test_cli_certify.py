@@ -180,7 +180,10 @@ def test_the_test_images_of_another_data_set(rszoo: Command) -> None:
     done = rszoo("certify", "--n", "1000", "--dataset", "threes.npz", "--json")
     assert done.code == 0, done.err
     assert json.loads(done.out)["clean"] == 1.0
-    np.savez("two.npz", **{**arrays, "train_labels": labels % 2, "test_labels": labels % 2})
+    np.savez(
+        "two.npz",
+        **{**arrays, "train_labels": np.arange(10) % 2, "test_labels": np.arange(10) % 2},
+    )
     assert rszoo("certify", "--dataset", "two.npz", "--out", "b.tsv").err == (
         "error: two: expected images of shape 1x8x8 and the model's 10 classes, got 1x8x8 and "
         "2 classes; take another --dataset"

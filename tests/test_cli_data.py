@@ -1,10 +1,13 @@
 """`rszoo data`: what is in a data set, with the digests that go into bundles."""
 
 import json
+import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from rszoo import data
 from rszoo_cli import main
@@ -26,7 +29,7 @@ def test_digits(capsys: pytest.CaptureFixture[str]) -> None:
     assert rszoo("digits", "--out", "prepared/digits.json", "--json") == 0
     captured = capsys.readouterr()
     assert captured.err == "wrote prepared/digits.json\n"
-    assert json.loads(captured.out) == {
+    digests: dict[str, Any] = {
         "dataset": "digits",
         "shape": [1, 8, 8],
         "class_names": list("0123456789"),
@@ -35,11 +38,18 @@ def test_digits(capsys: pytest.CaptureFixture[str]) -> None:
             "test": {"images": 360, "digest": test.digest},
         },
     }
-    assert json.loads(Path("prepared/digits.json").read_text()) == json.loads(captured.out)
+    assert json.loads(Path("prepared/digits.json").read_text()) == digests
+    shown = json.loads(captured.out)
+    for images in (train, test):
+        counts = torch.bincount(images.labels).tolist()
+        more = {"shape": [1, 8, 8], "counts": counts}
+        digests["splits"][images.split] |= more
+    assert shown == {**digests, "doubts": []}
     assert rszoo("digits") == 0
     assert "digits: images of 1x8x8 in 10 classes" in (shown := capsys.readouterr().out)
     assert train.digest in shown
     assert test.digest in shown
+    assert re.search(r"^5 +5 +143 +39 *$", shown, re.MULTILINE), shown  # label, class, images
 
 
 def test_the_digest_follows_the_content(capsys: pytest.CaptureFixture[str]) -> None:

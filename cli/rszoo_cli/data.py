@@ -35,32 +35,54 @@ def data(
     described = _described(dataset, data_root, download)
     if to is not None:
         to.parent.mkdir(parents=True, exist_ok=True)
-        write_json_atomically(to, described)
+        write_json_atomically(to, _digests(described))
     if json:
         out.print_json(data=described)
     else:
         _print(described)
+    for doubt in described["doubts"]:
+        text = f"doubt: {doubt}"
+        err.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)
     if to is not None:
         err.print(f"wrote {to}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _described(dataset: str, root: Path | None, download: bool) -> dict[str, Any]:
     from rszoo.data import load
+    from rszoo.data.doubts import counts_of, doubts
     from rszoo.data.splits import SPLITS
 
-    sets = [load(dataset, split, root=root, download=download) for split in SPLITS]
+    train, test = (load(dataset, split, root=root, download=download) for split in SPLITS)
     return {
-        "dataset": sets[0].name,
-        "shape": list(sets[0].shape),
-        "class_names": list(sets[0].class_names),
+        "dataset": train.name,
+        "shape": list(train.shape),
+        "class_names": list(train.class_names),
         "splits": {
-            images.split: {"images": len(images), "digest": images.digest} for images in sets
+            images.split: {
+                "images": len(images),
+                "digest": images.digest,
+                "shape": list(images.shape),
+                "counts": list(counts_of(images).values()),
+            }
+            for images in (train, test)
         },
+        "doubts": doubts(dataset, train, test),
     }
+
+
+def _digests(described: dict[str, Any]) -> dict[str, Any]:
+    """Return what stands for the data in a file, which changes with them alone."""
+    splits = {
+        split: {key: values[key] for key in ("images", "digest")}
+        for split, values in described["splits"].items()
+    }
+    kept = ("dataset", "shape", "class_names")
+    return {**{key: described[key] for key in kept}, "splits": splits}
 
 
 def _print(described: dict[str, Any]) -> None:
     from rich.table import Table
+    from rich.text import Text
 
     shape = "x".join(map(str, described["shape"]))
     out.print(
@@ -69,9 +91,18 @@ def _print(described: dict[str, Any]) -> None:
         highlight=False,
         soft_wrap=True,
     )
+    splits: dict[str, Any] = described["splits"]
     table = Table("split", box=None, pad_edge=False)
     table.add_column("images", justify="right")
     table.add_column("digest", overflow="fold")
-    for split, values in described["splits"].items():
+    for split, values in splits.items():
         table.add_row(split, f"{values['images']:,}", values["digest"])
     out.print(table)
+    out.print()
+    classes = Table("label", "class", box=None, pad_edge=False)
+    for split, values in splits.items():
+        classes.add_column(f"{split} ({'x'.join(map(str, values['shape']))})", justify="right")
+    for label, name in enumerate(described["class_names"]):
+        counts = [f"{values['counts'][label]:,}" for values in splits.values()]
+        classes.add_row(str(label), Text(name), *counts)
+    out.print(classes)

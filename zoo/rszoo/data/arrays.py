@@ -1,21 +1,24 @@
-"""Data sets and images held in NumPy arrays and files; pickled objects are never read."""
+"""Data sets and images held in NumPy arrays."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from rszoo.data.array_files import Array, read_arrays
 from rszoo.data.image_set import ImageSet
 from rszoo.data.in_memory import in_memory
 from rszoo.data.known import name_of_own
 from rszoo.data.splits import SPLITS, every_fifth
 from rszoo.errors import DataError
 
-Array = NDArray[np.generic]
+_PER_SPLIT = [f"{split}_{kind}" for split in SPLITS for kind in ("images", "labels")]
+_UNDIVIDED = ["images", "labels"]
+_NAMES = "class_names"
+
+_MOST_CLASSES = 2**20
 
 
 def from_arrays(
@@ -39,7 +42,7 @@ def from_arrays(
         DataError: wrong shape, type or range of images or labels.
     """
     pixels, targets = _paired(images, labels, where=name)
-    names = _class_names(class_names, int(targets.max()), where=name)
+    names = _class_names(class_names, targets, where=name)
     return in_memory(pixels, targets, name=name_of_own(name), split=split, class_names=names)
 
 
@@ -54,55 +57,39 @@ def load_npz(path: Path, split: str) -> ImageSet:
         DataError: the file cannot be read without pickle, lacks arrays, or holds unusable ones.
     """
     arrays = read_arrays(path)
-    if all(f"{part}_{kind}" in arrays for part in SPLITS for kind in ("images", "labels")):
+    if set(_PER_SPLIT) <= set(arrays):
         parts = {part: _part(arrays, f"{part}_", path) for part in SPLITS}
+        _check_sizes({part: pixels for part, (pixels, _) in parts.items()}, path)
+        every = torch.cat([targets for _, targets in parts.values()])
         pixels, targets = parts[split]
-        largest = max(int(labels.max()) for _, labels in parts.values())
-    elif {"images", "labels"} <= set(arrays):
-        pixels, targets = _part(arrays, "", path)
-        largest = int(targets.max())
-        keep = _fifths(targets, split)
+    elif set(_UNDIVIDED) <= set(arrays):
+        pixels, every = _part(arrays, "", path)
+        keep = _fifths(every, split)
         if not len(keep):
             raise DataError(f"{path}: no class has enough images for a {split} split; add images")
-        pixels, targets = pixels[keep], targets[keep]
+        pixels, targets = pixels[keep], every[keep]
     else:
         raise DataError(
             f"{path}: expected the arrays 'images' and 'labels', or 'train_images', "
             "'train_labels', 'test_images' and 'test_labels', "
             f"found {sorted(arrays)}; rename them"
         )
-    named = arrays.get("class_names")
-    given = None if named is None else [str(each) for each in named]
-    names = _class_names(given, largest, where=str(path))
+    names = _class_names(_listed(arrays.get(_NAMES), path), every, where=str(path))
     return in_memory(pixels, targets, name=name_of_own(path.stem), split=split, class_names=names)
 
 
-def read_arrays(path: Path) -> dict[str, Array]:
-    """Return the arrays of an `.npz` file by name, that of an `.npy` file under the name "".
-
-    Raises:
-        DataError: the file is damaged or holds pickled objects.
-    """
-    try:
-        # numpy.load leaves a file open when it opens it itself and then finds it damaged
-        with path.open("rb") as file:
-            loaded = np.load(file, allow_pickle=False)
-            if isinstance(loaded, np.ndarray):
-                return {"": loaded}
-            return {key: loaded[key] for key in loaded.files}
-    except (OSError, ValueError, EOFError, BadZipFile) as error:
-        raise DataError(
-            f"{path}: expected plain NumPy arrays without pickled objects ({error}); "
-            "write the file again with numpy.save or numpy.savez"
-        ) from error
+def unused_arrays(names: Collection[str]) -> list[str]:
+    """Return which arrays of a file with these names are no part of the data set."""
+    used = _PER_SPLIT if set(_PER_SPLIT) <= set(names) else _UNDIVIDED
+    return sorted(set(names) - {*used, _NAMES})
 
 
 def to_pixels(images: Array | Tensor, *, where: str) -> Tensor:
     """Return a copy of images [N, C, H, W] as uint8 or float32.
 
     Raises:
-        DataError: other dimensions, no images, another type, or floats outside [0, 1]; begins with
-            `where`.
+        DataError: other dimensions, channels in the last place, no images, another type, or floats
+            outside [0, 1]; begins with `where`.
     """
     array = _array(images)
     if array.ndim != 4 or 0 in array.shape:
@@ -110,6 +97,7 @@ def to_pixels(images: Array | Tensor, *, where: str) -> Tensor:
             f"{where}: expected images of shape [N, C, H, W], got {list(array.shape)}; "
             "transpose or reshape the array"
         )
+    _check_channels(array.shape, where=where)
     if array.dtype == np.uint8:
         return torch.from_numpy(np.array(array))
     if array.dtype.kind != "f":
@@ -134,10 +122,9 @@ def _to_labels(labels: Array | Tensor, *, where: str) -> Tensor:
             f"{where}: expected integer labels of shape [N], got {array.dtype} of shape "
             f"{list(array.shape)}; reshape or convert the labels"
         )
-    if array.min() < 0:
-        raise DataError(
-            f"{where}: expected labels from 0, got {array.min()}; number the classes from 0"
-        )
+    if array.min() < 0 or array.max() > _MOST_CLASSES:
+        found = array.min() if array.min() < 0 else array.max()
+        raise DataError(f"{where}: expected labels from 0, got {found}; number the classes from 0")
     return torch.from_numpy(np.array(array, dtype=np.int64))
 
 
@@ -168,9 +155,48 @@ def _fifths(targets: Tensor, split: str) -> Tensor:
     return torch.tensor(sorted(places), dtype=torch.long)
 
 
-def _class_names(given: Sequence[str] | None, largest: int, *, where: str) -> Sequence[str]:
-    """Return the given names, or numbers, checked to name every label up to the largest."""
+def _check_channels(shape: Sequence[int], *, where: str) -> None:
+    """Refuse images [N, H, W, C]: they would be taken for H channels of W x C pixels."""
+    count, first, width, last = shape
+    if last <= 4 < first or (last in (1, 3) and last < first == width):
+        raise DataError(
+            f"{where}: expected images of shape [N, C, H, W], got {list(shape)}, as of {last} "
+            f"channels in the last place; give images.transpose(0, 3, 1, 2), of shape "
+            f"{[count, last, first, width]}"
+        )
+
+
+def _check_sizes(parts: Mapping[str, Tensor], path: Path) -> None:
+    """Refuse splits with images of different shapes."""
+    train, test = (tuple(parts[split].shape[1:]) for split in SPLITS)
+    if train != test:
+        raise DataError(
+            f"{path}: expected images of one size, got {list(train)} in train_images and "
+            f"{list(test)} in test_images (channels, height, width); bring them to one size"
+        )
+
+
+def _listed(named: Array | None, path: Path) -> list[str] | None:
+    """Return the class names that a file holds."""
+    if named is not None and (named.ndim != 1 or named.dtype.kind != "U"):
+        raise DataError(
+            f"{path}: expected {_NAMES} as a list of texts, got {named.dtype} of shape "
+            f"{list(named.shape)}; write them as numpy.array([...])"
+        )
+    return None if named is None else [str(each) for each in named]
+
+
+def _class_names(given: Sequence[str] | None, targets: Tensor, *, where: str) -> Sequence[str]:
+    """Return the given names, or numbers; labels without names have to leave none out."""
+    largest = int(targets.max())
     if given is None:
+        present = len(targets.unique())
+        if present <= largest:
+            raise DataError(
+                f"{where}: expected labels from 0 to {present - 1}, as there are {present} "
+                f"different ones, got {int(targets.min())} to {largest}; number the classes from "
+                "0, or name every class, those without images too (class_names)"
+            )
         return [str(label) for label in range(largest + 1)]
     if largest >= len(given):
         raise DataError(

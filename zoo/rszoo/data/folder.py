@@ -1,13 +1,15 @@
 """Data sets that are a folder of class folders, with or without a `train` / `test` split."""
 
+import math
 from pathlib import Path
 
 import torch
 
-from rszoo.data.decode import files_below, open_image
+from rszoo.data.decode import open_image
 from rszoo.data.image_set import ImageSet
 from rszoo.data.in_memory import in_memory
 from rszoo.data.known import name_of_own
+from rszoo.data.layout import Layout, layout_of
 from rszoo.data.splits import SPLITS, every_fifth
 from rszoo.data.streamed import Files, streamed
 from rszoo.errors import DataError
@@ -24,64 +26,49 @@ def load_folder(folder: Path, split: str) -> ImageSet:
     split. Grey images stay grey when the first image is.
 
     Raises:
-        DataError: fewer than two classes, an empty one, splits of different classes, an image that
-            cannot be decoded, or images of different sizes.
+        DataError: a layout that is none of these, or likely another one (`rszoo.data.layout`); a
+            class without images, an image that cannot be decoded, or images of different sizes.
     """
-    found = _class_folders(folder)
-    divided = set(SPLITS) <= set(found)
-    base = folder / split if divided else folder
-    classes = _same_classes(folder) if divided else found
-    if len(classes) < 2:
-        raise DataError(
-            f"{folder}: expected at least two class folders, or 'train' and 'test' folders of "
-            f"them, found {classes}; lay the images out as {folder}/CLASS/IMAGE"
-        )
-
+    layout = layout_of(folder)
     paths: list[str] = []
     labels: list[int] = []
-    for label, name in enumerate(classes):
-        images = [str(path) for path in files_below(base / name)]
-        if not images:
-            raise DataError(f"{base / name}: expected images, found none; add some or remove it")
-        chosen = images if divided else every_fifth(images, split)
+    for label, name in enumerate(layout.classes):
+        images = [str(path) for path in layout.images(split, name)]
+        chosen = images if layout.divided else every_fifth(images, split)
         paths += chosen
         labels += [label] * len(chosen)
-    return _load(paths, torch.tensor(labels), folder, base, split, classes)
-
-
-def _load(
-    paths: list[str],
-    labels: torch.Tensor,
-    folder: Path,
-    base: Path,
-    split: str,
-    classes: list[str],
-) -> ImageSet:
     if not paths:
         raise DataError(f"{folder}: no class has enough images for a {split} split; add images")
-    first = open_image(paths[0])
-    shape = (1 if first.mode == "L" else 3, first.height, first.width)
-    files = Files(paths=paths, shape=shape)
-    name = name_of_own(folder.resolve().name)
-    if len(paths) * shape[0] * shape[1] * shape[2] > IN_MEMORY_BYTES:
+    shape = _shape(paths[0])
+    if layout.divided:
+        _check_sizes(layout, split, shape)
+    return _load(Files(paths=paths, shape=shape), torch.tensor(labels), layout, split)
+
+
+def _load(files: Files, labels: torch.Tensor, layout: Layout, split: str) -> ImageSet:
+    name, classes = name_of_own(layout.folder.resolve().name), layout.classes
+    if len(files.paths) * math.prod(files.shape) > IN_MEMORY_BYTES:
+        base = layout.base(split)
         return streamed(files, labels, name=name, split=split, class_names=classes, base=base)
-    pixels = torch.empty(len(paths), *shape, dtype=torch.uint8)
-    for index in range(len(paths)):
+    pixels = torch.empty(len(files.paths), *files.shape, dtype=torch.uint8)
+    for index in range(len(files.paths)):
         pixels[index] = files.read(index)
     return in_memory(pixels, labels, name=name, split=split, class_names=classes)
 
 
-def _class_folders(folder: Path) -> list[str]:
-    return sorted(
-        path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")
-    )
-
-
-def _same_classes(folder: Path) -> list[str]:
-    train, test = (_class_folders(folder / split) for split in SPLITS)
-    if train != test:
+def _check_sizes(layout: Layout, split: str, shape: tuple[int, int, int]) -> None:
+    """Refuse splits whose first images are of different shapes."""
+    [other] = set(SPLITS) - {split}
+    first = layout.images(other, layout.classes[0])[0]
+    if (found := _shape(first)) != shape:
+        shapes = {split: list(shape), other: list(found)}
         raise DataError(
-            f"{folder}: expected the same class folders in 'train' and 'test', "
-            f"found {sorted(set(train) ^ set(test))} in only one of them; add or remove them"
+            f"{layout.folder}: expected images of one size, got "
+            f"{shapes['train']} in 'train' and {shapes['test']} in 'test' "
+            "(channels, height, width); bring them to one size"
         )
-    return train
+
+
+def _shape(path: str | Path) -> tuple[int, int, int]:
+    image = open_image(path)
+    return (1 if image.mode == "L" else 3, image.height, image.width)

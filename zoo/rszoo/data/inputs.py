@@ -8,7 +8,8 @@ import torch.nn.functional as F
 from PIL import Image, ImageChops
 from torch import Tensor
 
-from rszoo.data.arrays import read_arrays, to_pixels
+from rszoo.data.array_files import read_arrays
+from rszoo.data.arrays import to_pixels
 from rszoo.data.decode import EXTENSIONS, files_below, open_image, pixels_of
 from rszoo.data.in_memory import unit
 from rszoo.errors import DataError
