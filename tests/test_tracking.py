@@ -4,22 +4,27 @@ import os
 import shutil
 import signal
 import sqlite3
+import time
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
+from threading import Timer
 
 import mlflow
 import pytest
 from forks import Forks, at_once
 from mlflow.entities import Run
+from mlflow.store.db import utils as database
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 from rszoo.errors import RszooError
+from rszoo.training.interruption import terminable
 from rszoo.training.loop import Epoch
 from rszoo.training.observer import Observer
 from rszoo.training.recipes.files import load_recipe
 from rszoo.training.recipes.recipe import Recipe
 from rszoo.training.run import train
+from rszoo.training.tracking.lost import status_of
 from rszoo.training.tracking.tracked import open_tracking
 
 NAME = "digits-gaussian-0.25"
@@ -281,6 +286,8 @@ def test_a_run_that_the_store_does_not_know_is_begun_anew(empty: Path, tmp_path:
 STARTS = """
 import sys
 from pathlib import Path
+from threading import Timer
+from rszoo.training.tracking.lost import status_of
 from rszoo.training.tracking.tracked import open_tracking
 from stores import migrated_stores
 migrated_stores()
@@ -308,3 +315,141 @@ def test_a_file_in_the_way_of_the_output_folder(tmp_path: Path) -> None:
     with pytest.raises(RszooError) as caught, open_tracking(tmp_path / "runs"):
         pass
     assert str(caught.value) == f"cannot write '{tmp_path}/runs': File exists"
+
+
+DIES_BETWEEN_MIGRATIONS = """
+import os, pathlib, sys
+from mlflow.store.db import utils
+from rszoo.training.tracking.lost import status_of
+from rszoo.training.tracking.tracked import open_tracking
+
+def dies(engine):
+    with engine.begin() as store:
+        store.exec_driver_sql("CREATE TABLE datasets (name TEXT)")
+    os._exit(9)
+
+utils._initialize_tables = dies
+with open_tracking(pathlib.Path(sys.argv[1])):
+    pass
+"""
+
+DIES_IN_A_RUN = """
+import os, pathlib, sys
+from rszoo.training.tracking.lost import status_of
+from rszoo.training.tracking.tracked import open_tracking
+
+with open_tracking(pathlib.Path(sys.argv[1])) as tracking, tracking.parent("lost", run_id=None):
+    os._exit(9)
+"""
+
+
+def test_a_store_is_made_as_a_whole_or_not_at_all(tmp_path: Path, forks: Forks) -> None:
+    """A process that dies between two migrations leaves nothing that is in the way."""
+    assert forks.start("-c", DIES_BETWEEN_MIGRATIONS, str(tmp_path)).wait() == 9
+    assert not (tmp_path / "mlflow.db").exists()
+    assert len(list(tmp_path.glob(".mlflow.db.*.new"))) == 1
+    with open_tracking(tmp_path) as tracking, tracking.parent("after", run_id=None):
+        pass
+    assert [run.info.run_name for run in runs_of(tmp_path)] == ["after"]
+    assert [path.name for path in tmp_path.iterdir() if "mlflow.db" in path.name] == ["mlflow.db"]
+
+
+def test_a_full_disk_leaves_no_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(engine: Engine) -> None:
+        with engine.begin() as store:
+            store.exec_driver_sql("CREATE TABLE datasets (name TEXT)")
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(database, "_initialize_tables", full)
+        with pytest.raises(RszooError, match="database or disk is full"), open_tracking(tmp_path):
+            pass
+    assert list(tmp_path.glob("*mlflow.db*")) == []
+    with open_tracking(tmp_path):
+        pass
+
+
+def test_a_store_that_was_left_unfinished_before_says_what_to_do(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as store, store:
+        store.execute("CREATE TABLE datasets (name TEXT)")
+    with pytest.raises(RszooError, match=r"not finished when it was made, .* move it away"):
+        with open_tracking(tmp_path):
+            pass
+
+
+def test_a_store_that_was_moved_is_at_home_where_it_lies(trained: Path, tmp_path: Path) -> None:
+    runs = tmp_path / "elsewhere"
+    shutil.copytree(trained, runs)
+    here, there = (folder.resolve().as_uri() for folder in (runs, trained))
+    with open_tracking(runs):
+        pass
+    with closing(sqlite3.connect(runs / "mlflow.db")) as store:
+        for table, column in (("experiments", "artifact_location"), ("runs", "artifact_uri")):
+            places = [place for (place,) in store.execute(f"SELECT {column} FROM {table}")]
+            assert any(place.startswith(f"{here}/mlartifacts") for place in places)
+            assert not any(place.startswith(f"{there}/") for place in places)
+    _, child = parent_and_child(runs)
+    listed = client(runs).list_artifacts(child.info.run_id)
+    assert "recipe.yaml" in [entry.path for entry in listed]
+
+
+def test_a_run_in_the_bin_is_not_resumed_but_begun_again(empty: Path) -> None:
+    with open_tracking(empty) as tracking, tracking.parent("first", run_id=None) as first:
+        pass
+    client(empty).delete_run(first)
+    with open_tracking(empty) as tracking, tracking.parent("second", run_id=first) as second:
+        pass
+    assert second != first
+    assert [run.info.run_id for run in runs_of(empty)] == [second]
+
+
+def test_an_experiment_in_the_bin_is_taken_out(empty: Path) -> None:
+    experiment = client(empty).get_experiment_by_name("rszoo")
+    assert experiment is not None
+    client(empty).delete_experiment(experiment.experiment_id)
+    with open_tracking(empty) as tracking, tracking.parent("after", run_id=None) as run:
+        pass
+    assert client(empty).get_run(run).info.status == "FINISHED"
+
+
+def test_the_run_of_a_surrounding_job_stays_its_own(
+    empty: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_tracking(empty) as tracking, tracking.parent("theirs", run_id=None) as theirs:
+        pass
+    monkeypatch.setenv("MLFLOW_RUN_ID", theirs)
+    with open_tracking(empty) as tracking, tracking.parent("ours", run_id=None) as ours:
+        assert os.environ["MLFLOW_RUN_ID"] == theirs
+    names = {run.info.run_id: run.info.run_name for run in runs_of(empty)}
+    assert names == {theirs: "theirs", ours: "ours"}
+
+
+def test_a_run_that_was_killed_outright_is_ended_by_the_next_training(
+    empty: Path, forks: Forks
+) -> None:
+    assert forks.start("-c", DIES_IN_A_RUN, str(empty)).wait() == 9
+    (lost,) = runs_of(empty)
+    assert (lost.info.status, status_of(lost)) == ("RUNNING", "LOST")
+    with open_tracking(empty):
+        assert client(empty).get_run(lost.info.run_id).info.status == "KILLED"
+
+
+def test_a_server_that_does_not_answer_is_named_and_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing listens there: MLflow would go on trying for minutes."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setattr("rszoo.training.tracking.store._SECONDS", 0.2)
+    begun = time.monotonic()
+    Timer(1.5, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+    with terminable(), pytest.raises(KeyboardInterrupt), open_tracking(tmp_path):
+        pass
+    assert time.monotonic() - begun < 10
+    assert "waiting for the MLflow server at http://127.0.0.1:9; Ctrl-C" in caplog.text
+
+
+def runs_of(out: Path) -> list[Run]:
+    """Return the runs of rszoo that are not in MLflow's bin."""
+    experiment = client(out).get_experiment_by_name("rszoo")
+    assert experiment is not None
+    return list(client(out).search_runs([experiment.experiment_id]))

@@ -1,6 +1,7 @@
 """The `rszoo` command: each sub-command parses, makes one library call, and prints.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted, 143 a training that was terminated.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted, 141 nobody reads on (`| head`), 143 a
+training that was terminated.
 """
 
 import gc
@@ -53,9 +54,10 @@ class _Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except (KeyboardInterrupt, SystemExit) as stop:
-            err.print(_INTERRUPTED.get(ctx.invoked_subcommand or "", "interrupted"))
-            terminated = isinstance(stop, SystemExit)  # by SIGTERM, in a training
-            raise typer.Exit(143 if terminated else 130) from None
+            code = stop.code if isinstance(stop, SystemExit) else 130
+            if code in (130, 143):
+                err.print(_INTERRUPTED.get(ctx.invoked_subcommand or "", "interrupted"))
+            raise typer.Exit(code if isinstance(code, int) else 1) from None
 
 
 app = typer.Typer(
@@ -119,6 +121,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except RszooError as error:
         err.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(2 if isinstance(error, RecipeError) else 1)
+    except OSError as error:
+        # Of a file that no message of ours knows of: a disk that is full, or cannot be written.
+        place = "" if error.filename is None else f" {str(error.filename)!r}"
+        err.print(
+            f"error: cannot use{place}: {error.strerror or error}",
+            style="red",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
+        sys.exit(1)
     finally:
         warnings.showwarning = shown
 

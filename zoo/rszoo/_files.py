@@ -7,6 +7,7 @@ target's name in one step: a reader, or a run that is killed, sees the old one o
 import json
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 
 from rszoo.errors import RszooError
@@ -33,7 +34,8 @@ def write_bytes_atomically(path: str | Path, data: bytes) -> None:
         message = f"cannot write {str(path)!r}: {error.strerror}"
         raise RszooError(message) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # such as a disk that cannot be written: the error says it
+            temporary.unlink(missing_ok=True)
 
 
 def write_json_atomically(path: str | Path, value: object) -> None:

@@ -2,11 +2,12 @@
 
 import errno
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from json import JSONDecodeError
 
-from huggingface_hub import constants
+from huggingface_hub import constants, get_token
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
@@ -23,6 +24,9 @@ __all__ = ["HTTPError", "endpoint", "explained"]
 #: The root of the HTTP library in use, which depends on the client's version.
 HTTPError: type[Exception] = HfHubHTTPError.__mro__[1]
 
+# Of a write, whose error does not name the file.
+_OF_DISKS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EFBIG)
+
 
 def endpoint() -> str:
     """Return the address of the hub in use: `HF_ENDPOINT`, or huggingface.co."""
@@ -31,9 +35,14 @@ def endpoint() -> str:
 
 @contextmanager
 def explained(model: HubId | None, *, writing: bool = False) -> Iterator[None]:
-    """Turn the exceptions of the client into errors that say what to do."""
+    """Turn the exceptions of the client into errors that say what to do.
+
+    Raises:
+        HubError: always in place of them, and where the token can be no token.
+    """
     hub, what = endpoint(), "its list of models" if model is None else str(model)
     try:
+        _check_token()
         yield
     except GatedRepoError as error:
         raise HubError(
@@ -69,12 +78,33 @@ def _refusal(error: HfHubHTTPError, what: str, *, writing: bool) -> str:
     return f"{endpoint()} answered {status} for {what}: {_first_line(error)}"
 
 
+def _check_token() -> None:
+    """Refuse a token that no request can carry, such as one in the quotes of a word processor."""
+    token = get_token() or ""
+    if wrong := re.search(r"[^!#-&(-~]|^Bearer", token):  # quotes, spaces, all beyond ASCII
+        raise HubError(
+            f"expected a token such as hf_..., letters and digits, got one with {wrong[0]!r} in "
+            "it: copy it again, without quotes and spaces, into HF_TOKEN or `hf auth login`"
+        )
+
+
 def _trouble(error: Exception, what: str, *, writing: bool) -> str:
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES):
-        return f"cannot store {what} in {constants.HF_HUB_CACHE}: {error.strerror}"
+    local = _local(error)
+    if local is not None:
+        place = local.filename or constants.HF_HUB_CACHE
+        return f"cannot use {place} for {what}: {local.strerror}; HF_HOME names another folder"
     offline = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else _first_line(error)
     unreachable = f"cannot reach {endpoint()} ({offline})"
     return unreachable if writing else f"{unreachable}, and {what} is not in the cache"
+
+
+def _local(error: BaseException | None) -> OSError | None:
+    """Return the trouble with a file or a disk of ours that is behind an error, if it is that."""
+    while error is not None:
+        if isinstance(error, OSError) and (error.filename or error.errno in _OF_DISKS):
+            return error
+        error = error.__cause__
+    return None
 
 
 def _first_line(error: Exception) -> str:

@@ -22,9 +22,9 @@ from rszoo.hub.kinds import kind_of
 from rszoo.hub.parts import part_of
 from rszoo.training.dvc_lock import dvc_entry
 from rszoo.training.recipes.recipe import Recipe, digest_of
+from rszoo.training.tracking.lost import status_of
 from rszoo.training.tracking.recording import store_folder
 from rszoo.training.tracking.registry import registration
-from rszoo.training.tracking.runs import status_of
 from rszoo.training.tracking.store import Store, open_store
 
 __all__ = ["lineage"]

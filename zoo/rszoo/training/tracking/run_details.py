@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rszoo.evaluation.log import printable
+from rszoo.training.tracking.lost import status_of
 from rszoo.training.tracking.runs import (
     bundle_of,
     environment_of,
     metrics_of,
     printed,
-    status_of,
     training_of,
 )
 from rszoo.training.tracking.store import Store

@@ -3,8 +3,6 @@
 What a store says may come from anybody: texts are made printable here.
 """
 
-import os
-import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 from rszoo.errors import RszooError
 from rszoo.evaluation.log import printable
 from rszoo.hub.bundle import open_bundle
+from rszoo.training.tracking.lost import LOST, status_of
 from rszoo.training.tracking.models import WEIGHTS
 from rszoo.training.tracking.recording import ACR
 from rszoo.training.tracking.store import Store
-from rszoo.training.tracking.tracked import BUNDLE, HOST, PROCESS
+from rszoo.training.tracking.tracked import BUNDLE
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -30,12 +29,11 @@ __all__ = [
     "find_run",
     "metrics_of",
     "runs_in",
-    "status_of",
     "training_of",
 ]
 
 #: MLflow's, and LOST for a run whose process is gone without having ended it.
-STATUSES = ("RUNNING", "FINISHED", "FAILED", "KILLED", "LOST", "SCHEDULED")
+STATUSES = ("RUNNING", "FINISHED", "FAILED", "KILLED", LOST, "SCHEDULED")
 _PAGE = 1000
 
 
@@ -108,15 +106,6 @@ def training_of(run: "Run") -> Training | None:
     )
 
 
-def status_of(run: "Run") -> str:
-    """Return the status of a run; LOST for one whose process, on this machine, is gone."""
-    status, tags = run.info.status, run.data.tags
-    here = tags.get(HOST) == socket.gethostname()
-    if status == "RUNNING" and here and not _is_alive(tags.get(PROCESS, "")):
-        return "LOST"
-    return status
-
-
 def find_run(store: Store, wanted: str) -> "Run":
     """Return the run with an id, or the only one of the experiment whose id begins so.
 
@@ -172,19 +161,6 @@ def environment_of(run: "Run") -> dict[str, str]:
 def printed(values: Mapping[str, Any]) -> dict[str, str]:
     """Return keys and values as printable texts, by key."""
     return {printable(key): printable(str(value)) for key, value in sorted(values.items())}
-
-
-def _is_alive(process: str) -> bool:
-    """Return whether a process runs; one that cannot be asked for does."""
-    if not process.isdecimal() or not 0 < int(process) < 2**31:
-        return True
-    try:
-        os.kill(int(process), 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True  # somebody else's
-    return True
 
 
 def _text(value: str | None) -> str | None:

@@ -1,10 +1,14 @@
 """The MLflow store: `MLFLOW_TRACKING_URI`, else a SQLite file in the output folder."""
 
+import logging
 import os
+import sqlite3
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Timer
+from urllib.parse import urlsplit
 
 from rszoo._locks import exclusive
 from rszoo.errors import RszooError
@@ -14,6 +18,8 @@ __all__ = ["Store", "open_store"]
 
 _EXPERIMENT = "rszoo"
 _SQLITE = "sqlite:///"
+_SECONDS = 3.0  # after which is said what is waited for
+_logger = logging.getLogger(__name__)
 _PATIENCE = 600.0  # seconds; nobody needs more than a few, even on a busy machine
 
 
@@ -31,13 +37,21 @@ class Store:
     experiment_id: str
     lock_file: Path
 
+    def call(self) -> AbstractContextManager[object]:
+        """Run a block that calls the store.
+
+        A signal waits for the end of a write to a local file; for a server nobody should wait,
+        and is told what is waited for.
+        """
+        return _calling(self.uri)
+
     def lock(self) -> AbstractContextManager[object]:
         """Keep other processes out for the length of a block.
 
         Raises:
             RszooError: another process holds the lock and does not let go.
         """
-        return _locked(self.lock_file)
+        return _locked(self.lock_file, self.uri)
 
 
 @contextmanager
@@ -67,15 +81,17 @@ def open_store(folder: Path, *, make: bool = False) -> Iterator[Store | None]:
     try:
         mlflow.set_tracking_uri(uri)
         lock = (file.parent if file else folder) / ".mlflow.lock"
-        artifacts = None if given else (folder / "mlartifacts").as_uri()
+        artifacts = (folder / "mlartifacts").as_uri()
         # Several processes that create one SQLite store at once break it.
-        with _locked(lock) if make or file is not None else nullcontext():
-            experiment = _experiment(artifacts, make=make)
+        with _locked(lock, uri) if make or file is not None else _calling(uri):
+            if file is not None:
+                _ready(file, artifacts, moves=not given)
+            experiment = _experiment(None if given else artifacts, make=make)
         yield Store(uri, experiment, lock) if experiment else None
-    except (mlflow.MlflowException, SQLAlchemyError) as error:
+    except (mlflow.MlflowException, SQLAlchemyError, sqlite3.Error) as error:
+        reason = str(error).splitlines()[0]
         raise RszooError(
-            f"expected an MLflow store at {uri!r}, got an error: {str(error).splitlines()[0]}; "
-            "see MLFLOW_TRACKING_URI"
+            f"expected an MLflow store at {uri!r}, got an error: {reason}; see MLFLOW_TRACKING_URI"
         ) from error
     finally:
         # MLflow puts the URI into the environment, where the next call would take it for given.
@@ -85,8 +101,6 @@ def open_store(folder: Path, *, make: bool = False) -> Iterator[Store | None]:
 def _mlflow():  # noqa: ANN202 (a module)
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
-    import logging
-
     import mlflow
 
     logging.getLogger("mlflow").setLevel(logging.WARNING)
@@ -99,12 +113,44 @@ def _experiment(artifacts: str | None, *, make: bool) -> str | None:
 
     known = mlflow.get_experiment_by_name(_EXPERIMENT)
     if known is not None:
+        if make and known.lifecycle_stage == "deleted":  # its name is not free
+            mlflow.MlflowClient().restore_experiment(known.experiment_id)
         return known.experiment_id
     return mlflow.create_experiment(_EXPERIMENT, artifact_location=artifacts) if make else None
 
 
+def _ready(file: Path, artifacts: str, *, moves: bool) -> None:
+    """Make a SQLite store if there is none, or find out whether the one that is there is sound."""
+    from rszoo.training.tracking.sqlite_store import check_finished, make_store, settle
+
+    if not file.exists():
+        make_store(file, artifacts=artifacts)
+        return
+    check_finished(file)
+    if moves and os.access(file, os.W_OK):
+        settle(file, experiment=_EXPERIMENT, artifacts=artifacts)
+
+
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def _calling(uri: str) -> Iterator[None]:
+    """Hold signals back for the length of a local write; say what a server keeps waiting for."""
+    if not uri.startswith("http"):
+        with uninterrupted():
+            yield
+        return
+    server = urlsplit(uri)
+    what = f"waiting for the MLflow server at {server.scheme}://{server.hostname}:{server.port}"
+    told = Timer(_SECONDS, lambda: _logger.warning("%s; Ctrl-C stops", what))
+    told.daemon = True
+    told.start()
+    try:
+        yield
+    finally:
+        told.cancel()
+
+
+@contextmanager
+def _locked(path: Path, uri: str) -> Iterator[None]:
     with ExitStack() as stack:
         try:
             stack.enter_context(exclusive(path, patience=_PATIENCE))
@@ -113,5 +159,5 @@ def _locked(path: Path) -> Iterator[None]:
                 f"expected a free lock {str(path)!r}, got one that another process has held for "
                 f"{_PATIENCE:g} s; see which with: fuser {path}"
             ) from None
-        with uninterrupted():
+        with _calling(uri):
             yield

@@ -1,22 +1,23 @@
 """Trainings as MLflow runs: a parent run per recipe or sweep, a child run per training.
 
 A run that is stopped by a signal ends as KILLED; one that is resumed is the same run. One that is
-killed outright stays RUNNING, and its tags say which process it was.
+killed outright stays RUNNING until the next training on its machine; its tags say which process it
+was.
 """
 
 import json
+import logging
 import os
-import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rszoo.errors import RszooError
 from rszoo.hub.bundle import Bundle
-from rszoo.training.interruption import uninterrupted
 from rszoo.training.recipes.recipe import Recipe
+from rszoo.training.tracking.lost import end_lost, of_this_process
 from rszoo.training.tracking.models import WEIGHTS, log_bundle
 from rszoo.training.tracking.registry import register
 from rszoo.training.tracking.store import Store, open_store
@@ -26,10 +27,12 @@ if TYPE_CHECKING:
 
     from rszoo.data import ImageSet
 
-__all__ = ["BUNDLE", "HOST", "PROCESS", "TrackedRun", "Tracking", "log_data", "open_tracking"]
+__all__ = ["BUNDLE", "TrackedRun", "Tracking", "log_data", "open_tracking"]
 
-#: Tags of a run: the folder of its bundle, and the machine and process that writes it.
-BUNDLE, HOST, PROCESS = "rszoo.bundle", "rszoo.host", "rszoo.process"
+#: The tag of a run with the folder of its bundle.
+BUNDLE = "rszoo.bundle"
+
+_logger = logging.getLogger(__name__)
 
 _NOTE = "mlflow.note.content"  # what MLflow's pages show as the description
 _DIGEST_LENGTH = 36  # MLflow's limit for the digest of a data set
@@ -49,13 +52,13 @@ class TrackedRun:
     run_id: str
     logged_epochs: int = 0
 
-    @uninterrupted()
     def log_epoch(self, number: int, metrics: Mapping[str, float]) -> None:
         """Log the metrics of one finished epoch, unless the run has them."""
         import mlflow
 
         if number > self.logged_epochs:
-            mlflow.log_metrics(dict(metrics), step=number)
+            with self.store.call():
+                mlflow.log_metrics(dict(metrics), step=number)
 
     def log_bundle(
         self, bundle: Bundle, metrics: Mapping[str, float], *, on_warning: Callable[[str], None]
@@ -69,7 +72,7 @@ class TrackedRun:
         """
         import mlflow
 
-        with uninterrupted():
+        with self.store.call():
             log_bundle(self.store, bundle, run_id=self.run_id, metrics=metrics)
             mlflow.set_tags({BUNDLE: str(bundle.path.resolve()), WEIGHTS: bundle.weights_digest})
         try:
@@ -103,7 +106,7 @@ class Tracking:
 
         known = self._known(run_id)
         with self._run(name, run_id=known, nested=False) as started:
-            with uninterrupted():
+            with self.store.call():
                 if known is None:
                     mlflow.set_tag(_NOTE, "One run below for each noise level.")
             yield started
@@ -122,7 +125,7 @@ class Tracking:
 
         known = self._known(run_id)
         with self._run(recipe.name, run_id=known, nested=True) as started:
-            with uninterrupted():
+            with self.store.call():
                 if known is None:
                     mlflow.set_tags(dict(tags))
                     mlflow.log_params(
@@ -141,7 +144,7 @@ class Tracking:
 
         run, status = None, "FAILED"
         try:
-            with uninterrupted():
+            with self.store.call(), _no_run_of_others():
                 run = mlflow.start_run(
                     run_id=run_id,
                     experiment_id=self.store.experiment_id,
@@ -150,28 +153,42 @@ class Tracking:
                     parent_run_id=self.above if nested else None,
                     log_system_metrics=nested,
                 )
-                mlflow.set_tags({HOST: socket.gethostname(), PROCESS: os.getpid()})
+                mlflow.set_tags(of_this_process())
             yield run.info.run_id
             status = "FINISHED"
         except (KeyboardInterrupt, SystemExit):
             status = "KILLED"
             raise
         finally:
-            with uninterrupted():
-                if run is not None:
-                    mlflow.end_run(status)
+            if run is not None:
+                self._end(run.info.run_id, status)
 
-    @uninterrupted()
+    def _end(self, run_id: str, status: str) -> None:
+        """End a run; trouble with the store does not hide why one was stopped or failed."""
+        import mlflow
+
+        with self.store.call():
+            try:
+                with nullcontext() if status == "FINISHED" else _briefly():
+                    mlflow.end_run(status)
+            except mlflow.MlflowException as error:
+                if status == "FINISHED":
+                    raise
+                reason = str(error).partition("\n")[0]
+                _logger.warning("MLflow was not told that run %s ended: %s", run_id, reason)
+
     def _known(self, run_id: str | None) -> str | None:
+        """Return an earlier run's id; None if it is of another store, or was deleted."""
         import mlflow
 
         if run_id is None:
             return None
-        try:
-            mlflow.get_run(run_id)
-        except mlflow.MlflowException:
-            return None  # another store than the one the run was started in
-        return run_id
+        with self.store.call():
+            try:
+                run = mlflow.get_run(run_id)
+            except mlflow.MlflowException:
+                return None
+        return None if run.info.lifecycle_stage == "deleted" else run_id
 
 
 @contextmanager
@@ -191,7 +208,38 @@ def open_tracking(folder: Path, *, above: str | None = None) -> Iterator[Trackin
         raise RszooError(f"cannot write {str(folder.resolve())!r}: {error.strerror}") from error
     with open_store(folder, make=True) as store:
         assert store is not None  # it was made
+        end_lost(store)
         yield Tracking(store, above)
+
+
+@contextmanager
+def _environment(values: Mapping[str, str | None]) -> Iterator[None]:
+    """Have variables of the environment for the length of a block, or have them not."""
+    before = {name: os.environ.get(name) for name in values}
+    _set(values)
+    try:
+        yield
+    finally:
+        _set(before)
+
+
+def _set(values: Mapping[str, str | None]) -> None:
+    for name, value in values.items():
+        os.environ.pop(name, None)
+        if value is not None:
+            os.environ[name] = value
+
+
+def _no_run_of_others() -> AbstractContextManager[None]:
+    """Hide the run of a surrounding job, which MLflow would take for ours, and rename."""
+    return _environment({"MLFLOW_RUN_ID": None})
+
+
+def _briefly() -> AbstractContextManager[None]:
+    """Have MLflow try once, for a few seconds: whoever stopped a run does not wait minutes."""
+    return _environment(
+        {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
+    )
 
 
 def log_data(run_id: str, *data: "DatasetInput") -> None:

@@ -1,0 +1,69 @@
+"""How a command ends whose reader leaves, or whose disk or token fails it."""
+
+import os
+from pathlib import Path
+
+import pytest
+from forks import Forks
+
+from rszoo.errors import HubError
+from rszoo.hub import remote
+from rszoo.hub._explained import explained
+from rszoo.hub.ids import HubId
+from rszoo_cli import main
+
+COMMANDS = ("ls", "show builtin/digits-cat_rs-0.50", "show builtin/digits-cat_rs-0.50 --json")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_reader_that_leaves_is_no_failure(forks: Forks, tmp_path: Path, command: str) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(tmp_path / "err", "w+b") as err, open(writing, "wb") as out:
+        process = forks.start("-m", "rszoo_cli", *command.split(), stdout=out, stderr=err)
+        assert process.wait(timeout=60) == 141
+    assert (tmp_path / "err").read_bytes() == b""
+
+
+def test_a_file_that_no_message_knows_of_ends_in_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "in-the-way").write_text("")
+    with pytest.raises(SystemExit) as caught:
+        main(["data", "digits", "--out", str(tmp_path / "in-the-way" / "a.json")])
+    assert caught.value.code == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: cannot use '{tmp_path}/in-the-way'")
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("token", "wrong"),
+    [
+        ("\u201chf_abc\u201d", "\u201c"),
+        ("'hf_abc'", "'"),
+        ("hf abc", " "),
+        ("Bearer hf_abc", "Bearer"),
+    ],
+)
+def test_a_token_that_is_none(monkeypatch: pytest.MonkeyPatch, token: str, wrong: str) -> None:
+    monkeypatch.setenv("HF_TOKEN", token)
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(HubError) as caught:
+        remote.head(HubId.parse("team/m"))
+    assert f"got one with {wrong!r} in it: copy it again" in str(caught.value)
+    assert "abc" not in str(caught.value), "no token is printed"
+
+
+def test_a_cache_that_cannot_be_written_is_not_a_hub_that_cannot_be_reached() -> None:
+    for error in (
+        NotADirectoryError(20, "Not a directory", "/cache/x"),
+        OSError(28, "No space left on device"),
+        PermissionError(13, "Permission denied", "/cache/x"),
+    ):
+        said = r"^cannot use .* for team/m: .*; HF_HOME names"
+        with pytest.raises(HubError, match=said), explained(HubId.parse("team/m")):
+            raise error
+    for error in (ConnectionRefusedError(111, "Connection refused"), TimeoutError("timed out")):
+        with pytest.raises(HubError, match=r"^cannot reach "), explained(HubId.parse("team/m")):
+            raise error
