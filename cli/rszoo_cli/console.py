@@ -1,18 +1,53 @@
-"""The two streams of the command line: results go to `out`, everything else to `err`."""
+"""The two streams of the command line: results go to `out`, everything else to `err`.
+
+Much of what is printed others wrote: names of classes, of bundles, of files. Nothing of it is
+taken for markup, and no character of it acts on the terminal or turns what follows round.
+"""
 
 import os
 import sys
+from collections.abc import Iterable
 from typing import NoReturn
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 
-__all__ = ["err", "out"]
+__all__ = ["err", "harmless", "out"]
 
 # The exit code when whoever read the output has left, as after `| head`: that of SIGPIPE.
 _NO_READER = 141
 
 
-class _Output(Console):
+def harmless(text: str) -> str:
+    r"""Return a text with an escape, as JSON has it, for each character that is not to be seen.
+
+    These are control characters, C1 ones among them, and those that set a direction.
+
+    >>> harmless("a\x1b[2Jb\n")
+    'a\\u001b[2Jb\n'
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in "\n\t" else _escaped(c) for c in text)
+
+
+def _escaped(character: str) -> str:
+    units = character.encode("utf-16-be", errors="surrogatepass").hex()
+    return "".join(f"\\u{units[i : i + 4]}" for i in range(0, len(units), 4))
+
+
+class _Stream(Console):
+    """A console that prints texts as texts; the movements of progress bars are no texts."""
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            if segment.control or segment.text.isprintable():
+                yield segment
+            else:
+                yield Segment(harmless(segment.text), segment.style)
+
     def on_broken_pipe(self) -> NoReturn:
         """End quietly: a reader that has seen enough is no failure."""
         self.quiet = True
@@ -20,5 +55,5 @@ class _Output(Console):
         raise SystemExit(_NO_READER)
 
 
-out = _Output()
-err = Console(stderr=True)
+out = _Stream(markup=False, emoji=False)
+err = _Stream(stderr=True, markup=False, emoji=False)
