@@ -17,7 +17,8 @@ __all__ = ["import_checkpoint"]
 
 
 _Checkpoint = Annotated[
-    Path, typer.Argument(metavar="CHECKPOINT", help="A file of torch.save that holds weights.")
+    Path,
+    typer.Argument(metavar="CHECKPOINT", help="Weights of torch.save or safetensors."),
 ]
 _Name = Annotated[str, typer.Option(help="Name of the bundle.")]
 _Dataset = Annotated[
@@ -39,6 +40,10 @@ _Normalization = Annotated[
     ),
 ]
 _Method = Annotated[str, typer.Option(help="How it was trained.")]
+_Key = Annotated[
+    str | None,
+    typer.Option("--key", help="Which weights, where the file holds several, such as model_ema."),
+]
 _Out = Annotated[
     Path | None, typer.Option("--out", help="The bundle's folder.", show_default="runs/NAME")
 ]
@@ -54,6 +59,7 @@ def import_checkpoint(
     normalization: _Normalization,
     options: _Options = None,
     method: _Method = "unknown",
+    key: _Key = None,
     out_folder: _Out = None,
     overwrite: _Overwrite = False,
     data_root: DataRoot = None,
@@ -61,7 +67,7 @@ def import_checkpoint(
     device: Device = None,
     json: Json = False,
 ) -> None:
-    """Import a checkpoint of research code as a bundle; nothing in the file is executed.
+    """Import a checkpoint of other software as a bundle; nothing in the file is executed.
 
     The accuracy under noise is checked on 500 test images, if they are there: a wrong statement
     about the checkpoint shows in nothing else. With --sigma 0 it becomes a standard bundle, for
@@ -93,6 +99,7 @@ def import_checkpoint(
         data_root=data_root,
         download=download,
         device=device,
+        key=key,
         overwrite=overwrite,
     )
     _print(imported, json=json)

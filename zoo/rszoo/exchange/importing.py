@@ -98,6 +98,7 @@ def import_checkpoint(
     data_root: Path | None = None,
     download: bool = False,
     device: str | None = None,
+    key: str | None = None,
     overwrite: bool = False,
 ) -> Imported:
     """Make a bundle of a checkpoint, and check its accuracy under noise if the data are here.
@@ -109,6 +110,7 @@ def import_checkpoint(
         data_root: where data sets lie (`rszoo.data.data_root`).
         download: fetch a missing data set.
         device: where to check; None takes a GPU if there is one.
+        key: of the set of weights in the file, where several fit.
         overwrite: replace an existing bundle.
 
     Raises:
@@ -127,7 +129,8 @@ def import_checkpoint(
         normalization=choices[statement.normalization],
         **statement.network,
     ).eval()
-    put_weights(network, checkpoint, normalization=choices[statement.normalization])
+    constants = choices[statement.normalization]
+    put_weights(network, checkpoint, normalization=constants, key=key)
     result = None
     if isinstance(known, ImageSet):
         result = check(
@@ -142,7 +145,7 @@ def import_checkpoint(
         out,
         config=_config(statement, known, choices[statement.normalization]),
         network=network,
-        recipe=_NOT_A_RECIPE + to_yaml(statement.model_dump()),
+        recipe=_NOT_A_RECIPE + to_yaml(statement.model_dump() | ({"key": key} if key else {})),
         origin=_origin(checkpoint, result),
         replace=overwrite,
     )

@@ -1,8 +1,9 @@
 """A checkpoint's tensors put into one of rszoo's networks, all of them or none.
 
 The networks have the names of the original code (torchvision's for ResNet-50), so that only what
-stands in front differs: "1." where the standardisation is the first of two layers, "module." where
-the network was spread over several GPUs, inside or outside of that.
+was around the network differs: "1." where the standardisation is the first of two layers, and the
+wrappers of PyTorch and of training codes. A wrapper that was inside of the network leaves its name
+in the middle ("_orig_mod." of a compiled one), one that held the network its own in front.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,19 +14,19 @@ from torch import Tensor, nn
 from rszoo.data import Normalization
 from rszoo.errors import RszooError
 from rszoo.exchange.checkpoint import Checkpoint
+from rszoo.exchange.sets import COUNTER, chosen_set, groups_that_fit, split
 
 __all__ = ["put_weights"]
-
-_SPREAD = "module."
-
-# Counts training batches; files older than PyTorch 0.4.1 lack it, and inference ignores it.
-_COUNTER = "num_batches_tracked"
 
 _HINT = "check --dataset, --architecture and --option"
 
 
 def put_weights(
-    network: nn.Sequential, checkpoint: Checkpoint, *, normalization: Normalization | None
+    network: nn.Sequential,
+    checkpoint: Checkpoint,
+    *,
+    normalization: Normalization | None,
+    key: str | None = None,
 ) -> None:
     """Give a network of `rszoo.networks.build` the weights of a checkpoint.
 
@@ -33,39 +34,23 @@ def put_weights(
         network: standardisation, network.
         checkpoint: whose weights.
         normalization: what the network is given; constants in the checkpoint must agree.
+        key: of the set of weights, where there are several.
 
     Raises:
-        RszooError: a name or a shape differs, a number is not finite, or the checkpoint's own
-            standardisation is another one.
+        RszooError: a name or a shape differs, a number is not finite, the checkpoint's own
+            standardisation is another one, or several sets of weights fit and none is named.
     """
-    first, weights = _split(checkpoint.weights)
-    _check_constants(checkpoint, first, normalization)
     bare = network[1]
     wanted = bare.state_dict()
+    chosen = chosen_set(checkpoint, wanted, key=key)
+    first, weights = split(chosen, wanted)
+    _check_constants(checkpoint, first, normalization)
     _check_names(checkpoint, wanted, weights)
     fitting = {
         name: _fitting(checkpoint, name, tensor, like=wanted[name])
         for name, tensor in weights.items()
     }
     bare.load_state_dict(wanted | fitting)
-
-
-def _split(weights: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Return the tensors of the standardisation and of the network, without prefixes."""
-    weights = _without(_SPREAD, weights)
-    if not all(name.startswith(("0.", "1.")) for name in weights):
-        return {}, weights
-    first, second = (
-        {name[2:]: tensor for name, tensor in weights.items() if name.startswith(place)}
-        for place in ("0.", "1.")
-    )
-    return _without(_SPREAD, first), _without(_SPREAD, second)
-
-
-def _without(prefix: str, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    if not all(name.startswith(prefix) for name in weights):
-        return dict(weights)
-    return {name.removeprefix(prefix): tensor for name, tensor in weights.items()}
 
 
 def _check_constants(
@@ -95,7 +80,7 @@ def _check_constants(
 def _check_names(
     checkpoint: Checkpoint, wanted: Mapping[str, Tensor], weights: Mapping[str, Tensor]
 ) -> None:
-    missing = [n for n in wanted if n not in weights and n.rpartition(".")[2] != _COUNTER]
+    missing = [n for n in wanted if n not in weights and n.rpartition(".")[2] != COUNTER]
     unknown = [n for n in weights if n not in wanted]
     if not missing and not unknown:
         return
@@ -105,9 +90,11 @@ def _check_names(
         if names
     ]
     said = f"; the file calls its network {checkpoint.arch!r}" if checkpoint.arch else ""
+    keys = groups_that_fit(checkpoint, wanted)
+    remedy = f"--key {' or --key '.join(keys)} takes a part that fits" if keys else _HINT
     raise RszooError(
         f"{checkpoint.path}: expected the {len(wanted)} tensors of the network, got "
-        f"{' and '.join(parts)}{said}; {_HINT}"
+        f"{' and '.join(parts)}{said}; {remedy}"
     )
 
 
@@ -118,6 +105,11 @@ def _fitting(checkpoint: Checkpoint, name: str, tensor: Tensor, *, like: Tensor)
         raise RszooError(
             f"{checkpoint.path}: expected {name} of shape {_text(like.shape)}, got "
             f"{_text(tensor.shape)}; {_HINT}"
+        )
+    if like.is_floating_point() != tensor.is_floating_point():
+        raise RszooError(
+            f"{checkpoint.path}: expected {name} as {like.dtype}, got {tensor.dtype}; save the "
+            "network in float32"
         )
     fitting = tensor.to(like.dtype)
     if not torch.isfinite(fitting).all():
