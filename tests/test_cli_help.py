@@ -44,6 +44,7 @@ def test_the_commands() -> None:
         "data",
         "export",
         "hub",
+        "hub gc",
         "hub serve",
         "import",
         "leaderboard",

@@ -12,14 +12,37 @@ app = typer.Typer(no_args_is_help=True, help="A Hugging Face hub of your own.")
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
-@app.callback()
-def _group() -> None:  # a group even while it has one command
-    pass
+Root = Annotated[Path, typer.Option(help="Folder of the hub.")]
+
+
+@app.command()
+def gc(root: Root = Path("hub")) -> None:
+    """Remove the files that no model of a hub has any more, while the hub is stopped.
+
+    These are files of deleted models, and uploads that no commit took. What any commit of a model
+    or data set has stays, also when no branch or tag leads to it.
+
+    Example:
+
+        rszoo hub gc --root hub
+    """
+    from rszoo.errors import RszooError
+    from rszoo.hub_server.store import open_store
+    from rszoo.hub_server.tables import size_text
+
+    if not (root / "repos").is_dir():  # never the blobs of something else
+        raise RszooError(
+            f"expected the folder of a hub, with a folder repos, got {str(root)!r}; name another "
+            "--root"
+        )
+    with open_store(root) as store:
+        count, size = store.remove_unused()
+    typer.echo(f"removed {count} file{'' if count == 1 else 's'}, {size_text(size)}")
 
 
 @app.command()
 def serve(
-    root: Annotated[Path, typer.Option(help="Folder of the hub; made if need be.")] = Path("hub"),
+    root: Root = Path("hub"),
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")
     ] = 8765,

@@ -7,10 +7,14 @@ writes, and perhaps another reads what is private.
 
 serve.py      the process: socket, lock, uvicorn
 app.py        the routes
-store.py      the folder: one JSON per repository, and
+store.py      the folder: repositories, changed one at a time, and
 blobs.py      the bodies of files, by their sha256
+layout.py     how repositories lie there
 repo.py       a repository as data, and its changes as functions
+history.py    its commits, and the files of each
 names.py      which names and paths are accepted
+asked.py      which values
+limits.py     how much is taken at a time, and how long it may take
 access.py     tokens, and signed addresses for uploads
 errors.py     what the client is told when something cannot be done
 """

@@ -1,7 +1,7 @@
 """The JSON that clients expect: repositories, trees, logs, and lists in pages."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from starlette.requests import Request
@@ -9,20 +9,21 @@ from starlette.responses import JSONResponse, Response
 
 from rszoo.hub_server.blobs import Blobs
 from rszoo.hub_server.card import card_of, eval_results, tags
-from rszoo.hub_server.repo import Commit, File, Repo
+from rszoo.hub_server.history import Commit, File, Tree
+from rszoo.hub_server.repo import Repo
 
 __all__ = ["commit_entry", "paged", "path_entries", "repo_info", "tree_entries"]
 
 
 def repo_info(repo: Repo, oid: str, blobs: Blobs) -> dict[str, Any]:
     """Return what is known of a repository at a commit."""
-    commit = repo.commits[oid]
-    card = card_of(commit, blobs)
+    tree = repo.tree(oid)
+    card = card_of(tree, blobs)
     info: dict[str, Any] = {
         "id": repo.id,
         "author": repo.id.partition("/")[0],
         "sha": oid,
-        "lastModified": commit.date,
+        "lastModified": repo.history[oid].date,
         "createdAt": repo.created,
         "private": repo.private,
         "gated": repo.gated,
@@ -31,38 +32,38 @@ def repo_info(repo: Repo, oid: str, blobs: Blobs) -> dict[str, Any]:
         "likes": 0,
         "tags": tags(card.metadata),
         "cardData": card.metadata,
-        "siblings": [_sibling(path, file) for path, file in commit.tree.items()],
-        "usedStorage": sum(file.size for file in commit.tree.values()),
+        "siblings": [_sibling(path, file) for path, file in tree.items()],
+        "usedStorage": sum(file.size for file in tree.values()),
     }
     for key in ("library_name", "pipeline_tag", "model-index"):
         if key in card.metadata:
             info[key] = card.metadata[key]
-    if results := eval_results(commit, blobs):
+    if results := eval_results(tree, blobs):
         info["evalResults"] = results
     return info
 
 
-def tree_entries(commit: Commit, folder: str, *, recursive: bool) -> list[dict[str, Any]]:
+def tree_entries(tree: Tree, folder: str, *, recursive: bool) -> list[dict[str, Any]]:
     """Return the files and folders below a folder; "" is the root."""
     start = f"{folder}/" if folder else ""
     paths: dict[str, None] = {}
-    for path in commit.tree:
+    for path in tree:
         if path.startswith(start):
             names = path[len(start) :].split("/")
             depth = len(names) if recursive else 1
             paths |= {start + "/".join(names[:length]): None for length in range(1, depth + 1)}
-    return path_entries(commit, paths)
+    return path_entries(tree, paths)
 
 
-def path_entries(commit: Commit, paths: Iterable[str]) -> list[dict[str, Any]]:
+def path_entries(tree: Tree, paths: Iterable[str]) -> list[dict[str, Any]]:
     """Return the files and folders at paths; where there is neither, the path is left out."""
     folders: dict[str, str] | None = None
     entries = []
     for path in paths:
-        if (file := commit.tree.get(path)) is not None:
+        if (file := tree.get(path)) is not None:
             entries.append(_file_entry(path, file))
             continue
-        folders = _folders(commit.tree) if folders is None else folders
+        folders = _folders(tree) if folders is None else folders
         if path in folders:
             entry = {"type": "directory", "oid": folders[path], "size": 0, "path": path}
             entries.append(entry)
@@ -76,7 +77,7 @@ def _file_entry(path: str, file: File) -> dict[str, Any]:
     return entry
 
 
-def _folders(tree: Mapping[str, File]) -> dict[str, str]:
+def _folders(tree: Tree) -> dict[str, str]:
     """Return the folders of a tree, and what tells the content of each."""
     digests: dict[str, hashlib._Hash] = {}
     for path, file in tree.items():

@@ -4,20 +4,16 @@ A body gets its name only when all of it is on the disk and has the digest that 
 """
 
 import hashlib
-import os
-import secrets
 import shutil
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Set
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from starlette.concurrency import run_in_threadpool
 
-from rszoo._files import write_bytes_atomically
-from rszoo.errors import RszooError
 from rszoo.hub_server.errors import HubError
+from rszoo.hub_server.files import Incoming, incoming, place
+from rszoo.hub_server.names import is_sha256
 
 __all__ = ["Blobs"]
 
@@ -41,6 +37,8 @@ class Blobs:
         self.folder.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(self.uploads, ignore_errors=True)
         self.uploads.mkdir()
+        for left in self.folder.glob(".*.tmp"):  # by earlier versions, when they were killed
+            left.unlink()
 
     def path(self, sha256: str) -> Path:
         """Return where a body is, or would be."""
@@ -62,7 +60,7 @@ class Blobs:
         """Store a small body and return its sha256."""
         sha256 = hashlib.sha256(body).hexdigest()
         if not self.has(sha256, len(body)):
-            write_bytes_atomically(self.path(sha256), body)
+            place(self.path(sha256), body, folder=self.uploads)
         return sha256
 
     async def receive(self, stream: AsyncIterator[bytes], *, sha256: str, size: int) -> None:
@@ -71,7 +69,8 @@ class Blobs:
         Raises:
             HubError: it is not of the promised size or digest; nothing of it is kept.
         """
-        with _incoming(self.uploads / secrets.token_hex(8), self.path(sha256)) as body:
+        with incoming(self.path(sha256), folder=self.uploads) as new:
+            body = _Body(new)
             await body.take(stream, at_most=size)
             await run_in_threadpool(body.seal, sha256, size)
 
@@ -85,11 +84,23 @@ class Blobs:
         """
         folder = self.uploads / upload
         folder.mkdir(exist_ok=True)
-        target = folder / f"{number:05}"
-        with _incoming(folder / secrets.token_hex(8), target) as body:
+        with incoming(folder / f"{number:05}", folder=folder) as new:
+            body = _Body(new)
             await body.take(stream, at_most=size)
             await run_in_threadpool(body.seal, None, size)
         return body.digest.hexdigest()
+
+    def remove_all_but(self, wanted: Set[str]) -> tuple[int, int]:
+        """Remove the bodies that are not wanted, and return how many and how many bytes."""
+        gone = [
+            path
+            for path in self.folder.iterdir()
+            if is_sha256(path.name) and path.name not in wanted
+        ]
+        size = sum(path.stat().st_size for path in gone)
+        for path in gone:
+            path.unlink()
+        return len(gone), size
 
     def join(self, upload: str, *, sha256: str, size: int, parts: int) -> None:
         """Make a body of its parts, which are gone afterwards in any case.
@@ -99,7 +110,8 @@ class Blobs:
         """
         folder = self.uploads / upload
         try:
-            with _incoming(self.uploads / secrets.token_hex(8), self.path(sha256)) as body:
+            with incoming(self.path(sha256), folder=self.uploads) as new:
+                body = _Body(new)
                 for number in range(1, parts + 1):
                     for block in _blocks(folder / f"{number:05}"):
                         body.write(block)
@@ -111,13 +123,13 @@ class Blobs:
 class _Body:
     """A body that is being written: its size and digest so far."""
 
-    def __init__(self, file: BinaryIO) -> None:
-        self.file = file
+    def __init__(self, new: Incoming) -> None:
+        self.new = new
         self.size = 0
         self.digest = hashlib.sha256()
 
     def write(self, block: bytes | bytearray) -> None:
-        self.file.write(block)
+        self.new.file.write(block)
         self.digest.update(block)
         self.size += len(block)
 
@@ -134,28 +146,14 @@ class _Body:
         await run_in_threadpool(self.write, waiting)
 
     def seal(self, sha256: str | None, size: int) -> None:
-        """Compare with what was promised, and bring it to the disk."""
+        """Compare with what was promised, and keep it."""
         if self.size != size:
             raise HubError(400, f"expected {size} bytes, got {self.size}; upload it again")
         if sha256 is not None and self.digest.hexdigest() != sha256:
             raise HubError(
                 400, f"expected sha256 {sha256}, got {self.digest.hexdigest()}; upload it again"
             )
-        self.file.flush()
-        os.fsync(self.file.fileno())
-
-
-@contextmanager
-def _incoming(temporary: Path, target: Path) -> Iterator[_Body]:
-    """Give a body to fill; it takes the target's name when the block ends well."""
-    try:
-        with open(temporary, "xb") as file:
-            yield _Body(file)
-        os.replace(temporary, target)
-    except OSError as error:
-        raise RszooError(f"cannot write {str(target)!r}: {error.strerror}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+        self.new.keep()
 
 
 def _blocks(path: Path) -> Iterator[bytes]:

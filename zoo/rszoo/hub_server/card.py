@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from rszoo.hub_server.blobs import Blobs
-from rszoo.hub_server.repo import Commit, File
+from rszoo.hub_server.history import File, Tree
 
 __all__ = ["Card", "card_of", "eval_results", "front_matter", "tags"]
 
@@ -57,9 +57,9 @@ class _Loader(yaml.SafeLoader):
             raise yaml.YAMLError("a card holds no YAML merge key (<<); write the values out")
 
 
-def card_of(commit: Commit, blobs: Blobs) -> Card:
+def card_of(tree: Tree, blobs: Blobs) -> Card:
     """Return the card of a state of a repository."""
-    file = commit.tree.get(_README)
+    file = tree.get(_README)
     if file is None or file.size > _LARGEST:
         return Card()
     try:
@@ -107,11 +107,11 @@ def tags(metadata: dict[str, Any]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def eval_results(commit: Commit, blobs: Blobs) -> list[dict[str, Any]]:
+def eval_results(tree: Tree, blobs: Blobs) -> list[dict[str, Any]]:
     """Return the results in `.eval_results/*.yaml` that `huggingface_hub` can read."""
     return [
         entry
-        for path, file in commit.tree.items()
+        for path, file in tree.items()
         if path.startswith(".eval_results/")
         and path.endswith((".yaml", ".yml"))
         and path.count("/") == 1

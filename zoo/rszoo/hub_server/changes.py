@@ -1,13 +1,12 @@
 """What a commit does to a tree: `file`, `lfsFile`, `deletedFile`, `deletedFolder`."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from rszoo.hub_server.errors import HubError
+from rszoo.hub_server.history import File, Tree
 from rszoo.hub_server.names import check_path
-from rszoo.hub_server.repo import File
 
-__all__ = ["Change", "apply"]
+__all__ = ["Change", "changed"]
 
 
 @dataclass(frozen=True)
@@ -25,8 +24,11 @@ class Change:
     folder: bool = False
 
 
-def apply(changes: list[Change], tree: Mapping[str, File]) -> dict[str, File]:
-    """Return the tree after the changes, which happen all or not at all.
+def changed(changes: list[Change], tree: Tree) -> dict[str, File | None]:
+    """Return what is another one after the changes, which happen all or not at all.
+
+    Returns:
+        path -> the file there from now on, or None where there is none any more.
 
     Raises:
         HubError: there is nothing to remove, or a path is both a file and a folder.
@@ -43,7 +45,8 @@ def apply(changes: list[Change], tree: Mapping[str, File]) -> dict[str, File]:
         for length in range(1, len(parts)):
             if (above := "/".join(parts[:length])) in new:
                 raise HubError(400, f"expected a file or a folder at {above!r}, got both")
-    return new
+    gone: dict[str, File | None] = {path: None for path in tree if path not in new}
+    return gone | {path: file for path, file in new.items() if tree.get(path) != file}
 
 
 def _remove(tree: dict[str, File], change: Change) -> None:

@@ -17,7 +17,7 @@ from rszoo.hub.files import EVIDENCE, MANIFEST, RECORD
 from rszoo.hub.manifest import Manifest
 from rszoo.hub_server.blobs import Blobs
 from rszoo.hub_server.certified import Certified, computed
-from rszoo.hub_server.repo import Commit
+from rszoo.hub_server.history import Tree
 
 __all__ = ["Evidence", "evidence_in"]
 
@@ -40,16 +40,16 @@ class Evidence:
     problem: str | None = None
 
 
-def evidence_in(commit: Commit, blobs: Blobs) -> Evidence:
+def evidence_in(tree: Tree, blobs: Blobs) -> Evidence:
     """Return what the certificates in a state of a repository say."""
-    if EVIDENCE not in commit.tree or MANIFEST not in commit.tree:
+    if EVIDENCE not in tree or MANIFEST not in tree:
         return Evidence()
-    files = {name: commit.tree[name] for name in (MANIFEST, *RECORD) if name in commit.tree}
+    files = {name: tree[name] for name in (MANIFEST, *RECORD) if name in tree}
     if sum(file.size for file in files.values()) > _LARGEST:
         return Evidence(
             problem=f"they are larger than the {_LARGEST >> 20} MiB that this page reads"
         )
-    digests = tuple((name, file.sha256) for name, file in sorted(commit.tree.items()))
+    digests = tuple((name, file.sha256) for name, file in sorted(tree.items()))
     return _read(digests, tuple(files), blobs)
 
 

@@ -45,7 +45,7 @@ async def preupload(request: Request) -> Response:
     """Tell which files go by LFS, and which are there already."""
     check_write(request)
     repo, body = repo_of(request), await json_body(request)
-    tree = repo.commits[repo.find(param(request, "revision"))].tree
+    tree = repo.tree(repo.find(param(request, "revision")))
     answers = []
     for file in _objects(body.get("files")):
         path, size = str(file.get("path", "")), file.get("size", 0)
@@ -174,7 +174,7 @@ def resolve(request: Request) -> Response:
             401, f"{repo.id!r} is gated: its files need a token of this hub", code="GatedRepo"
         )
     commit, path = repo.find(param(request, "revision")), param(request, "path")
-    file = repo.commits[commit].tree.get(path)
+    file = repo.tree(commit).get(path)
     if file is None:
         raise entry_not_found(path, commit=commit)
     headers = {

@@ -20,9 +20,10 @@ from rszoo.hub_server.blobs import Blobs
 from rszoo.hub_server.card import card_of, tags
 from rszoo.hub_server.context import hub_of, repo_of
 from rszoo.hub_server.evidence import Evidence, evidence_in
+from rszoo.hub_server.history import Tree
 from rszoo.hub_server.markdown import render
 from rszoo.hub_server.reads import visible
-from rszoo.hub_server.repo import Commit, Repo
+from rszoo.hub_server.repo import Repo
 from rszoo.hub_server.tables import Row, model_rows, numbers_table, size_text
 
 __all__ = ["index", "model", "no_icon"]
@@ -58,9 +59,9 @@ def _is_checked(row: Row) -> bool:
 
 
 def _rows(repo: Repo, blobs: Blobs) -> list[Row]:
-    commit = repo.commits[repo.head]
+    tree = repo.tree(repo.head)
     try:
-        return model_rows(repo.id, card_of(commit, blobs).metadata, evidence_in(commit, blobs))
+        return model_rows(repo.id, card_of(tree, blobs).metadata, evidence_in(tree, blobs))
     except Exception:  # whatever is in it: one odd model never spoils the list of all
         return [Row(repo.id, "-", None)]
 
@@ -68,20 +69,20 @@ def _rows(repo: Repo, blobs: Blobs) -> list[Row]:
 def model(request: Request) -> Response:
     """Show the card, the numbers and the files of a model."""
     repo = repo_of(request)
-    commit = repo.commits[repo.head]
-    card = card_of(commit, hub_of(request).blobs)
+    tree = repo.tree(repo.head)
+    card = card_of(tree, hub_of(request).blobs)
     base = f"/{repo.id}/resolve/{repo.head}/"
     text = f'<div class="card">{_card_html(card.text, base)}</div>'
     curve = ""
-    if _CURVE in commit.tree and f'src="{base}{_CURVE}"' not in text:
+    if _CURVE in tree and f'src="{base}{_CURVE}"' not in text:
         alt = "certified accuracy over the radius"
         curve = f'<figure><img src="{base}{_CURVE}" alt="{alt}"></figure>'
-    numbers = _numbers(repo.id, card.metadata, evidence_in(commit, hub_of(request).blobs))
+    numbers = _numbers(repo.id, card.metadata, evidence_in(tree, hub_of(request).blobs))
     said = f'<p class="faint">The card; what it says is {NOT_CHECKED}.</p>' if card.text else ""
-    body = _heading(repo, commit, tags(card.metadata)) + numbers + said + curve + text
+    body = _heading(repo, tree, tags(card.metadata)) + numbers + said + curve + text
     command = f"HF_ENDPOINT={str(request.base_url).rstrip('/')} hf download {repo.id}"
     body += f"<h2>Download</h2><pre><code>{escape(command)}</code></pre>"
-    return _page(repo.id, body + _files(commit, base))
+    return _page(repo.id, body + _files(tree, base))
 
 
 def _numbers(repo_id: str, metadata: dict[str, Any], evidence: Evidence) -> str:
@@ -95,13 +96,13 @@ def _numbers(repo_id: str, metadata: dict[str, Any], evidence: Evidence) -> str:
     return f"<h2>{title}</h2>{problem}{numbers_table(rows, by_model=False)}"
 
 
-def _heading(repo: Repo, commit: Commit, tags: list[str]) -> str:
+def _heading(repo: Repo, tree: Tree, tags: list[str]) -> str:
     shown = "".join(f"<li>{escape(tag)}</li>" for tag in tags[:40])
-    size = size_text(sum(file.size for file in commit.tree.values()))
+    size = size_text(sum(file.size for file in tree.values()))
     flags = "".join(f" · {name}" for name in ("private", "gated") if getattr(repo, name))
     return (
         f'<p class="faint"><a href="/">All models</a></p><h1>{escape(repo.id)}</h1>'
-        f'<p class="faint">{escape(commit.date[:10])} · <code>{repo.head[:10]}</code> · {size}'
+        f'<p class="faint">{escape(repo.modified[:10])} · <code>{repo.head[:10]}</code> · {size}'
         f'{flags}</p><ul class="tags">{shown}</ul>'
     )
 
@@ -112,11 +113,11 @@ def _card_html(text: str, base: str) -> str:
     return render(text, base=base)
 
 
-def _files(commit: Commit, base: str) -> str:
+def _files(tree: Tree, base: str) -> str:
     rows = "".join(
         f'<tr><td><a href="{escape(base + quote(path))}">{escape(path)}</a></td>'
         f'<td class="right">{size_text(file.size)}</td></tr>'
-        for path, file in commit.tree.items()
+        for path, file in tree.items()
     )
     return f'<h2>Files</h2><div class="wide"><table><tbody>{rows}</tbody></table></div>'
 

@@ -91,7 +91,7 @@ def tree(request: Request) -> Response:
     oid = repo.find(param(request, "revision"))
     folder = param(request, "path").strip("/")
     recursive = request.query_params.get("recursive", "").lower() in ("1", "true")
-    entries = tree_entries(repo.commits[oid], folder, recursive=recursive)
+    entries = tree_entries(repo.tree(oid), folder, recursive=recursive)
     if folder and not entries:
         raise entry_not_found(folder, commit=oid)
     return paged(request, entries, most=hub_of(request).page_size)
@@ -101,9 +101,9 @@ async def paths_info(request: Request) -> Response:
     """Tell about some paths of a revision; those that do not exist are left out."""
     form = parse_qs((await read_body(request)).decode("utf-8", "replace"))
     repo = await run_in_threadpool(repo_of, request)
-    commit = repo.commits[repo.find(param(request, "revision"))]
+    files = repo.tree(repo.find(param(request, "revision")))
     paths = dict.fromkeys(path.strip("/") for path in form.get("paths", []))
-    return JSONResponse(path_entries(commit, paths))
+    return JSONResponse(path_entries(files, paths))
 
 
 def refs(request: Request) -> Response:

@@ -1,22 +1,24 @@
-"""The folder of a hub: `repos/<kind>/<namespace>/<name>.json`, and `blobs/<sha256>`.
+"""The folder of a hub: `repos/` and `commits/` (see layout.py), and `blobs/<sha256>`.
 
 Repositories are small (hashes and names) and are all kept in memory; every change is written to
 the disk before it is visible. One process owns the folder.
 """
 
+import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from pydantic import ValidationError
-
-from rszoo._files import write_bytes_atomically
+from rszoo._files import sync
 from rszoo._locks import exclusive
 from rszoo.errors import RszooError
 from rszoo.hub_server.blobs import Blobs
-from rszoo.hub_server.changes import Change, apply
+from rszoo.hub_server.changes import Change, changed
 from rszoo.hub_server.errors import HubError, repo_not_found
+from rszoo.hub_server.files import place
+from rszoo.hub_server.history import Commit
+from rszoo.hub_server.layout import commits_to_json, read_repo
 from rszoo.hub_server.names import check_repo_id
 from rszoo.hub_server.repo import Kind, Repo
 
@@ -28,17 +30,24 @@ class Store:
 
     def __init__(self, root: Path) -> None:
         self.blobs = Blobs(root / "blobs", root / "uploads")
-        self._folder = root / "repos"
+        self._folder, self._commits = root / "repos", root / "commits"
         self._lock = threading.Lock()  # one change at a time; readers see the old or the new
         self.blobs.prepare()
-        self._repos = {(repo.kind, repo.id): repo for repo in _read_all(self._folder)}
+        repos: dict[tuple[Kind, str], Repo] = {}
+        self._old: set[str] = set()  # ids of repositories that are still in the first layout
+        for path in self._folder.glob("*/*/.*.tmp"):  # by earlier versions, when killed
+            path.unlink()
+        for path in sorted(self._folder.glob("*/*/[!.]*.json")):
+            repo, is_old = read_repo(path, self._commits)
+            repos[repo.kind, repo.id] = repo
+            if is_old:
+                self._old.add(repo.folder)
+        self._repos: Mapping[tuple[Kind, str], Repo] = repos
 
     def all(self, kind: Kind) -> list[Repo]:
         """Return the repositories of a kind, newest first."""
         repos = [repo for repo in self._repos.values() if repo.kind == kind]
-        return sorted(
-            repos, key=lambda repo: (repo.commits[repo.head].date, repo.id), reverse=True
-        )
+        return sorted(repos, key=lambda repo: (repo.modified, repo.id), reverse=True)
 
     def get(self, kind: Kind, repo_id: str) -> Repo:
         """Return a repository.
@@ -62,14 +71,17 @@ class Store:
             for repo in self.all(kind):
                 if repo.id.lower() == repo_id.lower():
                     raise HubError(409, f"{repo.id!r} exists already")
-            return self._put(Repo.new(kind, repo_id, private=private))
+            repo = Repo.new(kind, repo_id, private=private, changes={})
+            return self._put(repo, repo.history.all())
 
     def delete(self, kind: Kind, repo_id: str) -> None:
         """Forget a repository; the bodies of its files stay, other repositories may have them."""
         with self._lock:
             gone = self.get(kind, repo_id)
             self._path(gone).unlink()
+            sync(self._path(gone).parent)
             self._repos = {key: repo for key, repo in self._repos.items() if repo is not gone}
+            shutil.rmtree(self._commits / gone.folder, ignore_errors=True)
 
     def change(self, kind: Kind, repo_id: str, change: Callable[[Repo], Repo]) -> Repo:
         """Replace a repository by what `change` makes of it."""
@@ -100,17 +112,42 @@ class Store:
                     412,
                     f"expected the newest commit {head} as parent, got {parent}; read it again",
                 )
-            tree = apply(changes, repo.commits[head].tree)
-            repo, oid = repo.committed(branch, tree, title=title, message=message)
-            self._put(repo)
-        return oid
+            new = changed(changes, repo.tree(head))
+            commit = repo.commit_of(branch, new, title=title, message=message)
+            self._put(repo.committed(branch, commit), {commit.oid: commit})
+        return commit.oid
 
-    def _put(self, repo: Repo) -> Repo:
-        path = self._path(repo)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_bytes_atomically(path, repo.model_dump_json().encode())
-        self._repos = self._repos | {(repo.kind, repo.id): repo}
+    def remove_unused(self) -> tuple[int, int]:
+        """Remove what no repository has, and return how many files and how many bytes it was."""
+        with self._lock:
+            repos = self._repos.values()
+            for folder in self._commits.glob("*"):
+                if folder.name not in {repo.folder for repo in repos}:
+                    shutil.rmtree(folder)
+            wanted = {file.sha256 for repo in repos for file in repo.history.files()}
+            return self.blobs.remove_all_but(wanted)
+
+    def _put(self, repo: Repo, commits: Mapping[str, Commit] | None = None) -> Repo:
+        """Write a repository, with the commits that are new in it.
+
+        Its file is written last, and is what counts: one that is in the first layout is in the
+        second one from then on, and as a whole.
+        """
+        commits = commits or {}
+        is_old = repo.folder in self._old
+        if new := ({**repo.history.all(), **commits} if is_old else commits):
+            self._write(
+                self._commits / repo.folder / f"{next(iter(new))}.json", commits_to_json(new)
+            )
+        self._write(self._path(repo), repo.model_dump_json().encode())
+        for oid, commit in commits.items():
+            repo.history.add(oid, commit)
+        self._old.discard(repo.folder)
+        self._repos = {**self._repos, (repo.kind, repo.id): repo}
         return repo
+
+    def _write(self, path: Path, content: bytes) -> None:
+        place(path, content, folder=self.blobs.uploads)
 
     def _path(self, repo: Repo) -> Path:
         return self._folder / repo.kind / f"{repo.id}.json"
@@ -133,16 +170,3 @@ def open_store(root: Path) -> Iterator[Store]:
         except OSError as error:
             raise RszooError(f"cannot use {str(root)!r}: {error.strerror}") from error
         yield Store(root)
-
-
-def _read_all(folder: Path) -> Iterator[Repo]:
-    for path in sorted(folder.glob("*/*/*.json")):
-        try:
-            yield Repo.model_validate_json(path.read_bytes())
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            key = ".".join(map(str, first["loc"])) or "the file"
-            raise RszooError(
-                f"{path}: expected a repository of this hub, got {key}: {first['msg']}; restore "
-                "the file, or move it away"
-            ) from error

@@ -23,8 +23,9 @@ from rszoo.hub_server.context import (
     repo_of,
 )
 from rszoo.hub_server.errors import HubError
+from rszoo.hub_server.history import File
 from rszoo.hub_server.names import check_path, is_sha256
-from rszoo.hub_server.repo import MAIN, File, Kind, Repo
+from rszoo.hub_server.repo import MAIN, Kind, Repo
 
 __all__ = ["branch", "commit", "create", "delete", "settings", "tag", "validate_card"]
 
