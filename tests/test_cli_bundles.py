@@ -100,6 +100,8 @@ SHOWN = """\
  origin.seed     0
  origin.parents  -
 
+certified on digits, test
+
 log                   sigma      n  alpha  images            ACR  abstain %
 ───────────────────────────────────────────────────────────────────────────
 digits-gaussian-0.25   0.25  1,000  0.001      12  0.102 ± 0.070        0.0

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from rszoo.hub.catalog import find
 from rszoo.hub.manifest import Manifest
 from rszoo_cli import app
-from rszoo_cli.console import _Stream, harmless
+from rszoo_cli.console import _Stream, err, harmless, out
 
 #: A line that would erase the screen, go back to the start of the line, colour, turn round.
 ODD = "3\x1b[2J\r\x9b1A\u202eabc[red]x[/red]:smile:[/]"
@@ -23,7 +23,8 @@ NAME = "digits-gaussian-0.50"
 def odd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A bundle, and pictures, with odd names of everything that has a name."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "400")
+    for stream in (out, err):
+        monkeypatch.setattr(stream, "width", 400)
     bundle = find(f"builtin/{NAME}")
     folder = tmp_path / "runs" / NAME
     shutil.copytree(bundle.path, folder)
@@ -81,12 +82,13 @@ def test_characters_are_escaped_as_json_has_them() -> None:
 
 
 def test_tables_and_styles_are_texts_as_well() -> None:
-    stream = _Stream(file=io.StringIO(), markup=False, emoji=False, width=200)
+    file = io.StringIO()
+    stream = _Stream(file=file, markup=False, emoji=False, width=200)
     table = Table("a")
     table.add_row(ODD)
     stream.print(table)
     stream.print(ODD, style="red")
-    written = stream.file.getvalue()
+    written = file.getvalue()
     assert {c for c in written if not c.isprintable()} == {"\n"}
     assert written.count("3\\u001b[2J\\u009b1A") == 2
     assert written.count("[red]x[/red]:smile:") == 1  # a cell ends where its column does

@@ -21,6 +21,7 @@ from rszoo.hub.ids import HubId
 from rszoo.hub.manifest import Manifest
 from rszoo.hub.push import push
 from rszoo_cli import app
+from rszoo_cli.console import out
 
 ROOT = Path(__file__).parents[1]
 NAME = "digits-gaussian-0.50"
@@ -142,7 +143,7 @@ def test_a_log_that_lacks_inputs_is_marked_and_not_published(
 
     bundle = forged(tmp_path, unchanged, rows=right_ones)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")  # no cell is folded
+    monkeypatch.setattr(out, "width", 200)  # no cell is folded
     count = len(evidence_of(bundle))
     lacking = f"{count} of at least 360"
     for reader in READERS[:2] + READERS[3:6]:

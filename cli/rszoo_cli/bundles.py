@@ -151,11 +151,13 @@ def show(
 
 def _print_evidence(bundle: "Bundle") -> None:
     from rszoo.evaluation.coverage import coverage
+    from rszoo.evaluation.data_set import data_set
     from rszoo.evaluation.metrics import summary
     from rszoo.hub.evidence import evidence_of
     from rszoo_cli.report_tables import print_summaries
 
     log = evidence_of(bundle)
+    out.print(f"certified on {data_set(log.protocol)}\n", highlight=False, soft_wrap=True)
     print_summaries([summary(log)])
     if not (found := coverage(log)).complete:
         out.print(f"warning: {found}", style="yellow", markup=False, soft_wrap=True)

@@ -103,7 +103,7 @@ KINDS = {
         composition=listed_parts,
         card=lambda config, repo: certifying(
             f"Its network averages the logits of {config.summary} and is smoothed by Gaussian "
-            f"noise of standard deviation {as_stated(config.noise)}. {made_of(config)}",
+            f"noise of standard deviation {as_stated(config.noise or 0.0)}. {made_of(config)}",
             repo,
         ),
         fits_noise=False,

@@ -81,7 +81,7 @@ def _without_images(bundle: Bundle) -> "nn.Module":
 def _smoothed_card(config: BundleConfig, repo: str) -> CardText:
     about = (
         f"Its network, a {plain(config.summary)}, is smoothed by Gaussian noise of standard "
-        f"deviation {as_stated(config.noise)} (pixels in [0, 1])."
+        f"deviation {as_stated(config.noise or 0.0)} (pixels in [0, 1])."
     )
     return certifying(about, repo)
 
