@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
@@ -24,6 +24,9 @@ from rszoo.training.provenance import environment
 from rszoo.training.recipes.problems import explain
 from rszoo.training.recipes.recipe import network_model
 from rszoo.training.recipes.sections.base import Section, SigmaOrNone
+
+if TYPE_CHECKING:
+    from torch import nn
 
 __all__ = ["Imported", "Statement", "import_checkpoint"]
 
@@ -123,13 +126,8 @@ def import_checkpoint(
     checkpoint = read_checkpoint(path)
     known, unchecked = _known(statement.dataset, root=data_root, download=download)
     choices = _choices(statement, known)
-    network = networks.build(
-        input_shape=known.shape,
-        num_classes=len(known.class_names),
-        normalization=choices[statement.normalization],
-        **statement.network,
-    ).eval()
     constants = choices[statement.normalization]
+    network = _network(statement, known, constants)
     put_weights(network, checkpoint, normalization=constants, key=key)
     result = None
     if isinstance(known, ImageSet):
@@ -143,13 +141,25 @@ def import_checkpoint(
         )
     bundle = write_bundle(
         out,
-        config=_config(statement, known, choices[statement.normalization]),
+        config=_config(statement, known, constants),
         network=network,
         recipe=_NOT_A_RECIPE + to_yaml(statement.model_dump() | ({"key": key} if key else {})),
         origin=_origin(checkpoint, result),
         replace=overwrite,
     )
     return Imported(bundle=bundle, check=result, unchecked=unchecked)
+
+
+def _network(
+    statement: Statement, known: ImageSet | KnownSet, constants: Normalization | None
+) -> "nn.Sequential":
+    """Return the network that is stated, with fresh weights."""
+    return networks.build(
+        input_shape=known.shape,
+        num_classes=len(known.class_names),
+        normalization=constants,
+        **statement.network,
+    ).eval()
 
 
 def _check_place(out: Path, *, overwrite: bool) -> None:
