@@ -12,6 +12,7 @@ from rszoo.evaluation.data_set import data_set
 from rszoo.evaluation.log import LogTable, read_log
 from rszoo.evaluation.metrics import summary
 from rszoo.hub.card import card_files
+from rszoo.hub.card_results import results_text
 from rszoo.hub.catalog import builtin_names, find
 from rszoo.hub_server.certified import computed
 from rszoo.hub_server.tables import Row, numbers_table
@@ -139,3 +140,12 @@ def test_the_page_of_a_hub_says_so_and_puts_it_last() -> None:
     page = numbers_table(rows, by_model=True)
     assert "0.248 collapsed" in page
     assert page.index("org/digits-gaussian-1.00") < page.index("org/digits-stability-1.00")
+
+
+def test_the_card_says_at_least_where_some_radii_were_tested() -> None:
+    evidence = find("builtin/digits-gaussian-0.25").evidence
+    assert evidence is not None
+    log = read_log(evidence)
+    known = summary(log)
+    assert "Average certified radius 0.557," in results_text(log, known)
+    assert "radius at least 0.557," in results_text(log, replace(known, undecided=0.1))

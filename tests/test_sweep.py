@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -386,6 +387,23 @@ def test_the_bars_fit_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 # --- the summary
+
+
+def test_logs_of_other_inputs_have_no_mean_acr(monkeypatch: pytest.MonkeyPatch) -> None:
+    from rszoo.evaluation.log import read_log
+    from rszoo.hub.catalog import find
+    from rszoo.training.sweep import summary
+
+    bundles = [find(f"builtin/digits-{method}-0.25") for method in ("gaussian", "cat_rs")]
+    assert bundles[0].evidence is not None
+    log = read_log(bundles[0].evidence)
+    logs = [log, log]
+    monkeypatch.setattr(summary, "evidence_of", lambda bundle, **_: logs[bundles.index(bundle)])
+    found = summary._acr(bundles)
+    assert found is not None
+    assert found.mean == pytest.approx(0.5572227)
+    logs[1] = replace(log, idx=log.idx + 1)  # as many, and others
+    assert summary._acr(bundles) is None
 
 
 def test_mean_and_spread_over_seeds(trained: Path) -> None:
