@@ -125,6 +125,18 @@ def without_p_of_several(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [row | several if row["sigma"] is None and row["n"] else row for row in rows]
 
 
+#: What `verify` says since then as well.
+ADDED = {"alpha", "coverage", "inputs", "log_seed", "n", "n0", "power", "replay", "together"}
+
+#: Their rows are since tested against the bound that their votes give, whatever alpha is.
+DECIDED_EARLY = ("logs/radii.tsv --model", "logs/adaptive.tsv --model")
+
+
+def without_p_values(said: dict[str, Any]) -> dict[str, Any]:
+    findings = [{**one, "p_value": None} for one in said["findings"]]
+    return {**said, "findings": findings}
+
+
 SAID = [command for command in ANSWERS if "--memory" not in command]
 
 
@@ -139,6 +151,10 @@ def test_a_command_says_what_it_said(
     was = ANSWERS[command]
     if command.startswith("report "):
         was = without_p_of_several(was)
+    if command.startswith("verify "):
+        said = {key: value for key, value in said.items() if key not in ADDED}
+    if any(log in command for log in DECIDED_EARLY):
+        was, said = without_p_values(was), without_p_values(said)
     assert differing(was, said) == []
 
 

@@ -281,7 +281,7 @@ def test_a_log_that_lost_rows_gets_the_same_again() -> None:
 
 def test_a_killed_run_goes_on_where_it_was(forks: Forks) -> None:
     options = ["--model", MODEL, "--n", "3000", "--limit", "12", "--device", "cpu",
-               "--per-input-sigma", "memory"]  # fmt: skip
+               "--seed", "0", "--per-input-sigma", "memory"]  # fmt: skip
     assert run("certify", *options, "--out", "whole.tsv").exit_code == 0
     log = Path("killed.tsv")
     process = forks.start("-m", "rszoo_cli", "certify", *options, "--out", str(log))

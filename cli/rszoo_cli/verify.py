@@ -13,7 +13,6 @@ from rszoo_cli.progress import Meter
 if TYPE_CHECKING:
     from rszoo.evaluation.log import LogTable
     from rszoo.hub.bundle import Bundle
-    from rszoo.hub.verification import Verification
 
 __all__ = ["verify"]
 
@@ -24,8 +23,13 @@ def verify(
         str | None,
         typer.Option("--model", "-m", metavar="ID", help="The bundle that a log is about."),
     ] = None,
-    sample: Annotated[int, typer.Option(min=0, help="Certify so many inputs again.")] = 20,
+    sample: Annotated[
+        int | None, typer.Option(min=0, help="Draw again for so many inputs.", show_default="all")
+    ] = None,
     n: Annotated[int, typer.Option("--n", min=1, help="Fresh draws for each of them.")] = 10_000,
+    replay: Annotated[
+        int, typer.Option(min=0, help="Draws to repeat under the log's own seed, at most.")
+    ] = 4_000_000,
     level: Annotated[
         float,
         typer.Option(min=1e-9, max=0.5, help="Probability of finding fault with a true log."),
@@ -45,11 +49,11 @@ def verify(
     device: Device = None,
     json: Json = False,
 ) -> None:
-    """Check a log: files, radii from counts, and a random sample certified again.
+    """Check a log: files, radii from counts, rows drawn again with its own noise and with other.
 
     Of a model made of others, the parts are checked as well.
 
-    Ends with exit code 1, and names the inputs, when the sample disagrees with the log.
+    Ends with exit code 1, and names what disagrees, when the draws contradict the log.
 
     Example:
 
@@ -58,6 +62,7 @@ def verify(
         rszoo verify certificates/a.tsv --model runs/a --sample 50
     """
     from rszoo.hub.verification import Recheck, verify_log
+    from rszoo_cli.verify_shown import as_json, lines
 
     log, bundle = _opened(target, model)
     if key is not None:
@@ -69,7 +74,7 @@ def verify(
         found = verify_log(
             log,
             bundle,
-            Recheck(inputs=sample, draws=n, level=level, seed=seed),
+            Recheck(inputs=sample, draws=n, replayed=replay, level=level, seed=seed),
             dataset=dataset,
             root=data_root,
             download=download,
@@ -78,8 +83,12 @@ def verify(
         )
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
-    _print(found, json=json)
-    if found.disagreeing:
+    if json:
+        out.print_json(data=as_json(found))
+    else:
+        for text in lines(found):
+            out.print(text, markup=False, highlight=False, soft_wrap=True)
+    if not found.agrees:
         raise typer.Exit(1)
 
 
@@ -98,34 +107,3 @@ def _opened(target: str, model: str | None) -> "tuple[LogTable, Bundle]":
         raise typer.BadParameter(f"--model is for logs, and {target} is a bundle")
     bundle = find(target)
     return evidence_of(bundle), bundle
-
-
-def _print(found: "Verification", *, json: bool) -> None:
-    from dataclasses import asdict
-
-    log, wrong = found.log, found.disagreeing
-    if json:
-        out.print_json(
-            data={
-                "log": str(log.path),
-                "rows": len(log),
-                "level": found.level,
-                "seed": found.seed,
-                "agrees": not wrong,
-                "findings": [asdict(finding) for finding in found.findings],
-            }
-        )
-        return
-    lines = [f"{log.path}: {len(log)} rows, every radius follows from its counts"]
-    lines += [
-        f"input {one.idx} disagrees: {one.votes:,} of {one.draws:,} draws in the log, "
-        f"{one.new_votes:,} of {one.new_draws:,} now (p = {one.p_value:.1g})"
-        for one in wrong
-    ]
-    if found.findings and not wrong:
-        lines.append(
-            f"{len(found.findings)} inputs certified again, with seed {found.seed}: all agree "
-            f"(a true log fails with probability {found.level:g})"
-        )
-    for text in lines:
-        out.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -12,18 +12,19 @@ from rszoo.certificates.base import (
 )
 from rszoo.certificates.kind import (
     NETWORK,
-    Bound,
     Fault,
     Row,
     Sample,
     Stated,
+    Stopped,
     Voter,
     agrees,
     differing,
     disordered,
 )
 from rszoo.certificates.protocol import Protocol
-from rszoo.theory.sequential import boundary
+from rszoo.theory.radii import needed_probability
+from rszoo.theory.sequential import boundary, looks
 
 __all__ = [
     "OneSigma",
@@ -34,6 +35,7 @@ __all__ = [
     "of_votes",
     "sampled",
     "sigma_stated",
+    "stopped",
     "the_network",
 ]
 
@@ -99,7 +101,7 @@ def decided(row: Row, *, radius: float, sigma: float, votes: int, draws: int) ->
         sigma: of the noise, pixel units.
         votes, draws: at the look at which it was decided.
     """
-    bound = Bound.at(radius, sigma).probability
+    bound = needed_probability(radius, sigma)
     if not bound < 1.0:
         return False
     test = boundary(bound, row["n"], row["alpha"])
@@ -125,6 +127,11 @@ def sampled(certificate: Certificate, *, name: str, searched: bool = False) -> V
         claim=Sample(votes=certificate.votes, draws=certificate.draws),
         searched=searched,
     )
+
+
+def stopped(votes: int, draws: int, *, n: int) -> Stopped:
+    """Return the claim of the votes of a sequential test that makes at most n draws."""
+    return Stopped(votes=votes, draws=draws, looks=len(looks(n)))
 
 
 def budget_stated(row: Row, protocol: Protocol) -> Stated:

@@ -8,9 +8,9 @@ from typing import Annotated
 from pydantic import Field
 
 from rszoo.certificates.base import ABSTAIN, Certificate, Details, applied_sigma
-from rszoo.certificates.claims import budget_stated, decided, of_votes, sampled
+from rszoo.certificates.claims import budget_stated, decided, of_votes, sampled, stopped
 from rszoo.certificates.columns import Column, index, radius, sigma
-from rszoo.certificates.kind import Bound, Fault, Row, Stated, Voter, differing
+from rszoo.certificates.kind import Fault, Row, Stated, Voter, differing
 from rszoo.certificates.protocol import Evaluation, Network, Protocol
 
 __all__ = [
@@ -211,7 +211,7 @@ def expert_voters(
             name=names[one.level],
             sigma=one.sigma,
             counts=counts,
-            claim=Bound.at(one.radius, one.sigma),
+            claim=stopped(one.votes, one.draws, n=certificate.n),
         )
         for one in details.others
     )

@@ -7,17 +7,17 @@ from typing import Any
 from rszoo.certificates.base import Certificate, Details
 from rszoo.certificates.columns import Column
 from rszoo.certificates.protocol import Protocol
-from rszoo.theory.bounds import binomial_lower_tail, same_proportion_p_value
-from rszoo.theory.radii import needed_probability
+from rszoo.theory.agreement import stopped_p_value
+from rszoo.theory.bounds import same_proportion_p_value
 
 __all__ = [
     "NETWORK",
-    "Bound",
     "Fault",
     "Kind",
     "Row",
     "Sample",
     "Stated",
+    "Stopped",
     "Voter",
     "agrees",
     "differing",
@@ -59,23 +59,21 @@ class Sample:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bound:
-    """The claim that an event has at least a probability.
+class Stopped:
+    """The claim that an event was counted at least so often when a sequential test had decided.
 
     Attributes:
-        probability: the least one, in [0, 1).
+        votes, draws: the counts at a look of the test.
+        looks: how many looks it has.
     """
 
-    probability: float
-
-    @classmethod
-    def at(cls, radius: float, sigma: float) -> "Bound":
-        """Return the claim that an event keeps half of the noise as far as a radius."""
-        return cls(probability=needed_probability(radius, sigma))
+    votes: int
+    draws: int
+    looks: int
 
     def p_value(self, votes: int, draws: int) -> float:
-        """Return how likely so few new votes are, if the claim is true."""
-        return binomial_lower_tail(votes, draws, self.probability)
+        """Return how likely so few new votes are, if the row's are of the same network."""
+        return stopped_p_value(self.votes, self.draws, self.looks, votes, draws)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,14 +84,14 @@ class Voter:
         name: in the classifier's `voters`.
         sigma: the noise level under which it voted, pixel units.
         counts: from the votes on each class to the draws in which each of some events happened.
-        claim: what the row says of every one of these events.
+        claim: what the row says of every one of these events; of the rarest, it is the count.
         searched: whether the noise level was searched for the input, rather than the voter's own.
     """
 
     name: str
     sigma: float
     counts: Callable[[Sequence[int]], Sequence[int]]
-    claim: Sample | Bound
+    claim: Sample | Stopped
     searched: bool = False
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-__all__ = ["Evaluation", "Inputs", "Model", "Network", "Protocol"]
+__all__ = ["Evaluation", "Inputs", "Machine", "Model", "Network", "Protocol"]
 
 _Probability = Annotated[float, Field(gt=0, lt=1)]
 _Draws = Annotated[int, Field(ge=1, strict=True)]
@@ -76,6 +76,20 @@ class Inputs(_Statement):
         return self
 
 
+class Machine(_Statement):
+    """What the last bits of a network's answers depend on beside versions and `Evaluation`.
+
+    Attributes:
+        processor: name of the CPU.
+        cpu_capability: the instructions that torch uses, such as "AVX512".
+        threads: that one operation of torch uses.
+    """
+
+    processor: str | None = None
+    cpu_capability: str | None = None
+    threads: Annotated[int, Field(ge=1)] | None = None
+
+
 class Evaluation(_Statement):
     """How a smoothed network was evaluated.
 
@@ -117,6 +131,7 @@ class Protocol(Evaluation):
         radii: the only radii that could be certified, pixel units; None where every radius could.
         tolerance: how much radius was given up to save draws, pixel units.
         versions: of the software, by name.
+        machine: where it ran; None where that is not known, or was not the same throughout.
     """
 
     kind: str
@@ -130,6 +145,7 @@ class Protocol(Evaluation):
     radii: Annotated[tuple[_Radius, ...], Field(min_length=1)] | None = None
     tolerance: _Radius = 0.0
     versions: dict[str, str] = {}
+    machine: Machine | None = None
 
     #: Whether the kind is certified at given radii only.
     at_radii: ClassVar[bool] = False

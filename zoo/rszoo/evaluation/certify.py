@@ -25,6 +25,7 @@ def protocol(
     model: Mapping[str, str],
     inputs: Mapping[str, str | int],
     versions: Mapping[str, str],
+    machine: Mapping[str, object] | None = None,
 ) -> Protocol:
     """Return what a log must say so that anybody can repeat it.
 
@@ -34,6 +35,7 @@ def protocol(
         model: id and sha256 of the weights.
         inputs: `InputSet.source`.
         versions: of the software.
+        machine: where it runs; None where it is not one process.
     """
     at_radii = (
         {} if budget.radii is None else {"radii": budget.radii, "tolerance": budget.tolerance}
@@ -50,6 +52,7 @@ def protocol(
             **at_radii,
             **classifier.protocol_entries,
             "versions": versions,
+            **({} if machine is None else {"machine": machine}),
         }
     )
 

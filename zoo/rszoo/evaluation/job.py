@@ -7,7 +7,6 @@ from pathlib import Path
 
 import torch
 
-from rszoo import __version__
 from rszoo.certificates.base import Certificate
 from rszoo.certificates.kind import Kind
 from rszoo.certificates.kinds import kind
@@ -17,6 +16,7 @@ from rszoo.evaluation.certify import protocol
 from rszoo.evaluation.engine import Engine, started
 from rszoo.evaluation.inputs import Input, InputSet
 from rszoo.evaluation.log import CertificationLog, protocol_path, read_log, read_protocol
+from rszoo.evaluation.machine import this_machine, versions
 from rszoo.evaluation.progress import Metering, unseen
 from rszoo.smoothing.batch_size import measured_batch_size
 from rszoo.smoothing.classifier import SmoothedClassifier
@@ -30,7 +30,7 @@ __all__ = ["Certified", "LogFile", "Subject", "certify", "seed_of"]
 _WORTH_MEASURING = 1_000_000
 
 # Of a protocol, what does not decide the answers that a memory may hold together.
-_NOT_OF_MEMORY = ("inputs", "versions", "batch_size", "kind")
+_NOT_OF_MEMORY = ("inputs", "versions", "batch_size", "kind", "machine")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,10 +134,7 @@ def certify(
         subject, on_devices[0], draws=budget.draws * len(inputs), log=log
     )
     classifiers = [subject.classifier(replace(e, batch_size=batch_size)) for e in on_devices]
-    versions = {"rszoo": __version__, "torch": torch.__version__}
-    stated = protocol(
-        classifiers[0], budget, model=subject.model, inputs=inputs.source, versions=versions
-    )
+    stated = _stated(subject, classifiers[0], inputs, budget, engine)
     with ExitStack() as stack:
         opened = None if log is None else stack.enter_context(_opened(log, stated))
         if subject.memory is not None:
@@ -156,6 +153,20 @@ def certify(
                 meter.advance()
             meter.status(f"{len(answers)} of {len(inputs)} inputs")
     return Certified(kind=kind(stated.kind), answers=tuple(answers), seed=budget.seed)
+
+
+def _stated(
+    subject: Subject, classifier: Classifier, inputs: InputSet, budget: Budget, engine: Engine
+) -> Protocol:
+    """Return the protocol of what is certified; several processes may be on several machines."""
+    return protocol(
+        classifier,
+        budget,
+        model=subject.model,
+        inputs=inputs.source,
+        versions=versions(),
+        machine=this_machine() if engine.is_one_process else None,
+    )
 
 
 def _opened(log: LogFile, stated: Protocol) -> CertificationLog:

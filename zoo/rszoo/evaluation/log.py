@@ -24,7 +24,6 @@ from rszoo.errors import DataError, RszooError
 from rszoo.evaluation.protocol import (
     check_replaceable,
     continued,
-    differing,
     protocol_path,
     read_protocol,
     write_protocol,
@@ -206,7 +205,7 @@ def _continued(path: Path, wanted: Protocol, content: Content) -> Protocol:
     """Return the protocol of the log at `path`, which says from now on what it is about."""
     kept = continued(path, wanted, _listed(content))
     check_stated(path, content, kept)
-    if differing(read_protocol(protocol_path(path)), kept):
+    if read_protocol(protocol_path(path)) != kept:
         write_protocol(path, kept)
     return kept
 

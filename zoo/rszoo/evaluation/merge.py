@@ -101,10 +101,11 @@ def _complete(path: Path) -> Content:
 
 
 def _common_protocol(paths: Sequence[Path]) -> Protocol:
-    """Return the protocol of all; machines may have measured different batch sizes."""
+    """Return the protocol of all; machines may differ, and the batch sizes measured there."""
     protocols = [read_protocol(protocol_path(path)) for path in paths]
-    if len({protocol.batch_size for protocol in protocols}) > 1:
-        protocols = [one.model_copy(update={"batch_size": None}) for one in protocols]
+    for name in ("batch_size", "machine"):
+        if any(getattr(one, name) != getattr(protocols[0], name) for one in protocols):
+            protocols = [one.model_copy(update={name: None}) for one in protocols]
     first = protocols[0]
     for path, protocol in zip(paths, protocols, strict=True):
         if found := differing(protocol, first):

@@ -62,7 +62,7 @@ def write_protocol(path: Path, protocol: Protocol) -> None:
 def check_replaceable(path: Path, protocol: Protocol) -> None:
     """Refuse to overwrite a JSON file that belongs to something else."""
     beside = protocol_path(path)
-    if beside.exists() and not path.exists() and read_protocol(beside) != protocol:
+    if beside.exists() and not path.exists() and differing(read_protocol(beside), protocol):
         raise RszooError(
             f"{beside} exists and would be overwritten; move it away, or name another log "
             "with --out"
@@ -72,7 +72,8 @@ def check_replaceable(path: Path, protocol: Protocol) -> None:
 def continued(path: Path, wanted: Protocol, listed: Collection[int]) -> Protocol:
     """Return the protocol under which the log at `path` goes on.
 
-    It is the log's own, and may be about more inputs from now on than it was.
+    It is the log's own, and may be about more inputs from now on than it was, and of no machine
+    where it goes on on another one.
 
     Args:
         path: the log.
@@ -84,6 +85,8 @@ def continued(path: Path, wanted: Protocol, listed: Collection[int]) -> Protocol
             wanted and lacks some that are.
     """
     stored = read_protocol(protocol_path(path))
+    if stored.machine is not None and stored.machine != wanted.machine:
+        stored = stored.model_copy(update={"machine": None})
     found = [entry for entry in differing(stored, wanted) if entry[0] not in _WHICH]
     if not found:
         own, more = _indices(stored), _indices(wanted)
@@ -111,8 +114,11 @@ def _within(some: range, others: range) -> bool:
 
 
 def differing(first: Protocol, second: Protocol) -> list[tuple[str, str, str]]:
-    """Return where two protocols differ: key, and the value of each as JSON text."""
-    one, other = _flat(first.values()), _flat(second.values())
+    """Return where two protocols differ: key, and the value of each as JSON text.
+
+    Where it ran is left out: a log may be continued, or merged, on another machine.
+    """
+    one, other = (_flat({**of.values(), "machine": None}) for of in (first, second))
     values = [(k, one.get(k, "absent"), other.get(k, "absent")) for k in sorted({*one, *other})]
     return [entry for entry in values if entry[1] != entry[2]]
 

@@ -1,24 +1,26 @@
-"""Is a certification log true? Certify a sample of its inputs again, with other noise.
+"""Is a certification log true? Draw anew for its inputs, with other noise.
 
 That every radius follows from its row's counts is checked whenever a log is read; the counts
-themselves are what is put to the test here.
+themselves are what is put to the test here. What the log's own noise gives is for
+`rszoo.evaluation.replay`.
 """
 
+import hashlib
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from rszoo.certificates.base import ABSTAIN, Certificate
-from rszoo.certificates.kind import Kind, Voter
+from rszoo.certificates.kind import Sample
 from rszoo.errors import DataError
 from rszoo.evaluation.inputs import Input
 from rszoo.evaluation.log import LogTable
-from rszoo.smoothing.interface import Classifier, Voting
-from rszoo.smoothing.noise import Stream
+from rszoo.evaluation.voting import voting
+from rszoo.smoothing.interface import Classifier
+from rszoo.theory.agreement import Counts, agreeing
 
-__all__ = ["Finding", "chosen_seed", "recertify", "sample"]
+__all__ = ["Finding", "chosen_seed", "counted", "recertify", "sample"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +48,7 @@ def chosen_seed(log: LogTable, seed: int | None) -> int:
     """Return the seed to verify a log with: the one given, or else a random one.
 
     Raises:
-        ValueError: it is the one that the log was made with, whose noise proves nothing.
+        ValueError: it is the one that the log was made with, whose noise is not fresh.
     """
     used = log.protocol.seed if log.protocol else None
     if seed is not None and seed == used:
@@ -56,8 +58,8 @@ def chosen_seed(log: LogTable, seed: int | None) -> int:
     return seed
 
 
-def sample(log: LogTable, inputs: Sequence[Input], *, count: int, seed: int) -> list[Input]:
-    """Return at most `count` of the inputs that a log lists, drawn at random.
+def sample(log: LogTable, inputs: Sequence[Input], *, count: int | None, seed: int) -> list[Input]:
+    """Return inputs that a log lists, all or at most `count` of them, drawn at random.
 
     Raises:
         DataError: the log holds no counts, or lists an input that is not given, or another label
@@ -88,19 +90,18 @@ def recertify(
     level: float,
     seed: int,
     on_draws: Callable[[int], None] | None = None,
-) -> Iterator[Finding]:
-    """Draw anew for inputs of a log; yield what that says of each.
+) -> list[Finding]:
+    """Draw anew for inputs of a log; return what that says of each.
 
     What each kind of certificate claims of its voters is tested, see `Kind.voters`: votes that
-    rest on all n draws by Fisher's exact test, against the new ones; a bound, such as that of
-    votes that stopped early, by how likely so few new votes are above it.
+    rest on all n draws by Fisher's exact test, against the new ones; votes that stopped early by
+    the bound that they give, see `rszoo.theory.agreement.stopped_p_value`.
 
     Guarantee:
         If all rows are true, the probability that any of them is found to disagree is at most
-        the sum of
-
-        - `level`, by Bonferroni's inequality over the inputs;
-        - for each row decided early, alpha, the probability that it is wrong by chance.
+        `level`, by Bonferroni's inequality over the inputs, and over the claims of each. It is
+        about the noise of the log and of these draws, and assumes that the networks answer here
+        with the same probabilities as where the log was made.
 
     Args:
         classifier: the one that the log is about.
@@ -112,47 +113,59 @@ def recertify(
         on_draws: called with the number of draws as they are done.
     """
     rows = {idx: row for row, idx in enumerate(log.idx.tolist())}
-    share = level / len(inputs)
+    found: list[tuple[int, int, float]] = []
     for one in inputs:
-        old = log.certificate(rows[one.idx])
-        image, new, p_values = one.image(), 0, []
-        for network, stream, voter in _voting(classifier, log.kind, old):
+        row = rows[one.idx]
+        old, image, new, p_values = log.certificate(row), one.image(), 0, []
+        for network, stream, voter in voting(classifier, log.kind, old):
             shown = None if p_values else on_draws
             votes = network.votes(image, n=draws, stream=stream, seed=seed, on_progress=shown)
             new = new if p_values else votes[old.candidate]
             p_values += [voter.claim.p_value(count, draws) for count in voter.counts(votes)]
-        p_value = min(1.0, len(p_values) * min(p_values))
-        yield Finding(
-            idx=one.idx,
-            votes=old.votes,
-            draws=old.draws,
-            new_votes=new,
-            new_draws=draws,
-            p_value=p_value,
-            agrees=p_value >= share,
-        )
+        found.append((row, new, min(1.0, len(p_values) * min(p_values))))
+    agrees = agreeing([p_value for _, _, p_value in found], level=level)
+    return [
+        _finding(log, row, new, draws, p_value, fine)
+        for (row, new, p_value), fine in zip(found, agrees, strict=True)
+    ]
 
 
-def _voting(
-    classifier: Classifier, kind: Kind, old: Certificate
-) -> Iterator[tuple[Voting, Stream, Voter]]:
-    """Yield the networks that voted in a row, with the stream and the claims of each.
+def _finding(
+    log: LogTable, row: int, new: int, draws: int, p_value: float, agrees: bool
+) -> Finding:
+    old = log.certificate(row)
+    return Finding(
+        idx=int(log.idx[row]),
+        votes=old.votes,
+        draws=old.draws,
+        new_votes=new,
+        new_draws=draws,
+        p_value=p_value,
+        agrees=agrees,
+    )
 
-    The first is the one that the row's votes are of. An abstention claims nothing of the others.
 
-    Raises:
-        DataError: the row is of another kind of classifier, or of other networks.
+def counted(log: LogTable, inputs: Sequence[Input], findings: Sequence[Finding]) -> Counts:
+    """Return the counts of the rows that can be tested together.
+
+    These are the votes of the network that answers, where they rest on all n draws; one row of
+    those whose images are equal, which share their noise.
+
+    Args:
+        log: with counts.
+        inputs, findings: of the same inputs, in order, see `recertify`.
     """
-    if set(classifier.voters) != set(kind.voter_names(old)):
-        raise DataError("expected a log of this kind of model, with its experts, got another")
-    voters = kind.voters(old)
-    for voter in voters[:1] if old.label == ABSTAIN else voters:
-        network, stream = classifier.voters[voter.name]
-        if voter.searched:
-            network = network.with_sigma(voter.sigma)
-        if voter.sigma != network.applied_sigma:  # no votes can tell
-            raise DataError(
-                f"expected rows with sigma {network.applied_sigma}, that of the model, got "
-                f"{voter.sigma}"
-            )
-        yield network, stream, voter
+    rows = {idx: row for row, idx in enumerate(log.idx.tolist())}
+    kept: dict[bytes, Finding] = {}
+    for one, finding in zip(inputs, findings, strict=True):
+        answering = log.kind.voters(log.certificate(rows[one.idx]))[0]
+        if isinstance(answering.claim, Sample):
+            pixels = one.image().contiguous().numpy().tobytes()
+            kept.setdefault(hashlib.sha256(pixels).digest(), finding)
+    names = ("votes", "draws", "new_votes", "new_draws")
+    return Counts(
+        **{
+            name: np.array([getattr(one, name) for one in kept.values()], dtype=np.int64)
+            for name in names
+        }
+    )

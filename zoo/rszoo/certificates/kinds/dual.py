@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rszoo.certificates.base import Certificate, applied_sigma
+from rszoo.certificates.claims import stopped
 from rszoo.certificates.columns import COUNTED, draws, index, radius, sigma
 from rszoo.certificates.experts import (
     OTHERS,
@@ -16,7 +17,7 @@ from rszoo.certificates.experts import (
     experts_fault,
     experts_stated,
 )
-from rszoo.certificates.kind import Bound, Fault, Kind, Row, Stated, Voter
+from rszoo.certificates.kind import Fault, Kind, Row, Stated, Voter
 from rszoo.certificates.protocol import Network
 
 __all__ = ["KIND", "ROUTER", "Routing"]
@@ -97,7 +98,7 @@ def _voters(certificate: Certificate) -> tuple[Voter, ...]:
         name=ROUTER,
         sigma=details.router_sigma,
         counts=sides,
-        claim=Bound.at(details.router_radius, details.router_sigma),
+        claim=stopped(details.router_votes, details.router_draws, n=certificate.n),
     )
     return (*experts, router)
 

@@ -3,11 +3,10 @@
 from typing import ClassVar
 
 from rszoo.certificates.base import ABSTAIN, Certificate
-from rszoo.certificates.claims import OneSigma, decided, sigma_stated
+from rszoo.certificates.claims import OneSigma, decided, sigma_stated, stopped
 from rszoo.certificates.columns import COUNTED, draws
 from rszoo.certificates.kind import (
     NETWORK,
-    Bound,
     Fault,
     Kind,
     Row,
@@ -16,6 +15,7 @@ from rszoo.certificates.kind import (
     differing,
     disordered,
 )
+from rszoo.theory.radii import needed_probability
 
 __all__ = ["KIND"]
 
@@ -40,7 +40,7 @@ def _fault(row: Row) -> Fault | None:
 
 
 def _claim(row: Row) -> dict[str, float]:
-    bound = Bound.at(row["radius"], row["sigma"]).probability
+    bound = needed_probability(row["radius"], row["sigma"])
     if row["predict"] == ABSTAIN or not bound < 1.0:
         return {"predict": ABSTAIN, "p_lower": 0.0, "radius": 0.0}
     test = {name: row[name] for name in ("radius", "sigma", "votes", "draws")}
@@ -61,7 +61,7 @@ def _voters(certificate: Certificate) -> tuple[Voter, ...]:
         name=NETWORK,
         sigma=certificate.sigma,
         counts=lambda votes: [votes[certificate.candidate]],
-        claim=Bound(probability=certificate.p_lower),
+        claim=stopped(certificate.votes, certificate.draws, n=certificate.n),
     )
     return (voter,)
 
