@@ -12,11 +12,8 @@ app = typer.Typer(no_args_is_help=True, help="A Hugging Face hub of your own.")
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
-Root = Annotated[Path, typer.Option(help="Folder of the hub.")]
-
-
 @app.command()
-def gc(root: Root = Path("hub")) -> None:
+def gc(root: Annotated[Path, typer.Option(help="Folder of the hub.")] = Path("hub")) -> None:
     """Remove the files that no model of a hub has any more, while the hub is stopped.
 
     These are files of deleted models, and uploads that no commit took. What any commit of a model
@@ -42,7 +39,7 @@ def gc(root: Root = Path("hub")) -> None:
 
 @app.command()
 def serve(
-    root: Root = Path("hub"),
+    root: Annotated[Path, typer.Option(help="Folder of the hub; made if need be.")] = Path("hub"),
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")
     ] = 8765,
