@@ -137,10 +137,18 @@ def test_a_model_whose_card_is_lost_is_listed(wire: Wire, monkeypatch: pytest.Mo
     assert f"/{NAME}" in wire("GET", "/").body.decode()
 
 
-def test_of_a_card_with_too_many_values_no_more_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rszoo.hub_server.card._MOST_PARTS", 10)
-    assert front_matter("---\na: [1, 2, 3, 4]\n---\nb")[0] == {"a": [1, 2, 3, 4]}
+def test_of_a_card_with_too_many_values_no_more_is_read() -> None:
+    assert front_matter("---\na: [1, 2, 3, 4]\n---\nb", most=10)[0] == {"a": [1, 2, 3, 4]}
     with pytest.raises(ValueError, match="expected at most 10 values"):
-        front_matter("---\na: [1, 2, 3, 4, 5, 6, 7, 8, 9]\n}{ this is no YAML\n---\n")
+        front_matter("---\na: [1, 2, 3, 4, 5, 6, 7, 8]\n}{ this is no YAML\n---\n", most=10)
     with pytest.raises(ValueError, match="line 2: "):
-        front_matter("---\na: [1]\n}{ this is no YAML\n---\n")
+        front_matter("---\na: [1]\n}{ this is no YAML\n---\n", most=10)
+
+
+def test_who_has_no_token_may_check_a_card_of_fewer_values(wire: Wire) -> None:
+    short, long = ({"content": f"---\na: [{'1, ' * count}]\n---\n"} for count in (1000, 3000))
+    assert wire("POST", "/api/validate-yaml", short).status == 200
+    answer = wire("POST", "/api/validate-yaml", long)
+    assert answer.status == 400
+    assert "expected at most 2000 values" in answer.json["errors"][0]["message"]
+    assert wire.write("POST", "/api/validate-yaml", long).status == 200

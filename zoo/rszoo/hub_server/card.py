@@ -15,12 +15,12 @@ import yaml
 from rszoo.hub_server.blobs import Blobs
 from rszoo.hub_server.history import File, Tree
 
-__all__ = ["Card", "card_of", "eval_results", "front_matter", "tags"]
+__all__ = ["MOST_VALUES", "Card", "card_of", "eval_results", "front_matter", "tags"]
 
 _README = "README.md"
 _LARGEST = 1 << 20
 _LONGEST_FRONT_MATTER = 1 << 17
-_MOST_PARTS = 20_000
+MOST_VALUES = 20_000
 _MOST_BITS = 63  # of an integer; readers of JSON know no larger ones
 
 
@@ -43,13 +43,13 @@ class _Loader(yaml.SafeLoader):
     With those a small text makes a very large value already here.
     """
 
-    def __init__(self, stream: str) -> None:
+    def __init__(self, stream: str, *, most: int) -> None:
         super().__init__(stream)
-        self.budget = iter(range(_MOST_PARTS))
+        self.most, self.budget = most, iter(range(most))
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if next(self.budget, None) is None:
-            raise yaml.YAMLError(f"expected at most {_MOST_PARTS} values, got more")
+            raise yaml.YAMLError(f"expected at most {self.most} values, got more")
         return super().compose_node(parent, index)
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
@@ -78,11 +78,11 @@ def _read_card(sha256: str, blobs: Blobs) -> Card:
     return Card(metadata, text)
 
 
-def front_matter(content: str) -> tuple[dict[str, Any], str]:
+def front_matter(content: str, *, most: int = MOST_VALUES) -> tuple[dict[str, Any], str]:
     """Return the metadata of a card and its text.
 
     Raises:
-        ValueError: the metadata are not a YAML mapping.
+        ValueError: the metadata are not a YAML mapping, or of more values than `most`.
     """
     lines = content.lstrip("\ufeff").splitlines(keepends=True)
     if not lines or lines[0].rstrip() != "---":
@@ -91,7 +91,7 @@ def front_matter(content: str) -> tuple[dict[str, Any], str]:
     end = next(ends, None)
     if end is None:
         return {}, content
-    metadata = _parse("".join(lines[1:end]))
+    metadata = _parse("".join(lines[1:end]), most=most)
     if not isinstance(metadata, dict):
         raise ValueError(f"expected key: value lines between the two ---, got {metadata!r:.80}")
     return metadata, "".join(lines[end + 1 :])
@@ -131,7 +131,7 @@ def _entries(file: File, blobs: Blobs) -> list[dict[str, Any]]:
 @lru_cache(maxsize=4096)
 def _read_entries(sha256: str, blobs: Blobs) -> tuple[dict[str, Any], ...]:
     try:
-        entries = _parse(blobs.read(sha256).decode("utf-8", "replace"))
+        entries = _parse(blobs.read(sha256).decode("utf-8", "replace"), most=MOST_VALUES)
     except ValueError:
         return ()
     return tuple(entry for entry in _list(entries) if _is_result(entry))
@@ -150,7 +150,7 @@ def _is_result(entry: object) -> bool:
     )
 
 
-def _parse(text: str) -> object:
+def _parse(text: str, *, most: int) -> object:
     """Return plain data: what JSON can hold.
 
     Raises:
@@ -159,7 +159,7 @@ def _parse(text: str) -> object:
     if len(text) > _LONGEST_FRONT_MATTER:
         raise ValueError(f"expected at most {_LONGEST_FRONT_MATTER} characters of YAML")
     try:
-        value = yaml.load(text, Loader=_Loader)  # derived from SafeLoader
+        value = _Loader(text, most=most).get_single_data()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f"line {mark.line + 1}: " if mark else ""
@@ -169,7 +169,7 @@ def _parse(text: str) -> object:
     except Exception as error:  # PyYAML lets slip many kinds from odd dates, numbers and tags
         raise ValueError(f"not YAML: {' '.join(str(error).split())}") from None
     try:
-        return _plain({} if value is None else value, iter(range(_MOST_PARTS)))
+        return _plain({} if value is None else value, iter(range(most)))
     except RecursionError:
         raise ValueError("nested too deeply") from None
 
@@ -182,7 +182,7 @@ def _plain(value: object, budget: Iterator[int]) -> object:
             through them a small text can stand for a value without end.
     """
     if next(budget, None) is None:
-        raise ValueError(f"expected at most {_MOST_PARTS} values, got more")
+        raise ValueError("expected fewer values, got more through aliases")
     if isinstance(value, dict):
         return {str(_plain(key, budget)): _plain(item, budget) for key, item in value.items()}
     if isinstance(value, (list, tuple, set)):
