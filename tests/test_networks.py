@@ -152,13 +152,19 @@ def test_options_are_what_an_architecture_takes() -> None:
 
 @pytest.mark.parametrize(
     ("depth", "nearest"),
-    [(18, "14 and 20"), (109, "104 and 110"), (2, "8 and 14"), (-4, "8 and 14")],
+    [
+        (18, "14 and 20"),
+        (109, "104 and 110"),
+        (2, "8 and 14"),
+        (-4, "8 and 14"),
+        (6_000_002, "1196 and 1202"),
+    ],
 )
 def test_wrong_depth(depth: int, nearest: str) -> None:
     with pytest.raises(RszooError) as caught:
         networks.build("cifar_resnet", input_shape=(3, 32, 32), num_classes=10, depth=depth)
     assert str(caught.value) == (
-        "network 'cifar_resnet' expects a depth of the form 6n+2 (8, 14, 20, ...), "
+        "network 'cifar_resnet' expects a depth of the form 6n+2 (8, 14, 20, ..., 1202), "
         f"got depth={depth}; the nearest are {nearest}"
     )
 

@@ -158,6 +158,7 @@ def _right(row: Row, lowest: int, highest: int, limits: Sequence[Reach]) -> dict
     levels = sorted([row["expert_level"], *(one.level for one in row["others"])])
     reached = (
         expert.label != ABSTAIN
+        and len(levels) == highest - lowest + 1  # what a row claims may be any number
         and levels == list(range(lowest, highest + 1))
         and all(_decides(row, one) for one in limits)
     )

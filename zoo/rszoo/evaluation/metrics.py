@@ -41,6 +41,7 @@ __all__ = [
 
 _CONFIDENCE = 0.95
 _STEP = 0.25
+_FARTHEST = 100.0  # pixel units
 _WHICH = ("size", "step", "count")  # of a protocol's inputs
 
 
@@ -183,10 +184,13 @@ def paired_difference(first: LogTable, second: LogTable) -> Difference | None:
 
 
 def default_radii(log: LogTable) -> tuple[float, ...]:
-    """Return the radii that were tested, or 0, 0.25, 0.5, ... up to the largest right answer's."""
+    """Return the radii that were tested, or 0, 0.25, 0.5, ... up to the largest right answer's.
+
+    None is above 100: what a log claims may be any number.
+    """
     if log.tested is not None and not log.tolerance:
         return log.tested
-    largest = float((log.radius * log.correct).max(initial=0.0))
+    largest = min(float((log.radius * log.correct).max(initial=0.0)), _FARTHEST)
     return tuple(_STEP * i for i in range(math.floor(largest / _STEP) + 1))
 
 

@@ -20,6 +20,11 @@ __all__ = ["Content", "check_stated", "is_correct", "line", "parse", "printable"
 # The header of the other logs of the original research code.
 _PREDICT = ("idx", "label", "predict", "correct", "time")
 
+#: Bytes of a line: far more than the longest path and a hundred experts take.
+LONGEST_LINE = 1 << 16
+
+_SHOWN = 200  # characters of what is wrong
+
 _REMEDY = "restore the file, or certify again into a new one"
 
 
@@ -82,7 +87,7 @@ def parse(path: Path, data: bytes) -> Content:
     *lines, tail = data.split(b"\n")
     if not lines:
         if not any(line((*one.names, INPUT.name)).startswith(data) for one in kinds()):
-            raise _broken(path, 1, f"the header {_shown(FIXED.names)}", data)
+            raise _broken(path, 1, f"the header {_shown(FIXED.names)}", data[:_SHOWN])
         return Content(None, False, [], 0)
     header = tuple(_split(path, 1, lines[0]))
     if header == _PREDICT:
@@ -110,6 +115,8 @@ def parse(path: Path, data: bytes) -> Content:
 
 def _split(path: Path, number: int, content: bytes) -> list[str]:
     """Return the texts of one line's columns."""
+    if len(content) > LONGEST_LINE:
+        raise _broken(path, number, f"at most {LONGEST_LINE} bytes", len(content))
     try:
         text = content.decode().removesuffix("\r")
         return next(csv.reader([text], delimiter="\t", strict=True), [])
@@ -192,7 +199,9 @@ def _check_unique(path: Path, indices: list[int]) -> None:
 
 
 def _broken(path: Path, number: int, expected: str, got: object) -> DataError:
-    return DataError(f"{path}, line {number}: expected {expected}, got {got!r}; {_REMEDY}")
+    text = repr(got)
+    shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+    return DataError(f"{path}, line {number}: expected {expected}, got {shown}; {_REMEDY}")
 
 
 def _shown(columns: Sequence[str]) -> str:

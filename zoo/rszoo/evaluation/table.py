@@ -93,15 +93,17 @@ class LogTable:
         return Certificate(**_entry(given, row), details=details)
 
 
-def read_log(path: str | Path, *, nominal: bool = False) -> LogTable:
+def read_log(path: str | Path, *, nominal: bool = False, most_rows: int | None = None) -> LogTable:
     """Read a log of rszoo or of the original research code (six columns).
 
     Args:
         path: the log; that of a bundle is read by `rszoo.hub.evidence.evidence_of`.
         nominal: whether it may be one of nominal radii, which are no certificates.
+        most_rows: how many rows it may have; None for any number.
 
     Raises:
-        DataError: the file cannot be read, or a row is broken; names the file and the line. Or it
+        DataError: the file cannot be read, or has too many rows, or one is broken; names the file
+            and the line. Or it
             is nominal, and that was not asked for; or a row is not of the log's protocol; or its
             inputs are called by the name of a data set that they are not of.
     """
@@ -110,6 +112,11 @@ def read_log(path: str | Path, *, nominal: bool = False) -> LogTable:
         data = path.read_bytes()
     except OSError as error:
         raise DataError(f"cannot read the log {str(path)!r}: {error.strerror}") from error
+    if most_rows is not None and (rows := data.count(b"\n") - 1) > most_rows:
+        raise DataError(
+            f"{path}: expected a log of at most {most_rows:,} rows, got {rows:,}; certify fewer "
+            "inputs into one log"
+        )
     content = parse(path, data)
     kind = content.kind or ORIGINAL
     if not (kind.certifies or nominal):

@@ -1,6 +1,7 @@
 """What every bundle says of itself in `config.json`; `configs/` has what each kind adds."""
 
 import json
+import math
 import re
 from abc import ABC, abstractmethod
 from typing import Annotated, Any, ClassVar, Literal
@@ -15,13 +16,25 @@ from pydantic import (
 )
 
 from rszoo.hub.files import CONFIG
+from rszoo.hub.limits import (
+    LONGEST_CLASS_NAME,
+    LONGEST_NAME,
+    LONGEST_TEXT,
+    MOST_CLASSES,
+    MOST_PARTS,
+    MOST_VALUES,
+)
 
-__all__ = ["SMALLEST_SIGMA", "BundleConfig", "ComposedConfig", "Expert", "Part"]
+__all__ = ["SMALLEST_SIGMA", "BundleConfig", "ComposedConfig", "Expert", "Part", "Several"]
 
 #: Of noise, in pixel units: far below what matters, and far above what float32 rounds to 0.
 SMALLEST_SIGMA = 1e-6
 
 Pixels = Annotated[int, Field(ge=1, le=65536)]
+ClassName = Annotated[str, Field(max_length=LONGEST_CLASS_NAME)]
+
+#: Of the parts that have one role: two or more of them.
+Several = Field(min_length=2, max_length=MOST_PARTS)
 
 
 class BundleConfig(BaseModel, ABC, extra="forbid", frozen=True, allow_inf_nan=False):
@@ -44,10 +57,10 @@ class BundleConfig(BaseModel, ABC, extra="forbid", frozen=True, allow_inf_nan=Fa
 
     format: Literal[1] = 1
     name: str
-    method: str
-    dataset: str
+    method: Annotated[str, Field(max_length=LONGEST_NAME)]
+    dataset: Annotated[str, Field(max_length=LONGEST_TEXT)]
     input_shape: tuple[Pixels, Pixels, Pixels]
-    class_names: Annotated[tuple[str, ...], Field(min_length=2)]
+    class_names: Annotated[tuple[ClassName, ...], Field(min_length=2, max_length=MOST_CLASSES)]
     kind: str
 
     @property
@@ -69,8 +82,19 @@ class BundleConfig(BaseModel, ABC, extra="forbid", frozen=True, allow_inf_nan=Fa
     @classmethod
     def _names_a_file(cls, value: str) -> str:
         # Logs and folders are named after it, and it may come from anybody.
-        if not 0 < len(value) <= 200 or value[0] in ".~" or re.search(r"[/\\\x00-\x1f]", value):
+        if (
+            not 0 < len(value) <= LONGEST_NAME
+            or value[0] in ".~"
+            or re.search(r"[/\\\x00-\x1f]", value)
+        ):
             raise ValueError("expected a name that a file can have")
+        return value
+
+    @field_validator("input_shape")
+    @classmethod
+    def _fits_memory(cls, value: tuple[int, int, int]) -> tuple[int, int, int]:
+        if math.prod(value) > MOST_VALUES:
+            raise ValueError(f"expected at most {MOST_VALUES:,} values, got {math.prod(value):,}")
         return value
 
     def to_json(self) -> str:

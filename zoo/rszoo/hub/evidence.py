@@ -11,6 +11,7 @@ from rszoo.evaluation.log import LogTable, read_log
 from rszoo.hub.bundle import Bundle, open_bundle
 from rszoo.hub.files import EVIDENCE, PROTOCOL
 from rszoo.hub.kinds import kind_of
+from rszoo.hub.limits import MOST_ROWS
 from rszoo.hub.manifest import Manifest
 
 __all__ = ["add_evidence", "check_about", "check_of_bundle_alone", "evidence_of"]
@@ -36,7 +37,7 @@ def evidence_of(bundle: Bundle) -> LogTable:
         raise RszooError(
             f"{bundle.id} is not certified; rszoo certify --model {bundle.id} --attach does it"
         )
-    log = read_log(bundle.evidence)
+    log = read_log(bundle.evidence, most_rows=MOST_ROWS)
     check_about(log, bundle)
     return log
 
@@ -111,7 +112,7 @@ def add_evidence(bundle: Bundle, *, log: Path, protocol: Path, overwrite: bool =
                 f"{log}: expected certificates of the weights {now.weights_digest}, got those of "
                 f"{certified}; certify the bundle again"
             )
-        table = read_log(log)
+        table = read_log(log, most_rows=MOST_ROWS)
         check_of_bundle_alone(table)
         check_about(table, now)
         check_complete(table, remedy="certify the others as well (--resume)")

@@ -5,18 +5,22 @@ import json
 import re
 from collections.abc import Collection
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from rszoo._reading import size_text
 from rszoo.errors import IntegrityError
 from rszoo.hub.files import MANIFEST
+from rszoo.hub.limits import LARGEST_FILE, LARGEST_MANIFEST, MOST_BYTES, MOST_FILES
 from rszoo.hub.origin import Origin
 
 __all__ = ["DAMAGED", "Manifest", "file_digest"]
 
 #: What to do about a bundle that fails its checks.
 DAMAGED = "the bundle is damaged or was changed by hand; fetch or make it again"
+
+_TOO_LARGE = "no bundle may have more; ask its author for a smaller one"
 
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
@@ -26,8 +30,8 @@ class FileEntry(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    sha256: str
-    size: int
+    sha256: Annotated[str, Field(max_length=64)]
+    size: Annotated[int, Field(ge=0, lt=1 << 63)]
 
 
 class Manifest(BaseModel):
@@ -47,13 +51,19 @@ class Manifest(BaseModel):
 
     @classmethod
     def of(cls, folder: Path, *, origin: Origin) -> "Manifest":
-        """Return the manifest of the files that lie in `folder`."""
+        """Return the manifest of the files that lie in `folder`.
+
+        Raises:
+            IntegrityError: they are more, or larger, than a bundle's may be.
+        """
         paths = sorted(path for path in folder.iterdir() if path.name != MANIFEST)
         files = {
             path.name: FileEntry(sha256=file_digest(path), size=path.stat().st_size)
             for path in paths
         }
-        return cls(files=files, origin=origin)
+        manifest = cls(files=files, origin=origin)
+        manifest._check_limits()
+        return manifest
 
     def to_json(self) -> str:
         """Return the text of `manifest.json`."""
@@ -68,11 +78,13 @@ class Manifest(BaseModel):
         """Read the manifest of a bundle; nothing else of the bundle is touched.
 
         Raises:
-            IntegrityError: it is missing or unreadable, or names a file outside the bundle.
+            IntegrityError: it is missing, unreadable or too large, or names a file outside the
+                bundle, or more or larger ones than a bundle may have.
         """
         path = folder / MANIFEST
         if not path.is_file():
             raise IntegrityError(MANIFEST, expected="a file", actual="none", hint=DAMAGED)
+        _check_limit(MANIFEST, path.stat().st_size, LARGEST_MANIFEST)
         try:
             manifest = cls.model_validate_json(path.read_bytes())
         except ValidationError as error:
@@ -84,6 +96,7 @@ class Manifest(BaseModel):
                 raise IntegrityError(
                     MANIFEST, expected="plain file names", actual=repr(name), hint=DAMAGED
                 )
+        manifest._check_limits()
         return manifest
 
     def check(
@@ -120,6 +133,28 @@ class Manifest(BaseModel):
                 raise IntegrityError(
                     name, expected=f"sha256 {entry.sha256}", actual=digest, hint=DAMAGED
                 )
+
+    def _check_limits(self) -> None:
+        """Refuse more or larger files than a bundle may have, before any of them is fetched."""
+        if len(self.files) > MOST_FILES:
+            raise IntegrityError(
+                MANIFEST,
+                expected=f"at most {MOST_FILES} files",
+                actual=f"{len(self.files):,}",
+                hint=_TOO_LARGE,
+            )
+        for name, entry in self.files.items():
+            _check_limit(name, entry.size, MOST_BYTES.get(name, LARGEST_FILE))
+
+
+def _check_limit(name: str, size: int, most: int) -> None:
+    if size > most:
+        raise IntegrityError(
+            name,
+            expected=f"at most {size_text(most)}",
+            actual=size_text(size),
+            hint=_TOO_LARGE,
+        )
 
 
 def _leads_away(path: Path, cache: Path | None) -> bool:

@@ -19,6 +19,8 @@ from pydantic import (
 )
 from pydantic_core import to_jsonable_python
 
+from rszoo.hub.limits import MOST_PARENTS
+
 __all__ = ["Checked", "ImportedFile", "Origin", "Parent", "Trained"]
 
 S = TypeVar("S", bound="_AsItCame")
@@ -148,7 +150,9 @@ class Origin(_AsItCame):
     python: str | None = None
     git_commit: str | None = None
     device: str | None = None
-    parents: tuple[Annotated[Parent, BeforeValidator(_or_nothing)], ...] = ()
+    parents: Annotated[
+        tuple[Annotated[Parent, BeforeValidator(_or_nothing)], ...], Field(max_length=MOST_PARENTS)
+    ] = ()
     mlflow_run: str | None = None
     training: Trained = Trained()
     imported: ImportedFile | None = None

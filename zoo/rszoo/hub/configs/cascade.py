@@ -2,9 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
-
-from rszoo.hub.config import ComposedConfig, Expert, Part
+from rszoo.hub.config import ComposedConfig, Expert, Part, Several
 
 __all__ = ["CascadeConfig"]
 
@@ -17,7 +15,7 @@ class CascadeConfig(ComposedConfig, frozen=True):
     """
 
     kind: Literal["cascade"] = "cascade"
-    experts: Annotated[tuple[Expert, ...], Field(min_length=2)]
+    experts: Annotated[tuple[Expert, ...], Several]
 
     @property
     def noise(self) -> float | None:

@@ -2,9 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
-
-from rszoo.hub.config import ComposedConfig, Expert, Part
+from rszoo.hub.config import ComposedConfig, Expert, Part, Several
 
 __all__ = ["DualConfig"]
 
@@ -19,7 +17,7 @@ class DualConfig(ComposedConfig, frozen=True):
     """
 
     kind: Literal["dual"] = "dual"
-    experts: Annotated[tuple[Expert, ...], Field(min_length=2)]
+    experts: Annotated[tuple[Expert, ...], Several]
     router: Part
 
     @property

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from rszoo.hub.config import SMALLEST_SIGMA, ComposedConfig, Part
+from rszoo.hub.config import SMALLEST_SIGMA, ComposedConfig, Part, Several
 
 __all__ = ["EnsembleConfig"]
 
@@ -18,7 +18,7 @@ class EnsembleConfig(ComposedConfig, frozen=True):
     """
 
     kind: Literal["ensemble"] = "ensemble"
-    members: Annotated[tuple[Part, ...], Field(min_length=2)]
+    members: Annotated[tuple[Part, ...], Several]
     sigma: Annotated[float, Field(ge=SMALLEST_SIGMA, le=100)]
 
     @property

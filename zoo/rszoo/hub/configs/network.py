@@ -7,6 +7,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from rszoo.data.normalization import Normalization
 from rszoo.hub.config import SMALLEST_SIGMA, BundleConfig, Part
 from rszoo.hub.files import CONFIG, RECIPE, WEIGHTS
+from rszoo.hub.limits import LONGEST_NAME
 
 if TYPE_CHECKING:
     from rszoo.data import ImageSet
@@ -55,7 +56,8 @@ class NetworkConfig(BundleConfig, frozen=True):
     @field_validator("architecture")
     @classmethod
     def _has_name(cls, value: dict[str, Any]) -> dict[str, Any]:
-        if not isinstance(value.get("name"), str):
+        name = value.get("name")
+        if not isinstance(name, str) or len(name) > LONGEST_NAME:
             raise ValueError("expected the name of a network")
         return value
 

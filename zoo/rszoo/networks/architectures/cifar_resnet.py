@@ -15,6 +15,9 @@ from torch import Tensor, nn
 from rszoo.errors import RszooError
 from rszoo.networks.normalized import convolve_normalized
 
+# The deepest of He et al.; a depth may come from a bundle, which is anybody's.
+_DEEPEST = 1202
+
 
 class Downsampling(nn.Sequential):
     """A convolution and its normalisation: [B, C, H, W] -> [B, C', H/stride, W/stride]."""
@@ -78,11 +81,11 @@ def _stage(c_in: int, c_out: int, blocks: int, *, stride: int) -> nn.Sequential:
 
 
 def build(*, input_shape: tuple[int, int, int], num_classes: int, depth: int = 110) -> nn.Module:
-    """Return a CIFAR ResNet of the given depth, which must be 6n+2 with n >= 1."""
-    if depth < 8 or depth % 6 != 2:
-        below = max(8, depth - (depth - 2) % 6)
+    """Return a CIFAR ResNet of the given depth, which must be 6n+2, from 8 to 1202."""
+    if not 8 <= depth <= _DEEPEST or depth % 6 != 2:
+        below = min(max(8, depth - (depth - 2) % 6), _DEEPEST - 6)
         raise RszooError(
-            "network 'cifar_resnet' expects a depth of the form 6n+2 (8, 14, 20, ...), "
-            f"got depth={depth!r}; the nearest are {below} and {below + 6}"
+            "network 'cifar_resnet' expects a depth of the form 6n+2 (8, 14, 20, ..., "
+            f"{_DEEPEST}), got depth={depth!r}; the nearest are {below} and {below + 6}"
         )
     return CifarResNet(input_shape[0], (depth - 2) // 6, num_classes)

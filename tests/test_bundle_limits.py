@@ -1,0 +1,216 @@
+"""What a bundle says is bounded, and compared with the bounds before anything is made of it."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rszoo.certificates.kinds.cascade import KIND as CASCADE
+from rszoo.errors import DataError, IntegrityError, RszooError
+from rszoo.evaluation import rows
+from rszoo.evaluation.metrics import default_radii
+from rszoo.evaluation.table import read_log
+from rszoo.hub import evidence, limits, manifest
+from rszoo.hub.bundle import open_bundle
+from rszoo.hub.catalog import find
+from rszoo.hub.configs import read_config
+from rszoo.hub.evidence import evidence_of
+from rszoo.hub.files import CONFIG, EVIDENCE, MANIFEST, PROTOCOL, RECIPE, WEIGHTS
+from rszoo.hub.manifest import Manifest
+from rszoo.hub.origin import Origin
+
+ROOT = Path(__file__).parents[1]
+BUILTIN = ROOT / "zoo/rszoo/builtin"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(BUILTIN / "digits-gaussian-0.50", tmp_path / "it"))
+
+
+def config_with(folder: Path, **values: Any) -> Path:
+    path = folder / CONFIG
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+    return path
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(RszooError) as caught:
+        read_config(path)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "complaint"),
+    [
+        (
+            {"input_shape": [3, 4096, 4096]},
+            "input_shape: Value error, expected at most 16,777,216 values, got 50,331,648",
+        ),
+        (
+            {"class_names": ["a"] * 100_001},
+            "class_names: Tuple should have at most 100000 items after validation, not 100001",
+        ),
+        (
+            {"class_names": ["a", "b" * 1001]},
+            "class_names.1: String should have at most 1000 characters",
+        ),
+        ({"method": "m" * 201}, "method: String should have at most 200 characters"),
+        ({"dataset": "d" * 4097}, "dataset: String should have at most 4096 characters"),
+        ({"name": "n" * 201}, "name: Value error, expected a name that a file can have"),
+        (
+            {"architecture": {"name": "n" * 201}},
+            "architecture: Value error, expected the name of a network",
+        ),
+    ],
+)
+def test_a_config_just_past_a_limit(folder: Path, values: dict[str, Any], complaint: str) -> None:
+    assert complaint in refusal(config_with(folder, **values))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"input_shape": [1, 4096, 4096]},
+        {"class_names": ["a"] * 100_000},
+        {"class_names": ["a", "b" * 1000]},
+        {"method": "m" * 200, "dataset": "d" * 4096, "name": "n" * 200},
+    ],
+)
+def test_a_config_at_its_limits(folder: Path, values: dict[str, Any]) -> None:
+    read_config(config_with(folder, **values))
+
+
+@pytest.mark.parametrize(
+    ("name", "role"), [("digits-dual-0.50", "experts"), ("digits-cascade-0.50", "experts")]
+)
+def test_parts_are_bounded(tmp_path: Path, name: str, role: str) -> None:
+    folder = Path(shutil.copytree(BUILTIN / name, tmp_path / "it"))
+    part = json.loads((folder / CONFIG).read_text())[role][0]
+    read_config(config_with(folder, **{role: [part] * 100}))
+    complaint = f"{role}: Tuple should have at most 100 items after validation, not 101"
+    assert complaint in refusal(config_with(folder, **{role: [part] * 101}))
+
+
+def test_more_parents_than_a_model_has_are_read_as_none() -> None:
+    assert len(Origin.model_validate({"parents": [{}] * 1000}).parents) == 1000
+    assert Origin.model_validate({"parents": [{}] * 1001}).parents == ()
+
+
+def damage(folder: Path) -> str:
+    with pytest.raises(IntegrityError) as caught:
+        open_bundle(folder)
+    assert str(caught.value).endswith(
+        "; no bundle may have more; ask its author for a smaller one"
+    )
+    return f"{caught.value.path}: expected {caught.value.expected}, got {caught.value.actual}"
+
+
+def test_a_manifest_is_looked_at_before_it_is_read(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = (folder / MANIFEST).stat().st_size
+    monkeypatch.setattr(manifest, "LARGEST_MANIFEST", size)
+    open_bundle(folder)
+    monkeypatch.setattr(manifest, "LARGEST_MANIFEST", size - 1)
+    assert (
+        damage(folder) == f"manifest.json: expected at most {size - 1:,} bytes, got {size:,} bytes"
+    )
+
+
+@pytest.mark.parametrize("name", [CONFIG, RECIPE, EVIDENCE, PROTOCOL, WEIGHTS])
+def test_sizes_are_compared_before_a_file_is_looked_at(folder: Path, name: str) -> None:
+    most = limits.MOST_BYTES.get(name, limits.LARGEST_FILE)
+    content = json.loads((folder / MANIFEST).read_text())
+    content["files"][name]["size"] = 2 * most
+    (folder / MANIFEST).write_text(json.dumps(content))
+    (folder / name).unlink()  # whoever looked at it would miss it
+    assert damage(folder).startswith(f"{name}: expected at most ")
+
+
+def test_the_number_of_files_is_bounded(folder: Path) -> None:
+    content = json.loads((folder / MANIFEST).read_text())
+    content["files"] |= {f"f{i}": {"sha256": "0" * 64, "size": 1} for i in range(100)}
+    (folder / MANIFEST).write_text(json.dumps(content))
+    assert (
+        damage(folder) == f"manifest.json: expected at most 100 files, got {len(content['files'])}"
+    )
+
+
+def test_what_could_not_be_opened_is_not_written(tmp_path: Path) -> None:
+    (tmp_path / RECIPE).write_text("a" * (limits.MOST_BYTES[RECIPE] + 1))
+    with pytest.raises(IntegrityError, match=r"recipe.yaml: expected at most 65,536 bytes"):
+        Manifest.of(tmp_path, origin=Origin())
+
+
+def test_rows_are_counted_before_they_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle = find("builtin/digits-gaussian-0.50")
+    monkeypatch.setattr(evidence, "MOST_ROWS", 360)
+    assert len(evidence_of(bundle)) == 360
+    monkeypatch.setattr(evidence, "MOST_ROWS", 359)
+    monkeypatch.setattr(rows, "_read_row", None)  # nothing can be read
+    with pytest.raises(DataError, match="expected a log of at most 359 rows, got 360"):
+        evidence_of(bundle)
+
+
+def test_a_line_is_bounded_and_is_not_repeated_in_full(folder: Path) -> None:
+    log = folder / EVIDENCE
+    content = log.read_bytes()
+    log.write_bytes(content + b"1" * rows.LONGEST_LINE + b"\n" + content.split(b"\n")[1] + b"\n")
+    with pytest.raises(DataError) as caught:
+        read_log(log)
+    assert ", line 362: expected" in str(caught.value)
+    assert len(str(caught.value)) < 1000
+    log.write_bytes(content + b"1" * (rows.LONGEST_LINE + 1) + b"\n\n")
+    with pytest.raises(DataError, match="line 362: expected at most 65536 bytes, got 65537"):
+        read_log(log)
+
+
+def test_a_row_of_very_many_experts_lists_none_of_them() -> None:
+    log = (BUILTIN / "digits-cascade-0.50" / EVIDENCE).read_bytes().split(b"\n")
+    names = log[0].decode().split("\t")
+    row = dict(zip(names, log[1].decode().split("\t"), strict=True))
+    values = {column.name: column.read(row[column.name]) for column in CASCADE.columns}
+    assert CASCADE.fault(values) is None
+    assert CASCADE.fault(values | {"experts": 10**12}) is not None
+
+
+def test_the_radii_of_a_table_end_where_no_certificate_reaches(folder: Path) -> None:
+    log = folder / "log"
+    log.write_text("idx\tlabel\tpredict\tradius\tcorrect\ttime\n0\t3\t3\t1e12\t1\t0:00:01\n")
+    radii = default_radii(read_log(log))
+    assert (len(radii), radii[-1]) == (401, 100.0)
+
+
+def test_the_page_states_the_limits() -> None:
+    page = (ROOT / "docs/reference/bundle.md").read_text(encoding="utf-8")
+    stated = dict(re.findall(r"^\| ([^|]+) \| ([0-9,]+)[^|]*\|$", page, flags=re.MULTILINE))
+    expected = {
+        "`manifest.json`": limits.LARGEST_MANIFEST,
+        "files that it lists": limits.MOST_FILES,
+        **{f"`{name}`": most for name, most in limits.MOST_BYTES.items()},
+        "rows of it": limits.MOST_ROWS,
+        "line of a log": rows.LONGEST_LINE,
+        "any other file, the weights among them": limits.LARGEST_FILE,
+        "channels x height x width of an input": limits.MOST_VALUES,
+        "classes": limits.MOST_CLASSES,
+        "name of a class": limits.LONGEST_CLASS_NAME,
+        "name of the bundle, the method, the network": limits.LONGEST_NAME,
+        "name or path of the data set": limits.LONGEST_TEXT,
+        "experts, members": limits.MOST_PARTS,
+        "parents in the origin; more are read as none": limits.MOST_PARENTS,
+        "noise level": 100,
+        "depth of a `cifar_resnet`": 1202,
+        "hidden units of a mixing network": 4096,
+    }
+    assert stated == {what: f"{most:,}" for what, most in expected.items()}
+
+
+def test_builtin_bundles_are_far_within_the_limits() -> None:
+    for path in BUILTIN.iterdir():
+        for name, most in limits.MOST_BYTES.items():
+            if (path / name).exists():
+                assert (path / name).stat().st_size < most / 10

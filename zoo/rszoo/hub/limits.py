@@ -1,0 +1,56 @@
+"""How large what a bundle says may be: it is other people's, and everybody who opens it reads it.
+
+`docs/reference/bundle.md` states these numbers.
+"""
+
+from collections.abc import Mapping
+
+from rszoo.hub.files import CONFIG, EVIDENCE, PROTOCOL, RECIPE
+
+__all__ = [
+    "LARGEST_FILE",
+    "LARGEST_MANIFEST",
+    "LONGEST_CLASS_NAME",
+    "LONGEST_NAME",
+    "LONGEST_TEXT",
+    "MOST_BYTES",
+    "MOST_CLASSES",
+    "MOST_FILES",
+    "MOST_PARENTS",
+    "MOST_PARTS",
+    "MOST_ROWS",
+    "MOST_VALUES",
+]
+
+#: Characters of the name of a bundle, a method or a network.
+LONGEST_NAME = 200
+
+#: Characters of the name of a data set, which may be a path.
+LONGEST_TEXT = 4096
+
+#: Classes, and characters of the name of one.
+MOST_CLASSES = 100_000
+LONGEST_CLASS_NAME = 1000
+
+#: Channels times height times width of an input.
+MOST_VALUES = 1 << 24
+
+#: Experts or members of a composed bundle, and parents in an origin.
+MOST_PARTS = 100
+MOST_PARENTS = 1000
+
+#: Inputs in the log of a bundle: twice the validation set of ImageNet.
+MOST_ROWS = 100_000
+
+#: Files that a manifest lists.
+MOST_FILES = 100
+
+#: Bytes of the manifest, of the files that are read as text, and of any other file.
+LARGEST_MANIFEST = 1 << 20
+MOST_BYTES: Mapping[str, int] = {
+    CONFIG: 1 << 23,
+    RECIPE: 1 << 16,
+    EVIDENCE: 1 << 26,
+    PROTOCOL: 1 << 20,
+}
+LARGEST_FILE = 1 << 32
