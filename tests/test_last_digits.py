@@ -1,13 +1,22 @@
 """A log may not claim a radius above what its votes give, and logs of another scipy are read."""
 
+import math
 from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
-from rszoo.certificates.base import Certificate, certificate_from_votes
+from rszoo.certificates.base import (
+    ABSTAIN,
+    Certificate,
+    certificate_from_bound,
+    certificate_from_votes,
+)
 from rszoo.certificates.kind import agrees
 from rszoo.certificates.kinds import protocol_of
 from rszoo.certificates.kinds.mixed import mixed_certificate
@@ -168,3 +177,32 @@ def test_a_memory_is_read_as_strictly(tmp_path: Path) -> None:
         else:
             with pytest.raises(DataError, match="answer 0, which does not follow from its votes"):
                 Memory.open(path)
+
+
+def test_votes_decide_at_looks_alone(tmp_path: Path) -> None:
+    """Between two looks nothing was counted, however many votes there are."""
+    tests = RadiusTests.of([0.1, 0.25], sigma=SIGMA, n=1000, alpha=ALPHA)
+    found = tests.certificate(1, tests.looks.tolist(), n0=9)
+    assert found.draws in tests.looks
+    path = tmp_path / "a.tsv"
+    for draws, fine in ((found.draws, True), (found.draws - 1, False)):
+        path.unlink(missing_ok=True)
+        stated = protocol_of({"radii": [0.1, 0.25]})
+        with CertificationLog.open(path, stated, resume=False) as log:
+            log.append(0, 1, replace(found, votes=draws, draws=draws), 0.1)
+        with nullcontext() if fine else pytest.raises(DataError, match=r"expected predict=-1"):
+            read_log(path)
+
+
+def test_a_bound_of_one_half_is_enough_for_a_label_and_for_no_radius() -> None:
+    claims: dict[str, Any] = {
+        "candidate": 1,
+        "votes": 1,
+        "n0": 1,
+        "n": 2,
+        "alpha": ALPHA,
+        "sigma": SIGMA,
+    }
+    for bound, label in ((0.5, 1), (math.nextafter(0.5, 0.0), ABSTAIN)):
+        found = certificate_from_bound(bound, **claims)
+        assert (found.label, found.radius) == (label, 0.0)
