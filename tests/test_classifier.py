@@ -109,6 +109,11 @@ def test_certify_selects_on_n0_draws_and_estimates_on_n_others() -> None:
         )
 
 
+def test_the_candidate_is_that_of_the_selection_whatever_the_estimation_says() -> None:
+    given = smoothed().certificate([3, 4, 3], [900, 100, 0], n0=10, n=1000, alpha=0.01)
+    assert (given.candidate, given.votes, given.label) == (1, 100, ABSTAIN)
+
+
 def test_no_draw_of_the_selection_is_used_again() -> None:
     network = Recorder()
     certify(untried(network), torch.rand(SHAPE), n0=600, n=2500)
