@@ -264,6 +264,9 @@ def test_a_resumed_log_wants_its_memory() -> None:
     Path("a.memory").rename("b.memory")
     said = refused(*more, "--resume")
     assert "expected the memory that its answers are in, got a.memory with 0 answers" in said
+    certified("--per-input-sigma", "memory", "--out", "c.tsv", "--limit", "2")
+    said = refused(*more, "--resume", "--memory", "c.memory")  # which lacks the last of them
+    assert "expected the memory that its answers are in, got c.memory with 2 answers" in said
     assert "n: 500, 600 now" in refused(
         *more, "--n", "600", "--memory", "b.memory", "--out", "b.tsv"
     )
