@@ -400,6 +400,7 @@ def test_a_replacement_that_fails_half_way_is_taken_back(
 def test_a_bundle_that_a_kill_left_aside_is_found(made: tuple[Bundle, torch.nn.Module]) -> None:
     bundle, _ = made
     os.replace(bundle.path, bundle.path.with_name(f".{bundle.path.name}.0a1b2c3d.old"))
+    bundle.path.with_name(f".{bundle.path.name}.0a1b2c3d.new").mkdir()
     assert open_bundle(bundle.path) == bundle
     assert os.listdir(bundle.path.parent) == [bundle.path.name]
 

@@ -128,6 +128,7 @@ from rszoo._locks import exclusive, is_held
 with alone_with(Path(sys.argv[1])):
     if sys.argv[2:]:
         Path(sys.argv[1]).rename(sys.argv[2])
+        Path(sys.argv[2]).with_suffix(".new").mkdir()  # what is to take its place
     Path("held").touch()
     time.sleep(600)
 """
@@ -162,7 +163,7 @@ def test_a_process_at_work_is_waited_for_and_a_killed_one_is_not(
 
 
 def test_a_reader_does_not_disturb_who_is_replacing_the_bundle(forks: Forks) -> None:
-    aside = MODEL.replace("digits-", ".digits-") + ".0123.old"
+    aside = MODEL.replace("digits-", ".digits-") + ".0123abcd.old"
     with another_process(forks, MODEL, aside) as holder:
         found: list[Bundle] = []
         reader = threading.Thread(target=lambda: found.append(open_bundle(MODEL)))
@@ -173,6 +174,63 @@ def test_a_reader_does_not_disturb_who_is_replacing_the_bundle(forks: Forks) -> 
         holder.kill()
         reader.join(DEADLINE)
     assert [bundle.path for bundle in found] == [Path(MODEL)]
+
+
+ATTACHING = """
+import os, signal, sys
+from pathlib import Path
+from rszoo import _folders
+from rszoo.hub.catalog import find
+from rszoo.hub.evidence import add_evidence
+
+def killed(*_, **__):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def killed_at_second(source, target):
+    os.rename(source, target)
+    _folders.os.replace = killed
+
+model, log, step = sys.argv[1:]
+match step:
+    case "first":
+        os.replace = killed
+    case "second":
+        os.replace = killed_at_second
+    case "clean-up":
+        _folders.shutil.rmtree = killed
+add_evidence(find(model), log=Path(log), protocol=Path(log).with_suffix(".json"))
+"""
+
+
+@pytest.mark.parametrize("step", ["first", "second", "clean-up"])
+def test_a_killed_attach_leaves_one_bundle_and_nothing_that_stays(forks: Forks, step: str) -> None:
+    certify("a.tsv")
+    other = Path("runs/.digits-gaussian-0.25.more.0123abcd.new")  # of another bundle
+    other.mkdir()
+    process = forks.start("-c", ATTACHING, MODEL, "a.tsv", step)
+    assert process.wait(DEADLINE) == -signal.SIGKILL
+    left = {path.name for path in Path("runs").iterdir()} - {other.name, Path(MODEL).name}
+    assert any(name.endswith((".new", ".old")) for name in left)
+    assert (find(MODEL).evidence is None) == (step != "clean-up")
+    attach(find(MODEL), "a.tsv")
+    assert {path.name for path in Path("runs").iterdir()} == {other.name, Path(MODEL).name}
+
+
+def test_what_a_kill_left_does_not_come_back_when_the_bundle_is_deleted(forks: Forks) -> None:
+    certify("a.tsv")
+    process = forks.start("-c", ATTACHING, MODEL, "a.tsv", "clean-up")
+    assert process.wait(DEADLINE) == -signal.SIGKILL
+    shutil.rmtree(MODEL)
+    with pytest.raises(RszooError, match="no such folder"):
+        find(MODEL)
+
+
+def test_a_bundle_behind_a_link_is_replaced_and_the_link_stays(tmp_path: Path) -> None:
+    certify("a.tsv")
+    Path("link").symlink_to(tmp_path / MODEL)
+    add_evidence(open_bundle("link"), log=Path("a.tsv"), protocol=Path("a.json"))
+    assert Path("link").is_symlink()
+    assert evidence() == Path("a.tsv").read_bytes()
 
 
 def test_of_two_that_write_a_new_bundle_the_second_is_refused() -> None:

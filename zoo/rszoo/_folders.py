@@ -1,15 +1,17 @@
 """Writing a folder as a whole or not at all, one process at a time.
 
 The new one is made beside the old one, which is moved aside and comes back if the new one cannot
-take its place. A process that is killed between the two leaves the old one aside: `recovered`
-and `alone_with` put it back.
+take its place. A process that is killed between the two leaves both of them there, and `recovered`
+and `alone_with` put the old one back. Once the new one has taken its place, the old one is never
+put back, even if somebody deletes the folder. Whatever else a kill leaves is removed by the next
+process that changes the folder.
 """
 
 import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from glob import escape
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from rszoo.errors import RszooError
 __all__ = ["alone_with", "recovered", "replaced"]
 
 _PATIENCE = 60.0  # seconds; a folder is written in much less
+_TOKEN_BYTES = 4
 
 
 @contextmanager
@@ -41,54 +44,63 @@ def alone_with(folder: Path) -> Iterator[None]:
     with ExitStack() as stack:
         try:
             stack.enter_context(exclusive(lock, patience=_PATIENCE))
+            _settle(place)
         except TimeoutError:
             raise RszooError(
                 f"{folder} is being changed by another process; wait for it, and try again"
             ) from None
         except OSError as error:
             raise RszooError(f"cannot write {str(folder)!r}: {error.strerror}") from error
-        if not folder.exists():
-            for old in _aside(folder):
-                os.replace(old, folder)
-                break
         yield
 
 
 @contextmanager
 def replaced(folder: Path) -> Iterator[Path]:
-    """Give a fresh folder beside `folder`, which takes its place when the block ends well."""
-    token = secrets.token_hex(4)
-    draft = folder.with_name(f".{folder.name}.{token}.new")
+    """Give a fresh folder beside `folder`, which takes its place when the block ends well.
+
+    To be used inside `alone_with`.
+    """
+    place = folder.resolve()
+    draft = place.with_name(f".{place.name}.{secrets.token_hex(_TOKEN_BYTES)}.new")
     try:
         draft.mkdir(parents=True)
         yield draft
         for path in draft.iterdir():
             sync(path)
         sync(draft)
-        if folder.exists():
-            old = folder.with_name(f".{folder.name}.{token}.old")
-            os.replace(folder, old)
-            try:
-                os.replace(draft, folder)
-            except OSError:
-                os.replace(old, folder)
-                raise
-            shutil.rmtree(old)
-        else:
-            os.replace(draft, folder)
+        if place.exists():
+            os.replace(place, draft.with_suffix(".old"))
+        os.replace(draft, place)
+        sync(place.parent)
     except OSError as error:
         raise RszooError(f"cannot write {str(folder)!r}: {error.strerror}") from error
     finally:
-        shutil.rmtree(draft, ignore_errors=True)
+        with suppress(OSError):  # such as a disk that cannot be written: the error says it
+            _settle(place)
 
 
 def recovered(folder: Path) -> bool:
     """Return whether a folder is there after all, once no other process is replacing it."""
-    if _aside(folder):
+    if _aside(folder.resolve()):
         with alone_with(folder):
             pass
     return folder.is_dir()
 
 
-def _aside(folder: Path) -> list[Path]:
-    return sorted(folder.parent.glob(f".{escape(folder.name)}.*.old"))
+def _settle(place: Path) -> None:
+    """Put back what nothing took the place of, and remove what is left over."""
+    if not place.exists():
+        for old in _aside(place)[:1]:
+            os.replace(old, place)
+    for left in [*_beside(place, "new"), *_beside(place, "old")]:
+        shutil.rmtree(left, ignore_errors=True)
+
+
+def _aside(place: Path) -> list[Path]:
+    """Return what was moved aside for another that has not taken its place."""
+    return [old for old in _beside(place, "old") if old.with_suffix(".new").exists()]
+
+
+def _beside(place: Path, state: str) -> list[Path]:
+    token = "[0-9a-f]" * 2 * _TOKEN_BYTES  # not those of `NAME.MORE`
+    return sorted(place.parent.glob(f".{escape(place.name)}.{token}.{state}"))
