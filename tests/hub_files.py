@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 from hub_server import RunningHub
 
+from rszoo.hub_server.attributes import ATTRIBUTES
+
 NAME = "team/model"
 FILES = {
     "config.json": b'{"sigma": 0.5}\n',
@@ -14,6 +16,7 @@ FILES = {
     "logs/deep/run 1 \u00e4.txt": b"spaces and umlauts\n",
     ".eval_results/certified.yaml": b"- {dataset: {id: mnist, task_id: l2}, value: 0.5}\n",
 }
+NEW = {".gitattributes": ATTRIBUTES}  # what a repository holds from the first
 LARGE = {"model.safetensors", "big.tsv"}
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hub_files import FILES, LARGE, NAME, contents, pushed
+from hub_files import FILES, LARGE, NAME, NEW, contents, pushed
 from hub_server import RunningHub, Server
 from huggingface_hub import (
     CommitOperationAdd,
@@ -32,17 +32,17 @@ def test_create(hub: RunningHub) -> None:
     with pytest.raises(HfHubHTTPError, match="'team/model' exists already"):
         hub.api.create_repo("Team/MODEL")
     assert hub.api.create_repo("alone").repo_id == "local/alone"
-    assert hub.api.list_repo_files(NAME) == []
+    assert hub.api.list_repo_files(NAME) == [".gitattributes"]
 
 
 def test_a_folder_goes_up_and_comes_back(hub: RunningHub, folder: Path, tmp_path: Path) -> None:
     first = pushed(hub, folder)
-    assert set(hub.api.list_repo_files(NAME)) == set(FILES)
+    assert set(hub.api.list_repo_files(NAME)) == set(NEW | FILES)
     info = hub.api.model_info(NAME, files_metadata=True)
     assert info.siblings is not None
     assert {entry.rfilename for entry in info.siblings if entry.lfs} == LARGE
     assert {entry.rfilename: entry.size for entry in info.siblings} == {
-        name: len(body) for name, body in FILES.items()
+        name: len(body) for name, body in (NEW | FILES).items()
     }
     hub.api.create_tag(NAME, tag="v1.0")
     (folder / "config.json").write_bytes(b"{}\n")
@@ -55,9 +55,25 @@ def test_a_folder_goes_up_and_comes_back(hub: RunningHub, folder: Path, tmp_path
         cache = tmp_path / f"cache{number}"
         got = snapshot_download(NAME, revision=revision, cache_dir=cache, endpoint=hub.url)
         assert Path(got).name == (second if revision == "main" else first)
-        assert contents(got) == expected
+        assert contents(got) == NEW | expected
     verified = hub.api.verify_repo_checksums(NAME, local_dir=folder)
     assert (verified.checked_count, verified.mismatches) == (len(FILES), [])
+
+
+def test_a_new_repository_says_what_goes_by_lfs(hub: RunningHub, folder: Path) -> None:
+    hub.api.create_repo(NAME)
+    (first,) = hub.api.list_repo_commits(NAME)
+    assert first.title == "initial commit"
+    text = Path(hf_hub_download(NAME, ".gitattributes", revision=first.commit_id)).read_text()
+    lines = text.splitlines()
+    assert "*.safetensors filter=lfs diff=lfs merge=lfs -text" in lines
+    assert len(lines) == len(set(lines)) > 30
+    names = ["x.SafeTensors", "a/x.tar.gz", "x.lfs.y", "events.out.tfevents", "x.txt", "x.tars"]
+    hub.api.create_commit(
+        NAME, [CommitOperationAdd(name, b"x") for name in names], commit_message="x"
+    )
+    info = hub.api.get_paths_info(NAME, names)
+    assert [entry.path for entry in info if getattr(entry, "lfs", None)] == names[:4]
 
 
 def test_what_is_there_is_not_sent_again(hub: RunningHub, folder: Path) -> None:
@@ -78,7 +94,7 @@ def test_uploads_in_parts(
         pushed(other, folder)
         assert other.faults.count("PUT /lfs/[0-9a-f]+/[0-9a-f]+/") == 2
         got = snapshot_download(NAME, endpoint=other.url, cache_dir=tmp_path / "cache")
-        assert contents(got) == FILES
+        assert contents(got) == NEW | FILES
         assert list((other.root / "uploads").iterdir()) == []
 
 
@@ -97,7 +113,7 @@ def test_trees(hub: RunningHub, folder: Path) -> None:
     (deep,) = hub.api.list_repo_tree(NAME, "logs")
     assert deep.path == "logs/deep"
     paths = [entry.path for entry in hub.api.list_repo_tree(NAME, recursive=True)]
-    assert set(paths) == set(FILES) | {"logs", "logs/deep", ".eval_results"}
+    assert set(paths) == set(NEW | FILES) | {"logs", "logs/deep", ".eval_results"}
     assert len(paths) == len(set(paths))
     found = hub.api.get_paths_info(NAME, ["logs", "config.json", "missing"])
     assert [entry.path for entry in found] == ["logs", "config.json"]
@@ -117,7 +133,8 @@ def test_lists_come_in_pages(tmp_path: Path, hub: RunningHub, other_server: Serv
         assert other.faults.count("GET /api/models$|GET /api/models\\?") == 3
         assert len(list(other.api.list_models(limit=3))) == 3
         entries = other.api.list_repo_tree("team/model-0")
-        assert [entry.path for entry in entries] == [f"{number}.txt" for number in range(5)]
+        names = [".gitattributes", *(f"{number}.txt" for number in range(5))]
+        assert [entry.path for entry in entries] == names
         for number in range(3):
             other.api.upload_file(
                 path_or_fileobj=b"%d" % number, path_in_repo="f", repo_id="team/model-1"
@@ -200,7 +217,7 @@ def test_data_sets(hub: RunningHub, folder: Path) -> None:
     hub.api.create_repo("team/data", repo_type="dataset")
     hub.api.upload_folder(repo_id="team/data", repo_type="dataset", folder_path=folder)
     got = snapshot_download("team/data", repo_type="dataset")
-    assert contents(got) == FILES
+    assert contents(got) == NEW | FILES
     assert [entry.id for entry in hub.api.list_datasets()] == ["team/data"]
     with pytest.raises(RepositoryNotFoundError):
         hub.api.model_info("team/data")

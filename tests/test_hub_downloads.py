@@ -1,12 +1,16 @@
 """Downloads from the hub: ranges, headers, addresses, and a connection that is cut."""
 
+import asyncio
 import hashlib
 from pathlib import Path
 
+import pytest
 from hub_server import RunningHub
 from hub_wire import BODY, NAME, Wire
 from huggingface_hub import hf_hub_download
 from huggingface_hub.hf_api import RepoFile
+
+from rszoo.hub_server.blobs import Blobs
 
 
 def test_ranges(wire: Wire) -> None:
@@ -34,6 +38,33 @@ def test_ranges(wire: Wire) -> None:
         assert answer.headers["Content-Range"] == said
     beyond = wire("GET", path, Range="bytes=30-")
     assert (beyond.status, beyond.headers["Content-Range"]) == (416, "bytes */30")
+
+
+def test_what_is_kept_in_memory_is_not_for_everybody(wire: Wire) -> None:
+    wire.add("f.txt")
+    path = f"/{NAME}/resolve/main/f.txt"
+    assert wire("GET", path).body == wire("GET", path).body == BODY
+    assert "filename*=utf-8''f.txt" in wire("GET", path).headers["Content-Disposition"]
+    wire.hub.api.update_repo_settings(NAME, gated="auto")
+    assert wire("GET", path).status == 401
+    wire.hub.api.update_repo_settings(NAME, private=True)
+    assert wire("GET", path).status == 404
+    assert wire("GET", path, token=wire.hub.read_token).body == BODY
+    wire.add("f.txt", b"new")
+    assert wire("GET", path, token=wire.hub.read_token).body == b"new"
+    wire.hub.api.delete_repo(NAME)
+    assert wire("GET", path, token=wire.hub.token).status == 404
+
+
+def test_few_bodies_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rszoo.hub_server.blobs._MOST_KEPT", 2)
+    blobs = Blobs(tmp_path / "blobs", tmp_path / "uploads")
+    blobs.prepare()
+    bodies = {blobs.put(body): body for body in (b"1", b"2", b"3", b"4")}
+    for _ in range(2):
+        for sha256, body in bodies.items():
+            assert asyncio.run(blobs.read_often(sha256)) == body
+            assert len(blobs.kept) <= 2
 
 
 def test_a_page_from_a_repository_is_not_a_page_of_the_hub(wire: Wire) -> None:

@@ -4,7 +4,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from hub_files import FILES, NAME, contents, pushed
+from hub_files import FILES, NAME, NEW, contents, pushed
 from hub_server import RunningHub, Server
 from huggingface_hub import (
     CommitOperationAdd,
@@ -80,7 +80,7 @@ def test_removing_and_copying(hub: RunningHub, folder: Path) -> None:
         commit_message="tidy",
     )
     gone = {"config.json", *(name for name in FILES if name.startswith("logs/"))}
-    assert set(hub.api.list_repo_files(NAME)) == (set(FILES) - gone) | {
+    assert set(hub.api.list_repo_files(NAME)) == (set(NEW | FILES) - gone) | {
         "again/big.tsv",
         "again/empty.txt",
     }
@@ -98,7 +98,7 @@ def test_a_delete_is_for_good(hub: RunningHub, folder: Path) -> None:
         hub.api.delete_repo(NAME)
     hub.api.delete_repo(NAME, missing_ok=True)
     hub.api.create_repo(NAME)
-    assert hub.api.list_repo_files(NAME) == []
+    assert hub.api.list_repo_files(NAME) == list(NEW)
 
 
 def test_a_restart_changes_nothing(
@@ -113,7 +113,7 @@ def test_a_restart_changes_nothing(
         info = other.api.model_info(NAME, revision="v1")
         assert (info.sha, info.private) == (commit, True)
         got = snapshot_download(NAME, endpoint=other.url, token=other.token)
-        assert contents(got) == FILES
+        assert contents(got) == NEW | FILES
 
 
 def test_a_commit_on_an_old_state_is_refused(hub: RunningHub, folder: Path) -> None:

@@ -72,7 +72,8 @@ def test_a_commit_adds_what_it_changes(tmp_path: Path, path: str) -> None:
         repo = store.get("models", NAME)
         for number, oid in reversed(list(enumerate(oids))):
             tree = repo.tree(oid)
-            assert list(tree) == sorted({path.format(n) for n in range(number + 1)})
+            paths = {path.format(n) for n in range(number + 1)}
+            assert list(tree) == sorted({".gitattributes", *paths})
             assert store.blobs.read(tree[path.format(number)].sha256) == b"%d" % number
         assert [oid for oid, _ in repo.log("main")][:-1] == oids[::-1]
 

@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 from hub_server import RunningHub, Server
 from hub_wire import BODY, NAME, Wire, path_of
 
+from rszoo.hub_server.attributes import ATTRIBUTES
+
 
 def test_a_body_must_be_what_was_promised(wire: Wire) -> None:
     address = path_of(wire.upload_address(BODY)["actions"]["upload"]["href"])
@@ -21,7 +23,7 @@ def test_a_body_must_be_what_was_promised(wire: Wire) -> None:
         answer = wire("PUT", address, wrong)
         assert answer.status == 400
         assert said in answer.headers["X-Error-Message"]
-    assert list((wire.hub.root / "blobs").iterdir()) == []
+    assert bodies(wire.hub) == []
     assert list((wire.hub.root / "uploads").iterdir()) == []
     assert wire("PUT", address, BODY).status == 200
     assert "actions" not in wire.upload_address(BODY)
@@ -36,8 +38,14 @@ def test_an_upload_that_is_broken_off_leaves_nothing(wire: Wire) -> None:
         connection.sendall(head.encode() + BODY[:10])
         wait_until(lambda: len(list(uploads.iterdir())) == 1)
     wait_until(lambda: list(uploads.iterdir()) == [])
-    assert list((wire.hub.root / "blobs").iterdir()) == []
+    assert bodies(wire.hub) == []
     assert wire("PUT", address, BODY).status == 200
+
+
+def bodies(hub: RunningHub) -> list[bytes]:
+    """Return the bodies that were sent, beside the one of every new repository."""
+    found = [path.read_bytes() for path in (hub.root / "blobs").iterdir()]
+    return [body for body in found if body != ATTRIBUTES]
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -59,7 +67,7 @@ def test_an_upload_needs_an_address_from_this_hub(wire: Wire) -> None:
         href.replace(href.split("?")[0], "/lfs/..%2F..%2Fetc%2Fpasswd"),
     ):
         assert wire("PUT", forged, BODY).status == 403
-    assert list((wire.hub.root / "blobs").iterdir()) == []
+    assert bodies(wire.hub) == []
 
 
 def test_parts(tmp_path: Path, hub: RunningHub, other_server: Server) -> None:
@@ -82,8 +90,7 @@ def test_parts(tmp_path: Path, hub: RunningHub, other_server: Server) -> None:
             wire("PUT", parts[number], BODY[8 * number : 8 * number + 8])
         assert wire("POST", path_of(upload["href"]), {}).status == 200
         assert wire("POST", path_of(upload["href"]), {}).status == 200  # asked again
-        (blob,) = (other.root / "blobs").iterdir()
-        assert blob.read_bytes() == BODY
+        assert bodies(other) == [BODY]
 
 
 def test_a_commit_needs_the_bodies(wire: Wire) -> None:
@@ -121,14 +128,14 @@ def test_paths_that_are_refused(wire: Wire) -> None:
     for path in BAD_PATHS:
         assert (wire.add(path).status, path) == (400, path)
         assert wire.commit(("deletedFolder", {"path": path})).status in (400, 404)
-    assert wire.hub.api.list_repo_files(NAME) == []
+    assert wire.hub.api.list_repo_files(NAME) == [".gitattributes"]
 
 
 def test_a_path_is_a_file_or_a_folder(wire: Wire) -> None:
     assert wire.add("a/b").status == 200
     assert wire.add("a").status == 400
     assert wire.add("a/b/c").status == 400
-    assert wire.hub.api.list_repo_files(NAME) == ["a/b"]
+    assert wire.hub.api.list_repo_files(NAME) == [".gitattributes", "a/b"]
 
 
 BAD_NAMES = [

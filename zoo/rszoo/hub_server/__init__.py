@@ -12,6 +12,7 @@ blobs.py      the bodies of files, by their sha256
 layout.py     how repositories lie there
 repo.py       a repository as data, and its changes as functions
 history.py    its commits, and the files of each
+attributes.py which files go by LFS
 names.py      which names and paths are accepted
 asked.py      which values
 limits.py     how much is taken at a time, and how long it may take

@@ -40,6 +40,8 @@ def make_app(hub: Hub, *, hosts: list[str] | None = None) -> Starlette:
 
 def _routes() -> list[Route]:
     return [
+        Route(_FILE, lfs.resolve),  # what is asked for most is tried first
+        Route(f"/{{kind}}{_FILE}", lfs.resolve),
         Route("/api/whoami-v2", reads.whoami),
         Route("/api/validate-yaml", writes.validate_card, methods=["POST"]),
         Route("/api/repos/create", writes.create, methods=["POST"]),
@@ -63,8 +65,6 @@ def _routes() -> list[Route]:
         Route("/lfs/{oid}/verify", lfs.verify, methods=["POST"]),
         Route("/lfs/{oid}/{upload}", lfs.finish, methods=["POST"]),
         Route("/lfs/{oid}/{upload}/{number:int}", lfs.put_part, methods=["PUT"]),
-        Route(_FILE, lfs.resolve),
-        Route(f"/{{kind}}{_FILE}", lfs.resolve),
         Route("/", pages.index),
         Route("/favicon.ico", pages.no_icon),
         Route("/{namespace}/{name}", pages.model),

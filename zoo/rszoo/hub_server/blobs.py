@@ -6,7 +6,7 @@ A body gets its name only when all of it is on the disk and has the digest that 
 import hashlib
 import shutil
 from collections.abc import AsyncIterator, Iterator, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from starlette.concurrency import run_in_threadpool
@@ -18,6 +18,7 @@ from rszoo.hub_server.names import is_sha256
 __all__ = ["Blobs"]
 
 _BLOCK = 1 << 20
+_MOST_KEPT = 1024
 
 
 @dataclass(frozen=True)
@@ -27,10 +28,12 @@ class Blobs:
     Attributes:
         folder: complete bodies, each under its sha256.
         uploads: parts and bodies on their way; nothing in it outlives the process.
+        kept: small bodies that were asked for, the oldest first.
     """
 
     folder: Path
     uploads: Path
+    kept: dict[str, bytes] = field(default_factory=dict, repr=False, compare=False)
 
     def prepare(self) -> None:
         """Make the folders, without what an earlier process left unfinished."""
@@ -55,6 +58,16 @@ class Blobs:
     def read(self, sha256: str) -> bytes:
         """Return a body, which should be a small one."""
         return self.path(sha256).read_bytes()
+
+    async def read_often(self, sha256: str) -> bytes:
+        """Return a small body, which is kept in memory while it is asked for again and again."""
+        body = self.kept.get(sha256)
+        if body is None:
+            body = await run_in_threadpool(self.read, sha256)
+            self.kept[sha256] = body
+            if len(self.kept) > _MOST_KEPT:
+                del self.kept[next(iter(self.kept))]
+        return body
 
     def put(self, body: bytes) -> str:
         """Store a small body and return its sha256."""

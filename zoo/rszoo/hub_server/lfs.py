@@ -2,11 +2,13 @@
 
 import secrets
 from typing import Any
+from urllib.parse import quote
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 
+from rszoo.hub_server.attributes import goes_by_lfs
 from rszoo.hub_server.context import (
     Hub,
     check_write,
@@ -22,11 +24,8 @@ from rszoo.hub_server.names import is_sha256
 
 __all__ = ["batch", "finish", "preupload", "put", "put_part", "resolve", "verify"]
 
-_LARGE = 1_000_000  # bytes
-_LARGE_SUFFIXES = (
-    ".safetensors .bin .pt .pth .ckpt .onnx .msgpack .npy .npz .h5 .pkl .tar .gz .zip .parquet"
-).split()
 _MOST_PARTS = 10_000
+_SMALL = 1 << 16  # bytes of a body that is sent out of the memory
 
 # Everything else is sent as bytes to save, so that no file of a repository is ever run or shown
 # as a page of this hub.
@@ -49,12 +48,11 @@ async def preupload(request: Request) -> Response:
     answers = []
     for file in _objects(body.get("files")):
         path, size = str(file.get("path", "")), file.get("size", 0)
-        large = size > 0 and (size >= _LARGE or path.lower().endswith(tuple(_LARGE_SUFFIXES)))
         here = tree.get(path)
         answers.append(
             {
                 "path": path,
-                "uploadMode": "lfs" if large else "regular",
+                "uploadMode": "lfs" if goes_by_lfs(path, size) else "regular",
                 "shouldIgnore": False,
                 "oid": here.etag if here else None,
             }
@@ -166,7 +164,7 @@ async def verify(request: Request) -> Response:
     return JSONResponse({})
 
 
-def resolve(request: Request) -> Response:
+async def resolve(request: Request) -> Response:
     """Send a file of a revision, or a range of its bytes."""
     repo = repo_of(request)
     if repo.gated and right_of(request) == "none":
@@ -180,16 +178,20 @@ def resolve(request: Request) -> Response:
     headers = {
         "X-Repo-Commit": commit,
         "ETag": f'"{file.etag}"',
+        "Accept-Ranges": "bytes",
+        "Content-Disposition": f"inline; filename*=utf-8''{quote(path.rpartition('/')[2])}",
         "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
     }
     if file.lfs:
         headers |= {"X-Linked-Etag": f'"{file.etag}"', "X-Linked-Size": str(file.size)}
     suffix = path[path.rfind(".") :].lower()
     plain = "text/plain; charset=utf-8" if suffix in _TEXTS else "application/octet-stream"
+    media_type = _SHOWN.get(suffix, plain)
+    if file.size <= _SMALL and "Range" not in request.headers:
+        body = await hub_of(request).blobs.read_often(file.sha256)
+        return Response(body, headers=headers, media_type=media_type)
     return FileResponse(
         hub_of(request).blobs.path(file.sha256),
         headers=headers,
-        media_type=_SHOWN.get(suffix, plain),
-        filename=path.rpartition("/")[2],
-        content_disposition_type="inline",
+        media_type=media_type,
     )

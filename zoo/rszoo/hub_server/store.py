@@ -13,11 +13,12 @@ from pathlib import Path
 from rszoo._files import sync
 from rszoo._locks import exclusive
 from rszoo.errors import RszooError
+from rszoo.hub_server.attributes import ATTRIBUTES
 from rszoo.hub_server.blobs import Blobs
 from rszoo.hub_server.changes import Change, changed
 from rszoo.hub_server.errors import HubError, repo_not_found
 from rszoo.hub_server.files import place
-from rszoo.hub_server.history import Commit
+from rszoo.hub_server.history import Commit, File
 from rszoo.hub_server.layout import commits_to_json, read_repo
 from rszoo.hub_server.names import check_repo_id
 from rszoo.hub_server.repo import Kind, Repo
@@ -71,7 +72,9 @@ class Store:
             for repo in self.all(kind):
                 if repo.id.lower() == repo_id.lower():
                     raise HubError(409, f"{repo.id!r} exists already")
-            repo = Repo.new(kind, repo_id, private=private, changes={})
+            attributes = File.regular(ATTRIBUTES, self.blobs.put(ATTRIBUTES))
+            changes = {".gitattributes": attributes}
+            repo = Repo.new(kind, repo_id, private=private, changes=changes)
             return self._put(repo, repo.history.all())
 
     def delete(self, kind: Kind, repo_id: str) -> None:
