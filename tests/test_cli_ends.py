@@ -21,7 +21,7 @@ def test_a_reader_that_leaves_is_no_failure(forks: Forks, tmp_path: Path, comman
     os.close(reading)
     with open(tmp_path / "err", "w+b") as err, open(writing, "wb") as out:
         process = forks.start("-m", "rszoo_cli", *command.split(), stdout=out, stderr=err)
-        assert process.wait(timeout=60) == 141
+        assert process.wait(timeout=60) == 0
     assert (tmp_path / "err").read_bytes() == b""
 
 
@@ -67,3 +67,25 @@ def test_a_cache_that_cannot_be_written_is_not_a_hub_that_cannot_be_reached() ->
     for error in (ConnectionRefusedError(111, "Connection refused"), TimeoutError("timed out")):
         with pytest.raises(HubError, match=r"^cannot reach "), explained(HubId.parse("team/m")):
             raise error
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "certify --model builtin/digits-gaussian-0.25 --n 100 --limit 1 --out a.tsv --json",
+        "merge 1.tsv 2.tsv --out a.tsv --json",
+        "data digits --out a.json --json",
+    ],
+)
+def test_an_output_in_the_place_of_a_file_that_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forks: Forks, command: str
+) -> None:
+    """As in `rszoo certify --out a.tsv --json > a.json`: the protocol of the log is a.json."""
+    monkeypatch.chdir(tmp_path)
+    with open(tmp_path / "a.json", "wb") as out, open(tmp_path / "err", "w+b") as err:
+        process = forks.start("-m", "rszoo_cli", *command.split(), stdout=out, stderr=err)
+        assert process.wait(timeout=60) == 2
+    words = " ".join((tmp_path / "err").read_text().replace("│", " ").split())
+    assert "expected an output elsewhere, got one redirected to 'a.json', which is" in words
+    assert not (tmp_path / "a.tsv").exists()
+    assert (tmp_path / "a.json").read_bytes() == b""

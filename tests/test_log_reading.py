@@ -47,6 +47,22 @@ def test_line_ends_of_windows_are_read(tmp_path: Path) -> None:
     assert windows.p_lower.tolist() == unix.p_lower.tolist()
 
 
+def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
+    """Editors of Windows write one; a log that has it can be read, and continued."""
+    write(tmp_path / "a.tsv")
+    expected = read_log(tmp_path / "a.tsv").radius.tolist()
+    plain = (tmp_path / "a.tsv").read_bytes()
+    for mark in (b"", b"\xef\xbb\xbf"):
+        (tmp_path / "a.tsv").write_bytes(mark + plain + b"2\t3")  # and an unfinished row
+        read = read_log(tmp_path / "a.tsv")
+        assert (read.radius.tolist(), read.unfinished) == (expected, True)
+        with CertificationLog.open(tmp_path / "a.tsv", protocol_of({}), resume=True) as log:
+            given = certificate_from_votes(3, 990, n0=100, n=1000, alpha=0.001, sigma=0.5)
+            log.append(7, 3, given, 0.1)
+        assert (tmp_path / "a.tsv").read_bytes().startswith(mark + plain + b"7\t3")
+        assert read_log(tmp_path / "a.tsv").idx.tolist() == [0, 1, 7]
+
+
 @pytest.mark.parametrize(
     ("row", "problem"),
     [

@@ -1,7 +1,6 @@
 """The `rszoo` command: each sub-command parses, makes one library call, and prints.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted, 141 nobody reads on (`| head`), 143 a
-training that was terminated.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted, 143 a training that was terminated.
 """
 
 import gc

@@ -9,7 +9,7 @@ import typer
 from rszoo_cli.answers import print_answers
 from rszoo_cli.attaching import check_attachable, finish_log
 from rszoo_cli.console import err
-from rszoo_cli.inputs import log_named, of_data_set, own, shard_named
+from rszoo_cli.inputs import log_named, log_to, of_data_set, own, shard_named
 from rszoo_cli.options import (
     Alpha,
     DataRoot,
@@ -187,7 +187,7 @@ def certify(
 
         rszoo certify --model runs/digits-insta_rs-0.50 --per-input-sigma memory
     """
-    from rszoo.evaluation.job import LogFile, seed_of
+    from rszoo.evaluation.job import seed_of
     from rszoo.hub.catalog import find
     from rszoo.hub.job import certify_bundle
     from rszoo.smoothing.execution import Execution
@@ -211,7 +211,7 @@ def certify(
     warn_if_in_vain(n, alpha)
     stopping = early_stopping(bundle, radii, adaptive, radius_tol, n=n, alpha=alpha)
     execution = Execution(precision=precision, compile=compile, sound=sound, batch_size=batch_size)
-    log = log_file and LogFile(path=log_file, resume=resume, restart=resume and overwrite)
+    log = log_file and log_to(log_file, resume=resume, restart=resume and overwrite)
     with opened_memory(memory_file(search, memory, log_file)) as opened:
         seed = seed_named(seed, before=opened.seed if opened else seed_of(log), shard=part)
         certified = certify_bundle(

@@ -14,9 +14,6 @@ from rich.segment import Segment
 
 __all__ = ["err", "harmless", "out"]
 
-# The exit code when whoever read the output has left, as after `| head`: that of SIGPIPE.
-_NO_READER = 141
-
 
 def harmless(text: str) -> str:
     r"""Return a text with an escape, as JSON has it, for each character that is not to be seen.
@@ -49,10 +46,10 @@ class _Stream(Console):
                 yield Segment(harmless(segment.text), segment.style)
 
     def on_broken_pipe(self) -> NoReturn:
-        """End quietly: a reader that has seen enough is no failure."""
+        """End quietly, and well: a reader that has seen enough, as `head`, is no failure."""
         self.quiet = True
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still to come
-        raise SystemExit(_NO_READER)
+        raise SystemExit(0)
 
 
 out = _Stream(markup=False, emoji=False)

@@ -7,6 +7,7 @@ import typer
 
 from rszoo_cli.console import err, out
 from rszoo_cli.options import DataRoot, Download, Json
+from rszoo_cli.usage import check_redirect
 
 __all__ = ["data"]
 
@@ -32,6 +33,8 @@ def data(
     """
     from rszoo._files import write_json_atomically
 
+    if to is not None:
+        check_redirect(to)
     described = _described(dataset, data_root, download)
     if to is not None:
         to.parent.mkdir(parents=True, exist_ok=True)

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from rszoo_cli.usage import check_redirect
+
 if TYPE_CHECKING:
     from rszoo.evaluation.inputs import InputSet
+    from rszoo.evaluation.job import LogFile
     from rszoo.hub.bundle import Bundle
 
-__all__ = ["log_named", "of_data_set", "own", "shard_named"]
+__all__ = ["log_named", "log_to", "of_data_set", "own", "shard_named"]
 
 
 def own(paths: Sequence[Path], bundle: "Bundle", *, limit: int | None, resize: bool) -> "InputSet":
@@ -55,3 +58,12 @@ def log_named(bundle: "Bundle", search: str | None, shard: tuple[int, int] | Non
     part = "" if shard is None else f".{shard[0]}-of-{shard[1]}"
     name = bundle.config.name + (f"-{search}" if search else "") + part
     return Path("certificates") / f"{name}.tsv"
+
+
+def log_to(path: Path, *, resume: bool, restart: bool) -> "LogFile":
+    """Return the log that is to be written, once nothing else is put into its files."""
+    from rszoo.evaluation.job import LogFile
+    from rszoo.evaluation.protocol import protocol_path
+
+    check_redirect(path, protocol_path(path))
+    return LogFile(path=path, resume=resume, restart=restart)

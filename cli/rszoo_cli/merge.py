@@ -7,6 +7,7 @@ import typer
 
 from rszoo_cli.answers import print_summary
 from rszoo_cli.console import err
+from rszoo_cli.usage import check_redirect
 
 __all__ = ["merge"]
 
@@ -26,7 +27,9 @@ def merge(
         rszoo merge certificates/NAME.*-of-8.tsv --out certificates/NAME.tsv
     """
     from rszoo.evaluation.merge import merge_logs
+    from rszoo.evaluation.protocol import protocol_path
 
+    check_redirect(out, protocol_path(out))
     found = merge_logs(logs, out, partial=partial)
     print_summary(out, json=json)
     err.print(f"log: {out}, {found}", highlight=False, soft_wrap=True)

@@ -1,6 +1,8 @@
 """Which options of `rszoo certify` do not go together, and which ask in vain."""
 
 import math
+import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +13,14 @@ from rszoo_cli.console import err
 if TYPE_CHECKING:
     from rszoo.evaluation.engine import Engine
 
-__all__ = ["check_inputs", "check_log", "engine_named", "seed_named", "warn_if_in_vain"]
+__all__ = [
+    "check_inputs",
+    "check_log",
+    "check_redirect",
+    "engine_named",
+    "seed_named",
+    "warn_if_in_vain",
+]
 
 
 def check_inputs(own: object, of_a_data_set: object, *, shard: str | None, attach: bool) -> None:
@@ -36,6 +45,20 @@ def check_log(
         raise typer.BadParameter("expected --attach or --resume with --overwrite, got neither")
     if own and resume and log_file is None:
         raise typer.BadParameter("expected --out with --resume, got none")
+
+
+def check_redirect(*written: Path) -> None:
+    """Refuse an output that the shell puts into a file which the command is to write."""
+    try:
+        here = os.fstat(sys.stdout.fileno())
+    except (OSError, ValueError):  # it is no file at all
+        return
+    for path in written:
+        if path.exists() and os.path.samestat(here, path.stat()):
+            raise typer.BadParameter(
+                f"expected an output elsewhere, got one redirected to {str(path)!r}, which is "
+                "written too; redirect it to another file (the protocol of a.tsv is a.json)"
+            )
 
 
 def engine_named(name: str, address: str | None, device: str | None) -> "Engine":

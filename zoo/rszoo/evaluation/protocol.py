@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rszoo._files import write_json_atomically
+from rszoo._json import read_json_bytes
 from rszoo.certificates.kinds import protocol_of
 from rszoo.certificates.protocol import Protocol
 from rszoo.errors import DataError, RszooError
@@ -37,7 +38,7 @@ def read_protocol(path: Path) -> Protocol:
     """
     expected = f"{path}: expected the protocol of a log, a JSON object"
     try:
-        values = json.loads(path.read_bytes())
+        values = json.loads(read_json_bytes(path, error=DataError))
     except OSError as error:
         raise DataError(f"{expected}; {error.strerror}") from error
     except ValueError as error:

@@ -24,6 +24,7 @@ _PREDICT = ("idx", "label", "predict", "correct", "time")
 LONGEST_LINE = 1 << 16
 
 _SHOWN = 200  # characters of what is wrong
+_MARK = "\ufeff".encode()
 
 _REMEDY = "restore the file, or certify again into a new one"
 
@@ -81,13 +82,15 @@ def parse(path: Path, data: bytes) -> Content:
     the time of an original log may be any text, a last row of it that lacks nothing but the line
     break is complete.
 
+    A byte order mark in front, as editors of Windows write it, is passed over.
+
     Raises:
         DataError: the header is not that of a log, or a row is broken; names file and line.
     """
-    *lines, tail = data.split(b"\n")
+    *lines, tail = data.removeprefix(_MARK).split(b"\n")
     if not lines:
-        if not any(line((*one.names, INPUT.name)).startswith(data) for one in kinds()):
-            raise _broken(path, 1, f"the header {_shown(FIXED.names)}", data[:_SHOWN])
+        if not any(line((*one.names, INPUT.name)).startswith(tail) for one in kinds()):
+            raise _broken(path, 1, f"the header {_shown(FIXED.names)}", tail[:_SHOWN])
         return Content(None, False, [], 0)
     header = tuple(_split(path, 1, lines[0]))
     if header == _PREDICT:

@@ -18,8 +18,9 @@ from rszoo.errors import IntegrityError, RszooError
 from rszoo.hub.config import BundleConfig
 from rszoo.hub.configs import read_config
 from rszoo.hub.configs.network import NetworkConfig
-from rszoo.hub.files import CONFIG, EVIDENCE, RECIPE, WEIGHTS
+from rszoo.hub.files import CONFIG, EVIDENCE, RECIPE
 from rszoo.hub.manifest import DAMAGED, Manifest
+from rszoo.hub.weights import check_header, load_weights
 
 if TYPE_CHECKING:
     from torch import nn
@@ -75,24 +76,18 @@ class Bundle:
         """Return the base network with its weights, in eval mode, on the CPU.
 
         Raises:
-            RszooError: the config names a network that rszoo does not know, or none.
+            RszooError: the config names a network that rszoo does not know, or none, or options
+                that it does not take.
             IntegrityError: the weights are not those of the architecture.
         """
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
+        import torch
 
         config = self.of_network
+        called = f"the weights of {config.architecture}"
+        with torch.device("meta"):  # sizes are the author's: they are compared, then allocated
+            check_header(self.path, untrained_network(config).state_dict(), called=called)
         network = untrained_network(config)
-        try:
-            network.load_state_dict(load_file(self.path / WEIGHTS), strict=True)
-        except (RuntimeError, SafetensorError) as error:
-            unreadable = isinstance(error, SafetensorError)
-            raise IntegrityError(
-                WEIGHTS,
-                expected=f"the weights of {config.architecture}",
-                actual="other content" if unreadable else "other names or shapes",
-                hint=DAMAGED,
-            ) from error
+        load_weights(network, self.path, called=called)
         return network.eval()
 
 

@@ -7,8 +7,9 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
+from rszoo._json import read_json_bytes
 from rszoo._reading import size_text
 from rszoo.errors import IntegrityError
 from rszoo.hub.files import MANIFEST
@@ -86,8 +87,8 @@ class Manifest(BaseModel):
             raise IntegrityError(MANIFEST, expected="a file", actual="none", hint=DAMAGED)
         _check_limit(MANIFEST, path.stat().st_size, LARGEST_MANIFEST)
         try:
-            manifest = cls.model_validate_json(path.read_bytes())
-        except ValidationError as error:
+            manifest = cls.model_validate_json(read_json_bytes(path))
+        except ValueError as error:  # no JSON, or of another form
             raise IntegrityError(
                 MANIFEST, expected="a manifest of format 1", actual="other content", hint=DAMAGED
             ) from error

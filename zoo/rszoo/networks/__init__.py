@@ -7,7 +7,7 @@ the network's name, and each file defines one function `build(*, input_shape, nu
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from rszoo import _registry
@@ -62,20 +62,36 @@ def build(
         original research code.
 
     Raises:
-        RszooError: unknown name or option, or a shape that the architecture cannot take.
+        RszooError: unknown name or option, an option of the wrong type, or a shape that the
+            architecture cannot take.
     """
     from torch import nn
 
     from rszoo.networks.normalize import first_layer
 
-    allowed = options(name)
-    unknown = sorted(set(network_options) - set(allowed))
-    if unknown:
-        raise RszooError(f"network {name!r} has no options {unknown}; it takes {sorted(allowed)}")
+    _check_options(name, network_options)
     network = _architecture(name)(
         input_shape=input_shape, num_classes=num_classes, **network_options
     )
     return nn.Sequential(first_layer(normalization), network)
+
+
+def _check_options(name: str, given: Mapping[str, object]) -> None:
+    """Refuse options that an architecture lacks, or that are not of its type or range."""
+    from pydantic import TypeAdapter, ValidationError
+
+    allowed = options(name)
+    unknown = sorted(set(given) - set(allowed))
+    if unknown:
+        raise RszooError(f"network {name!r} has no options {unknown}; it takes {sorted(allowed)}")
+    for key, value in given.items():
+        try:
+            TypeAdapter(allowed[key].annotation).validate_python(value, strict=True)
+        except ValidationError as error:
+            problem = error.errors(include_url=False)[0]["msg"]
+            raise RszooError(
+                f"network {name!r} expects another {key}, got {value!r}: {problem}"
+            ) from None
 
 
 def _architecture(name: str) -> "Callable[..., nn.Module]":

@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import Field, RootModel, ValidationError, create_model
 
 from rszoo import _registry
+from rszoo._json import read_json_bytes
 from rszoo.errors import RszooError
 from rszoo.hub.config import BundleConfig
 
@@ -37,7 +38,7 @@ def read_config(path: Path) -> BundleConfig:
         RszooError: it is not a bundle's config.
     """
     try:
-        return _any_config().model_validate_json(path.read_bytes()).root
+        return _any_config().model_validate_json(read_json_bytes(path)).root
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         loc = first["loc"][1:] if len(first["loc"]) > 1 else first["loc"]  # without the kind
@@ -45,6 +46,10 @@ def read_config(path: Path) -> BundleConfig:
         raise RszooError(
             f"{path}: expected a bundle's config, got {key}: {first['msg']}; the bundle may "
             "come from a newer rszoo"
+        ) from error
+    except ValueError as error:
+        raise RszooError(
+            f"{path}: expected a bundle's config, got another text: {error}"
         ) from error
 
 

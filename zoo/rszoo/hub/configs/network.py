@@ -61,6 +61,16 @@ class NetworkConfig(BundleConfig, frozen=True):
             raise ValueError("expected the name of a network")
         return value
 
+    @field_validator("normalization")
+    @classmethod
+    def _fits_channels(
+        cls, value: Normalization | None, info: ValidationInfo
+    ) -> Normalization | None:
+        channels = info.data.get("input_shape", (0,))[0]
+        if value is not None and channels not in (0, len(value.mean)):
+            raise ValueError(f"expected a mean and a standard deviation for {channels} channels")
+        return value
+
     @field_validator("sigma")
     @classmethod
     def _fits_kind(cls, value: float, info: ValidationInfo) -> float:

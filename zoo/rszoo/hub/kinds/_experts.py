@@ -14,7 +14,15 @@ from rszoo.smoothing.execution import Execution
 if TYPE_CHECKING:
     from rszoo.smoothing.classifier import SmoothedClassifier
 
-__all__ = ["Served", "config_values", "expert_classifiers", "noise_of", "served_experts"]
+__all__ = [
+    "Served",
+    "check_served",
+    "config_values",
+    "expert_classifiers",
+    "noise_of",
+    "opened_experts",
+    "served_experts",
+]
 
 # A bundle, and the noise level at which it serves; None for its own.
 Served = tuple[Bundle, float | None]
@@ -28,19 +36,40 @@ def served_experts(experts: Sequence[Bundle], sigmas: Sequence[float] | None) ->
             noise levels, and not one expert for at least two different ones.
     """
     if sigmas is None:
-        _check_alike(experts)
-        return [(expert, None) for expert in experts]
-    if len(experts) != 1 or len(sigmas) < 2 or len(set(sigmas)) < len(sigmas):
-        raise RszooError(
-            f"expected one expert for at least two different noise levels, got {len(experts)} "
-            f"for {list(sigmas)}; without noise levels each expert has its own"
-        )
-    for sigma in sigmas:
-        if not SMALLEST_SIGMA <= sigma <= 100.0:
-            raise RszooError(f"expected noise levels from {SMALLEST_SIGMA:g} to 100, got {sigma}")
-    served: list[Served] = [(experts[0], sigma) for sigma in sigmas]
-    _check_alike([expert for expert, _ in served])
+        served: list[Served] = [(expert, None) for expert in experts]
+    elif len(experts) == 1:
+        served = [(experts[0], sigma) for sigma in sigmas]
+    else:
+        raise _no_levels(len(experts), sigmas)
+    check_served(served)
     return served
+
+
+def check_served(served: Sequence[Served]) -> None:
+    """Refuse experts that do not fit together, when they are composed and when they are loaded.
+
+    Raises:
+        RszooError: as `served_experts`.
+    """
+    sigmas = [sigma for _, sigma in served if sigma is not None]
+    experts = {expert.weights_digest: expert for expert, _ in served}
+    if sigmas:
+        mixed = len(sigmas) < len(served) or len(experts) > 1
+        if mixed or len(sigmas) < 2 or len(set(sigmas)) < len(sigmas):
+            raise _no_levels(len(experts), sigmas)
+        for sigma in sigmas:
+            if not SMALLEST_SIGMA <= sigma <= 100.0:
+                raise RszooError(
+                    f"expected noise levels from {SMALLEST_SIGMA:g} to 100, got {sigma}"
+                )
+    _check_alike([expert for expert, _ in served])
+
+
+def _no_levels(experts: int, sigmas: Sequence[float]) -> RszooError:
+    return RszooError(
+        f"expected one expert for at least two different noise levels, got {experts} "
+        f"for {list(sigmas)}; without noise levels each expert has its own"
+    )
 
 
 def noise_of(served: Served) -> float:
@@ -63,22 +92,34 @@ def config_values(folder: Path, served: Sequence[Served]) -> dict[str, Any]:
     }
 
 
-def expert_classifiers(
-    bundle: Bundle, experts: Sequence[Expert], execution: Execution
-) -> "list[SmoothedClassifier]":
-    """Return the experts; a network that serves at several noise levels is loaded once.
+def opened_experts(bundle: Bundle, experts: Sequence[Expert]) -> list[Served]:
+    """Return the experts that a bundle names, each with its noise level, checked as if composed.
 
     Raises:
-        RszooError, IntegrityError: as `part_of`; or they are not alike.
+        RszooError, IntegrityError: as `part_of` and `check_served`; or they are of other inputs or
+            classes than the bundle says.
     """
     bundles = {(part.id, part.digest): part_of(bundle, part) for part in experts}
-    _check_alike([bundles[part.id, part.digest] for part in experts])
-    loaded = {key: smoothed_classifier(one, execution) for key, one in bundles.items()}
-    return [
-        expert if part.sigma is None else expert.with_sigma(part.sigma)
-        for part in experts
-        for expert in [loaded[part.id, part.digest]]
-    ]
+    served = [(bundles[part.id, part.digest], part.sigma) for part in experts]
+    check_served(served)
+    first = served[0][0].of_network
+    stated = (bundle.config.input_shape, bundle.config.class_names)
+    if (first.input_shape, first.class_names) != stated:
+        raise RszooError(
+            f"{bundle.id}: expected the inputs and classes of its experts, got others; compose "
+            "it anew"
+        )
+    return served
+
+
+def expert_classifiers(
+    served: Sequence[Served], execution: Execution
+) -> "list[SmoothedClassifier]":
+    """Return the classifiers of experts; one that serves at several levels is loaded once."""
+    different = {expert.weights_digest: expert for expert, _ in served}
+    loaded = {key: smoothed_classifier(one, execution) for key, one in different.items()}
+    classifiers = [(loaded[expert.weights_digest], sigma) for expert, sigma in served]
+    return [one if sigma is None else one.with_sigma(sigma) for one, sigma in classifiers]
 
 
 def _check_alike(experts: Sequence[Bundle]) -> None:

@@ -9,7 +9,14 @@ from rszoo.hub.bundle import Bundle
 from rszoo.hub.card_text import certifying, made_of
 from rszoo.hub.configs.cascade import CascadeConfig
 from rszoo.hub.kind import Kind, listed_parts, stated_noise
-from rszoo.hub.kinds._experts import config_values, expert_classifiers, noise_of, served_experts
+from rszoo.hub.kinds._experts import (
+    Served,
+    config_values,
+    expert_classifiers,
+    noise_of,
+    opened_experts,
+    served_experts,
+)
 from rszoo.hub.parts import write_composed
 from rszoo.smoothing.execution import Execution
 
@@ -38,11 +45,16 @@ def compose_cascade(
         RszooError: the parts do not fit together, or the folder exists.
     """
     served = sorted(served_experts(experts, sigmas), key=noise_of)
+    _check_once(served)
+    config = CascadeConfig(method="cascade", **config_values(folder, served))
+    return write_composed(folder, config, parts=experts, overwrite=overwrite)
+
+
+def _check_once(served: Sequence[Served]) -> None:
+    """Refuse a network that is asked twice under one noise level."""
     networks = [(expert.weights_digest, noise_of((expert, sigma))) for expert, sigma in served]
     if len(set(networks)) < len(networks):
         raise RszooError(f"expected each expert once, got {[expert.id for expert, _ in served]}")
-    config = CascadeConfig(method="cascade", **config_values(folder, served))
-    return write_composed(folder, config, parts=experts, overwrite=overwrite)
 
 
 def _classifier(bundle: Bundle, execution: Execution) -> "CascadeClassifier":
@@ -50,7 +62,15 @@ def _classifier(bundle: Bundle, execution: Execution) -> "CascadeClassifier":
 
     config = bundle.config
     assert isinstance(config, CascadeConfig)
-    experts = expert_classifiers(bundle, config.experts, execution)
+    served = opened_experts(bundle, config.experts)
+    _check_once(served)
+    levels = [noise_of(one) for one in served]
+    if levels != sorted(levels):
+        raise RszooError(
+            f"{bundle.id}: expected experts by increasing noise level, got {levels}; compose it "
+            "anew"
+        )
+    experts = expert_classifiers(served, execution)
     return CascadeClassifier(experts, class_names=config.class_names)
 
 

@@ -9,7 +9,13 @@ from rszoo.hub.bundle import Bundle
 from rszoo.hub.card_text import certifying, made_of
 from rszoo.hub.configs.dual import DualConfig
 from rszoo.hub.kind import Kind, listed_parts, stated_noise
-from rszoo.hub.kinds._experts import Served, config_values, expert_classifiers, served_experts
+from rszoo.hub.kinds._experts import (
+    Served,
+    config_values,
+    expert_classifiers,
+    opened_experts,
+    served_experts,
+)
 from rszoo.hub.kinds.network import smoothed_classifier
 from rszoo.hub.origin import Parent
 from rszoo.hub.parts import part_in, part_of, write_composed
@@ -54,9 +60,10 @@ def _classifier(bundle: Bundle, execution: Execution) -> "DualClassifier":
 
     config = bundle.config
     assert isinstance(config, DualConfig)
-    experts = expert_classifiers(bundle, config.experts, execution)
+    served = opened_experts(bundle, config.experts)
     router = part_of(bundle, config.router)
-    _check_routes(router, experts=len(experts), input_shape=config.input_shape)
+    _check_router(router, served)
+    experts = expert_classifiers(served, execution)
     return DualClassifier(
         experts, smoothed_classifier(router, execution), class_names=config.class_names
     )
@@ -64,7 +71,13 @@ def _classifier(bundle: Bundle, execution: Execution) -> "DualClassifier":
 
 def _check_router(router: Bundle, experts: Sequence[Served]) -> None:
     """Refuse what is no router for experts, or one for others, or for these in another order."""
-    _check_routes(router, experts=len(experts), input_shape=experts[0][0].config.input_shape)
+    config, first = router.of_network, experts[0][0].config
+    fits = config.kind == "router" and config.input_shape == first.input_shape
+    if not fits or len(config.class_names) != len(experts):
+        raise RszooError(
+            f"{router.id}: expected a router with {len(experts)} classes for inputs of the shape "
+            f"of the experts', got a {config.kind} one with {len(config.class_names)} classes"
+        )
     taught = router.manifest.origin.parents
     if taught and not (
         len(taught) == len(experts)
@@ -73,16 +86,6 @@ def _check_router(router: Bundle, experts: Sequence[Served]) -> None:
         raise RszooError(
             f"{router.id}: expected the experts that it was trained for, in their order: "
             f"{', '.join(router.config.class_names)}; name them so, or train a router for these"
-        )
-
-
-def _check_routes(router: Bundle, *, experts: int, input_shape: tuple[int, ...]) -> None:
-    config = router.of_network
-    fits = config.kind == "router" and config.input_shape == input_shape
-    if not fits or len(config.class_names) != experts:
-        raise RszooError(
-            f"{router.id}: expected a router with {experts} classes for inputs of the shape of "
-            f"the experts', got a {config.kind} one with {len(config.class_names)} classes"
         )
 
 

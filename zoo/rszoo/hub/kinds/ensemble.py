@@ -12,6 +12,7 @@ from rszoo.errors import RszooError
 from rszoo.hub.bundle import Bundle
 from rszoo.hub.card_text import certifying, made_of
 from rszoo.hub.configs.ensemble import EnsembleConfig
+from rszoo.hub.configs.network import NetworkConfig
 from rszoo.hub.kind import OF_ONE_NETWORK, Kind, listed_parts, stated_noise
 from rszoo.hub.kinds.network import of_kind
 from rszoo.hub.parts import part_in, part_of, write_composed
@@ -39,11 +40,7 @@ def compose_ensemble(
     Raises:
         RszooError: the members do not fit together, or the folder exists.
     """
-    if len({member.weights_digest for member in members}) < max(2, len(members)):
-        listed = [member.id for member in members]
-        raise RszooError(f"expected at least two members, each once, got {listed}")
-    first = members[0].of_network
-    _check_alike(members, (first.input_shape, first.class_names, first.sigma))
+    first = _check_alike(members)
     config = EnsembleConfig(
         name=folder.name,
         method="ensemble",
@@ -56,8 +53,16 @@ def compose_ensemble(
     return write_composed(folder, config, parts=members, overwrite=overwrite)
 
 
-def _check_alike(members: Sequence[Bundle], wanted: tuple[object, ...]) -> None:
-    """Refuse members that are not smoothed, or of other inputs, classes or noise."""
+def _check_alike(members: Sequence[Bundle]) -> NetworkConfig:
+    """Refuse members that are there twice, not smoothed, or of other inputs, classes or noise.
+
+    Returns the config of the first.
+    """
+    if len({member.weights_digest for member in members}) < max(2, len(members)):
+        listed = [member.id for member in members]
+        raise RszooError(f"expected at least two members, each once, got {listed}")
+    first = of_kind(members[0], "smoothed", "expected a smoothed bundle, got a {kind} one")
+    wanted = (first.input_shape, first.class_names, first.sigma)
     for member in members:
         config = of_kind(member, "smoothed", "expected a smoothed bundle, got a {kind} one")
         if (config.input_shape, config.class_names, config.sigma) != wanted:
@@ -65,6 +70,7 @@ def _check_alike(members: Sequence[Bundle], wanted: tuple[object, ...]) -> None:
                 f"{member.id}: expected the inputs, classes and noise level of "
                 f"{members[0].id}, got others (sigma {config.sigma:g})"
             )
+    return first
 
 
 def _network(bundle: Bundle) -> "nn.Module":
@@ -73,7 +79,12 @@ def _network(bundle: Bundle) -> "nn.Module":
     config = bundle.config
     assert isinstance(config, EnsembleConfig)
     members = [part_of(bundle, part) for part in config.members]
-    _check_alike(members, (config.input_shape, config.class_names, config.sigma))
+    first = _check_alike(members)
+    stated = (config.input_shape, config.class_names, config.sigma)
+    if (first.input_shape, first.class_names, first.sigma) != stated:
+        raise RszooError(
+            f"{bundle.id}: expected the inputs, classes and noise level of its members, got others"
+        )
     return Ensemble([member.network() for member in members]).eval()
 
 

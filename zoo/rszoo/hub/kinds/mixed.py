@@ -9,11 +9,13 @@ from rszoo.hub.bundle import Bundle
 from rszoo.hub.card_text import CardText, certifying, made_of
 from rszoo.hub.config import BundleConfig
 from rszoo.hub.configs.mixed import FixedConfig, GradientConfig, LearnedConfig, MixedConfig
+from rszoo.hub.configs.network import NetworkConfig
 from rszoo.hub.files import WEIGHTS
 from rszoo.hub.kind import Kind, listed_parts, stated_noise
 from rszoo.hub.kinds.network import of_kind, smoothed_classifier
 from rszoo.hub.manifest import DAMAGED
 from rszoo.hub.parts import part_in, part_of, write_composed
+from rszoo.hub.weights import load_weights
 from rszoo.hub.writing import weights_of
 from rszoo.smoothing.execution import Execution
 
@@ -47,12 +49,7 @@ def compose_mixed(
     Raises:
         RszooError: the parts do not fit together, or the folder exists.
     """
-    other = of_kind(standard, "standard", "expected a standard bundle, got a {kind} one")
-    config = of_kind(robust, "smoothed", "expected a smoothed bundle, got a {kind} one")
-    if (other.input_shape, other.class_names) != (config.input_shape, config.class_names):
-        raise RszooError(
-            f"{standard.id}: expected the inputs and classes of {robust.id}, got others"
-        )
+    config = _check_parts(standard, robust)
     stored, network = _stored(weight)
     mixed = MixedConfig(
         name=folder.name,
@@ -102,14 +99,25 @@ def _classifier(bundle: Bundle, execution: Execution) -> "MixedClassifier":
     config = _config(bundle.config)
     robust = part_of(bundle, config.robust)
     standard = part_of(bundle, config.standard)
-    stated = (robust.of_network.sigma, robust.of_network.class_names, robust.config.input_shape)
+    made_of = _check_parts(standard, robust)
+    stated = (made_of.sigma, made_of.class_names, made_of.input_shape)
     if stated != (config.sigma, config.class_names, config.input_shape):
         raise RszooError(f"{bundle.id}: expected the sigma, classes and inputs of {robust.id}")
-    of_kind(standard, "standard", f"expected a standard bundle as the part of {bundle.id}")
     smoothed = smoothed_classifier(robust, execution)
     return MixedClassifier(
         standard.network(), smoothed, weight=_weight(bundle, config, device=smoothed.device)
     )
+
+
+def _check_parts(standard: Bundle, robust: Bundle) -> NetworkConfig:
+    """Refuse parts that do not fit together; return the config of the robust one."""
+    other = of_kind(standard, "standard", "expected a standard bundle, got a {kind} one")
+    config = of_kind(robust, "smoothed", "expected a smoothed bundle, got a {kind} one")
+    if (other.input_shape, other.class_names) != (config.input_shape, config.class_names):
+        raise RszooError(
+            f"{standard.id}: expected the inputs and classes of {robust.id}, got others"
+        )
+    return config
 
 
 def _stored(
@@ -146,9 +154,6 @@ def _weight(bundle: Bundle, config: MixedConfig, *, device: "Device") -> "Weight
 
 
 def _mixing_network(bundle: Bundle, stored: LearnedConfig) -> "MixingNetwork":
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
     from rszoo.networks.mixing import MixingNetwork
 
     file = bundle.manifest.files.get(WEIGHTS)
@@ -160,15 +165,8 @@ def _mixing_network(bundle: Bundle, stored: LearnedConfig) -> "MixingNetwork":
             hint=DAMAGED,
         )
     network = MixingNetwork(stored.hidden, alpha_min=stored.alpha_min, alpha_max=stored.alpha_max)
-    try:
-        network.load_state_dict(load_file(bundle.path / WEIGHTS), strict=True)
-    except (RuntimeError, SafetensorError) as error:
-        raise IntegrityError(
-            WEIGHTS,
-            expected=f"a mixing network with {stored.hidden} hidden units",
-            actual="other content",
-            hint=DAMAGED,
-        ) from error
+    called = f"a mixing network with {stored.hidden} hidden units"
+    load_weights(network, bundle.path, called=called)
     return network.eval()
 
 
