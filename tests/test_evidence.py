@@ -150,6 +150,8 @@ def test_a_log_that_lacks_inputs_is_marked_and_not_published(
         done = CliRunner().invoke(app, reader.replace("NAME", NAME).split())
         said = " ".join(done.output.split())
         assert lacking in said or f'"listed": {count}, "count": 360' in said, reader
+    done = CliRunner().invoke(app, ["verify", f"runs/{NAME}", "--sample", "0"])
+    assert (done.exit_code, "the log is not complete" in done.output) == (1, True)
     with pytest.raises(DataError, match=rf"got {lacking} inputs: missing .*; certify the others"):
         push(bundle, HubId.parse("org/name"))
 

@@ -53,7 +53,8 @@ def verify(
 
     Of a model made of others, the parts are checked as well.
 
-    Ends with exit code 1, and names what disagrees, when the draws contradict the log.
+    Ends with exit code 1, and names what disagrees, when the draws contradict the log, or when it
+    lacks inputs that it is about.
 
     Example:
 

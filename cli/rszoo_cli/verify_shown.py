@@ -72,6 +72,8 @@ def _lines(found: Verification) -> Iterator[str]:
     yield from _together(found)
     if found.findings and found.agrees:
         yield _NEVER
+    if not found.complete:
+        yield "the log is not complete: what it says of all inputs together is not what it claims"
 
 
 def _stated(log: LogTable) -> str:
@@ -125,7 +127,7 @@ def _alone(found: Verification) -> Iterator[str]:
             f"input {one.idx} disagrees: {one.votes:,} of {one.draws:,} draws in the log, "
             f"{one.new_votes:,} of {one.new_draws:,} now (p = {one.p_value:.1g})"
         )
-    if found.findings and found.agrees:
+    if found.findings and not found.contradicted:
         yield (
             f"{len(found.findings)} inputs certified again, with seed {found.seed}: all agree "
             f"(a true log fails with probability {found.level:g})"

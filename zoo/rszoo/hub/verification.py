@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rszoo.errors import DataError, RszooError
+from rszoo.evaluation.coverage import coverage
 from rszoo.evaluation.inputs import Input
 from rszoo.evaluation.log import LogTable
 from rszoo.evaluation.progress import Metering, unseen
@@ -83,11 +84,21 @@ class Verification:
         return self.together is not None and self.together.dispersion_p < self.level / PARTS
 
     @property
-    def agrees(self) -> bool:
-        """Whether no test has found fault with the log."""
+    def contradicted(self) -> bool:
+        """Whether a test has found fault with the rows of the log."""
         together = self.too_high or self.too_scattered
         replayed = self.replay.total_agrees and not self.replay.disagreeing
-        return replayed and not (self.disagreeing or together)
+        return bool(self.disagreeing) or together or not replayed
+
+    @property
+    def complete(self) -> bool:
+        """Whether the log has every input that it is about."""
+        return coverage(self.log).complete
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the log is complete, and no test has found fault with it."""
+        return self.complete and not self.contradicted
 
 
 def verify_log(
