@@ -2,17 +2,26 @@
 
 The content goes into a temporary one beside the target, is brought to the disk, and takes the
 target's name in one step: a reader, or a run that is killed, sees the old one or the new one.
+Who is killed leaves the temporary one; it goes with the next writing of the target.
 """
 
+import fcntl
 import json
 import os
 import secrets
-from contextlib import suppress
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from glob import escape
 from pathlib import Path
+from typing import BinaryIO
 
 from rszoo.errors import RszooError
 
 __all__ = ["sync", "write_bytes_atomically", "write_json_atomically"]
+
+_TOKEN_BYTES = 4
+_FRESH = 1.0  # seconds
 
 
 def write_bytes_atomically(path: str | Path, data: bytes) -> None:
@@ -22,20 +31,17 @@ def write_bytes_atomically(path: str | Path, data: bytes) -> None:
         RszooError: the file cannot be written (no such folder, no space, no permission).
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        with open(temporary, "xb") as file:
+        _remove_left(path)
+        with _temporary(path) as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+            os.replace(file.name, path)
         sync(path.parent)
     except OSError as error:
         message = f"cannot write {str(path)!r}: {error.strerror}"
         raise RszooError(message) from error
-    finally:
-        with suppress(OSError):  # such as a disk that cannot be written: the error says it
-            temporary.unlink(missing_ok=True)
 
 
 def write_json_atomically(path: str | Path, value: object) -> None:
@@ -56,3 +62,31 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def _temporary(path: Path) -> Iterator[BinaryIO]:
+    """Give a file beside `path`, which is gone at the end unless it was given another name."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(_TOKEN_BYTES)}.tmp")
+    with open(temporary, "xb") as file:
+        try:
+            with suppress(OSError):  # a file system without locks
+                fcntl.flock(file, fcntl.LOCK_EX)
+            yield file
+        finally:
+            with suppress(OSError):  # such as a disk that cannot be written: the error says it
+                temporary.unlink(missing_ok=True)
+
+
+def _remove_left(path: Path) -> None:
+    """Remove the temporary files of those that were killed while they wrote to `path`.
+
+    One that is fresh may be that of another process, which has not locked it yet.
+    """
+    token = "[0-9a-f]" * 2 * _TOKEN_BYTES
+    for left in path.parent.glob(f".{escape(path.name)}.{token}.tmp"):
+        with suppress(OSError), open(left, "rb") as file:  # it may be gone, or another user's
+            if time.time() - os.fstat(file.fileno()).st_mtime < _FRESH:
+                continue
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            left.unlink()
