@@ -1,12 +1,14 @@
 """The hub when something fails: the server, the disk, the folder, a card."""
 
 import base64
+import errno
 import json
 from pathlib import Path
 
 import pytest
+from hub_files import contents
 from hub_server import RunningHub
-from hub_wire import BODY, NAME, Wire
+from hub_wire import BODY, NAME, Wire, path_of
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError
 
@@ -47,6 +49,27 @@ def test_a_commit_that_cannot_be_written_is_none(wire: Wire) -> None:
     path.rmdir()
     path.write_bytes(before)
     assert wire.add("f").status == 200
+
+
+def test_a_full_disk(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    address = path_of(wire.upload_address(BODY)["actions"]["upload"]["href"])
+    before = contents(wire.hub.root)
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("os.fsync", full)
+        tries = [wire.add("f"), wire("PUT", address, BODY), wire.commit()]
+        tries.append(wire.write("POST", "/api/repos/create", {"name": "new"}))
+        tries.append(wire.write("PUT", f"/api/models/{NAME}/settings", {"private": True}))
+        with pytest.raises(HfHubHTTPError, match="No space left on device") as caught:
+            wire.hub.api.create_tag(NAME, tag="v1")
+    assert [answer.status for answer in tries] == [507] * 5
+    assert caught.value.response.status_code == 507
+    assert "cannot write " in tries[0].headers["X-Error-Message"]
+    assert contents(wire.hub.root) == before
+    assert wire.add("f").status == wire("PUT", address, BODY).status == 200
 
 
 def test_two_hubs_on_one_folder(hub: RunningHub) -> None:

@@ -121,7 +121,11 @@ def test_an_empty_hub_says_how_to_fill_it(hub: RunningHub) -> None:
 def test_the_page_of_a_model(hub: RunningHub) -> None:
     text = card() + "# Title\n\n[the recipe](recipe.yaml)\n"
     publish(hub, "a/b", {"README.md": text, "curve.png": png(), "recipe.yaml": "x: 1\n"})
+    assert "Tags:" not in Page(f"{hub.url}/a/b").text
+    for tag in ("v1.0", "v2.0"):
+        hub.api.create_tag("a/b", tag=tag)
     page = Page(f"{hub.url}/a/b")
+    assert "Tags: v1.0, v2.0" in page.text
     assert ["data set", "method", "sigma", *BUDGET, "ACR"] == page.rows[1][:7]
     assert page.rows[2][:7] == ["MNIST", "cat_rs", "0.5", *STATED, "1.234"]
     assert "Numbers stated by its author, not checked" in page.text

@@ -7,10 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import pytest
 from hub_server import RunningHub, Server
 from hub_wire import BODY, NAME, Wire, path_of
 
 from rszoo.hub_server.attributes import ATTRIBUTES
+from rszoo.hub_server.changes import Change, changed
+from rszoo.hub_server.errors import HubError
+from rszoo.hub_server.history import File
 
 
 def test_a_body_must_be_what_was_promised(wire: Wire) -> None:
@@ -138,7 +142,68 @@ def test_a_path_is_a_file_or_a_folder(wire: Wire) -> None:
     assert wire.hub.api.list_repo_files(NAME) == [".gitattributes", "a/b"]
 
 
+NO_NAMES_ON_WINDOWS = ["CON", "a/nul.txt", "lpt1.tar.gz/x", "Aux ", "a.", "a./b", "a /b", " a"]
+NO_NAMES_ON_WINDOWS += [f"a{letter}b" for letter in '<>:"|?*']
+
+
+def test_names_that_break_other_systems_are_refused(wire: Wire) -> None:
+    for path in NO_NAMES_ON_WINDOWS:
+        answer = wire.add(path)
+        assert (answer.status, path) == (400, path)
+        assert "Windows" in answer.headers["X-Error-Message"]
+    for path in ("CONfig.json", "null.txt", "a.b.c", ".hidden", "com10", "lpt/x", "a b"):
+        assert (wire.add(path).status, path) == (200, path)
+
+
+def test_names_that_are_one_on_other_systems_are_refused(wire: Wire) -> None:
+    for path in ("README.md", "logs/run.tsv", "stra\u00dfe", "\u00e9t\u00e9"):
+        assert wire.add(path).status == 200
+    for path in (
+        "readme.md",
+        "Logs/other.tsv",
+        "LOGS",
+        "STRASSE",
+        "e\u0301t\u00e9",
+        "README.MD/x",
+    ):
+        answer = wire.add(path)
+        assert (answer.status, path) == (400, path)
+        assert "upper and lower case" in answer.headers["X-Error-Message"]
+    twins = [("file", {"path": path, "content": "x"}) for path in ("new/a", "New/b")]
+    assert wire.commit(*twins).status == 400
+    renamed = wire.commit(("deletedFile", {"path": "README.md"}), ("file", {"path": "readme.md"}))
+    assert renamed.status == 200
+    assert "readme.md" in wire.hub.api.list_repo_files(NAME)
+
+
+def test_names_that_an_older_hub_took_can_be_changed_and_removed() -> None:
+    file, other = File.regular(b"", "0" * 64), File.regular(b"1", "1" * 64)
+    tree = {"Con": file, "a:b": file, "x": file, "X": file}
+    assert changed([Change("Con", other), Change("x", other)], tree) == {"Con": other, "x": other}
+    assert changed([Change("a:b"), Change("new", file)], tree) == {"a:b": None, "new": file}
+    with pytest.raises(HubError, match="upper and lower case"):
+        changed([Change("a:b"), Change("New", other)], tree | {"new": file})
+
+
+def test_references_that_break_clients_are_refused(wire: Wire) -> None:
+    def made(kind: str, name: str) -> int:
+        if kind == "tag":
+            return wire.write("POST", f"/api/models/{NAME}/tag/main", {"tag": name}).status
+        path = name.replace("/", "%2F")
+        return wire.write("POST", f"/api/models/{NAME}/branch/{path}", {}).status
+
+    for kind in ("tag", "branch"):
+        assert made(kind, f"{kind}/next") == 200
+        for name in ("Main", "main/x", kind, f"{kind}/Next", f"{kind}/next/x", "nul", "a./b"):
+            assert (made(kind, name), name) == (400, name)
+        assert made(kind, "main") == 409
+        assert made(kind, f"{kind}/other") == 200
+
+
 BAD_NAMES = [
+    "con/x",
+    "team/NUL",
+    "team/aux.v1",
     "../up",
     "team/..",
     "te..am/x",

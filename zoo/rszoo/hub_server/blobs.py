@@ -96,7 +96,6 @@ class Blobs:
             HubError: it is not of the promised size.
         """
         folder = self.uploads / upload
-        folder.mkdir(exist_ok=True)
         with incoming(folder / f"{number:05}", folder=folder) as new:
             body = _Body(new)
             await body.take(stream, at_most=size)

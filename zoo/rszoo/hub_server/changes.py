@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from rszoo.hub_server.errors import HubError
 from rszoo.hub_server.history import File, Tree
-from rszoo.hub_server.names import check_path
+from rszoo.hub_server.names import check_new_path, folded
 
 __all__ = ["Change", "changed"]
 
@@ -31,22 +31,43 @@ def changed(changes: list[Change], tree: Tree) -> dict[str, File | None]:
         path -> the file there from now on, or None where there is none any more.
 
     Raises:
-        HubError: there is nothing to remove, or a path is both a file and a folder.
+        HubError: there is nothing to remove, or a new path is none on some system, or is there
+            already as something else, or in other letters.
     """
     new = dict(tree)
     for change in changes:
-        check_path(change.path)
-        if change.file is not None:
-            new[change.path] = change.file
-        else:
+        if change.file is None:
             _remove(new, change)
-    for path in new:
-        parts = path.split("/")
-        for length in range(1, len(parts)):
-            if (above := "/".join(parts[:length])) in new:
-                raise HubError(400, f"expected a file or a folder at {above!r}, got both")
+        else:
+            if change.path not in tree:
+                check_new_path(change.path)
+            new[change.path] = change.file
+    _check_places(new, tree)
     gone: dict[str, File | None] = {path: None for path in tree if path not in new}
     return gone | {path: file for path, file in new.items() if tree.get(path) != file}
+
+
+def _check_places(new: Tree, tree: Tree) -> None:
+    """Refuse new files at places that are taken, on some system at least.
+
+    What is there already stays, since older versions did not look.
+    """
+    if all(path in tree for path in new):
+        return
+    taken: dict[str, tuple[str, bool]] = {}  # as it is written, and whether it is a file
+    for path in sorted(new, key=lambda path: path not in tree):
+        ends = [at for at, letter in enumerate(path) if letter == "/"]
+        for place in (*((path[:end], False) for end in ends), (path, True)):
+            there = taken.setdefault(folded(place[0]), place)
+            if there == place or path in tree:
+                continue
+            if there[0] == place[0]:
+                raise HubError(400, f"expected a file or a folder at {place[0]!r}, got both")
+            raise HubError(
+                400,
+                f"expected names that differ in more than upper and lower case, got {there[0]!r} "
+                f"and {place[0]!r}",
+            )
 
 
 def _remove(tree: dict[str, File], change: Change) -> None:

@@ -30,6 +30,7 @@ __all__ = ["index", "model", "no_icon"]
 
 _LONGEST_CARD = 50_000  # a card of brackets alone takes a second
 _CURVE = "curve.png"
+_MOST_TAGS = 40
 
 
 def no_icon(request: Request) -> Response:
@@ -97,13 +98,15 @@ def _numbers(repo_id: str, metadata: dict[str, Any], evidence: Evidence) -> str:
 
 
 def _heading(repo: Repo, tree: Tree, tags: list[str]) -> str:
-    shown = "".join(f"<li>{escape(tag)}</li>" for tag in tags[:40])
+    shown = "".join(f"<li>{escape(tag)}</li>" for tag in tags[:_MOST_TAGS])
     size = size_text(sum(file.size for file in tree.values()))
     flags = "".join(f" · {name}" for name in ("private", "gated") if getattr(repo, name))
+    named = ", ".join(f"<code>{escape(name)}</code>" for name in list(repo.tags)[-_MOST_TAGS:])
+    versions = f'<p class="faint">Tags: {named}</p>' if named else ""
     return (
         f'<p class="faint"><a href="/">All models</a></p><h1>{escape(repo.id)}</h1>'
         f'<p class="faint">{escape(repo.modified[:10])} · <code>{repo.head[:10]}</code> · {size}'
-        f'{flags}</p><ul class="tags">{shown}</ul>'
+        f'{flags}</p>{versions}<ul class="tags">{shown}</ul>'
     )
 
 

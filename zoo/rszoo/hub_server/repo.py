@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from rszoo.hub_server.errors import HubError
 from rszoo.hub_server.history import Commit, File, History, Tree
-from rszoo.hub_server.names import check_ref, is_commit
+from rszoo.hub_server.names import check_ref, folded, is_commit
 
 __all__ = ["MAIN", "Kind", "Repo"]
 
@@ -161,6 +161,12 @@ class Repo(BaseModel):
         check_ref(name)
         if name in self.branches or name in self.tags:
             raise HubError(409, f"{name!r} exists already")
+        for other in (*self.branches, *self.tags):
+            one, two = f"{folded(name)}/", f"{folded(other)}/"
+            if one.startswith(two) or two.startswith(one):  # clients make files of them
+                raise HubError(
+                    400, f"expected another name than {name!r} where there is {other!r}"
+                )
 
 
 def _now() -> str:
