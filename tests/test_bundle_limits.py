@@ -203,6 +203,7 @@ def test_the_page_states_the_limits() -> None:
         "experts, members": limits.MOST_PARTS,
         "parents in the origin; more are read as none": limits.MOST_PARENTS,
         "noise level": 100,
+        "draws of a test that may stop early, in a bundle or not": 10_000_000,
         "depth of a `cifar_resnet`": 1202,
         "hidden units of a mixing network": 4096,
     }

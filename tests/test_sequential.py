@@ -165,12 +165,19 @@ def test_looks_increase_and_end_with_n() -> None:
 
 @pytest.mark.parametrize(
     ("p", "n", "alpha"),
-    [(0.0, 10, 0.1), (1.0, 10, 0.1), (0.5, 0, 0.1), (0.5, 10, 0.0), (0.5, 10, 1e-10)],
+    [
+        (0.0, 10, 0.1),
+        (1.0, 10, 0.1),
+        (0.5, 0, 0.1),
+        (0.5, 10, 0.0),
+        (0.5, 10, 1e-10),
+        (0.5, 10_000_001, 0.1),
+    ],
 )
 def test_arguments_out_of_range(p: float, n: int, alpha: float) -> None:
     with pytest.raises(
         ValueError,
-        match=r"^expected p in \(0, 1\), n >= 1 and alpha from 1e-09 to below 1, got p=",
+        match=r"^expected p in \(0, 1\), n from 1 to 10000000, alpha from 1e-09 to below 1, got ",
     ):
         boundary(p, n, alpha)
 

@@ -45,10 +45,9 @@ def ls(
     if given := [f"--{name}" for name, value in chosen.items() if value is not None]:
         raise typer.BadParameter(f"{', '.join(given)}: expected --hub as well")
     from rszoo.errors import RszooError
-    from rszoo.hub.catalog import builtin_names, bundles_in, find
+    from rszoo.hub.catalog import builtin_bundles, bundles_in
 
-    found = [(str(path), bundle) for path, bundle in bundles_in(runs)]
-    found += [(name, find(name)) for name in builtin_names()]
+    found = [*((str(path), bundle) for path, bundle in bundles_in(runs)), *builtin_bundles()]
     problems = {name: str(one) for name, one in found if isinstance(one, RszooError)}
     described = {name: _described(one) for name, one in found if not isinstance(one, RszooError)}
     if json:
@@ -167,7 +166,7 @@ def _certified(bundle: "Bundle") -> dict[str, Any] | None:
     """Return what the evidence of a bundle says, or why it says nothing of it."""
     from dataclasses import asdict
 
-    from rszoo.errors import DataError
+    from rszoo.errors import RszooError
     from rszoo.evaluation.metrics import summary
     from rszoo.hub.evidence import evidence_of
 
@@ -175,8 +174,11 @@ def _certified(bundle: "Bundle") -> dict[str, Any] | None:
         return None
     try:
         entry = summary(evidence_of(bundle))
-    except DataError as error:
+    except RszooError as error:
         return {"problem": str(error)}
+    except Exception as error:  # others' logs may fail in ways that nobody foresaw
+        problem = f"expected a log of certificates, got {type(error).__name__}: {error}"
+        return {"problem": f"{bundle.evidence}: {problem}"}
     return {
         "images": entry.images,
         "coverage": asdict(entry.coverage),

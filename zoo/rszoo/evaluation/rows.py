@@ -141,7 +141,11 @@ def _read_row(
     if correct != is_correct(label, predict):
         expected = f"correct={is_correct(label, predict):d} for {label=}, {predict=}"
         raise _broken(path, number, expected, correct)
-    if fault := kind.fault(_by_name(columns, values)):
+    try:
+        fault = kind.fault(_by_name(columns, values))
+    except ValueError as error:  # of the theory: counts that no certificate has
+        raise _broken(path, number, "counts of a certificate", str(error)) from error
+    if fault:
         raise _broken(path, number, *fault)
     return values
 

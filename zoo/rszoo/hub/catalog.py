@@ -10,7 +10,7 @@ from rszoo.hub.bundle import Bundle, open_bundle
 from rszoo.hub.files import MANIFEST
 from rszoo.hub.ids import BUILTIN, HubId, is_on_hub
 
-__all__ = ["builtin_names", "bundles_in", "find", "is_own", "list_models"]
+__all__ = ["builtin_bundles", "builtin_names", "bundles_in", "find", "is_own", "list_models"]
 
 
 def builtin_names() -> list[str]:
@@ -73,10 +73,24 @@ def list_models(pattern: str = "*", *, hub: bool = False) -> list[str]:
 def bundles_in(folder: Path) -> Iterator[tuple[Path, Bundle | RszooError]]:
     """Yield the bundles directly in a folder: path, and the bundle or what is wrong with it."""
     for path in _bundle_folders(folder):
-        try:
-            yield path, open_bundle(path)
-        except RszooError as error:
-            yield path, error
+        yield path, _opened(path)
+
+
+def builtin_bundles() -> Iterator[tuple[str, Bundle | RszooError]]:
+    """Yield the bundles that come with rszoo: id, and the bundle or what is wrong with it."""
+    for path in _bundle_folders(_builtin_folder()):
+        id = f"{BUILTIN}{path.name}"
+        yield id, _opened(path, id=id)
+
+
+def _opened(path: Path, *, id: str | None = None) -> Bundle | RszooError:
+    """Open one bundle of several: whatever is wrong with it, the others are not affected."""
+    try:
+        return open_bundle(path, id=id)
+    except RszooError as error:
+        return error
+    except Exception as error:  # others' files and folders may fail in ways that nobody foresaw
+        return RszooError(f"{path}: expected a bundle, got {type(error).__name__}: {error}")
 
 
 def _builtin_folder() -> Path:
@@ -87,7 +101,12 @@ def _bundle_folders(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
     return sorted(
-        path
-        for path in folder.iterdir()
-        if not path.name.startswith(".") and (path / MANIFEST).is_file()
+        path for path in folder.iterdir() if not path.name.startswith(".") and _has_manifest(path)
     )
+
+
+def _has_manifest(path: Path) -> bool:
+    try:
+        return (path / MANIFEST).is_file()
+    except OSError:  # it may not be looked into, which opening it says
+        return True

@@ -76,14 +76,14 @@ def listed(
 
 def _listed(info: ModelInfo) -> Listed:
     results = _readable(info.card_data.eval_results if info.card_data else None)
-    about = results[0].metric_args or {} if results else {}
+    about = _arguments(results[0]) if results else {}
     acrs = [one.metric_value for one in results if one.metric_type == "average_certified_radius"]
     acr = _number(acrs[0]) if acrs else None
     accuracy = {
         radius: float(one.metric_value)
         for one in results
         if one.metric_type == "certified_accuracy"
-        and (radius := _number((one.metric_args or {}).get("radius"))) is not None
+        and (radius := _number(_arguments(one).get("radius"))) is not None
     }
     sigma, n, alpha = (
         _number(about.get("sigma")),
@@ -95,7 +95,7 @@ def _listed(info: ModelInfo) -> Listed:
     return Listed(
         id=info.id,
         commit=info.sha,
-        dataset=results[0].dataset_name if results else None,
+        dataset=name if results and isinstance(name := results[0].dataset_name, str) else None,
         method=next((tag for tag in info.tags or () if tag in known), None),
         sigma=sigma,
         n=n,
@@ -111,8 +111,20 @@ def _readable(results: list[EvalResult] | None) -> list[EvalResult]:
     return [one for one in results or () if _number(one.metric_value) is not None]
 
 
+def _arguments(result: EvalResult) -> dict[str, object]:
+    """Return what a result says of its metric; none where that is no mapping."""
+    found: object = result.metric_args
+    return found if isinstance(found, dict) else {}
+
+
 def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+    if not isinstance(value, int | float):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:  # an integer may have any number of digits
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _whole(value: object) -> int | None:

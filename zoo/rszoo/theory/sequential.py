@@ -28,6 +28,7 @@ _MARGIN = 1e-6
 _LEFT_OUT = 1e-11
 _TAIL = 1e-14
 _SMALLEST_ALPHA = 1e-9
+_LARGEST_N = 10_000_000
 
 Counts = NDArray[np.int64]
 
@@ -71,16 +72,16 @@ def boundary(p: float, n: int, alpha: float) -> Boundary:
 
     Args:
         p: in (0, 1).
-        n: the last look, at least 1.
+        n: the last look, from 1 to 10,000,000, for which it takes two seconds.
         alpha: failure probability of either decision, from 1e-9 to below 1.
 
     Raises:
         ValueError: an argument is out of range.
     """
-    if not (0.0 < p < 1.0 and n >= 1 and _SMALLEST_ALPHA <= alpha < 1.0):
+    if not (0.0 < p < 1.0 and 1 <= n <= _LARGEST_N and _SMALLEST_ALPHA <= alpha < 1.0):
         raise ValueError(
-            f"expected p in (0, 1), n >= 1 and alpha from {_SMALLEST_ALPHA:g} to below 1, got "
-            f"{p=}, {n=}, {alpha=}"
+            f"expected p in (0, 1), n from 1 to {_LARGEST_N}, alpha from {_SMALLEST_ALPHA:g} to "
+            f"below 1, got {p=}, {n=}, {alpha=}"
         )
     times = looks(n)
     budget = alpha * (1.0 - max(_MARGIN, _LEFT_OUT / alpha)) * times / n

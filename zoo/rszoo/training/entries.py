@@ -9,7 +9,7 @@ from rszoo.errors import RecipeError, RszooError
 from rszoo.evaluation.leaderboard.entry import Entry, entry_of_log
 from rszoo.evaluation.log import printable, read_log
 from rszoo.hub.bundle import Bundle
-from rszoo.hub.catalog import builtin_names, bundles_in, find
+from rszoo.hub.catalog import builtin_bundles, bundles_in, find
 from rszoo.hub.evidence import evidence_of
 from rszoo.hub.files import MANIFEST
 from rszoo.hub.ids import HubId
@@ -29,8 +29,8 @@ def usual_entries(runs: Path) -> Iterator[Found]:
         The id or path, and the entry or what is wrong with it. A bundle that is not certified is
         left out.
     """
-    for name in builtin_names():
-        yield from _of_bundle(name, find(name))
+    for name, bundle in builtin_bundles():
+        yield from _of_bundle(name, bundle)
     for path, bundle in bundles_in(runs):
         yield from _of_bundle(str(path), bundle)
 
