@@ -22,27 +22,40 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 TOKEN = "a-token-for-benchmarks"
 BODY = b"0123456789abcdef" * 256
-REPO = "team/model"
 
 
 class Hub:
     """A hub that is served by a command, and a connection to it."""
 
-    def __init__(self, url: str, root: Path, process: int) -> None:
+    def __init__(self, url: str, root: Path, process: int, *, name: str = "model") -> None:
         self.root, self.host, self.process = root, urlsplit(url).netloc, process
+        self.repo = f"team/{name}"
         self.connection = http.client.HTTPConnection(self.host, timeout=120)
-        self.send("POST", "/api/repos/create", {"name": "model", "organization": "team"})
+        new = {"name": name, "organization": "team"}
+        self.send("POST", "/api/repos/create", new, allowed=(200, 409))
 
-    def send(self, method: str, path: str, *lines: object) -> None:
-        body = "\n".join(map(json.dumps, lines))
+    def send(
+        self, method: str, path: str, *lines: object, allowed: tuple[int, ...] = (200,)
+    ) -> tuple[bytes, str]:
+        """Return the body of an answer, and the path of the next page."""
+        body = "\n".join(map(json.dumps, lines)) if lines else None
         self.connection.request(method, path, body, {"Authorization": f"Bearer {TOKEN}"})
         answer = self.connection.getresponse()
-        text = answer.read()
-        assert answer.status == 200, text
+        text, link = answer.read(), answer.headers["Link"] or ""
+        assert answer.status in allowed, text
+        return text, link.partition(self.host)[2].partition(">")[0]
+
+    def get(self, path: str) -> bytes:
+        return self.send("GET", path)[0]
+
+    def page(self, path: str) -> tuple[list[dict[str, Any]], str]:
+        text, following = self.send("GET", path)
+        return json.loads(text), following
 
     def commit(self, path: str, body: bytes) -> float:
         """Add a file, and return how many seconds it took."""
@@ -50,7 +63,7 @@ class Hub:
         begun = time.perf_counter()
         self.send(
             "POST",
-            f"/api/models/{REPO}/commit/main",
+            f"/api/models/{self.repo}/commit/main",
             {"key": "header", "value": {"summary": path}},
             {"key": "file", "value": {"path": path, "content": content, "encoding": "base64"}},
         )
@@ -86,7 +99,9 @@ def serving(command: str) -> Iterator[Hub]:
 
 def downloads(hub: Hub, *, connections: int, seconds: float) -> list[float]:
     """Return the seconds that each download took, of as many as there were in the time."""
-    request = f"GET /{REPO}/resolve/main/file.json HTTP/1.1\r\nHost: {hub.host}\r\n\r\n".encode()
+    request = (
+        f"GET /{hub.repo}/resolve/main/file.json HTTP/1.1\r\nHost: {hub.host}\r\n\r\n".encode()
+    )
     address, port = hub.host.split(":")
     times: list[float] = []
     with ExitStack() as stack, selectors.DefaultSelector() as selector:

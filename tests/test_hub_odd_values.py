@@ -62,12 +62,13 @@ def test_nothing_is_created_for_odd_values(wire: Wire) -> None:
 
 
 def test_odd_commits_are_refused(wire: Wire) -> None:
-    for value in (
+    odd: list[dict[str, object]] = [
         {"path": "f", "content": "eA==", "encoding": "BASE64"},
         {"path": "f", "content": "x", "encoding": ["utf-8"]},
         {"path": "f", "content": {"text": "x"}},
         {"path": "f", "content": 3},
-    ):
+    ]
+    for value in odd:
         assert (wire.commit(("file", value)).status, value) == (400, value)
     twice = wire.commit(("header", {"summary": "y"}), ("file", {"path": "f", "content": "x"}))
     assert twice.status == 400

@@ -124,8 +124,9 @@ class Store:
         """Remove what no repository has, and return how many files and how many bytes it was."""
         with self._lock:
             repos = self._repos.values()
-            for folder in self._commits.glob("*"):
-                if folder.name not in {repo.folder for repo in repos}:
+            used = {repo.folder for repo in repos}
+            for folder in self._commits.glob("*/"):
+                if folder.name not in used:
                     shutil.rmtree(folder)
             wanted = {file.sha256 for repo in repos for file in repo.history.files()}
             return self.blobs.remove_all_but(wanted)
