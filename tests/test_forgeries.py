@@ -1,14 +1,18 @@
-"""The page of forgeries names tests that there are, and says how many lines it has."""
+"""The pages of forgeries and of defences name tests that there are, for every claim."""
 
 import re
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs/forgeries.md").read_text(encoding="utf-8")
 
 
-def test_every_test_that_the_page_names_is_there() -> None:
-    named = re.findall(r"`(test_\w+)::(test_\w+)`", PAGE)
+@pytest.mark.parametrize("name", ["forgeries.md", "defences.md"])
+def test_every_test_that_a_page_names_is_there(name: str) -> None:
+    page = (ROOT / "docs" / name).read_text(encoding="utf-8")
+    named = re.findall(r"`(test_\w+)::(test_\w+)`", page)
     assert len(named) >= 40
     missing = [
         f"{file}::{name}"
@@ -16,6 +20,13 @@ def test_every_test_that_the_page_names_is_there() -> None:
         if f"\ndef {name}(" not in (ROOT / f"tests/{file}.py").read_text(encoding="utf-8")
     ]
     assert missing == []
+
+
+def test_every_defence_has_its_test() -> None:
+    page = (ROOT / "docs/defences.md").read_text(encoding="utf-8")
+    claims = [line for line in page.splitlines() if re.match(r"\| (?!what is tried)", line)]
+    assert len(claims) >= 30
+    assert [line for line in claims if "`test_" not in line.split(" | ")[2]] == []
 
 
 def test_what_nothing_finds_is_marked() -> None:
