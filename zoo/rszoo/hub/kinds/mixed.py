@@ -99,6 +99,7 @@ def _classifier(bundle: Bundle, execution: Execution) -> "MixedClassifier":
     config = _config(bundle.config)
     robust = part_of(bundle, config.robust)
     standard = part_of(bundle, config.standard)
+    of_kind(standard, "standard", f"expected a standard bundle as the part of {bundle.id}")
     made_of = _check_parts(standard, robust)
     stated = (made_of.sigma, made_of.class_names, made_of.input_shape)
     if stated != (config.sigma, config.class_names, config.input_shape):
