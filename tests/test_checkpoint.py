@@ -72,6 +72,12 @@ def test_a_truncated_checkpoint(path: Path, share: float) -> None:
     assert refused(path) == unreadable(path)
 
 
+def test_a_pipe_is_not_waited_for(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+    assert refused(path) == unreadable(path)
+
+
 def test_a_checkpoint_of_random_bytes(path: Path) -> None:
     path.write_bytes(torch.randint(256, (5000,), dtype=torch.uint8).numpy().tobytes())
     assert refused(path) == unreadable(path)

@@ -11,9 +11,12 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from rszoo._files import write_bytes_atomically
+from rszoo._reading import check_size
 from rszoo.errors import RszooError
 
 __all__ = ["TrainingState", "load_checkpoint", "save_checkpoint"]
+
+_MOST_BYTES = 2**40
 
 
 @dataclass
@@ -63,6 +66,7 @@ def load_checkpoint(path: Path, state: TrainingState, *, identity: dict[str, str
         RszooError: the file cannot be read, or belongs to another recipe, other data or models.
     """
     try:
+        check_size(path, most=_MOST_BYTES)  # a pipe would be waited for
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         found, renewed = content["facts"], content["renewed"]
     except Exception as error:
