@@ -136,7 +136,10 @@ def test_nothing_of_it_is_published(
     certified("--out", "b.tsv", model=str(bundle_folder))
     # A bundle that somebody has made otherwise.
     monkeypatch.setattr("rszoo.hub.evidence.check_of_bundle_alone", lambda log: None)
-    monkeypatch.setattr("rszoo.hub.evidence.read_log", lambda path: read_log(path, nominal=True))
+    monkeypatch.setattr(
+        "rszoo.hub.evidence.read_log",
+        lambda path, **limits: read_log(path, nominal=True, **limits),
+    )
     add_evidence(open_bundle(bundle_folder), log=Path("a.tsv"), protocol=Path("a.json"))
     with pytest.raises(RszooError, match=r"expected certificates.*, got (nominal|those of one w)"):
         push(open_bundle(bundle_folder), HubId("org/name"))

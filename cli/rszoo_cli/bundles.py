@@ -178,7 +178,7 @@ def _certified(bundle: "Bundle") -> dict[str, Any] | None:
         return {"problem": str(error)}
     except Exception as error:  # others' logs may fail in ways that nobody foresaw
         problem = f"expected a log of certificates, got {type(error).__name__}: {error}"
-        return {"problem": f"{bundle.evidence}: {problem}"}
+        return {"problem": f"{bundle.path}: {problem}"}
     return {
         "images": entry.images,
         "coverage": asdict(entry.coverage),

@@ -130,7 +130,7 @@ def _alone(found: Verification) -> Iterator[str]:
     if found.findings and not found.contradicted:
         yield (
             f"{len(found.findings)} inputs certified again, with seed {found.seed}: all agree "
-            f"(a true log fails with probability {found.level:g})"
+            f"(a true log fails with probability {as_stated(found.level)})"
         )
 
 
