@@ -107,7 +107,7 @@ def test_votes_that_were_never_cast(verify: Verify, bundle_folder: Path, tmp_pat
 
 
 def test_a_log_that_was_decided_early(verify: Verify, bundle_folder: Path, tmp_path: Path) -> None:
-    log = certify(bundle_folder, tmp_path / "a.tsv", "--radii", "0.1,0.25,0.7", "--limit", "40")
+    log = certify(bundle_folder, tmp_path / "a.tsv", "--radii", "0.1,0.25,0.7", "--limit", "16")
     code, out, _ = verify(str(log), "--model", str(bundle_folder), "--n", "3000")
     assert code == 0
     assert "no row rests on all of its draws: nothing is tested of all rows together" in out
@@ -127,7 +127,7 @@ def test_a_log_that_was_decided_early(verify: Verify, bundle_folder: Path, tmp_p
         row[columns.index(name)] = value
     text[1 + weakest] = "\t".join(row)
     log.write_text("\n".join([*text, ""]))
-    arguments = ("--model", str(bundle_folder), "--n", "3000", "--sample", "40")
+    arguments = ("--model", str(bundle_folder), "--n", "3000", "--sample", "16")
     code, out, err = verify(str(log), *arguments)
     assert (code, err) == (1, "")
     assert f"input {weakest} disagrees: 100,000 of 100,000 draws in the log" in out
