@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load, load_file, save_file
+from sealing import seal
 
 from rszoo import data, networks
 from rszoo.certificates.kinds.fixed import KIND as FIXED
@@ -51,20 +52,6 @@ def made(tmp_path: Path) -> tuple[Bundle, torch.nn.Module]:
 @pytest.fixture
 def folder(made: tuple[Bundle, torch.nn.Module]) -> Path:
     return made[0].path
-
-
-def seal(folder: Path) -> None:
-    """Make the manifest say what the files are now."""
-    manifest = json.loads((folder / "manifest.json").read_text())
-    manifest["files"] = {
-        path.name: {
-            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-            "size": path.stat().st_size,
-        }
-        for path in folder.iterdir()
-        if path.name != "manifest.json"
-    }
-    (folder / "manifest.json").write_text(json.dumps(manifest))
 
 
 def refused(folder: Path, use: Callable[[Bundle], object] = lambda bundle: None) -> str:

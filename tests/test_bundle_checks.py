@@ -1,6 +1,5 @@
 """What is checked when a bundle is composed or trained is checked when it is opened."""
 
-import hashlib
 import json
 import os
 from collections.abc import Callable
@@ -10,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from sealing import seal
 from torch import Tensor
 
 from rszoo import data, networks
@@ -60,20 +60,6 @@ def change(bundle: Bundle, **values: object) -> Path:
     path = bundle.path / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | values))
     return seal(bundle.path)
-
-
-def seal(folder: Path) -> Path:
-    manifest = json.loads((folder / "manifest.json").read_text())
-    manifest["files"] = {
-        path.name: {
-            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-            "size": path.stat().st_size,
-        }
-        for path in folder.iterdir()
-        if path.name != "manifest.json"
-    }
-    (folder / "manifest.json").write_text(json.dumps(manifest))
-    return folder
 
 
 def refusal(folder: Path, use: Callable[[Bundle], object] = classifier_of) -> str:

@@ -81,7 +81,8 @@ def test_a_config_just_past_a_limit(folder: Path, values: dict[str, Any], compla
     ],
 )
 def test_a_config_at_its_limits(folder: Path, values: dict[str, Any]) -> None:
-    read_config(config_with(folder, **values))
+    config = read_config(config_with(folder, **values))
+    assert json.loads(config.to_json()).items() >= values.items()
 
 
 @pytest.mark.parametrize(

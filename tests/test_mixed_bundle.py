@@ -1,6 +1,5 @@
 """Mixed bundles by the command line and in Python: digits, from training to verification."""
 
-import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -9,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from sealing import seal
 from typer.testing import CliRunner, Result
 
 from rszoo import load
@@ -192,17 +192,6 @@ def test_a_mix_of_a_mix_is_refused() -> None:
             robust=find("runs/mix"),
             weight=FixedWeight(0.7),
         )
-
-
-def seal(folder: Path) -> None:
-    """Make a manifest that fits the files of a bundle."""
-    path = folder / "manifest.json"
-    manifest = json.loads(path.read_text())
-    for name in manifest["files"]:
-        content = (folder / name).read_bytes()
-        digest = hashlib.sha256(content).hexdigest()
-        manifest["files"][name] = {"sha256": digest, "size": len(content)}
-    path.write_text(json.dumps(manifest))
 
 
 def rename_classes(folder: Path) -> None:
