@@ -97,7 +97,12 @@ def _fork(caller: socket.socket) -> int:
     """Start what a caller asks for; return its process id."""
     _, streams, _, _ = socket.recv_fds(caller, 1, 3)
     with caller.makefile("rb") as request:
-        asked = json.loads(request.readline())
+        line = request.readline()
+    if not line.endswith(b"\n"):
+        for stream in streams:
+            os.close(stream)
+        raise ConnectionAbortedError("the caller was killed before it had asked")
+    asked = json.loads(line)
     pid = os.fork()
     if pid == 0:
         signal.set_wakeup_fd(-1)

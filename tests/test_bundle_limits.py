@@ -7,10 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sealing import seal
 
+from rszoo.certificates import claims, work
+from rszoo.certificates.kinds import protocol_of
 from rszoo.certificates.kinds.cascade import KIND as CASCADE
+from rszoo.certificates.protocol import Protocol
 from rszoo.errors import DataError, IntegrityError, RszooError
 from rszoo.evaluation import rows
+from rszoo.evaluation.log import CertificationLog
 from rszoo.evaluation.metrics import default_radii
 from rszoo.evaluation.table import read_log
 from rszoo.hub import evidence, limits, manifest
@@ -21,6 +26,7 @@ from rszoo.hub.evidence import evidence_of
 from rszoo.hub.files import CONFIG, EVIDENCE, MANIFEST, PROTOCOL, RECIPE, WEIGHTS
 from rszoo.hub.manifest import Manifest
 from rszoo.hub.origin import Origin
+from rszoo.smoothing.decisions import RadiusTests
 
 ROOT = Path(__file__).parents[1]
 BUILTIN = ROOT / "zoo/rszoo/builtin"
@@ -194,7 +200,13 @@ def test_the_page_states_the_limits() -> None:
         "files that it lists": limits.MOST_FILES,
         **{f"`{name}`": most for name, most in limits.MOST_BYTES.items()},
         "rows of it": limits.MOST_ROWS,
+        "rows of a log that lies in no bundle": rows.MOST_ROWS,
+        "bytes of it": rows.LARGEST_LOG,
         "line of a log": rows.LONGEST_LINE,
+        "tests of a log that may stop early, which differ in radius, noise, n or alpha": (
+            work.MOST_TESTS
+        ),
+        "draws that all of these may make, n each": work.MOST_DRAWS,
         "any other file, the weights among them": limits.LARGEST_FILE,
         "channels x height x width of an input": limits.MOST_VALUES,
         "classes": limits.MOST_CLASSES,
@@ -216,3 +228,106 @@ def test_builtin_bundles_are_far_within_the_limits() -> None:
         for name, most in limits.MOST_BYTES.items():
             if (path / name).exists():
                 assert (path / name).stat().st_size < most / 10
+
+
+@pytest.fixture
+def early(tmp_path: Path) -> Path:
+    """Return a log of three inputs that were certified at three radii."""
+    path = tmp_path / "early.tsv"
+    tests = RadiusTests.of([0.1, 0.2, 0.3], sigma=0.25, n=1000, alpha=0.001)
+    protocol = protocol_of({"radii": [0.1, 0.2, 0.3], "sigma": 0.25, "n": 1000, "alpha": 0.001})
+    with CertificationLog.open(path, protocol, resume=False) as log:
+        for idx, share in enumerate((1.0, 0.84, 0.84)):
+            votes = [int(look * share) for look in tests.looks]
+            log.append(idx, 0, tests.certificate(0, votes, n0=9), 0.1)
+    assert sorted(set(read_log(path).radius.tolist())) == [0.2, 0.3]
+    return path
+
+
+def nothing_is_worked_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def worked_out(*given: object) -> None:
+        raise AssertionError(f"a test at a radius was worked out: {given}")
+
+    monkeypatch.setattr(claims, "enough", worked_out)
+
+
+@pytest.mark.parametrize(("limit", "most"), [("MOST_TESTS", 2), ("MOST_DRAWS", 2000)])
+def test_the_tests_of_a_log_are_counted_before_one_is_worked_out(
+    early: Path, monkeypatch: pytest.MonkeyPatch, limit: str, most: int
+) -> None:
+    monkeypatch.setattr(work, limit, most)
+    assert len(read_log(early)) == 3  # equal ones count once
+    monkeypatch.setattr(work, limit, most - 1)
+    nothing_is_worked_out(monkeypatch)
+    with pytest.raises(DataError, match=f"early.tsv: expected .*at most {most - 1:,} .*got more"):
+        read_log(early)
+
+
+def test_a_row_is_compared_with_its_protocol_before_its_votes_are_looked_at(
+    early: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = early.read_text()
+    for there, other, said in (
+        ("\t0.3\t", "\t0.25\t", "radius=0.[23]0* by its protocol, got 0.25"),
+        ("\t1000\t", "\t100000\t", "n=1000 by its protocol, got 100000"),
+    ):
+        assert there in text
+        early.write_text(text.replace(there, other))
+        with monkeypatch.context() as patched:
+            nothing_is_worked_out(patched)
+            with pytest.raises(DataError, match=said):
+                read_log(early)
+
+
+def test_evidence_is_compared_with_the_bundle_before_a_row_is_read(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stated = json.loads((folder / PROTOCOL).read_text())
+    stated["model"]["weights_sha256"] = "0" * 64
+    (folder / PROTOCOL).write_text(json.dumps(stated))
+    seal(folder)
+    monkeypatch.setattr(evidence, "read_log", None)  # no row can be read
+    with pytest.raises(DataError, match=r"is not about .*: expected weights "):
+        evidence_of(open_bundle(folder))
+
+
+def test_rows_and_bytes_of_a_log_in_no_bundle_are_bounded(
+    early: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = early.stat().st_size
+    monkeypatch.setattr(rows, "LARGEST_LOG", size)
+    assert len(read_log(early, most_rows=3)) == 3
+    with pytest.raises(DataError, match="expected a log of at most 2 rows, got 3"):
+        read_log(early, most_rows=2)
+    monkeypatch.setattr(rows, "LARGEST_LOG", size - 1)
+    with pytest.raises(DataError, match=f"expected a log of at most {size - 1} bytes, got more"):
+        read_log(early)
+    assert rows.MOST_ROWS > 1_300_000  # the training images of ImageNet
+
+
+def test_more_inputs_than_a_log_may_have_rows_are_refused_before_one_is_certified(
+    tmp_path: Path,
+) -> None:
+    def protocol(count: int) -> Protocol:
+        return protocol_of({"inputs": {"size": count, "step": 1, "count": count}})
+
+    CertificationLog.open(tmp_path / "a.tsv", protocol(rows.MOST_ROWS), resume=False).close()
+    with pytest.raises(RszooError, match="expected at most 2,000,000 inputs of one log, got 2,0"):
+        CertificationLog.open(tmp_path / "b.tsv", protocol(rows.MOST_ROWS + 1), resume=False)
+    assert not (tmp_path / "b.tsv").exists()
+
+
+def test_a_protocol_states_no_more_radii_and_experts_than_are_certified(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    network = {"sigma": 0.5}
+    protocol_of({"radii": [0.1] * work.MOST_TESTS})
+    protocol_of({"experts": [network] * limits.MOST_PARTS})
+    with pytest.raises(DataError, match="radii: Tuple should have at most 6000 items"):
+        protocol_of({"radii": [0.1] * (work.MOST_TESTS + 1)})
+    with pytest.raises(DataError, match="experts: Tuple should have at most 100 items"):
+        protocol_of({"experts": [network] * (limits.MOST_PARTS + 1)})
+    monkeypatch.setattr(work, "MOST_TESTS", 2)
+    RadiusTests.of([0.1, 0.2], sigma=0.25, n=1000, alpha=0.001)
+    with pytest.raises(ValueError, match="expected at most 2 tests at a radius"):
+        RadiusTests.of([0.1, 0.2, 0.3], sigma=0.25, n=1000, alpha=0.001)

@@ -149,8 +149,9 @@ def test_a_row_that_claims_more_than_its_votes_give(
 @pytest.mark.parametrize(
     ("column", "value", "problem"),
     [
-        ("radius", "1.0", "predict=-1 for votes=61, draws=61, n=1000, got 1"),
-        ("radius", "9.0", "predict=-1 for votes=61, draws=61, n=1000, got 1"),
+        ("radius", "0.75", "predict=-1 for votes=61, draws=61, n=1000, got 1"),
+        ("radius", "1.0", "radius=0.75 by its protocol, got 1.0"),
+        ("radius", "9.0", "radius=0.75 by its protocol, got 9.0"),
         ("votes", "40", "predict=-1 for votes=40, draws=61, n=1000, got 1"),
         ("draws", "62", "votes <= draws <= spent <= n, got '61 62 61 1000'"),
         ("predict", "-1", "p_lower=0.0 for votes=61, draws=61, n=1000, got {p_lower!r}"),
@@ -166,7 +167,8 @@ def test_an_early_row_that_claims_more_than_its_votes_give(
     tests = RadiusTests.of([0.1, 0.25], sigma=0.25, n=1000, alpha=0.001)
     given = tests.certificate(1, tests.looks.tolist(), n0=9)  # all votes
     assert (given.radius, given.votes, given.draws) == (0.25, 61, 61)
-    with CertificationLog.open(path, protocol_of({"radii": [0.1, 0.25]}), resume=False) as log:
+    protocol = protocol_of({"radii": [0.1, 0.25, 0.75]})
+    with CertificationLog.open(path, protocol, resume=False) as log:
         log.append(0, 0, given, 0.1)
     assert read_log(path).certificate(0) == given
     header, row = path.read_text().splitlines()

@@ -87,7 +87,10 @@ def test_a_row_that_claims_more_than_its_votes_and_weight_give(
     if column == "predict":
         lines[1 + row][COLUMNS.index("correct")] = "1"
     path.write_text("".join("\t".join(line) + "\n" for line in lines))
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(DataError, match=f"line {2 + row}: expected"):
+        read_log(path)
+    path.with_suffix(".json").unlink()
+    with pytest.raises(DataError) as caught:  # by its votes alone
         read_log(path)
     p_lower = GIVEN[0].p_lower
     expected = problem.format(all=mixed_radius(p_lower, 0.5, 1.0), mine=GIVEN[0].radius)

@@ -24,7 +24,7 @@ from rszoo.certificates.kind import (
 )
 from rszoo.certificates.protocol import Protocol
 from rszoo.theory.radii import needed_probability
-from rszoo.theory.sequential import boundary, looks
+from rszoo.theory.sequential import enough, looks
 
 __all__ = [
     "OneSigma",
@@ -104,8 +104,8 @@ def decided(row: Row, *, radius: float, sigma: float, votes: int, draws: int) ->
     bound = needed_probability(radius, sigma)
     if not bound < 1.0:
         return False
-    test = boundary(bound, row["n"], row["alpha"])
-    return bool(((test.looks == draws) & (votes >= test.above)).any())
+    at_look = looks(row["n"]) == draws
+    return bool((at_look & (votes >= enough(bound, row["n"], row["alpha"]))).any())
 
 
 def the_network(certificate: Certificate) -> tuple[Voter, ...]:

@@ -1,7 +1,7 @@
 """What certificates of several experts, one of which answers, have in common."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Annotated
 
@@ -12,8 +12,10 @@ from rszoo.certificates.claims import budget_stated, decided, of_votes, sampled,
 from rszoo.certificates.columns import Column, index, radius, sigma
 from rszoo.certificates.kind import Fault, Row, Stated, Voter, differing
 from rszoo.certificates.protocol import Evaluation, Network, Protocol
+from rszoo.certificates.work import Test
 
 __all__ = [
+    "MOST_EXPERTS",
     "OTHERS",
     "Experts",
     "ExpertsProtocol",
@@ -22,8 +24,13 @@ __all__ = [
     "expert_voters",
     "experts_fault",
     "experts_stated",
+    "experts_tests",
     "reaches_text",
 ]
+
+
+#: Experts of a model.
+MOST_EXPERTS = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +81,7 @@ class ExpertsProtocol(Protocol):
         experts: how each was evaluated.
     """
 
-    experts: Annotated[tuple[Network, ...], Field(min_length=2)]
+    experts: Annotated[tuple[Network, ...], Field(min_length=2, max_length=MOST_EXPERTS)]
 
     @property
     def evaluation(self) -> Evaluation:
@@ -174,6 +181,12 @@ def _decides(row: Row, one: Reach) -> bool:
     return decided(row, radius=one.radius, sigma=one.sigma, votes=one.votes, draws=one.draws)
 
 
+def experts_tests(row: Row, *, router: Reach | None = None) -> Iterator[Test]:
+    """Yield the sequential tests of the other experts of a row, and of its router."""
+    for one in (*([router] if router else []), *row["others"]):
+        yield Test(radius=one.radius, sigma=one.sigma, n=row["n"], alpha=row["alpha"])
+
+
 def experts_stated(row: Row, protocol: ExpertsProtocol) -> Stated:
     """Return what a protocol states of the budget and of experts, and what a row says."""
     stated = budget_stated(row, protocol)
@@ -181,7 +194,8 @@ def experts_stated(row: Row, protocol: ExpertsProtocol) -> Stated:
     if len(protocol.experts) != row["experts"]:
         return stated
     sigmas = [applied_sigma(one.sigma) for one in protocol.experts]
-    stated["sigma"] = (sigmas[row["expert_level"]], row["sigma"])
+    if row["expert_level"] < len(sigmas):  # that it is, the votes are asked
+        stated["sigma"] = (sigmas[row["expert_level"]], row["sigma"])
     for other in row["others"]:
         known = sigmas[other.level] if other.level < len(sigmas) else math.nan
         stated[f"sigma of expert {other.level}"] = (known, other.sigma)

@@ -1,12 +1,13 @@
 """What a kind of certificate is: its columns, what its votes claim, and what can be verified."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from rszoo.certificates.base import Certificate, Details
 from rszoo.certificates.columns import Column
 from rszoo.certificates.protocol import Protocol
+from rszoo.certificates.work import Test
 from rszoo.theory.agreement import stopped_p_value
 from rszoo.theory.bounds import same_proportion_p_value
 
@@ -112,6 +113,7 @@ class Kind:
         shown_radius: the radius to show; another one than `radius` where that is not certified.
         at_alpha: what the votes of a certificate certify at another failure probability; None
             where they stopped early or are of several parts, and do not say.
+        tests: the sequential tests that `fault` works out for a row.
         redrawn: whether the votes were drawn for the row's own input.
         counted: whether rows hold the counts that they rest on; False: neither those nor a
             protocol, nor names of inputs.
@@ -132,6 +134,7 @@ class Kind:
     voter_names: Callable[[Certificate], tuple[str, ...]] = lambda certificate: (NETWORK,)
     shown_radius: Callable[[Certificate], float] = lambda certificate: certificate.radius
     at_alpha: Callable[[Certificate, float], Certificate] | None = None
+    tests: Callable[[Row], Iterable[Test]] = lambda row: ()
     redrawn: Callable[[Certificate], bool] = lambda certificate: True
     counted: bool = True
     certifies: bool = True

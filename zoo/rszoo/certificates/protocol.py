@@ -8,6 +8,8 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from rszoo.certificates.work import MOST_TESTS
+
 __all__ = ["Evaluation", "Inputs", "Machine", "Model", "Network", "Protocol"]
 
 _Probability = Annotated[float, Field(gt=0, lt=1)]
@@ -142,7 +144,7 @@ class Protocol(Evaluation):
     n: _Draws | None = None
     alpha: _Probability | None = None
     seed: Annotated[int, Field(strict=True)] | None = None
-    radii: Annotated[tuple[_Radius, ...], Field(min_length=1)] | None = None
+    radii: Annotated[tuple[_Radius, ...], Field(min_length=1, max_length=MOST_TESTS)] | None = None
     tolerance: _Radius = 0.0
     versions: dict[str, str] = {}
     machine: Machine | None = None

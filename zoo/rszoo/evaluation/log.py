@@ -29,12 +29,14 @@ from rszoo.evaluation.protocol import (
     write_protocol,
 )
 from rszoo.evaluation.rows import (
+    MOST_ROWS,
     Content,
-    check_stated,
+    header_kind,
     is_correct,
     line,
     parse,
     printable,
+    read_content,
     row_line,
 )
 from rszoo.evaluation.table import LogTable, read_log
@@ -92,22 +94,23 @@ class CertificationLog:
         Raises:
             RszooError: there is a log already and `resume` is False; the log there was made
                 under another protocol and `restart` is False; another process is writing it; it
-                cannot be written.
+                cannot be written; or more inputs are to be certified than a log may have rows.
             DataError: what is there is not a log, or a row of it is broken.
         """
         path = Path(path)
+        _check_count(path, protocol)
         check_replaceable(path, protocol)
         file = _open_locked(path)
         try:
-            data = file.readall()
+            data = read_content(path)
             if data and not resume:
                 raise RszooError(
                     f"expected a new file, got {path}, which exists; continue it with --resume, "
                     "or name another one with --out"
                 )
-            content = parse(path, data)
+            content = _parse_own(path, data)
             if restart and content.columns and _is_other(path, protocol, content):
-                content = parse(path, b"")
+                content = Content(None, False, [], 0)
             if content.columns:
                 protocol = _continued(path, protocol, content)
             else:
@@ -197,6 +200,23 @@ def _values(
     }
 
 
+def _check_count(path: Path, protocol: Protocol) -> None:
+    """Refuse more inputs than a log may have rows, before any is certified."""
+    about = None if protocol.inputs is None else protocol.inputs.indices
+    if about is not None and len(about) > MOST_ROWS:
+        raise RszooError(
+            f"{path}: expected at most {MOST_ROWS:,} inputs of one log, got {len(about):,}; "
+            "certify some of them (--skip, --limit), or parts of them into logs of their own"
+        )
+
+
+def _parse_own(path: Path, data: bytes) -> Content:
+    """Return the rows of a log that is to go on, by the protocol beside it."""
+    known = header_kind(path, data) if data else None
+    stated = known is not None and known.counted and protocol_path(path).exists()
+    return parse(path, data, protocol=read_protocol(protocol_path(path)) if stated else None)
+
+
 def _listed(content: Content) -> set[int]:
     return {row[0] for row in content.rows}
 
@@ -204,7 +224,6 @@ def _listed(content: Content) -> set[int]:
 def _continued(path: Path, wanted: Protocol, content: Content) -> Protocol:
     """Return the protocol of the log at `path`, which says from now on what it is about."""
     kept = continued(path, wanted, _listed(content))
-    check_stated(path, content, kept)
     if read_protocol(protocol_path(path)) != kept:
         write_protocol(path, kept)
     return kept

@@ -15,7 +15,7 @@ from rszoo.evaluation.protocol import (
     read_protocol,
     write_protocol,
 )
-from rszoo.evaluation.rows import Content, line, parse, row_line
+from rszoo.evaluation.rows import Content, header_kind, line, parse, read_content, row_line
 
 __all__ = ["merge_logs"]
 
@@ -24,7 +24,7 @@ def merge_logs(paths: Sequence[str | Path], out: str | Path, *, partial: bool = 
     """Write the rows of several logs, in the order of their inputs, as one log.
 
     Guarantee:
-        - The rows are those of the logs, each checked against its votes.
+        - The rows are those of the logs, each checked against its votes and its protocol.
         - No input is in two of them: of two answers for one input, none may be chosen.
         - Every input that the logs are about is in one of them, unless `partial`.
 
@@ -88,13 +88,11 @@ def _check_kinds(contents: Mapping[Path, Content]) -> None:
 
 def _complete(path: Path) -> Content:
     """Return the rows of a log that is finished and has a protocol's columns."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"cannot read the log {str(path)!r}: {error.strerror}") from error
-    content = parse(path, data)
-    if content.kind is None or not content.kind.counted:
+    data = read_content(path)
+    kind = header_kind(path, data)
+    if kind is None or not kind.counted:
         raise DataError(f"{path}: expected a log of rszoo with at least its header")
+    content = parse(path, data, protocol=read_protocol(protocol_path(path)))
     if content.end < len(data):
         raise DataError(f"{path} ends in an unfinished row; finish it with --resume")
     return content

@@ -1,8 +1,12 @@
-"""The text of a certification log: from a row's values to its line, and back with every check."""
+"""The text of a certification log: from a row's values to its line, and back with every check.
+
+A log may be anybody's, and what is cheap is looked at first: its size, how many rows it has, each
+row's values, what its protocol says of them, how much work its tests are. Then the votes.
+"""
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,12 +17,29 @@ from rszoo.certificates.kind import Kind
 from rszoo.certificates.kinds import kind, kind_of_columns, kinds
 from rszoo.certificates.kinds.fixed import KIND as FIXED
 from rszoo.certificates.protocol import Protocol
+from rszoo.certificates.work import check_work
 from rszoo.errors import DataError
 
-__all__ = ["Content", "check_stated", "is_correct", "line", "parse", "printable", "row_line"]
+__all__ = [
+    "LARGEST_LOG",
+    "LONGEST_LINE",
+    "MOST_ROWS",
+    "Content",
+    "header_kind",
+    "is_correct",
+    "line",
+    "parse",
+    "printable",
+    "read_content",
+    "row_line",
+]
 
 # The header of the other logs of the original research code.
 _PREDICT = ("idx", "label", "predict", "correct", "time")
+
+#: Bytes of a log, and rows of it: the training set of ImageNet has 1,281,167 images.
+LARGEST_LOG = 1 << 30
+MOST_ROWS = 2_000_000
 
 #: Bytes of a line: far more than the longest path and a hundred experts take.
 LONGEST_LINE = 1 << 16
@@ -75,8 +96,43 @@ def printable(name: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
 
 
-def parse(path: Path, data: bytes) -> Content:
-    """Return the rows of a log.
+def read_content(path: Path) -> bytes:
+    """Return the content of a log, which may come out of a pipe.
+
+    Raises:
+        DataError: it cannot be read, or has more than `LARGEST_LOG` bytes.
+    """
+    try:
+        with open(path, "rb") as file:
+            data = file.read(LARGEST_LOG + 1)
+    except OSError as error:
+        raise DataError(f"cannot read the log {str(path)!r}: {error.strerror}") from error
+    if len(data) > LARGEST_LOG:
+        raise DataError(
+            f"{path}: expected a log of at most {LARGEST_LOG:,} bytes, got more; certify fewer "
+            "inputs into one log"
+        )
+    return data
+
+
+def header_kind(path: Path, data: bytes) -> Kind | None:
+    """Return the kind of certificates of a log by its header; None where that is unfinished.
+
+    Raises:
+        DataError: the header is not that of a log.
+    """
+    return _header(path, data.removeprefix(_MARK).partition(b"\n")[:2])[0]
+
+
+def parse(
+    path: Path, data: bytes, *, protocol: Protocol | None, most_rows: int = MOST_ROWS
+) -> Content:
+    """Return the rows of a log, each checked by itself and by what its protocol says of it.
+
+    Guarantee:
+        - The radius of every row follows from its votes.
+        - What rows and protocol both state is the same: the budget, the noise, the parts, the
+          radii, the inputs. Votes cannot tell: more noise gives larger radii, as fewer parts do.
 
     A last row without its line break, or with too few columns, is unfinished and left out. As
     the time of an original log may be any text, a last row of it that lacks nothing but the line
@@ -84,36 +140,59 @@ def parse(path: Path, data: bytes) -> Content:
 
     A byte order mark in front, as editors of Windows write it, is passed over.
 
+    Args:
+        path: the file.
+        data: its content.
+        protocol: of the log; None where it has none, or is not of a kind that has one.
+        most_rows: how many rows it may have.
+
     Raises:
-        DataError: the header is not that of a log, or a row is broken; names file and line.
+        DataError: the header is not that of a log, there are too many rows, or one is broken, or
+            all together would take too long to check; names the file, and the line.
     """
-    *lines, tail = data.removeprefix(_MARK).split(b"\n")
-    if not lines:
-        if not any(line((*one.names, INPUT.name)).startswith(tail) for one in kinds()):
-            raise _broken(path, 1, f"the header {_shown(FIXED.names)}", tail[:_SHOWN])
-        return Content(None, False, [], 0)
-    header = tuple(_split(path, 1, lines[0]))
-    if header == _PREDICT:
+    if (count := data.count(b"\n") - 1) > most_rows:
         raise DataError(
-            f"{path}: expected certificates, got predictions: a log of PREDICT of the original "
-            "research code (code/predict.py of Cohen et al., 2019) has labels and no radii, so "
-            "that nothing in it is certified; read the log of its certify.py"
+            f"{path}: expected a log of at most {most_rows:,} rows, got {count:,}; certify fewer "
+            "inputs into one log"
         )
-    kind, named = kind_of_columns(header), header[-1] == INPUT.name
-    if kind is None or (named and not kind.counted):
-        raise _broken(path, 1, f"the header {_shown(FIXED.names)}", _shown(header))
-    end = len(data) - len(tail)
+    *lines, tail = data.removeprefix(_MARK).split(b"\n")
+    kind, header = _header(path, (lines[0], b"\n") if lines else (tail, b""))
+    if kind is None:
+        return Content(None, False, [], 0)
+    named, end = header[-1] == INPUT.name, len(data) - len(tail)
     if not kind.counted and tail.count(b"\t") == len(header) - 1:
         lines, end = [*lines, tail], len(data)
     elif len(lines) > 1 and len(_split(path, len(lines), lines[-1])) < len(header):
         end -= len(lines.pop()) + 1
     columns = Content(kind, named, [], 0).columns
     rows = [
-        _read_row(path, number, kind, columns, content)
-        for number, content in enumerate(lines[1:], start=2)
+        _read_row(path, number, columns, text) for number, text in enumerate(lines[1:], start=2)
     ]
     _check_unique(path, [row[0] for row in rows])
-    return Content(kind, named, rows, end)
+    content = Content(kind, named, rows, end)
+    _check_stated(path, content, kind, protocol)
+    _check_votes(path, content, kind)
+    return content
+
+
+def _header(path: Path, first: Sequence[bytes]) -> tuple[Kind | None, tuple[str, ...]]:
+    """Return the kind and the columns by the first line of a log and its line break, if any."""
+    text, end = first
+    if not end:
+        if not any(line((*one.names, INPUT.name)).startswith(text) for one in kinds()):
+            raise _broken(path, 1, f"the header {_shown(FIXED.names)}", text[:_SHOWN])
+        return None, ()
+    header = tuple(_split(path, 1, text))
+    if header == _PREDICT:
+        raise DataError(
+            f"{path}: expected certificates, got predictions: a log of PREDICT of the original "
+            "research code (code/predict.py of Cohen et al., 2019) has labels and no radii, so "
+            "that nothing in it is certified; read the log of its certify.py"
+        )
+    kind = kind_of_columns(header)
+    if kind is None or (header[-1] == INPUT.name and not kind.counted):
+        raise _broken(path, 1, f"the header {_shown(FIXED.names)}", _shown(header))
+    return kind, header
 
 
 def _split(path: Path, number: int, content: bytes) -> list[str]:
@@ -127,10 +206,8 @@ def _split(path: Path, number: int, content: bytes) -> list[str]:
         raise _broken(path, number, "tab-separated text in UTF-8", content) from error
 
 
-def _read_row(
-    path: Path, number: int, kind: Kind, columns: Sequence[Column], content: bytes
-) -> list[Any]:
-    """Return the checked values of one line."""
+def _read_row(path: Path, number: int, columns: Sequence[Column], content: bytes) -> list[Any]:
+    """Return the values of one line, each checked by itself."""
     texts = _split(path, number, content)
     if len(texts) != len(columns):
         raise _broken(path, number, f"{len(columns)} columns", len(texts))
@@ -141,17 +218,13 @@ def _read_row(
     if correct != is_correct(label, predict):
         expected = f"correct={is_correct(label, predict):d} for {label=}, {predict=}"
         raise _broken(path, number, expected, correct)
-    try:
-        fault = kind.fault(_by_name(columns, values))
-    except ValueError as error:  # of the theory: counts that no certificate has
-        raise _broken(path, number, "counts of a certificate", str(error)) from error
-    if fault:
-        raise _broken(path, number, *fault)
     return values
 
 
-def _by_name(columns: Sequence[Column], values: Sequence[Any]) -> dict[str, Any]:
-    return {column.name: value for column, value in zip(columns, values, strict=True)}
+def _by_name(content: Content) -> Iterator[dict[str, Any]]:
+    """Yield the rows by column."""
+    names = content.names
+    return (dict(zip(names, values, strict=True)) for values in content.rows)
 
 
 def _value(path: Path, number: int, column: Column, text: str) -> Any:  # noqa: ANN401
@@ -165,30 +238,40 @@ def _value(path: Path, number: int, column: Column, text: str) -> Any:  # noqa: 
     return value
 
 
-def check_stated(path: Path, content: Content, protocol: Protocol) -> None:
-    """Refuse rows that say otherwise than the protocol of their log, where it says anything.
-
-    Votes cannot tell: more noise gives larger radii, and so do fewer parts.
-
-    Raises:
-        DataError: names the file and the line.
-    """
-    if content.kind is None or not content.kind.counted:
+def _check_stated(path: Path, content: Content, own: Kind, protocol: Protocol | None) -> None:
+    """Refuse rows that say otherwise than the protocol of their log, where it says anything."""
+    if protocol is None:
         return
     about = None if protocol.inputs is None else protocol.inputs.indices
     stated = kind(protocol.kind)
-    if content.kind is not stated:
+    if own is not stated:
         raise DataError(
             f"{path}: expected the columns {_shown(stated.names)} by its protocol, got "
             f"{_shown(content.names)}; restore both files, or certify again into a new one"
         )
-    for number, values in enumerate(content.rows, start=2):
-        row = _by_name(content.columns, values)
+    for number, row in enumerate(_by_name(content), start=2):
         if about is not None and row["idx"] not in about:
             raise _broken(path, number, "one of the inputs by its protocol", row["idx"])
         for name, (right, got) in stated.stated(row, protocol).items():
             if got != right:
                 raise _broken(path, number, f"{name}={right!r} by its protocol", got)
+
+
+def _check_votes(path: Path, content: Content, kind: Kind) -> None:
+    """Refuse rows that claim what their votes do not give."""
+    try:
+        check_work(test for row in _by_name(content) for test in kind.tests(row))
+    except ValueError as error:
+        raise DataError(
+            f"{path}: {error}; certify at fewer radii, or fewer inputs into one log"
+        ) from error
+    for number, row in enumerate(_by_name(content), start=2):
+        try:
+            fault = kind.fault(row)
+        except ValueError as error:  # of the theory: counts that no certificate has
+            raise _broken(path, number, "counts of a certificate", str(error)) from error
+        if fault:
+            raise _broken(path, number, *fault)
 
 
 def is_correct(label: int, predict: int) -> bool:

@@ -14,7 +14,7 @@ from rszoo.certificates.protocol import Protocol
 from rszoo.errors import DataError
 from rszoo.evaluation.data_set import check_named
 from rszoo.evaluation.protocol import protocol_path, read_protocol
-from rszoo.evaluation.rows import Content, check_stated, parse
+from rszoo.evaluation.rows import MOST_ROWS, Content, header_kind, parse, read_content
 
 __all__ = ["LogTable", "read_log"]
 
@@ -93,32 +93,24 @@ class LogTable:
         return Certificate(**_entry(given, row), details=details)
 
 
-def read_log(path: str | Path, *, nominal: bool = False, most_rows: int | None = None) -> LogTable:
+def read_log(path: str | Path, *, nominal: bool = False, most_rows: int = MOST_ROWS) -> LogTable:
     """Read a log of rszoo or of the original research code (six columns).
 
     Args:
         path: the log; that of a bundle is read by `rszoo.hub.evidence.evidence_of`.
         nominal: whether it may be one of nominal radii, which are no certificates.
-        most_rows: how many rows it may have; None for any number.
+        most_rows: how many rows it may have.
 
     Raises:
         DataError: the file cannot be read, or has too many rows, or one is broken; names the file
-            and the line. Or it
-            is nominal, and that was not asked for; or a row is not of the log's protocol; or its
-            inputs are called by the name of a data set that they are not of.
+            and the line. Or it is nominal, and that was not asked for; or a row is not of the
+            log's protocol; or its inputs are called by the name of a data set that they are not
+            of.
     """
     path = Path(path)
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"cannot read the log {str(path)!r}: {error.strerror}") from error
-    if most_rows is not None and (rows := data.count(b"\n") - 1) > most_rows:
-        raise DataError(
-            f"{path}: expected a log of at most {most_rows:,} rows, got {rows:,}; certify fewer "
-            "inputs into one log"
-        )
-    content = parse(path, data)
-    kind = content.kind or ORIGINAL
+    data = read_content(path)
+    known = header_kind(path, data)
+    kind = known or ORIGINAL
     if not (kind.certifies or nominal):
         raise DataError(
             f"{path}: expected certificates, got nominal radii: the noise was searched for each "
@@ -126,11 +118,11 @@ def read_log(path: str | Path, *, nominal: bool = False, most_rows: int | None =
             "rszoo certify --per-input-sigma memory or a dual model certifies"
         )
     beside = protocol_path(path)
-    foreign = content.kind is not None and not content.kind.counted
+    foreign = known is not None and not known.counted
     protocol = None if foreign or not beside.exists() else read_protocol(beside)
     if protocol is not None:
-        check_stated(path, content, protocol)
         check_named(path, protocol)
+    content = parse(path, data, protocol=protocol, most_rows=most_rows)
     return LogTable(
         name=_name(path),
         path=path,

@@ -5,9 +5,12 @@ import shutil
 from pathlib import Path
 
 from rszoo._folders import alone_with, replaced
+from rszoo.certificates.kinds import kind as certificate_kind
+from rszoo.certificates.protocol import Protocol
 from rszoo.errors import DataError, RszooError
 from rszoo.evaluation.coverage import check_complete
 from rszoo.evaluation.log import LogTable, read_log
+from rszoo.evaluation.protocol import protocol_path, read_protocol
 from rszoo.hub.bundle import Bundle, open_bundle
 from rszoo.hub.files import EVIDENCE, PROTOCOL
 from rszoo.hub.kinds import kind_of
@@ -37,6 +40,7 @@ def evidence_of(bundle: Bundle) -> LogTable:
         raise RszooError(
             f"{bundle.id} is not certified; rszoo certify --model {bundle.id} --attach does it"
         )
+    _check_stated(bundle.evidence, read_protocol(protocol_path(bundle.evidence)), bundle)
     log = read_log(bundle.evidence, most_rows=MOST_ROWS)
     check_about(log, bundle)
     return log
@@ -51,22 +55,7 @@ def check_about(log: LogTable, bundle: Bundle) -> None:
     """
     if log.protocol is None:
         raise DataError(f"{log.path}: expected its protocol beside it, got none")
-    model, kind = log.protocol.model, kind_of(bundle)
-    stated = {**log.protocol.values(), "weights": model.weights_sha256 if model else None}
-    expected = {"weights": bundle.weights_digest, **kind.stated(bundle.config)}
-    if not log.kind.one_sigma:  # it is in the rows
-        expected["sigma"] = None
-    for name, value in expected.items():
-        if stated.get(name) != value:
-            raise DataError(
-                f"{log.path} is not about {bundle.path}: expected {name} {value}, got "
-                f"{stated.get(name)}"
-            )
-    if log.kind.name not in kind.certificates:
-        raise DataError(
-            f"{log.path} is not about {bundle.path}: expected certificates of a kind that a "
-            f"{bundle.config.kind} bundle gives, got {log.kind.name}"
-        )
+    _check_stated(log.path, log.protocol, bundle)
     classes = len(bundle.config.class_names)
     for name in ("label", "predict", "candidate"):
         column = getattr(log, name)
@@ -75,6 +64,26 @@ def check_about(log: LogTable, bundle: Bundle) -> None:
                 f"{log.path} is not about {bundle.path}: expected {name} below {classes}, the "
                 f"number of its classes, got {column.max()}"
             )
+
+
+def _check_stated(path: Path, protocol: Protocol, bundle: Bundle) -> None:
+    """Refuse the protocol of a log that is not about a bundle, before a row of it is read."""
+    model, kind = protocol.model, kind_of(bundle)
+    stated = {**protocol.values(), "weights": model.weights_sha256 if model else None}
+    expected = {"weights": bundle.weights_digest, **kind.stated(bundle.config)}
+    if not certificate_kind(protocol.kind).one_sigma:  # it is in the rows
+        expected["sigma"] = None
+    for name, value in expected.items():
+        if stated.get(name) != value:
+            raise DataError(
+                f"{path} is not about {bundle.path}: expected {name} {value}, got "
+                f"{stated.get(name)}"
+            )
+    if protocol.kind not in kind.certificates:
+        raise DataError(
+            f"{path} is not about {bundle.path}: expected certificates of a kind that a "
+            f"{bundle.config.kind} bundle gives, got {protocol.kind}"
+        )
 
 
 def check_of_bundle_alone(log: LogTable) -> None:

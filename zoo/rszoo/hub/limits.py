@@ -35,7 +35,8 @@ LONGEST_CLASS_NAME = 1000
 #: Channels times height times width of an input.
 MOST_VALUES = 1 << 24
 
-#: Experts or members of a composed bundle, and parents in an origin.
+#: Experts or members of a composed bundle, as many as a protocol may state, and parents in an
+#: origin.
 MOST_PARTS = 100
 MOST_PARENTS = 1000
 

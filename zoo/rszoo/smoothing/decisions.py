@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rszoo.certificates.base import ABSTAIN, Certificate
+from rszoo.certificates.work import Test, check_work
 from rszoo.theory.radii import largest_radius, needed_probability
 from rszoo.theory.rounding import floor_digits
 from rszoo.theory.sequential import Boundary, boundary, looks
@@ -64,7 +65,8 @@ class RadiusTests:
         """Prepare the tests of some radii.
 
         Raises:
-            ValueError: no radii, one that n draws cannot certify, or a negative tolerance.
+            ValueError: no radii, one that n draws cannot certify, more than the log could say, or
+                a negative tolerance.
         """
         cap = largest_radius(n, alpha, sigma)
         ordered = tuple(sorted({float(radius) for radius in radii}))
@@ -73,6 +75,7 @@ class RadiusTests:
                 f"expected radii from 0 to {floor_digits(cap, 4)}, the most that {n=} draws "
                 f"certify at {alpha=}, and tolerance >= 0, got {list(radii)}, {tolerance=}"
             )
+        check_work(Test(radius, sigma, n, alpha) for radius in ordered)
         tests = [boundary(needed_probability(radius, sigma), n, alpha) for radius in ordered]
         return cls(
             radii=ordered,

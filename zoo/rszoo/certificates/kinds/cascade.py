@@ -12,6 +12,7 @@ from rszoo.certificates.experts import (
     expert_voters,
     experts_fault,
     experts_stated,
+    experts_tests,
 )
 from rszoo.certificates.kind import Fault, Kind, Row, Voter
 
@@ -49,6 +50,7 @@ KIND = Kind(
     fault=_fault,
     stated=experts_stated,
     voters=_voters,
+    tests=experts_tests,
     voter_names=lambda certificate: expert_names(_details(certificate).experts),
     one_sigma=False,
 )

@@ -16,6 +16,7 @@ from rszoo.certificates.experts import (
     expert_voters,
     experts_fault,
     experts_stated,
+    experts_tests,
 )
 from rszoo.certificates.kind import Fault, Kind, Row, Stated, Voter
 from rszoo.certificates.protocol import Network
@@ -124,6 +125,7 @@ KIND = Kind(
     fault=_fault,
     stated=_stated,
     voters=_voters,
+    tests=lambda row: experts_tests(row, router=_router(row)),
     voter_names=lambda certificate: (*expert_names(_details(certificate).experts), ROUTER),
     one_sigma=False,
 )

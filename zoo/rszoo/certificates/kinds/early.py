@@ -1,5 +1,6 @@
 """Certificates of one network at given radii, decided as soon as the draws allow."""
 
+from functools import cached_property
 from typing import ClassVar
 
 from rszoo.certificates.base import ABSTAIN, Certificate
@@ -15,6 +16,7 @@ from rszoo.certificates.kind import (
     differing,
     disordered,
 )
+from rszoo.certificates.work import Test
 from rszoo.theory.radii import needed_probability
 
 __all__ = ["KIND"]
@@ -24,6 +26,11 @@ class _AtRadii(OneSigma):
     """The protocol of certificates at given radii only."""
 
     at_radii: ClassVar[bool] = True
+
+    @cached_property
+    def claimable(self) -> frozenset[float]:
+        """The radii that a row may claim."""
+        return frozenset((0.0, *(self.radii or ())))
 
 
 def _fault(row: Row) -> Fault | None:
@@ -50,9 +57,15 @@ def _claim(row: Row) -> dict[str, float]:
 
 def _stated(row: Row, protocol: _AtRadii) -> Stated:
     """Return what protocol and row both say: the radius is one of those that were asked for."""
-    asked = (0.0, *(protocol.radii or ()))
-    nearest = min(asked, key=lambda radius: abs(radius - row["radius"]))
-    return {**sigma_stated(row, protocol), "radius": (nearest, row["radius"])}
+    stated, asked, claimed = sigma_stated(row, protocol), protocol.claimable, row["radius"]
+    if claimed in asked:
+        return stated
+    nearest = min(asked, key=lambda radius: abs(radius - claimed))
+    return {**stated, "radius": (nearest, claimed)}
+
+
+def _tests(row: Row) -> tuple[Test, ...]:
+    return (Test(*(row[name] for name in Test._fields)),)
 
 
 def _voters(certificate: Certificate) -> tuple[Voter, ...]:
@@ -74,4 +87,5 @@ KIND = Kind(
     fault=_fault,
     stated=_stated,
     voters=_voters,
+    tests=_tests,
 )
