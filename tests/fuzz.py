@@ -135,8 +135,9 @@ def _builtin(name: str) -> list[bytes]:
 
 
 def config() -> tuple[list[tuple[str, bytes]], Read]:
-    from rszoo import networks
-    from rszoo.hub.bundle import network_values
+    import torch
+
+    from rszoo.hub.bundle import untrained_network
     from rszoo.hub.configs import read_config
     from rszoo.hub.configs.network import NetworkConfig
 
@@ -159,7 +160,8 @@ def config() -> tuple[list[tuple[str, bytes]], Read]:
     def read(path: Path) -> None:
         found = read_config(path)
         if isinstance(found, NetworkConfig):
-            networks.outline(**network_values(found))
+            with torch.device("meta"):
+                untrained_network(found)
 
     texts = [json.dumps(common | one).encode() for one in composed]
     return [(".json", text) for text in (*_builtin("config.json")[:4], *texts)], read
@@ -257,7 +259,7 @@ model-index:
 
 
 def picture() -> tuple[list[tuple[str, bytes]], Read]:
-    from PIL import Image
+    from PIL import Image, ImageCms
 
     from rszoo.data import read_images
 
@@ -269,7 +271,9 @@ def picture() -> tuple[list[tuple[str, bytes]], Read]:
         image.save(file, form, exif=exif, **options)
         return f".{form.lower()}", file.getvalue()
 
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     whole = [
+        *(saved("RGB", form, icc_profile=profile) for form in ("PNG", "JPEG", "TIFF")),
         *(saved(mode, "PNG") for mode in ("1", "L", "P", "RGB")),
         *(saved(mode, "JPEG") for mode in ("L", "RGB")),
         saved("RGB", "JPEG", progressive=True),

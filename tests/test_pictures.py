@@ -208,6 +208,27 @@ def test_sixteen_bits_of_colour_are_refused(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("largest", [1023, 65535])
+def test_sixteen_bits_of_a_plain_file_are_refused(tmp_path: Path, largest: int) -> None:
+    """PIL would drop half of them in silence."""
+    path = tmp_path / "deep.ppm"
+    path.write_bytes(b"P6\n2 1\n%d\n" % largest + bytes(range(12)))
+    with pytest.raises(DataError, match="expected 8 bits per channel, got 16"):
+        open_image(path)
+    path.write_bytes(b"P6\n2 1\n100\n" + bytes((0, 50, 100)) * 2)
+    assert np.array(open_image(path)).tolist() == [[[0, 128, 255]] * 2]
+
+
+def test_numbers_of_no_colours_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.tif"
+    Image.new("LAB", (2, 1), (100, 20, 30)).save(path)
+    with pytest.raises(DataError) as caught:
+        open_image(path)
+    assert str(caught.value) == (
+        f"{path}: expected grey or RGB, got an image of mode 'LAB'; convert it to RGB"
+    )
+
+
 # Which readers, and how much
 
 

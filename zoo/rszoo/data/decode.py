@@ -7,6 +7,8 @@ otherwise, by its transparency or by further frames, is refused.
 
 import re
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from torch import Tensor
 
 from rszoo._reading import check_size
+from rszoo.data.colours import READABLE, unapplied
 from rszoo.errors import DataError
 
 #: The formats that are read, as PIL calls them, and how their files are called. PIL knows others
@@ -78,7 +81,8 @@ def open_image(path: str | Path) -> Image.Image:
             more than 8 bits per channel, transparent parts or several frames.
 
     Warns:
-        UserWarning: the file holds further pictures that viewers do not show.
+        UserWarning: the file holds further pictures that viewers do not show, or colours that they
+            show otherwise (`rszoo.data.colours`).
     """
     check_size(Path(path), most=MOST_BYTES, error=DataError)
     try:
@@ -86,7 +90,8 @@ def open_image(path: str | Path) -> Image.Image:
             warnings.simplefilter("ignore")  # PIL's, of what is of no consequence here
             # Not by its name: PIL would map the file, and mistake the sides of a turned TIFF.
             with open(path, "rb") as file, Image.open(file, formats=[*FORMATS]) as image:
-                wrong, several = _wrong(image), image.format == "MPO"
+                wrong = _wrong(image)
+                said = "" if wrong else _said(image)
                 picture = image if wrong else _upright(image)
     except Exception as error:  # on damaged files PIL's decoders raise almost anything
         unknown = isinstance(error, UnidentifiedImageError)
@@ -96,11 +101,21 @@ def open_image(path: str | Path) -> Image.Image:
         ) from error
     if wrong:
         raise DataError(f"{path}: expected {wrong}")
-    if several:
-        warnings.warn(
-            f"{path}: holds several pictures; the first is read, which viewers show", stacklevel=2
-        )
+    if said:
+        warnings.warn(f"{path}: {said}", stacklevel=2)
     return picture
+
+
+@contextmanager
+def warned_once() -> Iterator[None]:
+    """Say what is odd about the pictures of a data set in one line, with one of them."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        yield
+    texts = [str(one.message) for one in caught if issubclass(one.category, UserWarning)]
+    if texts:
+        more = f" (and {len(texts) - 1:,} more pictures)" if len(texts) > 1 else ""
+        warnings.warn(texts[0] + more, stacklevel=2)
 
 
 def pixels_of(image: Image.Image) -> Tensor:
@@ -116,7 +131,9 @@ def _wrong(image: Image.Image) -> str | None:
         return f"at most {MOST_PIXELS:,} pixels, got {height}x{width}; scale the image down"
     if image.mode[0] in "IF":
         return f"8 bits per channel, got an image of mode {image.mode!r}; convert it to 8 bits"
-    if re.search(r";16[BLN]", str(getattr(image, "tile", ""))):
+    if image.mode not in READABLE:
+        return f"grey or RGB, got an image of mode {image.mode!r}; convert it to RGB"
+    if _is_deep(image):
         return "8 bits per channel, got 16; convert it to 8 bits"
     if image.format != "MPO" and getattr(image, "is_animated", False):
         return "one picture, got several frames; save the one that is meant alone"
@@ -127,6 +144,20 @@ def _wrong(image: Image.Image) -> str | None:
             "depends on what lies behind it; put it on a background"
         )
     return None
+
+
+def _is_deep(image: Image.Image) -> bool:
+    """Return whether a picture has more than 8 bits per channel, of which PIL drops some."""
+    tiles = getattr(image, "tile", [])
+    if image.format == "PPM":  # the largest value of a channel stands last
+        return any(isinstance(tile[3], tuple) and tile[3][-1] > 255 for tile in tiles)
+    return re.search(r";16[BLN]", str(tiles)) is not None
+
+
+def _said(image: Image.Image) -> str:
+    """Return what a picture is shown with that is not read, in words; "" for nothing."""
+    several = "holds several pictures; the first is read, which viewers show"
+    return "; ".join(filter(None, (several if image.format == "MPO" else "", unapplied(image))))
 
 
 def _least_opaque(image: Image.Image) -> int:

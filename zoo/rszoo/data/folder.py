@@ -1,11 +1,12 @@
 """Data sets that are a folder of class folders, with or without a `train` / `test` split."""
 
 import math
+import warnings
 from pathlib import Path
 
 import torch
 
-from rszoo.data.decode import open_image
+from rszoo.data.decode import open_image, warned_once
 from rszoo.data.image_set import ImageSet
 from rszoo.data.in_memory import in_memory
 from rszoo.data.known import name_of_own
@@ -51,8 +52,9 @@ def _load(files: Files, labels: torch.Tensor, layout: Layout, split: str) -> Ima
         base = layout.base(split)
         return streamed(files, labels, name=name, split=split, class_names=classes, base=base)
     pixels = torch.empty(len(files.paths), *files.shape, dtype=torch.uint8)
-    for index in range(len(files.paths)):
-        pixels[index] = files.read(index)
+    with warned_once():
+        for index in range(len(files.paths)):
+            pixels[index] = files.read(index)
     return in_memory(pixels, labels, name=name, split=split, class_names=classes)
 
 
@@ -70,5 +72,7 @@ def _check_sizes(layout: Layout, split: str, shape: tuple[int, int, int]) -> Non
 
 
 def _shape(path: str | Path) -> tuple[int, int, int]:
-    image = open_image(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # they come when all are read
+        image = open_image(path)
     return (1 if image.mode == "L" else 3, image.height, image.width)

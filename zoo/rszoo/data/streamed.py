@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -167,13 +168,18 @@ class _Reader(Dataset[Tensor | DataError]):
     def __getitem__(self, request: _Request) -> Tensor | DataError:
         indices, choices = request
         try:
-            if choices is None:
-                return torch.stack([self.files.read(index) for index in indices.tolist()])
-            drawn = zip(indices.tolist(), choices, strict=True)
-            return torch.stack([self.files.read_resized_crop(*each) for each in drawn])
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of every picture, in every epoch
+                return self._read(indices, choices)
         except DataError as error:
             # Raised here, it would reach the user wrapped in the text of a worker's traceback.
             return error
+
+    def _read(self, indices: Tensor, choices: Tensor | None) -> Tensor:
+        if choices is None:
+            return torch.stack([self.files.read(index) for index in indices.tolist()])
+        drawn = zip(indices.tolist(), choices, strict=True)
+        return torch.stack([self.files.read_resized_crop(*each) for each in drawn])
 
 
 def _requests(
