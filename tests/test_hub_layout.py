@@ -15,6 +15,7 @@ from huggingface_hub import CommitOperationAdd, snapshot_download
 from typer.testing import CliRunner
 
 from rszoo.errors import RszooError
+from rszoo.hub_server import conversion
 from rszoo.hub_server.changes import Change
 from rszoo.hub_server.history import File
 from rszoo.hub_server.store import Store, open_store
@@ -52,6 +53,10 @@ def everything(root: Path) -> dict[str, object]:
             }
             for repo in store.all("models")
         }
+
+
+def format_of(root: Path, name: str) -> int:
+    return json.loads((root / f"repos/models/{name}.json").read_bytes())["format"]
 
 
 def size_of(folder: Path) -> int:
@@ -92,6 +97,7 @@ def test_a_root_of_the_first_layout(tmp_path: Path) -> None:
 
     with open_store(root) as store:
         added = commit(store, "team/digits", new="1")
+        assert [format_of(root, name) for name in MODELS] == [2, 2], "with the first change"
         store.change("models", "team/levels", lambda repo: repo.with_tag("v9", "main"))
     after = everything(root)
     digits, levels = (after[name] for name in MODELS)
@@ -103,8 +109,6 @@ def test_a_root_of_the_first_layout(tmp_path: Path) -> None:
     assert digits["log"][1:] == before["team/digits"]["log"]  # type: ignore[index]
     assert levels["references"].pop("v9") == levels["references"]["main"]  # type: ignore[index]
     assert levels == before["team/levels"]
-    for name in MODELS:
-        assert json.loads((root / f"repos/models/{name}.json").read_bytes())["format"] == 2
 
 
 # Ends at the n-th time that something gets onto the disk, for every n there is.
@@ -112,13 +116,14 @@ KILLING = """
 import os, shutil, signal, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from test_hub_layout import OLD, commit, everything
+from test_hub_layout import MODELS, OLD, commit, everything, format_of
 from rszoo.hub_server import files
 from rszoo.hub_server.store import open_store
 
+os.fsync = lambda file: None  # for those who pull the plug, which takes its time
 folder = Path(sys.argv[2])
 before = everything(shutil.copytree(OLD, folder / "before"))
-steps = kept = 0
+steps = converted = kept = 0
 done = False
 while not done:
     steps += 1
@@ -141,6 +146,9 @@ while not done:
         os._exit(0)
     done = os.waitpid(child, 0)[1] == 0
     after = everything(root)
+    formats = {format_of(root, name) for name in MODELS}
+    assert len(formats) == 1, "all or nothing"
+    converted += formats == {2}
     main = after["team/digits"]["references"].pop("main")
     was = before["team/digits"]["references"]["main"]
     assert after["team/levels"] == before["team/levels"]
@@ -148,6 +156,7 @@ while not done:
     assert trees.items() >= before["team/digits"]["trees"].items()
     assert main in (was, *(trees.keys() - before["team/digits"]["trees"].keys()))
     assert not done or main != was
+    assert main == was or formats == {2}
     kept += main != was
     assert not list((root / "uploads").iterdir())
     with open_store(root) as store:
@@ -155,7 +164,7 @@ while not done:
         new = store.get("models", "team/digits")
         assert ("new" in new.tree(new.head)) == (main != was)
     shutil.rmtree(root)
-print(steps, kept)
+print(steps, converted, kept)
 """
 
 
@@ -165,9 +174,32 @@ def test_a_kill_while_it_is_converted(forks: Forks, tmp_path: Path) -> None:
             "-c", KILLING, str(Path(__file__).parent), str(tmp_path), stdout=said
         )
         assert process.wait(120) == 0
-    steps, kept = map(int, (tmp_path / "said").read_text().split())
-    assert steps > 8, "there are as many moments at which it can be killed"
-    assert 1 <= kept < steps
+    steps, converted, kept = map(int, (tmp_path / "said").read_text().split())
+    assert steps > 20, "there are as many moments at which it can be killed"
+    assert 1 <= kept < converted < steps
+
+
+def test_what_an_older_rszoo_changed_before_anything_was_written_stays(tmp_path: Path) -> None:
+    """Killed just after the journal was written, and then served by an older rszoo."""
+    root = Path(shutil.copytree(OLD, tmp_path / "hub"))
+    with open_store(root) as store, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(conversion, "finish", stop)
+        with pytest.raises(KeyboardInterrupt):
+            commit(store, "team/digits", new="1")
+    (path,) = root.glob("repos/models/team/digits.json")
+    content = json.loads(path.read_bytes())
+    path.write_text(json.dumps(content | {"private": not content["private"]}))
+    after = everything(root)
+    assert after["team/digits"]["settings"][0] is not content["private"]  # type: ignore[index]
+    assert not (root / "converting.json").exists()
+    with open_store(root) as store:
+        commit(store, "team/levels", new="1")
+    assert everything(root)["team/digits"] == after["team/digits"]
+    assert [format_of(root, name) for name in MODELS] == [2, 2]
+
+
+def stop(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
 
 
 def test_an_older_rszoo_does_not_take_a_new_root_for_an_empty_one(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from rszoo.errors import RszooError
 from rszoo.hub_server.attributes import ATTRIBUTES
 from rszoo.hub_server.blobs import Blobs
 from rszoo.hub_server.changes import Change, changed
+from rszoo.hub_server.conversion import convert, finish
 from rszoo.hub_server.errors import HubError, repo_not_found
 from rszoo.hub_server.files import place
 from rszoo.hub_server.history import Commit, File
@@ -31,6 +32,7 @@ class Store:
 
     def __init__(self, root: Path) -> None:
         self.blobs = Blobs(root / "blobs", root / "uploads")
+        self._root = root
         self._folder, self._commits = root / "repos", root / "commits"
         self._lock = threading.Lock()  # one change at a time; readers see the old or the new
         self.blobs.prepare()
@@ -38,6 +40,7 @@ class Store:
         self._old: set[str] = set()  # ids of repositories that are still in the first layout
         for path in self._folder.glob("*/*/.*.tmp"):  # by earlier versions, when killed
             path.unlink()
+        finish(root, write=self._write)
         for path in sorted(self._folder.glob("*/*/[!.]*.json")):
             repo, is_old = read_repo(path, self._commits)
             repos[repo.kind, repo.id] = repo
@@ -80,6 +83,7 @@ class Store:
     def delete(self, kind: Kind, repo_id: str) -> None:
         """Forget a repository; the bodies of its files stay, other repositories may have them."""
         with self._lock:
+            self._convert()
             gone = self.get(kind, repo_id)
             self._path(gone).unlink()
             sync(self._path(gone).parent)
@@ -134,21 +138,25 @@ class Store:
     def _put(self, repo: Repo, commits: Mapping[str, Commit] | None = None) -> Repo:
         """Write a repository, with the commits that are new in it.
 
-        Its file is written last, and is what counts: one that is in the first layout is in the
-        second one from then on, and as a whole.
+        Its file is written last, and is what counts.
         """
-        commits = commits or {}
-        is_old = repo.folder in self._old
-        if new := ({**repo.history.all(), **commits} if is_old else commits):
-            self._write(
-                self._commits / repo.folder / f"{next(iter(new))}.json", commits_to_json(new)
-            )
+        self._convert()
+        if commits := commits or {}:
+            name = f"{next(iter(commits))}.json"
+            self._write(self._commits / repo.folder / name, commits_to_json(commits))
         self._write(self._path(repo), repo.model_dump_json().encode())
         for oid, commit in commits.items():
             repo.history.add(oid, commit)
-        self._old.discard(repo.folder)
         self._repos = {**self._repos, (repo.kind, repo.id): repo}
         return repo
+
+    def _convert(self) -> None:
+        """Leave the first layout, before anything is written: with all repositories, or none."""
+        if self._old:
+            old = [repo for repo in self._repos.values() if repo.folder in self._old]
+            paths = {str(self._path(repo).relative_to(self._root)): repo for repo in old}
+            convert(self._root, paths, write=self._write)
+            self._old.clear()
 
     def _write(self, path: Path, content: bytes) -> None:
         place(path, content, folder=self.blobs.uploads)
