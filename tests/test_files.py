@@ -9,7 +9,7 @@ import pytest
 from forks import Forks
 
 from rszoo import _files
-from rszoo._files import write_bytes_atomically
+from rszoo._files import remove, write_bytes_atomically
 
 KILLED = """
 import os, signal
@@ -44,6 +44,17 @@ def test_what_a_killed_writer_left_is_gone_after_the_next(
     write_bytes_atomically("log.json", b"newest")
     assert left() == {"other.json"}
     assert Path("log.json").read_bytes() == b"newest"
+
+
+def test_a_file_that_nobody_writes_any_more_goes_with_what_was_left_of_it(forks: Forks) -> None:
+    remove(Path("log.json"))  # there is none
+    write_bytes_atomically("log.json", b"old")
+    write_bytes_atomically("other.json", b"")
+    assert forks.start("-c", KILLED).wait(60) == -signal.SIGKILL
+    assert left() > {"other.json"}
+    remove(Path("log.json"))
+    assert not Path("log.json").exists()
+    assert left() == {"other.json"}
 
 
 def test_what_somebody_else_is_writing_stays() -> None:

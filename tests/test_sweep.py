@@ -24,10 +24,12 @@ from rszoo.training.recipes.shipped import recipe_path
 from rszoo.training.sweep import Job, SweepObserver, engines, planned, summarized
 from rszoo.training.sweep.engines import devices_of, slots_of, threads_of
 from rszoo.training.sweep.progress import Progress
+from rszoo.training.tracking.lost import PROCESS
 from rszoo_cli import console, main, sweep_shown
 
 NAME = "digits-gaussian-0.25"
 DEADLINE = 300.0
+DEAD = str(2**31 - 1)  # a process that there is not
 
 
 class Done(NamedTuple):
@@ -293,10 +295,14 @@ def test_one_that_fails_does_not_stop_the_others(
     assert parent.info.status == "FINISHED"
     assert client.get_run(parent.info.run_id).info.end_time
 
+    # As of a sweep that was killed after its last training.
+    client.update_run(parent.info.run_id, status="RUNNING")
+    client.set_tag(parent.info.run_id, PROCESS, DEAD)
     again = rszoo("sweep", "gaussian", "--sigma", "0.25", "train.epochs=2")
     assert again.code == 0
     assert "1 of 1 trainings are finished: kept" in again.err
     assert len(runs_of(store)[1]) == len(runs)  # nothing to do, no run
+    assert client.get_run(parent.info.run_id).info.status == "KILLED"
     assert again.out.splitlines()[1].split()[:3] == ["gaussian", "0.25", "1"]
 
 

@@ -2,7 +2,7 @@
 
 The content goes into a temporary one beside the target, is brought to the disk, and takes the
 target's name in one step: a reader, or a run that is killed, sees the old one or the new one.
-Who is killed leaves the temporary one; it goes with the next writing of the target.
+Who is killed leaves the temporary one; it goes when the target is written again, or removed.
 """
 
 import fcntl
@@ -18,7 +18,7 @@ from typing import BinaryIO
 
 from rszoo.errors import RszooError
 
-__all__ = ["sync", "write_bytes_atomically", "write_json_atomically"]
+__all__ = ["remove", "sync", "write_bytes_atomically", "write_json_atomically"]
 
 _TOKEN_BYTES = 4
 _FRESH = 1.0  # seconds
@@ -32,7 +32,7 @@ def write_bytes_atomically(path: str | Path, data: bytes) -> None:
     """
     path = Path(path)
     try:
-        _remove_left(path)
+        _remove_left(path, fresh=_FRESH)
         with _temporary(path) as file:
             file.write(data)
             file.flush()
@@ -53,6 +53,12 @@ def write_json_atomically(path: str | Path, value: object) -> None:
     """
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
     write_bytes_atomically(path, f"{text}\n".encode())
+
+
+def remove(path: Path) -> None:
+    """Remove a file that nobody writes any more, if it is there, and what killed writers left."""
+    path.unlink(missing_ok=True)
+    _remove_left(path, fresh=0.0)
 
 
 def sync(path: Path) -> None:
@@ -78,7 +84,7 @@ def _temporary(path: Path) -> Iterator[BinaryIO]:
                 temporary.unlink(missing_ok=True)
 
 
-def _remove_left(path: Path) -> None:
+def _remove_left(path: Path, *, fresh: float) -> None:
     """Remove the temporary files of those that were killed while they wrote to `path`.
 
     One that is fresh may be that of another process, which has not locked it yet.
@@ -86,7 +92,7 @@ def _remove_left(path: Path) -> None:
     token = "[0-9a-f]" * 2 * _TOKEN_BYTES
     for left in path.parent.glob(f".{escape(path.name)}.{token}.tmp"):
         with suppress(OSError), open(left, "rb") as file:  # it may be gone, or another user's
-            if time.time() - os.fstat(file.fileno()).st_mtime < _FRESH:
+            if time.time() - os.fstat(file.fileno()).st_mtime < fresh:
                 continue
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             left.unlink()

@@ -14,7 +14,7 @@ from typing import Literal
 import torch
 
 from rszoo import data
-from rszoo._files import write_json_atomically
+from rszoo._files import remove, write_json_atomically
 from rszoo._locks import exclusive
 from rszoo.errors import RszooError
 from rszoo.hub.bundle import Bundle, open_bundle
@@ -129,10 +129,11 @@ def sweep(
     with ExitStack() as stack:
         observer.began(total=len(jobs), kept=len(kept))
         stack.callback(observer.closed)
+        stack.enter_context(terminable())
+        # Also where nothing is left to do: a sweep may have been killed after its last training.
+        tracking = stack.enter_context(open_tracking(out))
         if not todo:
             return outcomes
-        stack.enter_context(terminable())
-        tracking = stack.enter_context(open_tracking(out))
         stack.enter_context(_locked(out))
         parent = stack.enter_context(_parent_run(tracking, out, jobs))
         submit, environment = stack.enter_context(_processes(engine, devices, jobs=len(todo)))
@@ -226,7 +227,7 @@ def _carried_out(
                 yield done(Outcome(job, "not begun", problem=f"{missing[0]} is missing"))
             elif open_paths.isdisjoint(job.needs):
                 del waiting[job.path]
-                job.progress.unlink(missing_ok=True)
+                remove(job.progress)
                 running[submit(_order(job, common))] = job
         for future in wait(running, timeout=_PAUSE, return_when=FIRST_COMPLETED).done:
             yield done(_outcome(running.pop(future), future))
@@ -241,7 +242,7 @@ def _order(job: Job, common: Order) -> Order:
 
 
 def _outcome(job: Job, ended: "Future[int]") -> Outcome:
-    job.progress.unlink(missing_ok=True)
+    remove(job.progress)
     if (error := ended.exception()) is not None:  # it could not be started, or its engine failed
         return Outcome(job, "failed", problem=f"{type(error).__name__}: {error}")
     code = ended.result()
