@@ -44,10 +44,15 @@ class Faults:
     ranges: list[str] = field(default_factory=list)
     failing: list[list[Any]] = field(default_factory=list)
     cutting: list[tuple[str, int]] = field(default_factory=list)
+    losing: list[str] = field(default_factory=list)
 
     def fail(self, pattern: str, *, times: int, status: int = 503) -> None:
         """Answer the next requests whose "METHOD /path" matches with an error."""
         self.failing.append([pattern, times, status])
+
+    def lose(self, pattern: str) -> None:
+        """Do what the next request that matches asks for, and answer that the hub is busy."""
+        self.losing.append(pattern)
 
     def cut(self, pattern: str, *, after: int) -> None:
         """Close the connection once, after so many bytes of the body of a matching request."""
@@ -64,8 +69,13 @@ class Faults:
         for fault in self.failing:
             if fault[1] and re.search(fault[0], request):
                 fault[1] -= 1
-                await send({"type": "http.response.start", "status": fault[2], "headers": []})
-                await send({"type": "http.response.body", "body": b""})
+                await _answer(send, fault[2])
+                return
+        for pattern in self.losing:
+            if re.search(pattern, request):
+                self.losing.remove(pattern)
+                await self.app(scope, receive, _unheard)
+                await _answer(send, 503)
                 return
         await self.app(scope, receive, self._cutting(request, send))
 
@@ -88,6 +98,15 @@ class Faults:
             await send(message)
 
         return sending
+
+
+async def _answer(send: "Send", status: int) -> None:
+    await send({"type": "http.response.start", "status": status, "headers": []})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _unheard(message: "Message") -> None:
+    pass
 
 
 @dataclass(frozen=True, kw_only=True)

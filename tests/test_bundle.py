@@ -392,13 +392,13 @@ def test_a_bundle_that_a_kill_left_aside_is_found(made: tuple[Bundle, torch.nn.M
     assert os.listdir(bundle.path.parent) == [bundle.path.name]
 
 
-def evidence(bundle: Bundle, *, weights: str) -> dict[str, Path]:
+def evidence(bundle: Bundle, *, weights: str) -> Path:
     log, protocol = bundle.path.parent / "log.tsv", bundle.path.parent / "log.json"
     log.write_text(" ".join(FIXED.names).replace(" ", "\t") + "\n")
     sigma = bundle.of_network.sigma
     content = {"model": {"weights_sha256": weights}, "sigma": sigma}
     protocol.write_text(json.dumps(content))
-    return {"log": log, "protocol": protocol}
+    return log
 
 
 def test_evidence_is_added_and_everything_else_kept(
@@ -406,7 +406,7 @@ def test_evidence_is_added_and_everything_else_kept(
 ) -> None:
     bundle, _ = made
     before = {path.name: path.read_bytes() for path in bundle.path.iterdir()}
-    certified = add_evidence(bundle, **evidence(bundle, weights=bundle.weights_digest))
+    certified = add_evidence(bundle, evidence(bundle, weights=bundle.weights_digest))
     assert certified == open_bundle(bundle.path)
     after = {path.name: path.read_bytes() for path in bundle.path.iterdir()}
     assert after.keys() == FILES | {"certificates.tsv", "certificates.json"}
@@ -415,19 +415,19 @@ def test_evidence_is_added_and_everything_else_kept(
     assert certified.manifest.origin == bundle.manifest.origin
     assert certified.evidence == bundle.path / "certificates.tsv"
     assert after["certificates.tsv"].startswith(b"idx\t")
-    assert add_evidence(
-        certified, **evidence(bundle, weights=bundle.weights_digest)
-    ) == open_bundle(bundle.path)
+    assert add_evidence(certified, evidence(bundle, weights=bundle.weights_digest)) == open_bundle(
+        bundle.path
+    )
 
 
 def test_evidence_of_other_weights_is_refused(made: tuple[Bundle, torch.nn.Module]) -> None:
     bundle, _ = made
     given = evidence(bundle, weights="0" * 64)
     with pytest.raises(RszooError) as caught:
-        add_evidence(bundle, **given)
+        add_evidence(bundle, given)
     assert str(caught.value) == (
-        f"{given['log']}: expected certificates of the weights {bundle.weights_digest}, got "
-        f"those of {'0' * 64}; certify the bundle again"
+        f"{given} is not about {bundle.path}: expected weights {bundle.weights_digest}, got "
+        f"{'0' * 64}"
     )
     assert open_bundle(bundle.path) == bundle
 
@@ -439,7 +439,7 @@ def test_evidence_does_not_bless_a_bundle_that_was_changed(
     given = evidence(bundle, weights=bundle.weights_digest)
     (bundle.path / "recipe.yaml").write_text("a: 9\n")
     with pytest.raises(IntegrityError) as caught:
-        add_evidence(bundle, **given)
+        add_evidence(bundle, given)
     assert caught.value.path == "recipe.yaml"
     assert EVIDENCE not in os.listdir(bundle.path)
 

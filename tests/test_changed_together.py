@@ -46,7 +46,7 @@ def certify(log: str, *options: str, inputs: int = 3, n: int = 200) -> None:
 
 def attach(bundle: Bundle, log: str, *, overwrite: bool = False) -> Bundle:
     path = Path(log)
-    return add_evidence(bundle, log=path, protocol=path.with_suffix(".json"), overwrite=overwrite)
+    return add_evidence(bundle, path, overwrite=overwrite)
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
@@ -198,7 +198,7 @@ match step:
         os.replace = killed_at_second
     case "clean-up":
         _folders.shutil.rmtree = killed
-add_evidence(find(model), log=Path(log), protocol=Path(log).with_suffix(".json"))
+add_evidence(find(model), Path(log))
 """
 
 
@@ -228,7 +228,7 @@ def test_what_a_kill_left_does_not_come_back_when_the_bundle_is_deleted(forks: F
 def test_a_bundle_behind_a_link_is_replaced_and_the_link_stays(tmp_path: Path) -> None:
     certify("a.tsv")
     Path("link").symlink_to(tmp_path / MODEL)
-    add_evidence(open_bundle("link"), log=Path("a.tsv"), protocol=Path("a.json"))
+    add_evidence(open_bundle("link"), Path("a.tsv"))
     assert Path("link").is_symlink()
     assert evidence() == Path("a.tsv").read_bytes()
 

@@ -75,7 +75,7 @@ def log(
 def certify() -> None:
     bundle = open_bundle(MODEL)
     log("evidence.tsv", weights=bundle.weights_digest)
-    add_evidence(bundle, log=Path("evidence.tsv"), protocol=Path("evidence.json"))
+    add_evidence(bundle, Path("evidence.tsv"))
     for name in ("evidence.tsv", "evidence.json"):
         Path(name).unlink()
 

@@ -11,12 +11,13 @@ import pytest
 from typer.testing import CliRunner
 
 from rszoo.certificates.base import certificate_from_votes
+from rszoo.certificates.kinds import protocol_of
 from rszoo.errors import DataError, RszooError
-from rszoo.evaluation.log import read_log
+from rszoo.evaluation.log import CertificationLog, read_log
 from rszoo.hub.bundle import Bundle, open_bundle
 from rszoo.hub.card import card_files
 from rszoo.hub.catalog import find
-from rszoo.hub.evidence import add_evidence, evidence_of
+from rszoo.hub.evidence import add_evidence, evidence_of, lost
 from rszoo.hub.ids import HubId
 from rszoo.hub.manifest import Manifest
 from rszoo.hub.push import push
@@ -166,10 +167,63 @@ def test_only_a_complete_log_is_attached(tmp_path: Path) -> None:
     lines = log.read_text().splitlines(keepends=True)
     log.write_text("".join(lines[:5] + lines[6:]))
     with pytest.raises(DataError, match="359 of at least 360 inputs: missing 4; certify the oth"):
-        add_evidence(open_bundle(folder), log=log, protocol=tmp_path / "certificates.json")
+        add_evidence(open_bundle(folder), log)
     log.write_text("".join(lines))
-    bundle = add_evidence(open_bundle(folder), log=log, protocol=tmp_path / "certificates.json")
+    bundle = add_evidence(open_bundle(folder), log)
     assert len(evidence_of(bundle)) == len(read_log(log)) == 360
+
+
+@pytest.fixture
+def attachable(tmp_path: Path) -> tuple[Bundle, Path]:
+    """Return a certified bundle and a copy of its log."""
+    folder = Path(shutil.copytree(find(f"builtin/{NAME}").path, tmp_path / NAME))
+    for name in ("certificates.tsv", "certificates.json"):
+        shutil.copyfile(folder / name, tmp_path / name)
+    return open_bundle(folder), tmp_path / "certificates.tsv"
+
+
+def restate(log: Path, change: Callable[[Protocol], None]) -> None:
+    protocol = json.loads(log.with_suffix(".json").read_text())
+    change(protocol)
+    log.with_suffix(".json").write_text(json.dumps(protocol))
+
+
+def called_photos(protocol: Protocol) -> None:
+    protocol["inputs"] |= {"name": "photos", "digest": "ab"}
+
+
+def test_number_seven_of_another_set_is_another_input(attachable: tuple[Bundle, Path]) -> None:
+    bundle, log = attachable
+    assert lost(read_log(log), read_log(log)) == 0
+    restate(log, called_photos)
+    assert bundle.evidence is not None
+    assert lost(read_log(bundle.evidence), read_log(log)) == 360
+    with pytest.raises(RszooError, match=r"as many draws; 360 of 360 are missing; .* --overwrite"):
+        add_evidence(bundle, log)
+    assert add_evidence(bundle, log, overwrite=True).evidence is not None
+
+
+def test_certificates_from_fewer_draws_are_less(tmp_path: Path) -> None:
+    tables = {}
+    for n in (1000, 10_000):
+        log = tmp_path / f"{n}.tsv"
+        about = protocol_of({"inputs": {"name": "x"}})
+        with CertificationLog.open(log, about, resume=False) as it:
+            for idx in range(3):
+                given = certificate_from_votes(1, n, n0=9, n=n, alpha=0.001, sigma=0.5)
+                it.append(idx, 1, given, 0.1)
+        tables[n] = read_log(log)
+    assert lost(tables[1000], tables[10_000]) == 0
+    assert lost(tables[10_000], tables[1000]) == 3
+
+
+def test_evidence_that_nobody_can_read_is_replaced(attachable: tuple[Bundle, Path]) -> None:
+    bundle, log = attachable
+    (bundle.path / "certificates.tsv").write_text("idx\tvotes\n1\tmany\n")
+    origin = bundle.manifest.origin
+    Manifest.of(bundle.path, origin=origin).write(bundle.path)
+    fixed = add_evidence(open_bundle(bundle.path), log)
+    assert len(evidence_of(fixed)) == 360
 
 
 def test_what_is_not_certified_has_no_evidence(constant_bundle: Path) -> None:

@@ -1,5 +1,6 @@
 """The hub's pages and lists show what certificates give, and call what cards state by its name."""
 
+import errno
 import json
 import shutil
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ from rszoo.hub.manifest import Manifest
 from rszoo.hub.origin import Origin
 from rszoo.hub.stated import is_possible
 from rszoo.hub_server import evidence
+from rszoo.theory.rounding import as_acr
 from rszoo_cli import app
 
 GAUSSIAN, CAT = "digits-gaussian-0.50", "digits-cat_rs-0.50"
@@ -90,12 +92,29 @@ def test_numbers_are_computed_whatever_the_card_states(hub: RunningHub, folder: 
     assert "Numbers stated by its author, not checked" in card_alone.text
 
 
-def test_the_best_of_a_data_set_is_what_its_certificates_say(hub: RunningHub) -> None:
-    for number, name in enumerate((GAUSSIAN, CAT, "digits-gaussian-1.00")):
+def test_no_number_decides_the_order(hub: RunningHub) -> None:
+    names = (GAUSSIAN, CAT, "digits-gaussian-1.00")
+    for number, name in enumerate(names):
         send(hub, f"a/{number}", Path(find(f"builtin/{name}").path), card(acr=1.9 - number / 2))
-    acrs = [float(line["ACR"]) for line in lines(Page(hub.url)).values()]
-    assert acrs == sorted(acrs, reverse=True)
-    assert len(set(acrs)) == 3
+    shown = lines(Page(hub.url))
+    assert list(shown) == ["a/0", "a/1", "a/2"]
+    acrs = [float(line["ACR"]) for line in shown.values()]
+    assert acrs == [float(as_acr(own_acr(name))) for name in names]
+    assert acrs[1] > acrs[0] > acrs[2]
+
+
+def test_what_cannot_be_read_this_time_is_read_the_next(
+    hub: RunningHub, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    send(hub, "a/one", folder)
+    with monkeypatch.context() as during:
+        during.setattr(evidence, "evidence_of", full)
+        assert "they cannot be read" in Page(f"{hub.url}/a/one").text
+    assert "they cannot be read" not in Page(f"{hub.url}/a/one").text
+    assert lines(Page(hub.url))["a/one"]["ACR"] == as_acr(own_acr(GAUSSIAN))
 
 
 def test_what_cannot_be_true_is_not_shown(hub: RunningHub) -> None:

@@ -66,6 +66,7 @@ def test_the_kind_of_an_old_log_follows_from_what_it_states(
         ({"kind": "fixed", "radii": [0.5]}, "expected kind 'early'"),
         ({"kind": "dual"}, "experts: Field required"),
         ({"kind": "early"}, "expected some radii"),
+        ({"kind": "fixed", "tolerance": 0.05}, "expected no tolerance without radii, got 0.05"),
         ({"kind": "cascade", "experts": EXPERTS, "radii": [0.5]}, "expected no radii"),
         ({"kind": "cascade", "experts": EXPERTS[:1]}, "experts: "),
         ({"kind": "mixed"}, "alpha_mix: Field required"),

@@ -68,6 +68,34 @@ def test_a_log_of_something_else_is_begun_anew_when_asked(tmp_path: Path) -> Non
     assert json.loads((tmp_path / "a.json").read_text()) == other.values()
 
 
+def test_rows_never_stand_beside_the_protocol_of_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    write(tmp_path / "a.tsv")
+    other = protocol_of({**PROTOCOL.values(), "seed": 5})
+    monkeypatch.setattr("rszoo.evaluation.log.write_protocol", killed)
+    with pytest.raises(KeyboardInterrupt):
+        CertificationLog.open(tmp_path / "a.tsv", other, resume=True, restart=True)
+    assert (tmp_path / "a.tsv").read_bytes() == b""
+    monkeypatch.undo()
+    with CertificationLog.open(tmp_path / "a.tsv", other, resume=True) as log:
+        assert log.done == set()
+    assert json.loads((tmp_path / "a.json").read_text()) == other.values()
+
+
+def test_a_log_goes_on_with_another_batch_size_and_says_so(tmp_path: Path) -> None:
+    first, second = (protocol_of({**PROTOCOL.values(), "batch_size": one}) for one in (50, 100))
+    with CertificationLog.open(tmp_path / "a.tsv", first, resume=False) as log:
+        log.append(0, 3, RIGHT, 1.5)
+    for _ in range(2):  # as a log whose batch size is not known any more, too
+        with CertificationLog.open(tmp_path / "a.tsv", second, resume=True) as log:
+            assert log.done == {0}
+        assert json.loads((tmp_path / "a.json").read_text())["batch_size"] is None
+
+
 def test_what_is_no_log_is_never_begun_anew(tmp_path: Path) -> None:
     (tmp_path / "a.tsv").write_text("my own notes\n")
     with pytest.raises(DataError):

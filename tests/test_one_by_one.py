@@ -215,6 +215,10 @@ def test_a_network_is_tried_on_its_first_batch_and_on_the_first_full_one() -> No
     classifier.certify(image, n0=100, n=400)
     assert sizes == [100, *tried, 200, *tried, 200]
     sizes.clear()
+    large = smoothed(Applied(counted), batch_size=5000)  # no batch has more than 1000
+    large.certify(image, n0=100, n=2000)
+    assert sizes == [100, *tried, 1000, *tried, 1000]
+    sizes.clear()
     classifier.with_sigma(0.25).certify(image, n0=100, n=400)
     assert sizes == [100, 200, 200]
 

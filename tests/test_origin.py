@@ -40,9 +40,7 @@ def test_certificates_are_added_to_an_origin_of_another_version(tmp_path: Path) 
     (folder / MANIFEST).write_text(json.dumps(manifest))
     for name in (EVIDENCE, PROTOCOL):
         shutil.copyfile(folder / name, tmp_path / name)
-    bundle = add_evidence(
-        open_bundle(folder), log=tmp_path / EVIDENCE, protocol=tmp_path / PROTOCOL
-    )
+    bundle = add_evidence(open_bundle(folder), tmp_path / EVIDENCE)
     written = json.loads((folder / MANIFEST).read_text())["origin"]
     assert list(written.items()) == list(strange.items())
     assert [parent.name for parent in bundle.manifest.origin.parents] == [None]

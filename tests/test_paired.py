@@ -118,6 +118,6 @@ def test_where_none_differs_there_is_nothing_to_test() -> None:
     assert (found.mean, found.low, found.up, found.down, found.p_value) == (0.0, None, 0, 0, 1.0)
 
 
-def test_the_same_difference_everywhere_has_no_spread() -> None:
+def test_the_same_difference_everywhere_says_nothing_of_the_spread() -> None:
     found = compared(np.full(20, 0.25), confidence=CONFIDENCE)
-    assert (found.low, found.high) == (0.25, 0.25)
+    assert (found.mean, found.low, found.high) == (0.25, None, None)

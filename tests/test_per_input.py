@@ -124,7 +124,7 @@ def test_nothing_of_it_gets_into_a_bundle(bundle_folder: Path, device: str) -> N
     bundle = open_bundle(bundle_folder)
     said = "nominal radii" if device == "nominal" else "those of one with a memory"
     with pytest.raises(RszooError, match=f"expected certificates.*, got {said}"):
-        add_evidence(bundle, log=Path("a.tsv"), protocol=Path("a.json"))
+        add_evidence(bundle, Path("a.tsv"))
     assert open_bundle(bundle_folder).evidence is None
 
 
@@ -140,7 +140,7 @@ def test_nothing_of_it_is_published(
         "rszoo.hub.evidence.read_log",
         lambda path, **limits: read_log(path, nominal=True, **limits),
     )
-    add_evidence(open_bundle(bundle_folder), log=Path("a.tsv"), protocol=Path("a.json"))
+    add_evidence(open_bundle(bundle_folder), Path("a.tsv"))
     with pytest.raises(RszooError, match=r"expected certificates.*, got (nominal|those of one w)"):
         push(open_bundle(bundle_folder), HubId("org/name"))
 

@@ -377,7 +377,7 @@ def test_certificates_are_not_lost(writer: RunningHub, certified: Bundle, tmp_pa
     shutil.copy(certified.path / "certificates.json", tmp_path / "few.json")
     lines = (certified.path / "certificates.tsv").read_text().splitlines(keepends=True)
     (tmp_path / "few.tsv").write_text("".join(lines[:301]))
-    few = add_evidence(bare, log=tmp_path / "few.tsv", protocol=tmp_path / "few.json")
+    few = add_evidence(bare, tmp_path / "few.tsv")
     with pytest.raises(RszooError, match=r"has certificates of 60 inputs that "):
         push(few, MODEL)
     assert head_of(writer) == first.id.revision
@@ -420,6 +420,30 @@ def test_a_hub_that_is_busy_while_pushing(
     pushed = push(certified, MODEL, tag="v1")
     assert writer.faults.count(call) >= 3
     assert pull(HubId(MODEL.repo, "v1")).id == str(pushed.id)
+
+
+def test_a_write_whose_answer_is_lost_has_been_made(
+    writer: RunningHub, certified: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda seconds: None)
+    for call in ("/commit/", "/tag/"):
+        writer.faults.lose(call)
+    pushed = push(certified, MODEL, tag="v1")
+    assert writer.faults.count("/commit/") == 2
+    assert writer.faults.count("/tag/") == 2
+    assert pushed.changed
+    assert pull(HubId(MODEL.repo, "v1")).id == str(pushed.id)
+    assert len(writer.api.list_repo_commits(MODEL.repo)) == 2  # that of the creation, and this one
+
+
+def test_a_hub_that_has_changed_meanwhile_is_still_refused(
+    writer: RunningHub, certified: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    push(certified, MODEL)
+    head = remote.head(MODEL)
+    writer.api.upload_file(path_or_fileobj=b"x", path_in_repo="other.txt", repo_id=MODEL.repo)
+    with pytest.raises(HubError, match="somebody pushed at the same time"):
+        remote.commit(head.id, {"mine.txt": b"y"}, stale=[], message="late")
 
 
 @pytest.mark.parametrize(
@@ -531,11 +555,13 @@ def test_two_pushes_at_once(
 ) -> None:
     push(certified, MODEL)
     both_know_the_head = threading.Barrier(2)
-    found = remote.head
+    found, looked = remote.head, set[threading.Thread]()
 
     def head(model: HubId) -> remote.Head:
         known = found(model)
-        both_know_the_head.wait()
+        if threading.current_thread() not in looked:  # the loser looks again
+            looked.add(threading.current_thread())
+            both_know_the_head.wait()
         return known
 
     monkeypatch.setattr(remote, "head", head)

@@ -229,7 +229,7 @@ def test_a_log_that_states_no_model_is_no_evidence(runs: Path) -> None:
     content = {"model": {"weights_sha256": bundle.weights_digest}}
     log.with_suffix(".json").write_text(json.dumps(content))
     with pytest.raises(DataError, match="expected its protocol beside it, got none"):
-        add_evidence(bundle, log=log, protocol=log.with_suffix(".json"))
+        add_evidence(bundle, log)
     assert open_bundle(bundle.path).evidence is None
 
 

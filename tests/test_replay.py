@@ -173,6 +173,7 @@ def test_few_flips_in_each_row_are_many_in_all(log: Path) -> None:
         ({"noise": "another"}, "its noise has noise 'another', here it is 'sha256"),
         ({"seed": None}, "its protocol does not state n0, n, alpha and seed"),
         ({"device": "cuda"}, "its noise has device 'cuda', here it is 'cpu'"),
+        ({"device": "meta"}, "its noise has device 'meta', here it is 'cpu'"),
     ],
 )
 def test_what_cannot_be_drawn_here_is_judged_by_fresh_draws_alone(

@@ -270,7 +270,7 @@ def test_a_bundle_is_checked_before_its_log_is_read(constant_bundle: Path) -> No
     log("a")
     stated = {"model": {"weights_sha256": bundle.weights_digest}, "sigma": 0.25}
     Path("a.json").write_text(json.dumps(stated))
-    add_evidence(bundle, log=Path("a.tsv"), protocol=Path("a.json"))
+    add_evidence(bundle, Path("a.tsv"))
     (entry,) = json.loads(run(name, "--json").stdout)
     assert (entry["name"], entry["images"]) == ("digits-gaussian-0.25", 5)
     evidence = constant_bundle / "certificates.tsv"

@@ -195,3 +195,9 @@ def test_floor_digits_is_never_above_and_less_than_one_unit_below() -> None:
         below = Decimal(value) - Decimal(text)
         assert 0 <= below < Decimal(1).scaleb(-digits)
         assert len(text.partition(".")[2]) == digits
+
+
+@pytest.mark.parametrize("value", [1e25, 1e30, 1.7e308, -1e300])
+def test_no_number_is_too_large_to_be_written(value: float) -> None:
+    assert float(as_acr(value)) == value
+    assert Decimal(floor_digits(value, 3)) == Decimal(value)

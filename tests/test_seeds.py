@@ -116,8 +116,19 @@ def test_a_certification_says_its_seed_and_its_log_does(tmp_path: Path) -> None:
     protocol = read_log(log.path).protocol
     assert protocol is not None
     assert protocol.seed == 1001
-    assert seed_of(LogFile(path=log.path, resume=True)) == 1001
-    assert seed_of(log) is seed_of(None) is None
+    assert seed_of(log, weights="ab") is seed_of(None, weights="ab") is None
+
+
+def test_the_seed_of_a_log_is_taken_for_its_own_weights_alone(tmp_path: Path) -> None:
+    (tmp_path / "a.tsv").touch()
+    stated = {"seed": 7, "model": {"weights_sha256": "ab"}}
+    (tmp_path / "a.json").write_text(json.dumps(stated))
+    for restart in (False, True):
+        log = LogFile(path=tmp_path / "a.tsv", resume=True, restart=restart)
+        assert seed_of(log, weights="ab") == 7
+        assert seed_of(log, weights="cd") is None
+    (tmp_path / "a.json").write_text('{"seed": 7}')
+    assert seed_of(LogFile(path=tmp_path / "a.tsv", resume=True), weights="ab") is None
 
 
 def test_a_log_is_continued_with_its_seed(rszoo: Rszoo, constant_bundle: Path) -> None:

@@ -17,6 +17,7 @@ from hub_server import RunningHub
 from huggingface_hub import CommitOperationAdd, snapshot_download
 
 from rszoo.errors import HubError, IntegrityError, RszooError
+from rszoo.hub import remote
 from rszoo.hub.bundle import Bundle
 from rszoo.hub.catalog import find
 from rszoo.hub.ids import HubId
@@ -102,6 +103,8 @@ def test_keys_that_are_none(certified: Bundle, tmp_path: Path, content: bytes) -
         push(certified, MODEL, sign=path)
     with pytest.raises(RszooError, match="gone: expected the PEM file of an elliptic"):
         push(certified, MODEL, sign=tmp_path / "gone")
+    with pytest.raises(HubError, match="has no model org/digits"):  # nothing was made
+        remote.head(MODEL)
     private, _ = keys(tmp_path, "mine")
     push(certified, MODEL, sign=private)
     with pytest.raises(RszooError, match=r"none\.pem: expected the PEM file of an "):

@@ -61,7 +61,15 @@ def test_rows_that_are_left_out_count(tmp_path: Path) -> None:
     found = at_once(table, [0.0])
     assert found is not None
     assert (found.inputs, found.each) == (360, 0.001 / 360)
+    each = 0.5 * float(ndtri(clopper_pearson_lower(1000, 1000, 0.001 / 360)))
+    assert found.acr == pytest.approx(4 * each / 360)
+    assert found.certified_accuracy == (4 / 360,)
     assert expected_wrong(table) == 0.36
+
+
+def test_a_log_may_claim_any_number_of_inputs(tmp_path: Path) -> None:
+    table = log(tmp_path / "a.tsv", [1000] * 4, n=1000, alpha=0.001, count=1 << 52)
+    assert expected_wrong(table) == pytest.approx(0.001 * 2**52)
 
 
 def test_all_hold_at_once_as_often_as_stated(tmp_path: Path) -> None:

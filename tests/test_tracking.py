@@ -1,5 +1,6 @@
 """What MLflow knows of a training, and that its store survives interruption and company."""
 
+import errno
 import os
 import shutil
 import signal
@@ -391,6 +392,49 @@ def test_a_store_that_was_moved_is_at_home_where_it_lies(trained: Path, tmp_path
     _, child = parent_and_child(runs)
     listed = client(runs).list_artifacts(child.info.run_id)
     assert "recipe.yaml" in [entry.path for entry in listed]
+
+
+def places_in(store: Path) -> set[str]:
+    with closing(sqlite3.connect(store)) as opened:
+        return {place for (place,) in opened.execute("SELECT artifact_uri FROM runs")}
+
+
+def test_a_copy_of_the_store_alone_leaves_its_artifacts_where_they_are(
+    trained: Path, tmp_path: Path
+) -> None:
+    shutil.copyfile(trained / "mlflow.db", tmp_path / "mlflow.db")
+    before = places_in(tmp_path / "mlflow.db")
+    with open_tracking(tmp_path):
+        pass
+    assert places_in(tmp_path / "mlflow.db") == before
+
+
+def test_artifacts_beside_those_that_moved_stay_where_they_are(
+    trained: Path, tmp_path: Path
+) -> None:
+    runs = Path(shutil.copytree(trained, tmp_path / "elsewhere"))
+    other = f"{trained.resolve().as_uri()}/mlartifacts-2/run"
+    with closing(sqlite3.connect(runs / "mlflow.db")) as store, store:
+        store.execute("UPDATE runs SET artifact_uri = ? WHERE rowid = 1", [other])
+    with open_tracking(runs):
+        pass
+    here = runs.resolve().as_uri()
+    moved = places_in(runs / "mlflow.db") - {other}
+    assert other in places_in(runs / "mlflow.db")
+    assert all(place.startswith(f"{here}/mlartifacts/") for place in moved)
+
+
+def test_who_may_only_read_sees_the_runs(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    before = [run.info.run_id for run in runs_of(trained)]
+    monkeypatch.setattr("rszoo.training.tracking.store.os.access", lambda *_: False)
+    monkeypatch.setattr("rszoo.training.tracking.store.exclusive", refused)
+    assert [run.info.run_id for run in runs_of(trained)] == before
+    with pytest.raises(RszooError, match=r"cannot write .*mlflow\.lock': Permission denied; name"):
+        with open_tracking(trained):
+            pass
 
 
 def test_a_run_in_the_bin_is_not_resumed_but_begun_again(empty: Path) -> None:

@@ -25,13 +25,11 @@ def finish_log(bundle: "Bundle", log_file: Path | None, *, attach: bool, overwri
     """Say where the log is, if there is one, and put it into the bundle if asked to."""
     if log_file is None:
         return
-    from rszoo.evaluation.log import protocol_path
     from rszoo.hub.evidence import add_evidence
 
     err.print(f"log: {log_file}", highlight=False, soft_wrap=True)
     if attach:
-        protocol = protocol_path(log_file)
-        certified = add_evidence(bundle, log=log_file, protocol=protocol, overwrite=overwrite)
+        certified = add_evidence(bundle, log_file, overwrite=overwrite)
         err.print(f"the log is now in {bundle.path}", highlight=False, soft_wrap=True)
         _record(certified)
 

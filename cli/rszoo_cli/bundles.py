@@ -166,19 +166,17 @@ def _certified(bundle: "Bundle") -> dict[str, Any] | None:
     """Return what the evidence of a bundle says, or why it says nothing of it."""
     from dataclasses import asdict
 
+    from rszoo._each import attempted
     from rszoo.errors import RszooError
     from rszoo.evaluation.metrics import summary
     from rszoo.hub.evidence import evidence_of
 
     if bundle.evidence is None:
         return None
-    try:
-        entry = summary(evidence_of(bundle))
-    except RszooError as error:
-        return {"problem": str(error)}
-    except Exception as error:  # others' logs may fail in ways that nobody foresaw
-        problem = f"expected a log of certificates, got {type(error).__name__}: {error}"
-        return {"problem": f"{bundle.path}: {problem}"}
+    expected = f"a log of certificates in {bundle.path}"
+    entry = attempted(lambda: summary(evidence_of(bundle)), expected=expected)
+    if isinstance(entry, RszooError):
+        return {"problem": str(entry)}
     return {
         "images": entry.images,
         "coverage": asdict(entry.coverage),

@@ -213,7 +213,8 @@ def certify(
     execution = Execution(precision=precision, compile=compile, sound=sound, batch_size=batch_size)
     log = log_file and log_to(log_file, resume=resume, restart=resume and overwrite)
     with opened_memory(memory_file(search, memory, log_file)) as opened:
-        seed = seed_named(seed, before=opened.seed if opened else seed_of(log), shard=part)
+        before = opened.seed if opened else seed_of(log, weights=bundle.weights_digest)
+        seed = seed_named(seed, before=before, shard=part)
         certified = certify_bundle(
             bundle,
             todo,

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from rszoo.evaluation.coverage import coverage
+from rszoo.evaluation.data_set import data_set
 from rszoo.evaluation.log import LogTable, printable
 from rszoo.hub.verification import EXCESSES, Verification
 from rszoo.theory.rounding import as_stated, floor_digits
@@ -81,7 +82,7 @@ def _stated(log: LogTable) -> str:
     stated = log.protocol
     assert stated is not None  # or it would not have been found to be about the bundle
     inputs = stated.inputs
-    named = f"{inputs.name}, {inputs.split}" if inputs and inputs.name else "own inputs"
+    named = "own inputs" if inputs and inputs.own is not None else data_set(stated)
     digest = f" (images {inputs.digest[:12]})" if inputs and inputs.digest else ""
     numbers = ", ".join(
         f"{name} {_number(getattr(stated, name))}" for name in ("alpha", "n0", "n")

@@ -156,6 +156,8 @@ class Protocol(Evaluation):
     def _has_radii(self) -> "Protocol":
         if (self.radii is not None) != self.at_radii:
             raise ValueError(f"expected {'some' if self.at_radii else 'no'} radii")
+        if self.tolerance and self.radii is None:
+            raise ValueError(f"expected no tolerance without radii, got {self.tolerance!r}")
         return self
 
     @property

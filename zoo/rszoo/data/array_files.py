@@ -49,6 +49,8 @@ def read_arrays(path: Path) -> dict[str, Array]:
             if isinstance(loaded, np.ndarray):
                 return {"": loaded}
             return {key: loaded[key] for key in loaded.files}
+    except MemoryError:
+        raise
     except Exception as error:  # damaged files fail in many ways, and all mean the same here
         raise DataError(
             f"{path}: expected plain NumPy arrays without pickled objects ({error}); "

@@ -93,6 +93,8 @@ def open_image(path: str | Path) -> Image.Image:
                 wrong = _wrong(image)
                 said = "" if wrong else _said(image)
                 picture = image if wrong else _upright(image)
+    except MemoryError:
+        raise
     except Exception as error:  # on damaged files PIL's decoders raise almost anything
         unknown = isinstance(error, UnidentifiedImageError)
         reason = f"cannot identify image file {str(path)!r}" if unknown else error

@@ -91,10 +91,20 @@ class Certified:
     seed: int
 
 
-def seed_of(log: LogFile | None) -> int | None:
-    """Return the seed of the log that is continued; None where there is none."""
+def seed_of(log: LogFile | None, *, weights: str) -> int | None:
+    """Return the seed of the log that is continued; None where there is none.
+
+    Guarantee:
+        The seed of a log of other weights is never returned: who trained these may have known it.
+
+    Args:
+        log: that is to be written.
+        weights: digest of those that are certified.
+    """
     before = _continued(log)
-    return None if before is None else before.seed
+    if before is None or before.model is None or before.model.weights_sha256 != weights:
+        return None
+    return before.seed
 
 
 def certify(

@@ -11,6 +11,7 @@ at most one unfinished row, the last, which reading leaves out and resuming cuts
 
 import fcntl
 import io
+import os
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
@@ -113,9 +114,12 @@ class CertificationLog:
                 content = Content(None, False, [], 0)
             if content.columns:
                 protocol = _continued(path, protocol, content)
+                file.truncate(content.end)
             else:
+                # In this order: rows of before never stand beside a protocol that is not theirs.
+                file.truncate(0)
+                os.fsync(file.fileno())
                 write_protocol(path, protocol)
-            file.truncate(content.end)
         except BaseException:
             file.close()
             raise

@@ -6,7 +6,6 @@ says, or edited, does not come out again. What a replay cannot see is whether th
 chosen for what it gives: for that there are fresh draws, which it never replaces.
 """
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple, dataclass, replace
 
@@ -24,9 +23,6 @@ from rszoo.smoothing.noise import Stream
 from rszoo.theory.agreement import agreeing, flips_p_value
 
 __all__ = ["Planned", "Replay", "Replayed", "planned", "replay"]
-
-# Versions of scipy may differ in the last digits of a quantile.
-_ARITHMETIC = 1e-9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,8 +122,10 @@ def replay(
     """Draw rows of a log again from its own seed, and compare.
 
     Where equal certificates are to be expected, see `rszoo.evaluation.repetition`, the whole
-    certificate is made again and must be equal. Elsewhere its counts are compared: the votes of
-    each network that the row rests on, at its draws, and the draws that selected the candidate.
+    certificate is made again, and its labels and counts must be equal, of all that it rests on;
+    every number that follows from them was checked when the log was read. Elsewhere its counts
+    are compared: the votes of each network that the row rests on, at its draws, and the draws that
+    selected the candidate.
 
     Guarantee:
         If all rows are true, the probability that any of them is found to disagree is
@@ -177,14 +175,14 @@ def replay(
 def _by_certificate(
     classifier: Classifier, log: LogTable, row: Planned, *, budget: Budget
 ) -> Replayed:
-    """Return the first value of a row that is another when it is certified again."""
+    """Return the first label or count of a row that is another when it is certified again."""
     try:
         new = classifier.certify_within(budget, row.one.image())
     except ValueError as error:
         raise DataError(f"{log.path}: its protocol cannot be certified by: {error}") from error
     assert isinstance(new, Certificate)  # one image gives one certificate
-    logged, drawn = _values(row.old), _values(new)
-    other = [name for name in logged if not _alike(logged[name], drawn.get(name))]
+    logged, drawn = _counted(row.old), _counted(new)
+    other = [name for name in logged if logged[name] != drawn.get(name)]
     what = other[0] if other else "votes"
     return Replayed(
         idx=row.one.idx,
@@ -195,23 +193,24 @@ def _by_certificate(
     )
 
 
-def _values(certificate: Certificate) -> dict[str, object]:
-    """Return the values of a certificate by name, the counts first."""
+def _counted(certificate: Certificate) -> dict[str, object]:
+    """Return the labels and counts of a certificate by name, the most telling first.
+
+    Versions of scipy may differ in the last digits of what follows from them.
+    """
     counts = {name: getattr(certificate, name) for name in ("candidate", "votes", "draws")}
     details = vars(certificate.details) if certificate.details else {}
     values = {**counts, **vars(certificate), **details}
-    return {name: value for name, value in values.items() if name != "details"}
+    return {name: _without_floats(value) for name, value in values.items() if name != "details"}
 
 
-def _alike(one: object, other: object) -> bool:
-    """Return whether two values are equal, numbers up to the arithmetic of quantiles."""
-    if isinstance(one, tuple) and isinstance(other, tuple):
-        return len(one) == len(other) and all(map(_alike, one, other))
-    if isinstance(one, Reach) and isinstance(other, Reach):
-        return _alike(astuple(one), astuple(other))
-    if isinstance(one, float) and isinstance(other, float):
-        return math.isclose(one, other, rel_tol=_ARITHMETIC)
-    return one == other
+def _without_floats(value: object) -> object:
+    """Return a value, every real number in it as None."""
+    if isinstance(value, Reach):
+        value = astuple(value)
+    if isinstance(value, tuple):
+        return tuple(map(_without_floats, value))
+    return None if isinstance(value, float) else value
 
 
 def _shown(value: object) -> int | str:

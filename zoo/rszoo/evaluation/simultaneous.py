@@ -66,9 +66,8 @@ def expected_wrong(log: LogTable) -> float | None:
     """
     if why_not_expected(log) is not None or log.alpha is None:
         return None
-    alphas = log.alpha.tolist()
-    alphas += [max(alphas)] * (coverage(log).count - len(log))
-    return float(sum(Decimal(repr(alpha)) for alpha in alphas))  # 360 times 0.001 is 0.36
+    alphas = [Decimal(repr(alpha)) for alpha in log.alpha.tolist()]  # 360 times 0.001 is 0.36
+    return float(sum(alphas) + max(alphas) * (coverage(log).count - len(log)))
 
 
 def why_not_at_once(log: LogTable) -> str | None:
@@ -91,9 +90,10 @@ def at_once(log: LogTable, radii: Sequence[float]) -> AtOnce | None:
           holds: the smoothed classifier is right, and stays so within the radius, for at least the
           given share of the inputs at every radius together, and the average radius within which
           it does is at least the ACR.
-        - N is the number of inputs that the log is about, listed or not: rows that were left out
-          by their results make nothing better. Of a log that does not say how many there are, it
-          is the number that its rows suggest (`rszoo.evaluation.coverage`).
+        - N is the number of inputs that the log is about. Those that it does not list count as
+          wrong, so that rows which were left out by their results make nothing better. Of a log
+          that does not say how many there are, N is the number that its rows suggest
+          (`rszoo.evaluation.coverage`).
         - Nothing is assumed of how the draws of different inputs depend on each other (union
           bound). Else the assumptions are those of every certificate: network and inputs were
           fixed without regard to the seed, and each input was certified once.
@@ -118,6 +118,6 @@ def at_once(log: LogTable, radii: Sequence[float]) -> AtOnce | None:
         inputs=inputs,
         alpha=alpha,
         each=each,
-        acr=float((gained * right).mean()),
-        certified_accuracy=tuple(float((right & (gained >= r)).mean()) for r in radii),
+        acr=float((gained * right).sum()) / inputs,
+        certified_accuracy=tuple(int((right & (gained >= r)).sum()) / inputs for r in radii),
     )

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import rszoo
+from rszoo._each import attempted
 from rszoo.errors import HubError, RszooError, unknown_name
 from rszoo.hub.bundle import Bundle, open_bundle
 from rszoo.hub.files import MANIFEST
@@ -84,13 +85,7 @@ def builtin_bundles() -> Iterator[tuple[str, Bundle | RszooError]]:
 
 
 def _opened(path: Path, *, id: str | None = None) -> Bundle | RszooError:
-    """Open one bundle of several: whatever is wrong with it, the others are not affected."""
-    try:
-        return open_bundle(path, id=id)
-    except RszooError as error:
-        return error
-    except Exception as error:  # others' files and folders may fail in ways that nobody foresaw
-        return RszooError(f"{path}: expected a bundle, got {type(error).__name__}: {error}")
+    return attempted(lambda: open_bundle(path, id=id), expected=f"a bundle at {path}")
 
 
 def _builtin_folder() -> Path:

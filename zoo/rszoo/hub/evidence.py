@@ -1,6 +1,5 @@
 """The certification log of a bundle: whether it is about that bundle, and how it gets into it."""
 
-import json
 import shutil
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from rszoo.hub.kinds import kind_of
 from rszoo.hub.limits import MOST_ROWS
 from rszoo.hub.manifest import Manifest
 
-__all__ = ["add_evidence", "check_about", "check_of_bundle_alone", "evidence_of"]
+__all__ = ["add_evidence", "check_about", "check_of_bundle_alone", "evidence_of", "lost"]
 
 
 def evidence_of(bundle: Bundle) -> LogTable:
@@ -27,7 +26,8 @@ def evidence_of(bundle: Bundle) -> LogTable:
         - The radius of every row follows from its counts.
         - The log is about this bundle: its weights, its noise level, its classes, a kind of
           certificate that such a bundle gives, and of what composes it the same.
-        - Its inputs are called by the name of a known data set only if they have its digest.
+        - Where it states a digest, its inputs are called by the name of a known data set only if
+          that is theirs (`rszoo.evaluation.data_set`).
 
         It may lack inputs that it is about: see `rszoo.evaluation.coverage`. Whether the counts
         are true, `rszoo.hub.verification` puts to the test.
@@ -99,34 +99,42 @@ def check_of_bundle_alone(log: LogTable) -> None:
         )
 
 
-def add_evidence(bundle: Bundle, *, log: Path, protocol: Path, overwrite: bool = False) -> Bundle:
+def lost(old: LogTable, new: LogTable) -> int:
+    """Return of how many inputs of a log another one has no certificate from as many draws.
+
+    An input is one of a data set: number 7 of another set, or of images with another digest, is
+    another input.
+    """
+    if not _same_inputs(old.protocol, new.protocol):
+        return len(old)
+    n = dict(zip(new.idx.tolist(), _draws(new), strict=True))
+    return sum(
+        n.get(idx, -1) < least for idx, least in zip(old.idx.tolist(), _draws(old), strict=True)
+    )
+
+
+def add_evidence(bundle: Bundle, log: Path, *, overwrite: bool = False) -> Bundle:
     """Put a finished certification log into its bundle, replacing an older one.
 
     Args:
         bundle: what was certified, as it was found before.
-        log, protocol: the two files of the log.
-        overwrite: replace a log that holds inputs which the new one lacks.
+        log: its protocol lies beside it.
+        overwrite: replace a log that holds certificates which the new one lacks, see `lost`.
 
     Raises:
-        RszooError: the log is of other weights, or lacks inputs of the older one, or is not of the
-            bundle alone, or the bundle's folder cannot be written; or another log has come into
-            the bundle since it was found, whose certificates the new one does not all hold.
+        RszooError: the log is of other weights, or lacks certificates of the older one, or is not
+            of the bundle alone, or the bundle's folder cannot be written; or another log has come
+            into the bundle since it was found, whose certificates the new one does not all hold.
         IntegrityError: the bundle is not what it was.
     """
     with alone_with(bundle.path):
         now = open_bundle(bundle.path)  # others may have changed it since it was opened
-        certified = json.loads(protocol.read_bytes()).get("model", {}).get("weights_sha256")
-        if certified != now.weights_digest:
-            raise RszooError(
-                f"{log}: expected certificates of the weights {now.weights_digest}, got those of "
-                f"{certified}; certify the bundle again"
-            )
         table = read_log(log, most_rows=MOST_ROWS)
         check_of_bundle_alone(table)
         check_about(table, now)
         check_complete(table, remedy="certify the others as well (--resume)")
-        if now.evidence is not None:
-            there = read_log(now.evidence)  # replaced, whatever it is about
+        there = _readable(now)
+        if there is not None:
             if now.manifest.files[EVIDENCE] != bundle.manifest.files.get(EVIDENCE):
                 _check_holds(table, there)
             if not overwrite:
@@ -135,9 +143,31 @@ def add_evidence(bundle: Bundle, *, log: Path, protocol: Path, overwrite: bool =
             for name in now.manifest.files:
                 shutil.copyfile(now.path / name, draft / name)
             shutil.copyfile(log, draft / EVIDENCE)
-            shutil.copyfile(protocol, draft / PROTOCOL)
+            shutil.copyfile(protocol_path(log), draft / PROTOCOL)
             Manifest.of(draft, origin=now.manifest.origin).write(draft)
         return open_bundle(now.path)
+
+
+def _readable(bundle: Bundle) -> LogTable | None:
+    """Return the log in a bundle, whatever it is about; None without one that can be read."""
+    if bundle.evidence is None:
+        return None
+    try:
+        return read_log(bundle.evidence, most_rows=MOST_ROWS)
+    except DataError:  # nobody can use it
+        return None
+
+
+def _same_inputs(one: Protocol | None, other: Protocol | None) -> bool:
+    if one is None or other is None or one.inputs is None or other.inputs is None:
+        return False
+    here, there = one.inputs, other.inputs
+    named = (here.name, here.split) == (there.name, there.split)
+    return named and (here.digest == there.digest or None in (here.digest, there.digest))
+
+
+def _draws(log: LogTable) -> list[int]:
+    return [0] * len(log) if log.n is None else log.n.tolist()
 
 
 def _check_holds(new: LogTable, old: LogTable) -> None:
@@ -156,9 +186,9 @@ def _check_holds(new: LogTable, old: LogTable) -> None:
 
 
 def _check_not_less(new: LogTable, old: LogTable) -> None:
-    lost = len(set(old.idx.tolist()) - set(new.idx.tolist()))
-    if lost:
+    if less := lost(old, new):
         raise RszooError(
-            f"{new.path}: expected every input of the log in the bundle, {lost} of {len(old)} are "
-            "missing; certify them as well (--resume), or replace that log with --overwrite"
+            f"{new.path}: expected a certificate of every input of the log in the bundle, from as "
+            f"many draws; {less} of {len(old)} are missing; certify them as well (--resume), or "
+            "replace that log with --overwrite"
         )

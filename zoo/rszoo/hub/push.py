@@ -76,12 +76,14 @@ def push(
         name: bundle.path / name for name in (*bundle.manifest.files, MANIFEST)
     }
     files |= card_files(bundle, model.repo, license=license)
+    if sign is not None:
+        files[SIGNATURE] = signature(bundle, private_key=sign)
     remote.create(model, private=private)
     head = remote.head(model)
     if not replace:
         check_replaceable(head, bundle)
-    if sign is not None:
-        files[SIGNATURE] = _signature(bundle, head, sign)
+    if sign is not None and (there := _good_signature(bundle, head, sign)) is not None:
+        files[SIGNATURE] = there
     stale = sorted(_OURS.intersection(head.files) - files.keys())
     if tag is not None:
         changes = bool(stale) or not remote.holds(head.id, files)
@@ -130,10 +132,9 @@ def _give_tag(done: HubId, tag: str) -> None:
         ) from error
 
 
-def _signature(bundle: Bundle, head: remote.Head, private_key: Path) -> bytes:
-    """Return a signature: the one that is there if it is good, since no two are equal."""
-    if SIGNATURE in head.files:
-        there = (remote.download(head.id, [SIGNATURE]) / SIGNATURE).read_bytes()
-        if is_signed_with(bundle, there, private_key=private_key):
-            return there
-    return signature(bundle, private_key=private_key)
+def _good_signature(bundle: Bundle, head: remote.Head, private_key: Path) -> bytes | None:
+    """Return the signature that is there if it is good, since no two are equal."""
+    if SIGNATURE not in head.files:
+        return None
+    there = (remote.download(head.id, [SIGNATURE]) / SIGNATURE).read_bytes()
+    return there if is_signed_with(bundle, there, private_key=private_key) else None

@@ -4,7 +4,7 @@ Its exceptions become `HubError`s that say what to do.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +32,8 @@ __all__ = [
     "remember",
     "tag",
 ]
+
+_CHANGED = (409, 412)
 
 
 @dataclass(frozen=True)
@@ -127,12 +129,12 @@ def create(model: HubId, *, private: bool) -> None:
 
 
 def commit(
-    model: HubId, files: Mapping[str, bytes | Path], *, stale: Iterable[str], message: str
+    model: HubId, files: Mapping[str, bytes | Path], *, stale: Collection[str], message: str
 ) -> str:
     """Put files into a model by one commit on top of its revision; return the new commit.
 
     Nothing is committed if nothing differs. Files that are large travel first and are not sent
-    again by a second attempt.
+    again by a second attempt. A commit whose answer was lost on its way is found to be there.
 
     Args:
         model: its revision is the commit that the files are for.
@@ -148,11 +150,17 @@ def commit(
         *(CommitOperationDelete(name) for name in stale),
     ]
     with explained(model, writing=True), without_xet(), quiet():
-        done = patiently(
-            lambda: api().create_commit(
-                model.repo, operations, commit_message=message, parent_commit=model.revision
+        try:
+            done = patiently(
+                lambda: api().create_commit(
+                    model.repo, operations, commit_message=message, parent_commit=model.revision
+                )
             )
-        )
+        except HfHubHTTPError as error:
+            there = _head_with(model, files, stale) if _has_changed(error) else None
+            if there is None:
+                raise
+            return there
     return str(done.oid)
 
 
@@ -192,8 +200,13 @@ def tag(model: HubId, name: str) -> None:
         HubError: another commit has it, or it is a branch.
     """
     with explained(model, writing=True):
-        if not _has_tag(model.repo, name, commit=model.revision):
+        if _has_tag(model.repo, name, commit=model.revision):
+            return
+        try:
             patiently(lambda: api().create_tag(model.repo, tag=name, revision=model.revision))
+        except HfHubHTTPError as error:
+            if not (_has_changed(error) and _has_tag(model.repo, name, commit=model.revision)):
+                raise
 
 
 def models(
@@ -210,6 +223,20 @@ def models(
                 author=author, search=search, filter=["rszoo", *tags], full=True, cardData=True
             )
         )
+
+
+def _has_changed(error: HfHubHTTPError) -> bool:
+    """Return whether a hub refuses a write as something is there that was not before."""
+    return error.response is not None and error.response.status_code in _CHANGED
+
+
+def _head_with(
+    model: HubId, files: Mapping[str, bytes | Path], stale: Collection[str]
+) -> str | None:
+    """Return the newest commit of a model if it has these files, and none that are stale."""
+    newest = head(HubId.parse(model.repo))
+    same = not set(stale) & set(newest.files) and holds(newest.id, files)
+    return newest.id.revision if same else None
 
 
 def _is_same(content: bytes | Path, entry: RepoSibling) -> bool:

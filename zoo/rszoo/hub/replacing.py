@@ -6,7 +6,7 @@ from rszoo.errors import DataError, HubError, RszooError
 from rszoo.hub import remote
 from rszoo.hub.bundle import Bundle
 from rszoo.hub.config import BundleConfig
-from rszoo.hub.evidence import evidence_of
+from rszoo.hub.evidence import evidence_of, lost
 from rszoo.hub.files import MANIFEST, RECORD, WEIGHTS
 from rszoo.hub.pull import pull_record
 from rszoo.theory.rounding import as_stated
@@ -26,7 +26,7 @@ def check_replaceable(head: remote.Head, bundle: Bundle) -> None:
     Raises:
         RszooError: there is a model of another kind, method, data set or noise level, or one that
             cannot be read; or it is certified, and the bundle is not, or, of the same weights,
-            lacks some of its inputs.
+            lacks some of its certificates (`rszoo.hub.evidence.lost`).
         HubError: it cannot be fetched.
     """
     repo = head.id.repo
@@ -36,7 +36,7 @@ def check_replaceable(head: remote.Head, bundle: Bundle) -> None:
         return
     try:
         there = pull_record(head.id)
-        lost = _lost(there, bundle)
+        less = _lost(there, bundle)
     except HubError:
         raise
     except RszooError as error:
@@ -46,9 +46,10 @@ def check_replaceable(head: remote.Head, bundle: Bundle) -> None:
             f"{repo} holds {_described(there.config)}, and {bundle.id} is "
             f"{_described(bundle.config)}: {_REMEDY}"
         )
-    if lost:
+    if less:
         raise RszooError(
-            f"{repo} has certificates of {lost} inputs that {bundle.id} lacks: {_REMEDY}"
+            f"{repo} has certificates of {less} inputs of which {bundle.id} has none from as many "
+            f"draws: {_REMEDY}"
         )
 
 
@@ -72,11 +73,9 @@ def _lost(there: Bundle, bundle: Bundle) -> int:
     if there.evidence is None:
         return 0
     try:
-        inputs = set(evidence_of(there).idx.tolist())
+        old = evidence_of(there)
     except DataError:  # nobody can use it
         return 0
     if bundle.evidence is None:
-        return len(inputs)
-    if there.weights_digest != bundle.weights_digest:
-        return 0
-    return len(inputs - set(evidence_of(bundle).idx.tolist()))
+        return len(old)
+    return 0 if there.weights_digest != bundle.weights_digest else lost(old, evidence_of(bundle))

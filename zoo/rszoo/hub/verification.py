@@ -16,6 +16,7 @@ from rszoo.hub.classifiers import classifier_of
 from rszoo.hub.evidence import check_about
 from rszoo.hub.inputs import inputs_for
 from rszoo.hub.parts import fetch_parts
+from rszoo.networks.execution import resolve_device
 from rszoo.smoothing.execution import Execution
 from rszoo.smoothing.interface import Classifier
 from rszoo.smoothing.lattice import SCHEME_SUFFIX
@@ -191,9 +192,10 @@ def _on_its_device(
     if device is not None or own in (None, classifier.device.type):
         return classifier
     try:
-        return classifier_of(bundle, _execution(log, own))
+        resolve_device(own)
     except RszooError:
         return f"its noise is that of a device {own!r}, which is not here"
+    return classifier_of(bundle, _execution(log, own))
 
 
 def _together(

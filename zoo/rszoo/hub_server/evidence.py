@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from rszoo.errors import RszooError
+from rszoo._each import attempted
 from rszoo.evaluation.data_set import data_set
 from rszoo.evaluation.metrics import summary
 from rszoo.hub.bundle import open_bundle
@@ -50,22 +50,30 @@ def evidence_in(tree: Tree, blobs: Blobs) -> Evidence:
             problem=f"they are larger than the {_LARGEST >> 20} MiB that this page reads"
         )
     digests = tuple((name, file.sha256) for name, file in sorted(tree.items()))
-    return _read(digests, tuple(files), blobs)
+    try:
+        return _read(digests, tuple(files), blobs)
+    except OSError:
+        return Evidence(problem=_NOTHING_KNOWN)
 
 
 @lru_cache(maxsize=4096)
 def _read(digests: tuple[tuple[str, str], ...], names: tuple[str, ...], blobs: Blobs) -> Evidence:
+    """Return what there is, once for the same files.
+
+    Raises:
+        OSError: this time they could not be read; the next time they may be.
+    """
     with TemporaryDirectory() as folder:
         there = dict(digests)
         for name in names:
             Path(folder, name).symlink_to(blobs.path(there[name]).resolve())
-        try:
-            return _of_bundle(Path(folder), there, blobs)
-        except RszooError as error:
-            said = str(error).replace(f"{folder}/", "").replace(folder, "this model")
-            return Evidence(problem=said)
-        except Exception:  # whatever is in them: one odd model never spoils the list of all
-            return Evidence(problem=_NOTHING_KNOWN)
+        found = attempted(lambda: _of_bundle(Path(folder), there, blobs), expected="certificates")
+        if isinstance(found, Evidence):
+            return found
+        if isinstance(found.__cause__, OSError):
+            raise found.__cause__
+        said = str(found).replace(f"{folder}/", "").replace(folder, "this model")
+        return Evidence(problem=said)
 
 
 def _of_bundle(folder: Path, there: dict[str, str], blobs: Blobs) -> Evidence:

@@ -15,6 +15,8 @@ from urllib.parse import quote
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from rszoo._each import attempted
+from rszoo.hub.files import CURVE
 from rszoo.hub.stated import NOT_CHECKED
 from rszoo.hub_server.blobs import Blobs
 from rszoo.hub_server.card import card_of, tags
@@ -29,7 +31,6 @@ from rszoo.hub_server.tables import Row, model_rows, numbers_table, size_text
 __all__ = ["index", "model", "no_icon"]
 
 _LONGEST_CARD = 50_000  # a card of brackets alone takes a second
-_CURVE = "curve.png"
 _MOST_TAGS = 40
 
 
@@ -60,11 +61,12 @@ def _is_checked(row: Row) -> bool:
 
 
 def _rows(repo: Repo, blobs: Blobs) -> list[Row]:
-    tree = repo.tree(repo.head)
-    try:
+    def rows() -> list[Row]:
+        tree = repo.tree(repo.head)
         return model_rows(repo.id, card_of(tree, blobs).metadata, evidence_in(tree, blobs))
-    except Exception:  # whatever is in it: one odd model never spoils the list of all
-        return [Row(repo.id, "-", None)]
+
+    found = attempted(rows, expected="a model")
+    return found if isinstance(found, list) else [Row(repo.id, "-", None)]
 
 
 def model(request: Request) -> Response:
@@ -75,9 +77,9 @@ def model(request: Request) -> Response:
     base = f"/{repo.id}/resolve/{repo.head}/"
     text = f'<div class="card">{_card_html(card.text, base)}</div>'
     curve = ""
-    if _CURVE in tree and f'src="{base}{_CURVE}"' not in text:
+    if CURVE in tree and f'src="{base}{CURVE}"' not in text:
         alt = "certified accuracy over the radius"
-        curve = f'<figure><img src="{base}{_CURVE}" alt="{alt}"></figure>'
+        curve = f'<figure><img src="{base}{CURVE}" alt="{alt}"></figure>'
     numbers = _numbers(repo.id, card.metadata, evidence_in(tree, hub_of(request).blobs))
     said = f'<p class="faint">The card; what it says is {NOT_CHECKED}.</p>' if card.text else ""
     body = _heading(repo, tree, tags(card.metadata)) + numbers + said + curve + text

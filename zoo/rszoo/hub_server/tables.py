@@ -45,12 +45,11 @@ def numbers_table(rows: list[Row], *, by_model: bool) -> str:
     """Return the table of some lines.
 
     Args:
-        by_model: many models, each at the usual radii, and of each data set those first whose
-            certificates give the best average radius; else one model, with all that is known of
-            it as far as a table can hold it.
+        by_model: many models, each at the usual radii, those of a data set by their names; else
+            one model, with all that is known of it as far as a table can hold it.
     """
     if by_model:
-        rows = sorted(rows, key=_rank)
+        rows = sorted(rows, key=_order)
     said = {radius for row in rows if row.certified for radius in row.certified.accuracy}
     only_usual = by_model or len(said) > _MOST_RADII
     radii = sorted(radius for radius in said if not only_usual or _usual(radius))
@@ -118,15 +117,13 @@ def _cell(label: str, value: str) -> str:
     return f'<td data-label="{label}"{_right(label, value)}>{escape(value)}</td>'
 
 
-def _rank(row: Row) -> tuple[int, str, bool, float, str]:
-    """Return what lines are sorted by; what a card states has no say in it but its data set."""
+def _order(row: Row) -> tuple[int, str, bool, str]:
+    """Return what lines are sorted by; no number is, as n, alpha and images differ."""
     one = row.certified
     if one is None:
-        return 2, "", False, 0.0, row.repo_id
-    if not one.checked:
-        return 1, one.dataset.lower(), False, 0.0, row.repo_id
-    last = one.collapsed or not one.complete
-    return 0, one.dataset.lower(), last, -(one.acr or 0.0), row.repo_id
+        return 2, "", False, row.repo_id
+    last = one.checked and (one.collapsed or not one.complete)
+    return 0 if one.checked else 1, one.dataset.lower(), last, row.repo_id
 
 
 def _right(label: str, value: str = "") -> str:

@@ -165,7 +165,10 @@ class Classifier(ABC):
             - It is about real arithmetic in x + e: rounding of that sum to float32 is not covered.
               With `sound` it is, and the x' are the images whose pixels are multiples of 1/255.
             - It is about all of the Gaussian, of which float32 noise lacks what is far out: see
-              `rszoo.smoothing.noise.generator_shortfall`. With `sound` that is below 10^-11.
+              `rszoo.smoothing.noise.generator_shortfall`. With `sound` that is below 10^-11, but
+              some images are misplaced on the lattice, 2 10^-8 of them at 3 x 224 x 224: see
+              `rszoo.smoothing.lattice.misplaced_share`. By so much, the probability of the class
+              may be below what was bounded.
             - Whether the label is correct, it does not say.
 
         Args:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from rszoo.errors import RszooError
+from rszoo.smoothing.noise import CHUNK
 from rszoo.smoothing.votes import default_batch_size
 
 __all__ = ["TOLERANCE", "OneByOne", "check_layers"]
@@ -51,7 +52,8 @@ class OneByOne(nn.Module):
 
     Attributes:
         network: maps `[B, *shape]` to logits `[B, classes]`.
-        batch_size: of a full batch; None: the usual number for the shape of the images.
+        batch_size: of a full batch, of which none has more than `CHUNK` images; None: the usual
+            number for the shape of the images.
         tolerance: see `TOLERANCE`.
     """
 
@@ -69,7 +71,7 @@ class OneByOne(nn.Module):
         Raises:
             RszooError: the logits of an image depend on the others in its batch.
         """
-        full = self.batch_size or default_batch_size(x.shape[1:], x.device)
+        full = min(self.batch_size or default_batch_size(x.shape[1:], x.device), CHUNK)
         if self._largest and not self._largest < full <= len(x):
             return self.network(x)
         rows = torch.linspace(0, len(x) - 1, min(_TRIED, len(x)), device=x.device).round().long()

@@ -40,7 +40,7 @@ class Comparison:
     Attributes:
         mean: of the differences.
         low, high: an interval for the mean of which the pairs are a random sample; None where
-            fewer than `FEWEST` differ.
+            fewer than `FEWEST` differ, or all by the same, which says nothing of their spread.
         up, down: how many differences are above and below 0.
         p_value: of the two-sided sign test that up is as likely as down; 1 if none differs.
     """
@@ -68,7 +68,7 @@ def compared(differences: NDArray[np.float64], *, confidence: float) -> Comparis
     up, down = int((differences > 0.0).sum()), int((differences < 0.0).sum())
     mean = float(differences.mean())
     low = high = None
-    if up + down >= FEWEST:
+    if up + down >= FEWEST and differences.min() < differences.max():
         # With t a positive quantile: high is where the studentised mean is -t, low where it is t.
         t = float(stdtrit(up + down - 1, (1.0 + confidence) / 2))
         below, above = _reaches(differences, t)
@@ -87,8 +87,6 @@ def _reaches(differences: NDArray[np.float64], t: float) -> tuple[float, float]:
     """Return how far the interval reaches below and above the mean, by the wider of both."""
     n, spread = len(differences), float(differences.std(ddof=1))
     at = t / math.sqrt(n)
-    if spread == 0.0:
-        return 0.0, 0.0
     skewness = float(np.mean((differences - differences.mean()) ** 3)) / spread**3
     by_skewness = (_untransformed(at, skewness, n), -_untransformed(-at, skewness, n))
     below, above = (spread * max(at, one) for one in by_skewness)

@@ -10,7 +10,7 @@ radius is the float itself (`floor_digits`).
 """
 
 import math
-from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, Decimal
+from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, Context, Decimal
 
 __all__ = [
     "as_acr",
@@ -29,6 +29,7 @@ __all__ = [
     "floor_digits",
 ]
 
+_EXACT = Context(prec=400)  # digits; the largest float has 309 before the point
 _PERCENT_DIGITS = 1
 _PROPORTION_DIGITS = 4
 _P_VALUE_DIGITS = 3
@@ -181,4 +182,5 @@ def _signed(value: float, rounding: str) -> str:
 
 
 def _written(value: Decimal, digits: int, rounding: str) -> str:
-    return f"{value.quantize(Decimal(1).scaleb(-digits), rounding=rounding):f}"
+    written = value.quantize(Decimal(1).scaleb(-digits), rounding=rounding, context=_EXACT)
+    return f"{written:f}"

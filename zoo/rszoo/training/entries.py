@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
+from rszoo._each import attempted
 from rszoo._yaml import parse_yaml
 from rszoo.errors import RecipeError, RszooError
 from rszoo.evaluation.leaderboard.entry import Entry, entry_of_log
@@ -72,11 +73,8 @@ def hub_entries(*, author: str | None = None, search: str | None = None) -> Iter
 
     for one in listed(author=author, search=search):
         name = printable(one.id)
-        try:
-            bundle = pull_record(HubId.parse(f"{one.id}@{one.commit}"))
-        except RszooError as error:
-            yield name, error
-            continue
+        at = HubId.parse(f"{one.id}@{one.commit}")
+        bundle = attempted(lambda at=at: pull_record(at), expected=f"a bundle at {name}")
         yield from _of_bundle(name, bundle)
 
 
@@ -121,10 +119,7 @@ def _in_folder(folder: Path) -> Iterator[Found]:
     for path, bundle in found:
         yield from _of_bundle(str(path), bundle)
     for path in logs:
-        try:
-            yield str(path), _of_log(path)
-        except RszooError as error:
-            yield str(path), error
+        yield str(path), attempted(lambda path=path: _of_log(path), expected=f"a log at {path}")
 
 
 def _of_log(path: Path) -> Entry:
@@ -135,10 +130,8 @@ def _of_bundle(name: str, bundle: Bundle | RszooError) -> Iterator[Found]:
     if isinstance(bundle, RszooError):
         yield name, bundle
     elif bundle.evidence is not None:
-        try:
-            yield name, entry_of_bundle(name, bundle)
-        except RszooError as error:
-            yield name, error
+        expected = f"a log of certificates in {name}"
+        yield name, attempted(lambda: entry_of_bundle(name, bundle), expected=expected)
 
 
 def _owner(name: str) -> str:

@@ -10,6 +10,8 @@ import secrets
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from rszoo._files import sync
 from rszoo.errors import RszooError
@@ -75,7 +77,8 @@ def settle(file: Path, *, experiment: str, artifacts: str) -> bool:
     Args:
         file: the store.
         experiment: whose artifacts tell where the store was.
-        artifacts: URI of the folder for artifacts, beside the store.
+        artifacts: URI of the folder for artifacts, beside the store. A copy of the store alone
+            does not make it move: what the artifacts are beside is where they are.
 
     Returns:
         Whether it had been moved, and could be changed.
@@ -88,10 +91,17 @@ def settle(file: Path, *, experiment: str, artifacts: str) -> bool:
         name = artifacts.rsplit("/", 1)[1]
         if before in (None, artifacts) or not str(before).endswith(f"/{name}"):
             return False
+        if _is_there(before) and not _is_there(artifacts):
+            return False
         for table, column in _PLACES:
             store.execute(
                 f"UPDATE {table} SET {column} = ? || substr({column}, ?) "
-                f"WHERE substr({column}, 1, ?) = ?",
-                [artifacts, len(before) + 1, len(before), before],
+                f"WHERE {column} = ? OR substr({column}, 1, ?) = ?",
+                [artifacts, len(before) + 1, before, len(before) + 1, f"{before}/"],
             )
         return True
+
+
+def _is_there(uri: str) -> bool:
+    """Return whether a folder of this machine is there."""
+    return Path(url2pathname(urlsplit(uri).path)).is_dir()

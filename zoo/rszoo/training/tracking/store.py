@@ -83,9 +83,11 @@ def open_store(folder: Path, *, make: bool = False) -> Iterator[Store | None]:
         lock = (file.parent if file else folder) / ".mlflow.lock"
         artifacts = (folder / "mlartifacts").as_uri()
         # Several processes that create one SQLite store at once break it.
-        with _locked(lock, uri) if make or file is not None else _calling(uri):
+        # Who may only read makes nothing, and needs no lock.
+        writes = make or (file is not None and os.access(lock.parent, os.W_OK))
+        with _locked(lock, uri) if writes else _calling(uri):
             if file is not None:
-                _ready(file, artifacts, moves=not given)
+                _ready(file, artifacts, moves=writes and not given)
             experiment = _experiment(None if given else artifacts, make=make)
         yield Store(uri, experiment, lock) if experiment else None
     except (mlflow.MlflowException, SQLAlchemyError, sqlite3.Error) as error:
@@ -154,6 +156,11 @@ def _locked(path: Path, uri: str) -> Iterator[None]:
     with ExitStack() as stack:
         try:
             stack.enter_context(exclusive(path, patience=_PATIENCE))
+        except PermissionError as error:
+            raise RszooError(
+                f"cannot write {str(path)!r}: {error.strerror}; name a store that you may write "
+                "with MLFLOW_TRACKING_URI"
+            ) from error
         except TimeoutError:
             raise RszooError(
                 f"expected a free lock {str(path)!r}, got one that another process has held for "
