@@ -68,8 +68,10 @@ def test_rows_that_are_left_out_count(tmp_path: Path) -> None:
 
 
 def test_a_log_may_claim_any_number_of_inputs(tmp_path: Path) -> None:
-    table = log(tmp_path / "a.tsv", [1000] * 4, n=1000, alpha=0.001, count=1 << 52)
-    assert expected_wrong(table) == pytest.approx(0.001 * 2**52)
+    log(tmp_path / "a.tsv", [1000] * 4, n=1000, alpha=0.001, count=4)
+    claimed = {"inputs": {"name": "photos", "step": 1, "count": 1 << 52}}
+    (tmp_path / "a.json").write_text(json.dumps(claimed))
+    assert expected_wrong(read_log(tmp_path / "a.tsv")) == pytest.approx(0.001 * 2**52)
 
 
 def test_all_hold_at_once_as_often_as_stated(tmp_path: Path) -> None:
