@@ -135,9 +135,8 @@ def _builtin(name: str) -> list[bytes]:
 
 
 def config() -> tuple[list[tuple[str, bytes]], Read]:
-    import torch
-
-    from rszoo.hub.bundle import untrained_network
+    from rszoo import networks
+    from rszoo.hub.bundle import network_values
     from rszoo.hub.configs import read_config
     from rszoo.hub.configs.network import NetworkConfig
 
@@ -160,8 +159,7 @@ def config() -> tuple[list[tuple[str, bytes]], Read]:
     def read(path: Path) -> None:
         found = read_config(path)
         if isinstance(found, NetworkConfig):
-            with torch.device("meta"):
-                untrained_network(found)
+            networks.outline(**network_values(found))
 
     texts = [json.dumps(common | one).encode() for one in composed]
     return [(".json", text) for text in (*_builtin("config.json")[:4], *texts)], read

@@ -438,7 +438,10 @@ STATED = OrderedDict(
         ({"sigma": -0.5}, "sigma: expected 0 <= sigma <= 100, got -0.5"),
         ({"sigma": 101.0}, "sigma: expected 0 <= sigma <= 100, got 101.0"),
         ({"sigma": float("nan")}, "sigma: expected a finite number, got nan"),
-        ({"normalization": "center"}, "normalization: expected one of ['full', 'centre', 'none']"),
+        (
+            {"normalization": "center"},
+            "normalization: expected one of ['full', 'centre', 'none', 'library']",
+        ),
         ({"name": "../up"}, "name: expected"),
         ({"method": ""}, "method: expected"),
         ({"network": {"name": "cifar_resne"}}, "network.name: unknown network 'cifar_resne' (did"),

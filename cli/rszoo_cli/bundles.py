@@ -124,6 +124,7 @@ def show(
     described = {
         "id": bundle.id,
         **_described(bundle),
+        **({"library": built_by} if (built_by := bundle.config.built_by) else {}),
         "input_shape": list(bundle.config.input_shape),
         "classes": list(bundle.config.class_names),
         "weights_sha256": bundle.weights_digest,

@@ -18,14 +18,24 @@ __all__ = ["import_checkpoint"]
 
 _Checkpoint = Annotated[
     Path,
-    typer.Argument(metavar="CHECKPOINT", help="Weights of torch.save or safetensors."),
+    typer.Argument(
+        metavar="CHECKPOINT",
+        help="Weights of torch.save or safetensors, or a folder with model.safetensors and "
+        "config.json.",
+    ),
 ]
 _Name = Annotated[str, typer.Option(help="Name of the bundle.")]
 _Dataset = Annotated[
     str, typer.Option(help="A data set's name, a folder of class folders, or an .npz file.")
 ]
 _Sigma = Annotated[float, typer.Option(help="Noise level it was trained with; 0 for none.")]
-_Architecture = Annotated[str, typer.Option(help="A network of rszoo, such as cifar_resnet.")]
+_Architecture = Annotated[
+    str,
+    typer.Option(
+        help="A network of rszoo, such as cifar_resnet, or of a library: torchvision:NAME, "
+        "timm:NAME, transformers:NAME."
+    ),
+]
 _Options = Annotated[
     list[str] | None,
     typer.Option(
@@ -35,8 +45,9 @@ _Options = Annotated[
 _Normalization = Annotated[
     str,
     typer.Option(
-        metavar="full|centre|none",
-        help="What its first layer does with the data set's mean and standard deviation.",
+        metavar="full|centre|none|library",
+        help="What its first layer does with the data set's mean and standard deviation, or "
+        "with those that the library of the network says.",
     ),
 ]
 _Method = Annotated[str, typer.Option(help="How it was trained.")]
@@ -81,6 +92,7 @@ def import_checkpoint(
     """
     from rszoo.exchange.importing import Statement
     from rszoo.exchange.importing import import_checkpoint as make_bundle
+    from rszoo.exchange.published import source_of
 
     statement = Statement.of(
         {
@@ -89,7 +101,11 @@ def import_checkpoint(
             "dataset": dataset,
             "sigma": sigma,
             "normalization": normalization,
-            "network": {"name": architecture, **_parsed(options or ())},
+            "network": {
+                "name": architecture,
+                **source_of(checkpoint, architecture).options,
+                **_parsed(options or ()),
+            },
         }
     )
     imported = make_bundle(

@@ -196,7 +196,7 @@ def _batch_size(
     if one.input_shape is None:
         return None
     shape = torch.Size(one.input_shape)
-    return measured_batch_size(one.network, shape, one.device, one.precision)
+    return measured_batch_size(one.base, shape, one.device, one.precision)
 
 
 def _continued(log: LogFile | None) -> Protocol | None:

@@ -1,7 +1,8 @@
 """Research checkpoints as bundles. What a checkpoint does not say, the user states."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -12,21 +13,23 @@ from rszoo._yaml import to_yaml
 from rszoo.data import ImageSet, KnownSet, Normalization
 from rszoo.errors import DataError, RecipeError, RszooError
 from rszoo.exchange.checkpoint import Checkpoint, read_checkpoint
+from rszoo.exchange.published import source_of
 from rszoo.exchange.sanity import Check, check
 from rszoo.exchange.weights import put_weights
 from rszoo.hub.bundle import Bundle
-from rszoo.hub.configs.network import NetworkConfig
+from rszoo.hub.configs.network import LibraryConfig, NetworkConfig
 from rszoo.hub.files import MANIFEST
 from rszoo.hub.origin import Checked, ImportedFile, Origin
 from rszoo.hub.writing import write_bundle
 from rszoo.networks.execution import resolve_device
+from rszoo.networks.library import Facts, Library
 from rszoo.training.provenance import environment
 from rszoo.training.recipes.problems import explain
 from rszoo.training.recipes.recipe import network_model
 from rszoo.training.recipes.sections.base import Section, SigmaOrNone
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 __all__ = ["Imported", "Statement", "import_checkpoint"]
 
@@ -45,7 +48,8 @@ class Statement(Section):
         dataset: a name or a path that `rszoo.data.load` takes.
         sigma: noise level of the training; 0 for none, which makes a standard bundle.
         normalization: whether the network's first layer subtracts the data set's mean and divides
-            by its standard deviation ("full"), only subtracts ("centre"), or is absent ("none").
+            by its standard deviation ("full"), only subtracts ("centre"), or is absent ("none");
+            "library": what the library of the network says of its weights.
         network: the architecture's name, and its options as further keys.
     """
 
@@ -53,7 +57,7 @@ class Statement(Section):
     method: Name = "unknown"
     dataset: str = Field(min_length=1)
     sigma: SigmaOrNone
-    normalization: Literal["full", "centre", "none"]
+    normalization: Literal["full", "centre", "none", "library"]
     network: dict[str, Any]
 
     @classmethod
@@ -107,7 +111,8 @@ def import_checkpoint(
     """Make a bundle of a checkpoint, and check its accuracy under noise if the data are here.
 
     Args:
-        path: a file that holds a state dict, see `read_checkpoint`.
+        path: a file that holds a state dict, see `read_checkpoint`; or a folder as a library
+            publishes it, see `source_of`.
         statement: what the checkpoint is.
         out: the new bundle's folder.
         data_root: where data sets lie (`rszoo.data.data_root`).
@@ -123,12 +128,12 @@ def import_checkpoint(
     """
     _check_place(out, overwrite=overwrite)
     chosen = resolve_device(device)
-    checkpoint = read_checkpoint(path)
-    known, unchecked = _known(statement.dataset, root=data_root, download=download)
-    choices = _choices(statement, known)
+    source = source_of(path, statement.network["name"])
+    checkpoint = read_checkpoint(source.weights)
+    known, unchecked = _known(statement.dataset, source.facts, root=data_root, download=download)
+    choices = _choices(statement, known, source.facts)
     constants = choices[statement.normalization]
-    network = _network(statement, known, constants)
-    put_weights(network, checkpoint, normalization=constants, key=key)
+    network = _network(statement.network, known, checkpoint, normalization=constants, key=key)
     result = None
     if isinstance(known, ImageSet):
         result = check(
@@ -151,15 +156,32 @@ def import_checkpoint(
 
 
 def _network(
-    statement: Statement, known: ImageSet | KnownSet, constants: Normalization | None
+    stated: Mapping[str, Any],
+    known: ImageSet | KnownSet,
+    checkpoint: Checkpoint,
+    *,
+    normalization: Normalization | None,
+    key: str | None,
 ) -> "nn.Sequential":
-    """Return the network that is stated, with fresh weights."""
-    return networks.build(
-        input_shape=known.shape,
-        num_classes=len(known.class_names),
-        normalization=constants,
-        **statement.network,
-    ).eval()
+    """Return the network that is stated, with the weights of a checkpoint."""
+    images: dict[str, Any] = {
+        "input_shape": known.shape,
+        "num_classes": len(known.class_names),
+    }
+    values: dict[str, Any] = {**stated, **images, "normalization": normalization}
+    networks.outline(**values)  # whether it takes such images
+    network = networks.build(**values).eval()
+    found = networks.library_of(stated["name"])
+    renamed = None if found is None else partial(_renamed, *found, {**stated, **images})
+    put_weights(network, checkpoint, normalization=normalization, key=key, renamed=renamed)
+    return network
+
+
+def _renamed(
+    library: Library, model: str, values: Mapping[str, Any], weights: "Mapping[str, Tensor]"
+) -> "Mapping[str, Tensor]":
+    """Return weights under the names that they have within a network of a library."""
+    return library.renamed(weights, model, values)
 
 
 def _check_place(out: Path, *, overwrite: bool) -> None:
@@ -170,30 +192,43 @@ def _check_place(out: Path, *, overwrite: bool) -> None:
 
 
 def _known(
-    dataset: str, *, root: Path | None, download: bool
+    dataset: str, facts: Facts, *, root: Path | None, download: bool
 ) -> tuple[ImageSet | KnownSet, str | None]:
     """Return the test images, or what is known without them and why they are not there."""
     try:
         return data.load(dataset, "test", root=root, download=download), None
     except DataError as error:
         known = data.known_set(dataset)
+        if known is not None and not known.class_names:
+            known = replace(known, class_names=facts.class_names or ())
         if known is None or not known.class_names or download:
             raise
         return known, str(error)
 
 
-def _choices(statement: Statement, known: ImageSet | KnownSet) -> dict[str, Normalization | None]:
+def _choices(
+    statement: Statement, known: ImageSet | KnownSet, facts: Facts
+) -> dict[str, Normalization | None]:
     """Return the standardisations that a network of a data set may have been trained with."""
+    choices: dict[str, Normalization | None] = {"none": None}
     customary = known.normalization
     if customary is not None:
         centre = Normalization(customary.mean, (1.0,) * len(customary.mean))
-        return {"full": customary, "centre": centre, "none": None}
-    if statement.normalization != "none":
+        choices = {"full": customary, "centre": centre, **choices}
+    if facts.mean is not None and facts.std is not None:
+        choices["library"] = Normalization(facts.mean, facts.std)
+    if statement.normalization in choices:
+        return choices
+    if statement.normalization == "library":
         raise RszooError(
-            f"expected normalization 'none', got {statement.normalization!r}: data set "
-            f"{statement.dataset!r} has no customary standardisation"
+            f"expected normalization 'full', 'centre' or 'none', got 'library': the library of "
+            f"{statement.network['name']!r} says none; a folder with config.json or "
+            "preprocessor_config.json does"
         )
-    return {"none": None}
+    raise RszooError(
+        f"expected normalization 'none', got {statement.normalization!r}: data set "
+        f"{statement.dataset!r} has no customary standardisation"
+    )
 
 
 def _config(
@@ -205,6 +240,7 @@ def _config(
         method=statement.method,
         dataset=statement.dataset,
         architecture=statement.network,
+        library=LibraryConfig.of(statement.network["name"]),
         input_shape=known.shape,
         normalization=normalization,
         class_names=known.class_names,

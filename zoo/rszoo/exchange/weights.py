@@ -6,7 +6,7 @@ wrappers of PyTorch and of training codes. A wrapper that was inside of the netw
 in the middle ("_orig_mod." of a compiled one), one that held the network its own in front.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +27,7 @@ def put_weights(
     *,
     normalization: Normalization | None,
     key: str | None = None,
+    renamed: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]] | None = None,
 ) -> None:
     """Give a network of `rszoo.networks.build` the weights of a checkpoint.
 
@@ -35,6 +36,7 @@ def put_weights(
         checkpoint: whose weights.
         normalization: what the network is given; constants in the checkpoint must agree.
         key: of the set of weights, where there are several.
+        renamed: gives weights the names that they have in the network, where they have others.
 
     Raises:
         RszooError: a name or a shape differs, a number is not finite, the checkpoint's own
@@ -45,6 +47,8 @@ def put_weights(
     chosen = chosen_set(checkpoint, wanted, key=key)
     first, weights = split(chosen, wanted)
     _check_constants(checkpoint, first, normalization)
+    if renamed is not None and set(weights) != set(wanted):
+        weights = renamed(weights)
     _check_names(checkpoint, wanted, weights)
     fitting = {
         name: _fitting(checkpoint, name, tensor, like=wanted[name])

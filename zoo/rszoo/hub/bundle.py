@@ -11,7 +11,7 @@ manifest.json       sha256 and size of every other file, and the bundle's origin
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rszoo._folders import recovered
 from rszoo.errors import IntegrityError, RszooError
@@ -25,7 +25,7 @@ from rszoo.hub.weights import check_header, load_weights
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["Bundle", "open_bundle"]
+__all__ = ["Bundle", "network_values", "open_bundle"]
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,18 @@ class Bundle:
         """The certification log, which `hub.evidence` reads; None if it is not certified."""
         return self.path / EVIDENCE if EVIDENCE in self.manifest.files else None
 
+    def _check_library(self, config: NetworkConfig) -> None:
+        """Refuse a network of another package that is not installed."""
+        from rszoo import networks
+
+        own = config.library is None or networks.library_of(config.summary) is not None
+        if not own and networks.package_of(config.summary) is None:
+            raise RszooError(
+                f"{self.id}: its network {config.summary!r} is, so it says, of the package "
+                f"{config.library}, which registers none of this name here; install it if you "
+                "trust it"
+            )
+
     def network(self) -> "nn.Module":
         """Return the base network with its weights, in eval mode, on the CPU.
 
@@ -80,29 +92,44 @@ class Bundle:
                 that it does not take.
             IntegrityError: the weights are not those of the architecture.
         """
-        import torch
+        from rszoo import networks
 
         config = self.of_network
-        called = f"the weights of {config.architecture}"
-        with torch.device("meta"):  # sizes are the author's: they are compared, then allocated
-            check_header(self.path, untrained_network(config).state_dict(), called=called)
-        network = untrained_network(config)
+        self._check_library(config)
+        called = f"the weights of {config.architecture}{_built_by(config)}"
+        values = network_values(config)
+        # Sizes are the author's: they are compared, then allocated.
+        check_header(self.path, networks.outline(**values).state_dict(), called=called)
+        network = networks.build(**values)
         load_weights(network, self.path, called=called)
         return network.eval()
 
 
-def untrained_network(config: NetworkConfig) -> "nn.Module":
-    """Return the network of a config with fresh weights."""
+def network_values(config: NetworkConfig) -> dict[str, Any]:
+    """Return the arguments of `rszoo.networks.build` for the network of a config.
+
+    Raises:
+        RszooError: an option has the name of what the config itself says.
+    """
+    given = {
+        "input_shape": config.input_shape,
+        "num_classes": len(config.class_names),
+        "normalization": config.normalization,
+    }
+    if reserved := sorted(given.keys() & config.architecture.keys()):
+        raise RszooError(f"network {config.summary!r} has no options {reserved}")
+    return config.architecture | given
+
+
+def _built_by(config: NetworkConfig) -> str:
+    """Return the versions of the package that builds a network, to go after its name."""
     from rszoo import networks
 
-    options = dict(config.architecture)
-    return networks.build(
-        options.pop("name"),
-        input_shape=config.input_shape,
-        num_classes=len(config.class_names),
-        normalization=config.normalization,
-        **options,
-    )
+    if config.library is None:
+        return ""
+    here = networks.package_of(config.summary)
+    other = here is not None and here.version != config.library.version
+    return f" of {config.library}" + (f", here {here.version}" if here and other else "")
 
 
 def open_bundle(

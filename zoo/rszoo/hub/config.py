@@ -74,6 +74,11 @@ class BundleConfig(BaseModel, ABC, extra="forbid", frozen=True, allow_inf_nan=Fa
         """The network's name, or how many there are."""
 
     @property
+    def built_by(self) -> str | None:
+        """The package that builds the network, and its version; None: rszoo does."""
+        return None
+
+    @property
     @abstractmethod
     def parts(self) -> "tuple[Part, ...]":
         """The bundles that this one is made of."""

@@ -1,41 +1,83 @@
 """Networks by name, with their input normalisation inside.
 
 A network takes images in [0, 1], so that noise and radii are in pixel units, and normalises them
-itself. The registry is the folder `architectures`: one file per architecture, the file's name is
-the network's name, and each file defines one function `build(*, input_shape, num_classes,
-<options>)`. One of them, `mixing`, takes what two other networks answer in place of images.
+itself. A name is one of three:
+
+- `NAME`: a file of the folder `architectures`, which defines one function
+  `build(*, input_shape, num_classes, <options>)`. One of them, `mixing`, takes what two other
+  networks answer in place of images.
+- `LIBRARY:MODEL`: a network that another library builds; the folder `libraries` has one file for
+  each, such as `torchvision:resnet18`.
+- a name that an installed package registers (`rszoo.networks.registered`).
 """
 
 import inspect
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from rszoo import _registry
-from rszoo.errors import RszooError
+from rszoo.errors import RszooError, unknown_name
+from rszoo.networks import registered
+from rszoo.networks.library import Library, Package, package_named
 from rszoo.networks.statistics import ChannelStatistics
 
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["ChannelStatistics", "build", "names", "options"]
+__all__ = [
+    "ChannelStatistics",
+    "build",
+    "library_of",
+    "names",
+    "options",
+    "outline",
+    "package_of",
+]
 
 _ARCHITECTURES = f"{__name__}.architectures"
+_LIBRARIES = f"{__name__}.libraries"
 _GIVEN = {"input_shape", "num_classes"}
+
+# Of a network that another library builds: what it makes itself, such as the places of patches
+# relative to each other, grows with the fourth power of the side, and stands in no file.
+_MOST_BUFFERS = 1 << 28
 
 
 def names() -> list[str]:
-    """Return the names that `build` knows, sorted."""
+    """Return the names of rszoo's own networks, sorted."""
     return _registry.names(_ARCHITECTURES)
 
 
-def options(name: str) -> dict[str, inspect.Parameter]:
-    """Return the options of the architecture `name`, each with its type and default.
+def library_of(name: str) -> tuple[Library, str] | None:
+    """Return the library that a name begins with, and the name of the network there.
 
     Raises:
-        RszooError: no architecture has this name.
+        RszooError: there is no such library.
+    """
+    library, colon, model = name.partition(":")
+    if not colon:
+        return None
+    found = _registry.load(_LIBRARIES, library, kind="library of networks")
+    return found.LIBRARY, model
+
+
+def package_of(name: str) -> Package | None:
+    """Return the package that a network comes from, as it is installed; None: rszoo, or none."""
+    if name in names():
+        return None
+    found = library_of(name)
+    return registered.package_of(name) if found is None else package_named(found[0].package)
+
+
+def options(name: str) -> dict[str, inspect.Parameter]:
+    """Return the options of a network, each with its type and default.
+
+    Raises:
+        RszooError: there is no network of this name.
     """
     # Evaluated: a file may begin with `from __future__ import annotations`.
-    parameters = inspect.signature(_architecture(name), eval_str=True).parameters
+    parameters = inspect.signature(_builder(name), eval_str=True).parameters
     return {key: value for key, value in parameters.items() if key not in _GIVEN}
 
 
@@ -50,7 +92,7 @@ def build(
     """Return `Sequential(normalisation, network)` with fresh weights.
 
     Args:
-        name: one of `names()`.
+        name: one of `names()`, `LIBRARY:MODEL`, or a name that an installed package registers.
         input_shape: channels, height, width of one image.
         num_classes: number of logits.
         normalization: per-channel mean and standard deviation; None leaves images as they are.
@@ -59,40 +101,112 @@ def build(
     Returns:
         A module from images [B, C, H, W] in [0, 1] to logits [B, num_classes]. Its state dict
         holds the network alone, every key beginning with "1.", as in the checkpoints of the
-        original research code.
+        original research code. A network that is not rszoo's own has a third layer, which takes
+        the logits out of what it answers.
 
     Raises:
-        RszooError: unknown name or option, an option of the wrong type, or a shape that the
-            architecture cannot take.
+        RszooError: unknown name or option, an option of the wrong type, a library that is not
+            installed, or a shape that the architecture cannot take.
     """
     from torch import nn
 
+    from rszoo.networks.logits import Logits
     from rszoo.networks.normalize import first_layer
 
-    _check_options(name, network_options)
-    network = _architecture(name)(
-        input_shape=input_shape, num_classes=num_classes, **network_options
+    values = _checked_options(name, network_options)
+    own = name in names()
+    try:
+        network = _builder(name)(input_shape=input_shape, num_classes=num_classes, **values)
+    except RszooError:
+        raise
+    except Exception as error:
+        if own:
+            raise
+        raise _misfit(name, input_shape, num_classes, error) from error
+    layers = [] if own else [Logits()]
+    return nn.Sequential(first_layer(normalization), network, *layers)
+
+
+def outline(
+    name: str, *, input_shape: tuple[int, int, int], num_classes: int, **others: Any
+) -> "nn.Sequential":
+    """Return the network of `build` with weights that have shapes and no values.
+
+    One that is not rszoo's own is tried on an image without values, so that a size of images that
+    it cannot take is found before any memory is taken.
+
+    Raises:
+        RszooError: as `build`, or it gives no logits `[B, num_classes]`.
+    """
+    import torch
+
+    with torch.device("meta"):
+        network = build(name, input_shape=input_shape, num_classes=num_classes, **others)
+        if name in names():
+            return network
+        try:
+            with torch.no_grad():
+                logits = network.eval()(torch.zeros(1, *input_shape))
+        except RszooError:
+            raise
+        except Exception as error:
+            raise _misfit(name, input_shape, num_classes, error) from error
+    held = sum(one.nbytes for one in network.buffers())
+    if held > _MOST_BUFFERS:
+        raise RszooError(
+            f"network {name!r}: expected tables of at most {_MOST_BUFFERS:,} bytes for images of "
+            f"{input_shape}, got {held:,}; use smaller images"
+        )
+    if logits.shape != (1, num_classes):
+        raise RszooError(
+            f"network {name!r}: expected logits of shape {(1, num_classes)} for one image, got "
+            f"{tuple(logits.shape)}"
+        )
+    return network
+
+
+def _misfit(
+    name: str, input_shape: tuple[int, int, int], num_classes: int, error: Exception
+) -> RszooError:
+    size = "x".join(map(str, input_shape))
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+    return RszooError(
+        f"network {name!r} cannot be built for images of {size} and {num_classes} classes: "
+        f"{reason}; choose other options, or images of another size"
     )
-    return nn.Sequential(first_layer(normalization), network)
 
 
-def _check_options(name: str, given: Mapping[str, object]) -> None:
-    """Refuse options that an architecture lacks, or that are not of its type or range."""
+def _checked_options(name: str, given: Mapping[str, object]) -> dict[str, Any]:
+    """Return options as a network takes them; refuse those that it lacks, or of another type."""
     from pydantic import TypeAdapter, ValidationError
 
     allowed = options(name)
     unknown = sorted(set(given) - set(allowed))
     if unknown:
         raise RszooError(f"network {name!r} has no options {unknown}; it takes {sorted(allowed)}")
+    needed = [key for key, option in allowed.items() if option.default is option.empty]
+    if missing := sorted(set(needed) - set(given)):
+        raise RszooError(f"network {name!r} needs the options {missing}, got {sorted(given)}")
+    values = {}
     for key, value in given.items():
         try:
-            TypeAdapter(allowed[key].annotation).validate_python(value, strict=True)
+            values[key] = TypeAdapter(allowed[key].annotation).validate_python(value, strict=True)
         except ValidationError as error:
             problem = error.errors(include_url=False)[0]["msg"]
             raise RszooError(
                 f"network {name!r} expects another {key}, got {value!r}: {problem}"
             ) from None
+    return values
 
 
-def _architecture(name: str) -> "Callable[..., nn.Module]":
-    return _registry.load(_ARCHITECTURES, name, kind="network").build
+def _builder(name: str) -> "Callable[..., nn.Module]":
+    known = names()
+    if name in known:
+        return _registry.load(_ARCHITECTURES, name, kind="network").build
+    found = library_of(name)
+    if found is not None:
+        library, model = found
+        return partial(library.build, model)
+    if name in registered.names():
+        return registered.builder(name)
+    raise unknown_name("network", name, [*known, *registered.names()])

@@ -22,6 +22,7 @@ from rszoo.certificates.base import (
 from rszoo.certificates.kind import NETWORK
 from rszoo.networks.compiled import Compiled
 from rszoo.networks.execution import place, resolve_device, resolve_precision
+from rszoo.networks.logits import WithLogits, as_network
 from rszoo.smoothing.checks import check_draws, checked
 from rszoo.smoothing.decisions import RadiusTests
 from rszoo.smoothing.interface import Budget, Classifier, OnDraws, Voting
@@ -40,7 +41,9 @@ class SmoothedClassifier(Classifier):
     under this noise. `predict` and `certify` use the same.
 
     Attributes:
-        network: the base network; maps images in [0, 1] to logits (it normalises inside).
+        network: the base network; maps images in [0, 1] to logits (it normalises inside), or to
+            what holds them: a dict or an object with `logits`, a tuple that begins with them.
+        base: the same, of which only the logits are taken.
         sigma: standard deviation of the noise, in pixel units.
         num_classes, input_shape, class_names, device: see `Classifier`.
         precision: "float32" or "bfloat16".
@@ -54,7 +57,7 @@ class SmoothedClassifier(Classifier):
 
     def __init__(
         self,
-        network: nn.Module,
+        network: nn.Module | Callable[[Tensor], object],
         *,
         sigma: float,
         num_classes: int,
@@ -68,11 +71,12 @@ class SmoothedClassifier(Classifier):
     ) -> None:
         """Wrap a network; it is moved to `device` (None: a GPU if there is one).
 
-        With `compile` it is compiled at its first use, see `rszoo.networks.compiled`.
+        A function of images is a network too; what it uses has to be on `device` already. With
+        `compile` the network is compiled at its first use, see `rszoo.networks.compiled`.
 
         Raises:
-            RszooError: unknown device or precision, or a network with batch normalisation that
-                has no running statistics.
+            RszooError: unknown device or precision, something else than a network or a function,
+                or a network with batch normalisation that has no running statistics.
             ValueError: sigma, num_classes or batch_size out of range, or `compile` without
                 `input_shape`.
         """
@@ -85,8 +89,10 @@ class SmoothedClassifier(Classifier):
             raise ValueError(f"expected num_classes >= 2, got {num_classes=}")
         self.device = resolve_device(device)
         self.precision = resolve_precision(precision, self.device)
-        check_layers(network)
-        self.network = place(network, self.device)
+        module = as_network(network)
+        check_layers(module)
+        self.network = place(module, self.device)
+        self.base = WithLogits(self.network)
         self.sigma = sigma
         self.num_classes = num_classes
         self.input_shape = input_shape
@@ -96,9 +102,9 @@ class SmoothedClassifier(Classifier):
         if batch_size is None and input_shape is not None:
             batch_size = default_batch_size(torch.Size(input_shape), self.device)
         self.batch_size = batch_size
-        evaluated = self.network
+        evaluated = self.base
         if compile and batch_size is not None:
-            evaluated = Compiled(self.network, batch_size)
+            evaluated = Compiled(self.base, batch_size)
         self._evaluated = OneByOne(evaluated, batch_size=batch_size, precision=self.precision)
 
     def __repr__(self) -> str:

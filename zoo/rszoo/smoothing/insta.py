@@ -132,7 +132,7 @@ class InstaClassifier(Classifier):
     def _at(self, image: Tensor, seed: int) -> SmoothedClassifier:
         """Return the classifier under the noise that is found for an image."""
         sigma = searched_sigma(
-            self.classifier.network,
+            self.classifier.base,
             image,
             search=self.search,
             seed=seed,

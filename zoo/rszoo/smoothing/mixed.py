@@ -20,6 +20,7 @@ from rszoo.certificates.base import ABSTAIN, Certificate, Prediction
 from rszoo.certificates.kinds.mixed import mixed_certificate
 from rszoo.errors import RszooError
 from rszoo.networks.execution import autocast, evaluation_mode, place
+from rszoo.networks.logits import WithLogits, as_network
 from rszoo.smoothing.classifier import SmoothedClassifier
 from rszoo.smoothing.interface import Budget, Classifier, OnDraws, Voting
 from rszoo.smoothing.mixing_weights import FixedWeight, Weight
@@ -38,7 +39,8 @@ class MixedClassifier(Classifier):
     class of the standard network against the robust part.
 
     Attributes:
-        standard: the standard network; maps images in [0, 1] to logits.
+        standard: the standard network, as `SmoothedClassifier.base`; maps images in [0, 1] to
+            logits.
         robust: the smoothed classifier.
         weight: how much the robust part counts.
         num_classes, input_shape, class_names, device: those of the robust part.
@@ -58,7 +60,7 @@ class MixedClassifier(Classifier):
         Raises:
             ValueError: the weight is out of range.
         """
-        self.standard = place(standard, robust.device)
+        self.standard = place(WithLogits(as_network(standard)), robust.device)
         self.robust = robust
         self.weight = FixedWeight(weight) if isinstance(weight, int | float) else weight
         self.num_classes = robust.num_classes
@@ -160,7 +162,7 @@ class MixedClassifier(Classifier):
         return self._logits(self.standard, images)
 
     def _robust_logits(self, images: Tensor) -> Tensor:
-        return self._logits(self.robust.network, images)
+        return self._logits(self.robust.base, images)
 
     def _logits(self, network: nn.Module, images: Tensor) -> Tensor:
         with evaluation_mode(network), autocast(self.device, self.robust.precision):

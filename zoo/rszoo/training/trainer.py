@@ -18,7 +18,7 @@ from rszoo._files import write_json_atomically
 from rszoo._locks import exclusive
 from rszoo.hub.bundle import Bundle, open_bundle
 from rszoo.hub.catalog import find
-from rszoo.hub.configs.network import NetworkConfig
+from rszoo.hub.configs.network import LibraryConfig, NetworkConfig
 from rszoo.hub.origin import Origin, Trained
 from rszoo.hub.writing import write_bundle
 from rszoo.networks.execution import place
@@ -181,6 +181,7 @@ class Trainer:
             method=recipe.method,
             dataset=recipe.dataset,
             architecture=recipe.network.model_dump(),
+            library=LibraryConfig.of(recipe.network.name),
             sigma=recipe.sigma,
             trained_precision=self.setting.precision,
         )

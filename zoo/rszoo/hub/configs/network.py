@@ -2,8 +2,17 @@
 
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+)
 
+from rszoo import networks
 from rszoo.data.normalization import Normalization
 from rszoo.hub.config import SMALLEST_SIGMA, BundleConfig, Part
 from rszoo.hub.files import CONFIG, RECIPE, WEIGHTS
@@ -12,7 +21,31 @@ from rszoo.hub.limits import LONGEST_NAME
 if TYPE_CHECKING:
     from rszoo.data import ImageSet
 
-__all__ = ["NetworkConfig"]
+__all__ = ["LibraryConfig", "NetworkConfig"]
+
+
+class LibraryConfig(BaseModel):
+    """The package that builds a network, where that is not rszoo.
+
+    Attributes:
+        name: on the package index.
+        version: the one that the network was made with.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,100}$")]
+    version: Annotated[str, Field(pattern=r"^[A-Za-z0-9._+!-]{1,100}$")]
+
+    @classmethod
+    def of(cls, network: str) -> "LibraryConfig | None":
+        """Return the package of a network, as it is installed; None for one of rszoo's own."""
+        package = networks.package_of(network)
+        return None if package is None else cls(name=package.name, version=package.version)
+
+    def __str__(self) -> str:
+        """Name and version."""
+        return f"{self.name} {self.version}"
 
 
 class NetworkConfig(BundleConfig, frozen=True):
@@ -23,6 +56,7 @@ class NetworkConfig(BundleConfig, frozen=True):
             experts of a dual bundle; "standard": one without noise, which certifies nothing;
             "weight": one that weighs a standard and a smoothed one, for a mix.
         architecture: name of the network and its options.
+        library: what builds the network; None: rszoo.
         normalization: applied inside the network; None for none.
         sigma: noise level, in pixel units with images in [0, 1]; 0 for a standard network, that of
             the smoothed one for a weight.
@@ -34,6 +68,7 @@ class NetworkConfig(BundleConfig, frozen=True):
 
     kind: Literal["smoothed", "router", "standard", "weight"] = "smoothed"
     architecture: dict[str, Any]
+    library: LibraryConfig | None = None
     normalization: Normalization | None
     sigma: Annotated[float, Field(ge=0, le=100)]
     trained_precision: Literal["float32", "bfloat16"]
@@ -47,6 +82,11 @@ class NetworkConfig(BundleConfig, frozen=True):
     def summary(self) -> str:
         """The name of the network's architecture."""
         return self.architecture["name"]
+
+    @property
+    def built_by(self) -> str | None:
+        """The package that builds the network, and its version; None: rszoo does."""
+        return None if self.library is None else str(self.library)
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -79,6 +119,14 @@ class NetworkConfig(BundleConfig, frozen=True):
         if 0.0 < value < SMALLEST_SIGMA:
             raise ValueError(f"expected a noise level of at least {SMALLEST_SIGMA:g}")
         return value
+
+    @model_serializer(mode="wrap")
+    def _without_no_library(self, values_of: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # So that the bundles of rszoo's own networks are what they were before there were others.
+        values = values_of(self)
+        if self.library is None:
+            del values["library"]
+        return values
 
     @classmethod
     def of(cls, images: "ImageSet", **values: Any) -> "NetworkConfig":

@@ -7,14 +7,10 @@ Source: He et al. (2016), https://arxiv.org/abs/1512.03385; the stride lies in t
 from torch import nn
 
 from rszoo._torchvision import import_torchvision
+from rszoo.networks.channels import with_channels
 
 
 def build(*, input_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
     """Return a ResNet-50; its first convolution takes as many channels as the images have."""
     network = import_torchvision().models.resnet50(weights=None, num_classes=num_classes)
-    if input_shape[0] != 3:
-        network.conv1 = nn.Conv2d(
-            input_shape[0], 64, kernel_size=7, stride=2, padding=3, bias=False
-        )
-        nn.init.kaiming_normal_(network.conv1.weight, mode="fan_out", nonlinearity="relu")
-    return network
+    return with_channels(network, input_shape[0])

@@ -1,0 +1,115 @@
+"""What rszoo has to know of a library of architectures; `libraries/` has one file for each."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+from rszoo.errors import RszooError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+__all__ = [
+    "Facts",
+    "Library",
+    "Package",
+    "Published",
+    "check_installed",
+    "numbers_in",
+    "package_named",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What a library says of the weights that it publishes for a network; None where nothing.
+
+    Attributes:
+        input_shape: channels, height, width of the images.
+        mean, std: of the standardisation, per channel, in pixel units with images in [0, 1].
+        class_names: one per class, in the order of the logits.
+    """
+
+    input_shape: tuple[int, int, int] | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    class_names: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """What the JSON files say that a library writes beside weights.
+
+    Attributes:
+        options: of the network, for `rszoo.networks.build`.
+        facts: on the weights.
+    """
+
+    options: dict[str, Any]
+    facts: Facts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Library:
+    """A library that builds networks by name; rszoo asks it for no weights and no files.
+
+    Attributes:
+        package: its name on the package index.
+        extra: of rszoo, which installs it; None for one that is always there.
+        build: as `build` of an architecture, after the name of the network in the library; it
+            checks the name, and its signature is the list of the options that a bundle may give.
+        facts: on the weights that the library publishes for a network.
+        published: what is said beside weights: given the network's name, and the content of
+            `config.json` and of `preprocessor_config.json`, empty where there is none.
+        renamed: gives weights of a file the names that they have in a network, given the
+            arguments of `build`.
+    """
+
+    package: str
+    extra: str | None
+    build: "Callable[..., nn.Module]"
+    facts: Callable[[str], Facts]
+    published: Callable[[str, Mapping[str, Any], Mapping[str, Any]], Published]
+    renamed: "Callable[[Mapping[str, Tensor], str, Mapping[str, Any]], Mapping[str, Tensor]]"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Package:
+    """The software that a network's architecture comes from.
+
+    Attributes:
+        name: on the package index.
+        version: the one that is installed.
+    """
+
+    name: str
+    version: str
+
+
+def numbers_in(value: object) -> tuple[float, ...] | None:
+    """Return a list of numbers in a JSON value; None if it is something else."""
+    if not isinstance(value, list) or not all(isinstance(one, int | float) for one in value):
+        return None
+    return tuple(map(float, value))
+
+
+def package_named(name: str) -> Package | None:
+    """Return a package that is installed; None if it is not."""
+    try:
+        return Package(name=name, version=version(name))
+    except PackageNotFoundError:
+        return None
+
+
+def check_installed(package: str, extra: str, network: str) -> None:
+    """Refuse a network whose library is missing.
+
+    Raises:
+        RszooError: it is; names the extra of rszoo that installs it.
+    """
+    if package_named(package) is None:
+        raise RszooError(
+            f"network {network!r} is built by {package}, which is not installed; "
+            f"pip install 'rszoo[{extra}]'"
+        )
