@@ -1,5 +1,6 @@
 """What every test runs under: its own seeded random state, and one thread."""
 
+import gc
 import shutil
 import signal
 from collections.abc import Iterator
@@ -10,8 +11,18 @@ import pytest
 import torch
 from forks import Forks, forking
 from typer.testing import CliRunner
+from unsynced import unsynced
 
 pytest_plugins = ["hub_server", "hub_files", "hub_wire"]  # the last two import the first
+
+
+@pytest.fixture(scope="module", autouse=True)
+def little_to_look_through() -> Iterator[None]:
+    # Modules stay: to look through all that torch and MLflow hold for garbage takes long. A file
+    # that a test has left open is found here, at the end of its module.
+    gc.freeze()
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -24,6 +35,12 @@ def one_thread() -> None:
 def interruptible() -> None:
     # A shell starts its background jobs with SIGINT ignored, and Python then leaves it so.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_waiting_for_disks() -> Iterator[None]:
+    with unsynced():
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -60,7 +77,16 @@ def store_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def quick_stores(store_template: Path) -> Iterator[None]:
+def quick_pictures() -> Iterator[None]:
+    """From here on, the curve of a log is drawn once: to draw one takes a tenth of a second."""
+    from quick_pictures import drawn_once
+
+    with drawn_once():
+        yield
+
+
+@pytest.fixture(scope="session")
+def quick_stores(store_template: Path, quick_pictures: None) -> Iterator[None]:
     """From here on, fresh MLflow stores are made by a copy: by migrations it takes a second."""
     from stores import copied_stores
 

@@ -49,10 +49,15 @@ def serve(address: str, store: str) -> None:
     for name in _SLOW_TO_IMPORT:
         import_module(name)
     from stores import copied_stores
+    from unsynced import unsynced
 
     gc.collect()
     gc.freeze()  # what forks share, they need not look through
-    with copied_stores(Path(store)), socket.socket(socket.AF_UNIX) as listener:
+    with (
+        unsynced(),
+        copied_stores(Path(store)),
+        socket.socket(socket.AF_UNIX) as listener,
+    ):
         listener.bind(address)
         listener.listen()
         print("ready", flush=True)

@@ -203,8 +203,19 @@ def other_server() -> Iterator[Server]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def hub_session() -> Iterator[None]:
+    """The connections of `huggingface_hub`; to prepare a TLS that no test needs takes longest."""
+    yield
+    from huggingface_hub import close_session
+
+    close_session()
+
+
 @pytest.fixture
-def hub_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+def hub_client(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quick_pictures: None, hub_session: None
+) -> Iterator[Callable[[str], None]]:
     """Keep `huggingface_hub` in the test's own folder; call it to point it at a hub."""
     import huggingface_hub.utils
     from huggingface_hub import constants
@@ -238,7 +249,6 @@ def hub_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Call
 
     yield point
     huggingface_hub.utils.enable_progress_bars()
-    huggingface_hub.close_session()
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["copied_stores", "make_template", "migrated_stores", "moved_store", "replace_in_store"]
 
 _migrate = database._initialize_tables
+# To find the newest of MLflow's migrations it loads them all, at every opening of a store.
+database._get_latest_schema_revision = cache(database._get_latest_schema_revision)
 
 
 def make_template(path: Path) -> None:

@@ -14,7 +14,7 @@ from rszoo.evaluation.log import LogTable
 from rszoo.evaluation.metrics import summary
 from rszoo.theory.rounding import as_acr
 
-__all__ = ["curve"]
+__all__ = ["curve", "picture"]
 
 # The palette of Okabe and Ito (2008), https://jfly.uni-koeln.de/color/, which readers with any
 # kind of colour blindness can tell apart; a grey stands for its yellow, too pale for lines.
@@ -50,10 +50,19 @@ def curve(logs: Sequence[LogTable], path: str | Path) -> None:
         )
     if path.suffix.lower() != ".png":
         raise RszooError(f"expected a picture's name ending in .png, got {str(path)!r}")
+    write_bytes_atomically(path, picture(logs))
+
+
+def picture(logs: Sequence[LogTable]) -> bytes:
+    """Return the picture that `curve` writes, of 1 to 8 logs with true labels.
+
+    Raises:
+        DataError: a log has no rows or no true labels.
+    """
     labels = [_label(log) for log in logs]
-    picture = io.BytesIO()
-    _figure(logs, labels).savefig(picture, format="png", dpi=200)
-    write_bytes_atomically(path, picture.getvalue())
+    drawn = io.BytesIO()
+    _figure(logs, labels).savefig(drawn, format="png", dpi=200)
+    return drawn.getvalue()
 
 
 def _figure(logs: Sequence[LogTable], labels: Sequence[str]) -> Figure:

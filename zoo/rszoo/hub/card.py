@@ -1,7 +1,6 @@
 """What people see of a model on a hub: its card, its results as data, its curve."""
 
 import inspect
-import tempfile
 from importlib import import_module
 from pathlib import Path
 
@@ -15,7 +14,6 @@ from huggingface_hub import (
 
 from rszoo.data import known_set
 from rszoo.evaluation.data_set import DataSet, data_set
-from rszoo.evaluation.log import LogTable
 from rszoo.evaluation.metrics import Summary, summary
 from rszoo.hub.bundle import Bundle
 from rszoo.hub.card_results import alpha_text, results_text
@@ -49,7 +47,9 @@ def card_files(bundle: Bundle, repo: str, *, license: str | None = None) -> dict
     text = _text(bundle, repo, about, results=results, license=license)
     files = {CARD: f"---\n{head}\n---\n\n{text}".encode()}
     if log is not None and known is not None and about is not None:
-        files[CURVE] = _curve(log, bundle.config.name)
+        from rszoo.evaluation.plot import picture
+
+        files[CURVE] = picture([log])
         files[RESULTS] = _results(known, about)
     return files
 
@@ -118,17 +118,6 @@ def _results(known: Summary, about: DataSet) -> bytes:
         for r, share in zip(known.radii, known.certified_accuracy, strict=True)
     ]
     return yaml.safe_dump(eval_result_entries_to_yaml(entries), sort_keys=False).encode()
-
-
-def _curve(log: LogTable, name: str) -> bytes:
-    from dataclasses import replace
-
-    from rszoo.evaluation.plot import curve
-
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / CURVE
-        curve([replace(log, path=log.path.with_name(name))], path)
-        return path.read_bytes()
 
 
 def _text(

@@ -4,6 +4,7 @@ Alpaydin, Kaynak (1998), https://doi.org/10.24432/C50P49, the test set; every fi
 image here.
 """
 
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,8 @@ from rszoo.data.known_set import KnownSet
 from rszoo.data.splits import every_fifth
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from rszoo.data.image_set import ImageSet
 
 SET = KnownSet(
@@ -25,19 +28,22 @@ SET = KnownSet(
 
 def load(name: str, split: str, *, root: Path, download: bool) -> "ImageSet":
     """Return a split of the digits; they are always there."""
+    from rszoo.data.in_memory import in_memory
+
+    pixels, labels = _both_splits()
+    keep = every_fifth(range(len(labels)), split)
+    return in_memory(
+        pixels[keep], labels[keep], name=name, split=split, class_names=SET.class_names
+    )
+
+
+@cache
+def _both_splits() -> "tuple[Tensor, Tensor]":
+    """Return all images and labels; scikit-learn reads them from a text, which takes its time."""
     import torch
     from sklearn.datasets import load_digits
 
-    from rszoo.data.in_memory import in_memory
-
     source: Any = load_digits()
-    keep = every_fifth(range(len(source.target)), split)
     # scikit-learn's pixels are whole numbers from 0 to 16
-    pixels = torch.from_numpy((source.images[keep] * 255 / 16).round()).to(torch.uint8)
-    return in_memory(
-        pixels.unsqueeze(1),
-        torch.from_numpy(source.target[keep]).long(),
-        name=name,
-        split=split,
-        class_names=SET.class_names,
-    )
+    pixels = torch.from_numpy((source.images * 255 / 16).round()).to(torch.uint8)
+    return pixels.unsqueeze(1), torch.from_numpy(source.target).long()
