@@ -12,6 +12,7 @@ from rszoo.errors import DataError, HubError, IntegrityError, RecipeError, Rszoo
 
 if TYPE_CHECKING:
     from rszoo.certificates.base import ABSTAIN, Certificate, Prediction
+    from rszoo.exchange.saving import save
     from rszoo.hub.catalog import list_models
     from rszoo.hub.classifiers import load
     from rszoo.smoothing.classifier import SmoothedClassifier
@@ -30,6 +31,7 @@ __all__ = [
     "__version__",
     "list_models",
     "load",
+    "save",
 ]
 
 # Resolved on first use, so that `import rszoo` (and `rszoo --help`) does not wait for torch.
@@ -40,6 +42,7 @@ _LAZY = {
     "SmoothedClassifier": "rszoo.smoothing.classifier",
     "list_models": "rszoo.hub.catalog",
     "load": "rszoo.hub.classifiers",
+    "save": "rszoo.exchange.saving",
 }
 
 

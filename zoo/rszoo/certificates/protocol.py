@@ -99,6 +99,7 @@ class Evaluation(_Statement):
         precision: "float32" or "bfloat16".
         batch_size: noisy inputs per forward; None where it was not the same throughout.
         compiled: whether the network was compiled.
+        opaque: whether it is an ONNX file, of which only operators and answers are known.
         device: kind of device.
         noise: name of the scheme by which noise is drawn.
     """
@@ -106,6 +107,7 @@ class Evaluation(_Statement):
     precision: str | None = None
     batch_size: Annotated[int, Field(ge=1)] | None = None
     compiled: bool = False
+    opaque: bool = False
     device: str | None = None
     noise: str | None = None
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, ValidationError
 
@@ -15,6 +15,7 @@ from rszoo.errors import DataError, RecipeError, RszooError
 from rszoo.exchange.checkpoint import Checkpoint, read_checkpoint
 from rszoo.exchange.published import source_of
 from rszoo.exchange.sanity import Check, check
+from rszoo.exchange.stated import Name, checked_network
 from rszoo.exchange.weights import put_weights
 from rszoo.hub.bundle import Bundle
 from rszoo.hub.configs.network import LibraryConfig, NetworkConfig
@@ -25,16 +26,12 @@ from rszoo.networks.execution import resolve_device
 from rszoo.networks.library import Facts, Library
 from rszoo.training.provenance import environment
 from rszoo.training.recipes.problems import explain
-from rszoo.training.recipes.recipe import network_model
 from rszoo.training.recipes.sections.base import Section, SigmaOrNone
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 __all__ = ["Imported", "Statement", "import_checkpoint"]
-
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$")]
-
 
 _NOT_A_RECIPE = "# Not a recipe: the model was imported, and this is what was said of it.\n"
 
@@ -71,15 +68,7 @@ class Statement(Section):
             stated = cls.model_validate(values)
         except ValidationError as error:
             raise RecipeError(explain(error, cls)) from None
-        try:
-            model = network_model(str(stated.network.get("name")))
-        except RszooError as error:
-            raise RecipeError([f"network.name: {error}"]) from None
-        try:
-            network = model.model_validate(stated.network, strict=True).model_dump()
-        except ValidationError as error:
-            raise RecipeError(explain(error, model, prefix="network.")) from None
-        return stated.model_copy(update={"network": network})
+        return stated.model_copy(update={"network": checked_network(stated.network)})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ from rszoo.exchange.sets import COUNTER, chosen_set, groups_that_fit, split
 
 __all__ = ["put_weights"]
 
-_HINT = "check --dataset, --architecture and --option"
+_HINT = "check data set, architecture and options"
 
 
 def put_weights(

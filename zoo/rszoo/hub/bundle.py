@@ -54,11 +54,11 @@ class Bundle:
         """The config of a bundle that holds a network.
 
         Raises:
-            RszooError: this one is made of others.
+            RszooError: this one is made of others, or its network is opaque.
         """
         if not isinstance(self.config, NetworkConfig):
             raise RszooError(
-                f"{self.id}: expected a bundle with a network, got one made of other bundles"
+                f"{self.id}: expected a bundle with a network, got {self.config.made}"
             )
         return self.config
 

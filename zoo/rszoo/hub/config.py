@@ -74,6 +74,11 @@ class BundleConfig(BaseModel, ABC, extra="forbid", frozen=True, allow_inf_nan=Fa
         """The network's name, or how many there are."""
 
     @property
+    @abstractmethod
+    def made(self) -> str:
+        """What the model is made of, to go after "expected ..., got"."""
+
+    @property
     def built_by(self) -> str | None:
         """The package that builds the network, and its version; None: rszoo does."""
         return None
@@ -112,6 +117,11 @@ class ComposedConfig(BundleConfig, frozen=True):
 
     required: ClassVar[tuple[str, ...]] = (CONFIG,)
     identified_by: ClassVar[str] = CONFIG
+
+    @property
+    def made(self) -> str:
+        """What the model is made of, to go after "expected ..., got"."""
+        return "one made of other bundles"
 
     @property
     def summary(self) -> str:

@@ -6,6 +6,7 @@ __all__ = [
     "CURVE",
     "EVIDENCE",
     "MANIFEST",
+    "ONNX",
     "PRESENTATION",
     "PROTOCOL",
     "RECIPE",
@@ -17,6 +18,7 @@ __all__ = [
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
+ONNX = "model.onnx"
 RECIPE = "recipe.yaml"
 EVIDENCE = "certificates.tsv"
 PROTOCOL = "certificates.json"

@@ -9,7 +9,7 @@ from rszoo.hub import remote
 from rszoo.hub.bundle import Bundle
 from rszoo.hub.card import card_files
 from rszoo.hub.evidence import check_of_bundle_alone, evidence_of
-from rszoo.hub.files import MANIFEST, PRESENTATION, RECORD, SIGNATURE, WEIGHTS
+from rszoo.hub.files import MANIFEST, ONNX, PRESENTATION, RECORD, SIGNATURE, WEIGHTS
 from rszoo.hub.ids import HubId
 from rszoo.hub.parts import own_parts
 from rszoo.hub.replacing import check_replaceable
@@ -18,7 +18,7 @@ from rszoo.hub.signing import is_signed_with, signature
 __all__ = ["Pushed", "push"]
 
 # What an earlier push may have left that this one does not bring.
-_OURS = {*RECORD, WEIGHTS, MANIFEST, *PRESENTATION}
+_OURS = {*RECORD, WEIGHTS, ONNX, MANIFEST, *PRESENTATION}
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from rszoo.hub import remote
 from rszoo.hub.bundle import Bundle
 from rszoo.hub.config import BundleConfig
 from rszoo.hub.evidence import evidence_of, lost
-from rszoo.hub.files import MANIFEST, RECORD, WEIGHTS
+from rszoo.hub.files import MANIFEST, ONNX, RECORD, WEIGHTS
 from rszoo.hub.pull import pull_record
 from rszoo.theory.rounding import as_stated
 
@@ -31,7 +31,7 @@ def check_replaceable(head: remote.Head, bundle: Bundle) -> None:
     """
     repo = head.id.repo
     if MANIFEST not in head.files:
-        if foreign := sorted({*RECORD, WEIGHTS} & set(head.files)):
+        if foreign := sorted({*RECORD, WEIGHTS, ONNX} & set(head.files)):
             raise RszooError(f"{repo} holds another model, with {', '.join(foreign)}: {_REMEDY}")
         return
     try:

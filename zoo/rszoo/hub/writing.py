@@ -7,7 +7,7 @@ from rszoo._folders import alone_with, replaced
 from rszoo.errors import RszooError
 from rszoo.hub.bundle import Bundle, open_bundle
 from rszoo.hub.config import BundleConfig
-from rszoo.hub.files import CONFIG, MANIFEST, RECIPE, WEIGHTS
+from rszoo.hub.files import CONFIG, MANIFEST, ONNX, RECIPE, WEIGHTS
 from rszoo.hub.manifest import Manifest
 from rszoo.hub.origin import Origin
 
@@ -23,6 +23,7 @@ def write_bundle(
     config: BundleConfig,
     origin: Origin,
     network: "nn.Module | None" = None,
+    onnx: bytes | None = None,
     recipe: str | None = None,
     half: bool = False,
     replace: bool = False,
@@ -35,6 +36,7 @@ def write_bundle(
         origin: where it comes from, for the manifest.
         network: the trained network, its normalisation inside; None for a bundle of others that
             has no weights of its own.
+        onnx: the network's file, in its place.
         recipe: text of the resolved recipe, if there is one.
         half: as in `weights_of`.
         replace: replace an existing bundle.
@@ -54,6 +56,8 @@ def write_bundle(
         with replaced(folder) as draft:
             if network is not None:  # not `save_file`: its files are for their owner alone
                 (draft / WEIGHTS).write_bytes(weights_of(network, half=half))
+            if onnx is not None:
+                (draft / ONNX).write_bytes(onnx)
             if recipe is not None:
                 (draft / RECIPE).write_text(recipe, encoding="utf-8")
             (draft / CONFIG).write_text(config.to_json(), encoding="utf-8")

@@ -21,8 +21,9 @@ from rszoo.certificates.base import (
 )
 from rszoo.certificates.kind import NETWORK
 from rszoo.networks.compiled import Compiled
-from rszoo.networks.execution import place, resolve_device, resolve_precision
+from rszoo.networks.execution import place, resolve_device
 from rszoo.networks.logits import WithLogits, as_network
+from rszoo.networks.opaque import is_opaque, precision_of
 from rszoo.smoothing.checks import check_draws, checked
 from rszoo.smoothing.decisions import RadiusTests
 from rszoo.smoothing.interface import Budget, Classifier, OnDraws, Voting
@@ -76,7 +77,8 @@ class SmoothedClassifier(Classifier):
 
         Raises:
             RszooError: unknown device or precision, something else than a network or a function,
-                or a network with batch normalisation that has no running statistics.
+                a network with batch normalisation that has no running statistics, or an opaque one
+                that is to run in another precision than float32, or compiled.
             ValueError: sigma, num_classes or batch_size out of range, or `compile` without
                 `input_shape`.
         """
@@ -88,8 +90,8 @@ class SmoothedClassifier(Classifier):
         if num_classes < 2:
             raise ValueError(f"expected num_classes >= 2, got {num_classes=}")
         self.device = resolve_device(device)
-        self.precision = resolve_precision(precision, self.device)
         module = as_network(network)
+        self.precision = precision_of(module, precision, self.device, compile=compile)
         check_layers(module)
         self.network = place(module, self.device)
         self.base = WithLogits(self.network)
@@ -142,6 +144,7 @@ class SmoothedClassifier(Classifier):
             "precision": self.precision,
             "batch_size": self.batch_size,
             **({"compiled": True} if self.compiled else {}),
+            **({"opaque": True} if is_opaque(self.network) else {}),
             "device": self.device.type,
             "noise": SCHEME + (SCHEME_SUFFIX if self.sound else ""),
         }

@@ -84,6 +84,11 @@ class NetworkConfig(BundleConfig, frozen=True):
         return self.architecture["name"]
 
     @property
+    def made(self) -> str:
+        """What the model is made of, to go after "expected ..., got"."""
+        return "one with a network"
+
+    @property
     def built_by(self) -> str | None:
         """The package that builds the network, and its version; None: rszoo does."""
         return None if self.library is None else str(self.library)
@@ -125,7 +130,7 @@ class NetworkConfig(BundleConfig, frozen=True):
         # So that the bundles of rszoo's own networks are what they were before there were others.
         values = values_of(self)
         if self.library is None:
-            del values["library"]
+            values.pop("library", None)  # it may have been left out already
         return values
 
     @classmethod

@@ -98,18 +98,20 @@ def checked_config(config: dict[str, Any]) -> dict[str, Any]:
         ValueError: a type that is not listed, a value that is none of its own, or out of range.
         RszooError: transformers is not installed.
     """
-    kind = config.get("model_type")
-    if kind not in CLASSES:
+    model_type = config.get("model_type")
+    if model_type not in CLASSES:
         raise ValueError(
-            f"expected model_type as one of {sorted(CLASSES)}, got {kind!r}"
-            f"{did_you_mean(kind, CLASSES)}"
+            f"expected model_type as one of {sorted(CLASSES)}, got {model_type!r}"
+            f"{did_you_mean(model_type, CLASSES)}"
         )
-    defaults = defaults_of(kind)
+    defaults = defaults_of(model_type)
     allowed = {key: defaults[key] for key in VALUES if key in defaults}
     given = {key: value for key, value in config.items() if key != "model_type"}
     if unknown := sorted(set(given) - set(allowed)):
-        raise ValueError(f"unknown keys {unknown} of a {kind}; valid keys: {sorted(allowed)}")
-    checked = {"model_type": kind}
+        raise ValueError(
+            f"unknown keys {unknown} of a {model_type}; valid keys: {sorted(allowed)}"
+        )
+    checked = {"model_type": model_type}
     for key, default in allowed.items():
         value = given.get(key, default)
         try:
@@ -120,9 +122,9 @@ def checked_config(config: dict[str, Any]) -> dict[str, Any]:
     return checked
 
 
-def defaults_of(kind: str) -> dict[str, Any]:
+def defaults_of(model_type: str) -> dict[str, Any]:
     """Return what a config of a type may state, with the defaults, as JSON has them."""
-    class_ = class_of(kind, "Config")
+    class_ = class_of(model_type, "Config")
     values = vars(class_())
     return {
         key: list(values[key]) if isinstance(values[key], tuple) else values[key]
@@ -143,9 +145,9 @@ def library_config(
     return class_(**values, num_channels=channels, num_labels=num_classes)
 
 
-def class_of(kind: str, what: str) -> Any:  # noqa: ANN401
+def class_of(model_type: str, what: str) -> Any:  # noqa: ANN401
     """Return a class of the library: "Config", or "ForImageClassification" for the network."""
-    return getattr(transformers(), f"{CLASSES[kind]}{what}")
+    return getattr(transformers(), f"{CLASSES[model_type]}{what}")
 
 
 def transformers() -> Any:  # noqa: ANN401

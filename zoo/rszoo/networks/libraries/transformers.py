@@ -81,15 +81,15 @@ def _published(model: str, config: Mapping[str, Any], processor: Mapping[str, An
             is not built here.
     """
     _check_name(model)
-    kind = config.get("model_type")
+    model_type = config.get("model_type")
     if asked := [key for key in (*_CODE, *_OTHERWISE) if config.get(key)]:
         raise RszooError(
             f"expected a config.json of plain sizes, got {asked[0]}={config[asked[0]]!r}; rszoo "
             "runs no code of others, and no quantised networks"
         )
     given = {key: value for key, value in config.items() if key in ("model_type", *VALUES)}
-    if kind in CLASSES:
-        defaults = defaults_of(kind)
+    if model_type in CLASSES:
+        defaults = defaults_of(model_type)
         given = {key: given[key] for key in given if key in (*defaults, "model_type")}
         _check_others(config, defaults)
     try:
