@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import one_hot
 
 from rszoo.smoothing.classifier import SmoothedClassifier
 from rszoo.smoothing.noise import CHUNK, Stream, input_seed, standard_normal_chunk
@@ -25,7 +24,7 @@ class QuickClassifier(SmoothedClassifier):
         self, image: Tensor, looks: Sequence[int], *, stream: Stream, seed: int, **_: Any
     ) -> Generator[list[int]]:
         """Yield the votes at every look; see `rszoo.smoothing.votes.running_votes`."""
-        before, base = np.zeros(self.num_classes, np.int64), input_seed(image, seed)
+        counts, base = np.zeros(self.num_classes, np.int64), input_seed(image, seed)
         for start in range(0, looks[-1], CHUNK):
             with torch.inference_mode():
                 noise = standard_normal_chunk(
@@ -34,11 +33,14 @@ class QuickClassifier(SmoothedClassifier):
                     chunk=stream + start // CHUNK,
                     device=image.device,
                 )
-                answers = self.network(noise.mul_(self.sigma).add_(image)).argmax(1)
-                counts = one_hot(answers, self.num_classes).cumsum_(0).numpy()
-            reached = [look - start - 1 for look in looks if start < look <= start + CHUNK]
-            yield from (before + counts[reached]).tolist()
-            before = before + counts[-1]
+                answers = self.network(noise.mul_(self.sigma).add_(image)).argmax(1).numpy()
+            done = 0
+            for look in looks:
+                if start < look <= start + CHUNK:
+                    counts += np.bincount(answers[done : look - start], minlength=len(counts))
+                    done = look - start
+                    yield counts.tolist()
+            counts += np.bincount(answers[done:], minlength=len(counts))
 
 
 def check_votes(classifier: SmoothedClassifier, image: Tensor) -> None:

@@ -19,6 +19,15 @@ from rszoo.smoothing.interface import Budget
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 
 SHAPE = (3, 8, 8)
+BATCH = 20
+
+
+@pytest.fixture(autouse=True)
+def _one_set_of_instructions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of each set of vector instructions torch compiles a program, to see whether it runs."""
+    from torch._inductor import cpu_vec_isa
+
+    monkeypatch.setattr(cpu_vec_isa, "supported_vec_isa_list", [cpu_vec_isa.VecAVX2()])
 
 
 def resnet() -> torch.nn.Module:
@@ -32,23 +41,24 @@ def resnet() -> torch.nn.Module:
 
 def test_the_same_answers_for_full_and_smaller_batches() -> None:
     network = place(resnet().eval(), torch.device("cpu"))
-    compiled = Compiled(network, 20)
+    compiled = Compiled(network, BATCH)
     sent = pickle.loads(pickle.dumps(compiled))
     with torch.inference_mode():
-        for size in (20, 7):
+        for size in (BATCH, 7):
             x = torch.rand(size, *SHAPE).contiguous(memory_format=torch.channels_last)
             torch.testing.assert_close(compiled(x), network(x), atol=1e-5, rtol=1e-5)
         with pytest.raises(ValueError, match="expected at most 20 images, got 21"):
-            compiled(torch.rand(21, *SHAPE))
+            compiled(torch.rand(BATCH + 1, *SHAPE))
     again = pickle.loads(pickle.dumps(compiled))
     for travelled in (sent, again):
-        assert travelled.batch_size == 20
+        assert travelled.batch_size == BATCH
         assert travelled.network.state_dict().keys() == network.state_dict().keys()
 
 
 def test_a_compiled_classifier_certifies_the_same_and_says_that_it_is_compiled() -> None:
     network, x = resnet(), torch.rand(SHAPE)
     options: dict[str, Any] = {"sigma": 0.5, "num_classes": 4, "input_shape": SHAPE}
+    options["batch_size"] = BATCH  # for which most of it is compiled already
     plain = SmoothedClassifier(network, **options)
     compiled = SmoothedClassifier(network, **options, compile=True)
     assert compiled.certify(x, n0=10, n=1100) == plain.certify(x, n0=10, n=1100)

@@ -70,7 +70,8 @@ def soft_radius(half: float, pixel: float, sigma: float) -> float:
 
     def inside(z: float) -> float:
         value = STEEP * (half - abs(pixel + sigma * z))
-        return float(norm.pdf(z)) / (1.0 + math.exp(-min(max(value, -500.0), 500.0)))
+        density = math.exp(-z * z / 2) / math.sqrt(2 * math.pi)
+        return density / (1.0 + math.exp(-min(max(value, -500.0), 500.0)))
 
     share = quad(inside, -9, 9, points=[(-half - pixel) / sigma, (half - pixel) / sigma])[0]
     return sigma * float(norm.ppf(min(max(share, 1.0 - share), 0.999)))
