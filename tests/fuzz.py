@@ -362,6 +362,53 @@ def weights() -> tuple[list[tuple[str, bytes]], Read]:
     return [(".safetensors", (source / "model.safetensors").read_bytes())], read
 
 
+def onnx_graph() -> tuple[list[tuple[str, bytes]], Read]:
+    from onnx_files import model, node
+
+    from rszoo.networks.onnx_graph import check_graph
+
+    whole = [model(), model(node("Relu", "logits")), model(opset=13)]
+    return [(".onnx", one.SerializeToString()) for one in whole], lambda path: check_graph(
+        path.read_bytes()
+    )
+
+
+def published() -> tuple[list[tuple[str, bytes]], Read]:
+    from rszoo import networks
+    from rszoo.exchange.published import source_of
+
+    images: dict[str, Any] = {"input_shape": (3, 32, 32), "num_classes": 2}
+    config = {"model_type": "vit", "num_hidden_layers": 1}
+    networks.outline("timm:test_vit", **images)  # imports what takes long
+    networks.outline("transformers:it", **images, config=config)
+
+    def read(path: Path) -> None:
+        folder = path.parent / "folder"
+        folder.mkdir(exist_ok=True)
+        (folder / "model.safetensors").touch()
+        shutil.copy(path, folder / "config.json")
+        shutil.copy(path, folder / "preprocessor_config.json")
+        for name in ("timm:test_vit", "transformers:it"):
+            with suppress(RszooError):
+                networks.outline(name, **images, **source_of(folder, name).options)
+
+    of_vit = {
+        "hidden_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "image_size": 32,
+    }
+    of_swin = {"embed_dim": 4, "depths": [1], "num_heads": [2], "window_size": 4}
+    of_timm = {"pretrained_cfg": {"mean": [0.5], "input_size": [3, 32, 32], "label_names": ["a"]}}
+    processor = {"do_normalize": True, "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 1]}
+    whole = [
+        {"model_type": "vit", **of_vit, **processor, "id2label": {"0": "a", "1": "b"}},
+        {"model_type": "swin", **of_swin, "hidden_act": "gelu", "num_channels": 3},
+        {"architecture": "test_vit", **of_timm},
+    ]
+    return [(".json", json.dumps(one).encode()) for one in whole], read
+
+
 READERS = {
     one.__name__: one
     for one in (
@@ -375,6 +422,8 @@ READERS = {
         array,
         checkpoint,
         weights,
+        onnx_graph,
+        published,
     )
 }
 

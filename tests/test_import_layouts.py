@@ -245,7 +245,7 @@ def pickled(path: Path) -> None:
 CONVERT = "save the network's state dict with PyTorch, or as safetensors"
 OTHERS = {
     "x.h5": (hdf5, "an HDF5 file, as Keras writes", CONVERT),
-    "x.onnx": (onnx, "an ONNX model", CONVERT),
+    "x.onnx": (onnx, "an ONNX model", "rszoo.save makes a bundle of it, whose network is opaque"),
     "x.keras": (keras, "a Keras archive", CONVERT),
     "x.pt": (script, "a TorchScript archive", CONVERT),
     "x.pth.gz": (packed, "a gzip file", "unpack it first"),

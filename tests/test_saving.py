@@ -135,41 +135,44 @@ def test_several_networks_are_not_saved_as_one(tmp_path: Path) -> None:
         save(CascadeClassifier(experts), tmp_path / "it", architecture="small_cnn")  # type: ignore[arg-type]
 
 
-# --- ONNX
+# --- of one's own network, and of an ONNX file
 
 
-def test_an_onnx_file_from_saving_to_another_process(
-    tmp_path: Path, hub: RunningHub, forks: Forks, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("kind", ["onnx", "cnn"])
+def test_from_saving_to_another_process(
+    kind: str, tmp_path: Path, hub: RunningHub, forks: Forks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_TOKEN", hub.token)
     monkeypatch.chdir(tmp_path)
     data = digits_of_three(tmp_path)
-    network = read_onnx(write(tmp_path / "net.onnx", model()))
+    path = write(tmp_path / "net.onnx", model())
+    network, architecture = (read_onnx(path), path) if kind == "onnx" else (CNN(), "small_cnn")
     bundle = rszoo.save(
         smoothed(network, class_names=("0", "1", "2")),
-        tmp_path / "opaque",
-        architecture=tmp_path / "net.onnx",
+        tmp_path / "it",
+        architecture=architecture,
         dataset=str(data),
     )
-    assert (bundle.path / "model.onnx").read_bytes() == (tmp_path / "net.onnx").read_bytes()
-    assert "opaque (ONNX)" in run("show", bundle.path).output
+    shown = {"onnx": "opaque (ONNX)", "cnn": "small_cnn"}[kind]
+    assert shown in run("show", bundle.path).output
 
     run(
         *("certify", "--model", bundle.path, "--n0", 10, "--n", 100, "--alpha", 0.1, "--attach"),
-        *("--skip", 1, "--seed", 1),
+        *("--skip", 1, "--seed", 1, "--precision", "float32"),
     )
     protocol = json.loads((bundle.path / "certificates.json").read_text())
-    assert (protocol["opaque"], protocol["precision"]) == (True, "float32")
+    assert protocol.get("opaque", False) == (kind == "onnx")
+    assert protocol["precision"] == "float32"
     log = bundle.path / "certificates.tsv"
     run("report", log)
     run("verify", bundle.path, "--n", 100, "--dataset", data)
-    pushed = run("push", bundle.path, "org/opaque").output.split()[0]
-    card = hub.api.hf_hub_download("org/opaque", "README.md")
-    assert "Its network is opaque: an ONNX file" in Path(card).read_text()
+    pushed = run("push", bundle.path, "org/it").output.split()[0]
+    card = hub.api.hf_hub_download("org/it", "README.md")
+    assert ("Its network is opaque: an ONNX file" in Path(card).read_text()) == (kind == "onnx")
 
     (tmp_path / "again.py").write_text(
         "import numpy, rszoo, torch\n"
-        f"model = rszoo.load({pushed!r}, device='cpu')\n"
+        f"model = rszoo.load({pushed!r}, device='cpu', precision='float32')\n"
         f"x = torch.from_numpy(numpy.load({str(data)!r})['test_images'])\n"
         "for one in model.certify(x, n0=10, n=100, alpha=0.1, seed=1):\n"
         "    print(one.label, one.radius)\n"
@@ -200,6 +203,10 @@ def digits_of_three(folder: Path) -> Path:
 def opaque(tmp_path: Path) -> Bundle:
     path = write(tmp_path / "net.onnx", model())
     return save(smoothed(read_onnx(path)), tmp_path / "it", architecture=path)
+
+
+def test_the_file_is_put_into_the_bundle_as_it_is(opaque: Bundle, tmp_path: Path) -> None:
+    assert (opaque.path / "model.onnx").read_bytes() == (tmp_path / "net.onnx").read_bytes()
 
 
 def test_an_onnx_file_of_another_network(tmp_path: Path) -> None:

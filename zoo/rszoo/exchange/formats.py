@@ -79,7 +79,7 @@ def format_of(path: Path, size: int, *, most: int) -> Format:
     if start[4:8] == b"TFL3":
         return "a TensorFlow Lite model", _CONVERT
     if start[:1] == b"\x08" and start[2:3] in (b"\x12", b":"):  # version, then producer or graph
-        return "an ONNX model", _CONVERT
+        return "an ONNX model", "rszoo.save makes a bundle of it, whose network is opaque"
     bare = start.lstrip()
     return next((form for begin, form in _STARTS if bare.startswith(begin)), _UNREADABLE)
 

@@ -70,6 +70,7 @@ class _Walk:
     def __init__(self, model: Any, onnx: Any) -> None:  # noqa: ANN401
         self.model = model
         self.onnx = onnx
+        self.standard = {one.name for one in onnx.defs.get_all_schemas() if not one.domain}
         self.functions = {_key(one): one for one in model.functions}
         self._counts: dict[tuple[str, str, str], int] = {}
         self._open: list[tuple[str, str, str]] = []
@@ -143,7 +144,7 @@ class _Walk:
             raise _refusal(f"the operator {name!r}, which is random")
         if name in _ENDLESS:
             raise _refusal(f"the operator {name!r}, which may run for ever")
-        if not self.onnx.defs.has(name):
+        if name not in self.standard:
             raise _refusal(f"the operator {name!r}, which the standard lacks")
         trains = any(one.name == "training_mode" and one.i for one in node.attribute)
         if name == "Dropout" and any(node.input[2:]):
