@@ -1,6 +1,7 @@
 """What every test runs under: its own seeded random state, and one thread."""
 
 import gc
+import os
 import shutil
 import signal
 from collections.abc import Iterator
@@ -8,10 +9,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import torch
 from forks import Forks, forking
 from typer.testing import CliRunner
 from unsynced import unsynced
+
+from rszoo._locks import exclusive
 
 pytest_plugins = ["hub_server", "hub_files", "hub_wire"]  # the last two import the first
 
@@ -27,6 +29,8 @@ def little_to_look_through() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> None:
+    import torch  # not by the process that only hands out files to others
+
     # Tests run side by side; sums over threads could also differ in their last bits.
     torch.set_num_threads(1)
 
@@ -61,18 +65,29 @@ def no_chance() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def seeded() -> Iterator[None]:
+    import torch
+
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         yield
 
 
 @pytest.fixture(scope="session")
-def store_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that the processes which share the tests have in common."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@pytest.fixture(scope="session")
+def store_template(shared: Path) -> Path:
     """The tables of an MLflow store. Not to be changed."""
     from stores import make_template
 
-    path = tmp_path_factory.mktemp("template") / "mlflow.db"
-    make_template(path)
+    path = shared / "template.db"
+    with exclusive(shared / "template.lock"):
+        if not path.exists():
+            make_template(path)
     return path
 
 
@@ -95,9 +110,9 @@ def quick_stores(store_template: Path, quick_pictures: None) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def forks(tmp_path_factory: pytest.TempPathFactory, store_template: Path) -> Iterator[Forks]:
+def forks(shared: Path, store_template: Path) -> Iterator[Forks]:
     """Starts Python processes in which everything is imported."""
-    with forking(tmp_path_factory.mktemp("forks"), store_template) as forks:
+    with forking(shared, store_template) as forks:
         yield forks
 
 
@@ -125,6 +140,8 @@ def bundle_folder(trained: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def constant_bundle(tmp_path: Path) -> Path:
     """A bundle whose network answers 3 to everything: its certificates are known exactly."""
+    import torch
+
     from rszoo import data, networks
     from rszoo.hub.configs.network import NetworkConfig
     from rszoo.hub.origin import Origin

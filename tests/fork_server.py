@@ -31,8 +31,13 @@ _SLOW_TO_IMPORT = (
     "mlflow.store.tracking.sqlalchemy_store",
     "mlflow.tracing.processor.otel",
     "mlflow.utils.search_logged_model_utils",
+    "rich.markdown",
+    "rich.traceback",
     "rszoo.evaluation.certify",
+    "rszoo.hub.catalog",
+    "rszoo.hub.job",
     "rszoo.training.run",
+    "rszoo.training.tracking.recording",
     "safetensors.torch",
     "scipy.signal",
     "scipy.stats",
@@ -51,6 +56,7 @@ def serve(address: str, store: str) -> None:
     from stores import copied_stores
     from unsynced import unsynced
 
+    _look_up()
     gc.collect()
     gc.freeze()  # what forks share, they need not look through
     with (
@@ -62,6 +68,17 @@ def serve(address: str, store: str) -> None:
         listener.listen()
         print("ready", flush=True)
         _attend(listener)
+
+
+def _look_up() -> None:
+    """Load what is found by its name, when something asks for it."""
+    from rszoo import data
+    from rszoo.certificates import kinds as certificates
+    from rszoo.hub import kinds as bundles
+
+    data.load("digits", "train")
+    certificates.kinds()
+    bundles.all_kinds()
 
 
 def _attend(listener: socket.socket) -> None:

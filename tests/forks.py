@@ -7,6 +7,7 @@ proven of its locks, signals and exit codes holds for any `python`. If its calle
 killed too. Fresh MLflow stores are copies (see stores.py).
 """
 
+import fcntl
 import json
 import os
 import shlex
@@ -138,8 +139,26 @@ def kill_when(condition: Callable[[], bool], process: "Fork | Popen[bytes]") -> 
 
 @contextmanager
 def forking(folder: Path, store: Path) -> Iterator[Forks]:
-    """Run a server, with its socket in a folder."""
-    address = str(folder / "forks")
+    """Run a server, with its socket in a folder; whoever names the same folder shares it."""
+    from rszoo._locks import exclusive  # which `call` has no path to
+
+    address, starting = folder / "forks", folder / "forks.lock"
+    with open(folder / "forks.users", "w") as users:
+        with exclusive(starting):
+            fcntl.flock(users, fcntl.LOCK_SH)
+            server = None if address.exists() else _started(str(address), store)
+        try:
+            yield Forks(str(address))
+        finally:
+            if server is not None:
+                with exclusive(starting):
+                    fcntl.flock(users, fcntl.LOCK_EX)  # once nobody else uses it
+                    os.killpg(server.pid, signal.SIGKILL)  # with whatever it still runs
+                    server.wait()
+                    address.unlink()
+
+
+def _started(address: str, store: Path) -> "Popen[bytes]":
     env = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_")}
     server = Popen(
         [sys.executable, str(Path(__file__).with_name("fork_server.py")), address, str(store)],
@@ -149,13 +168,13 @@ def forking(folder: Path, store: Path) -> Iterator[Forks]:
         start_new_session=True,
     )
     assert server.stdout is not None
-    try:
-        assert server.stdout.readline() == b"ready\n"
-        yield Forks(address)
-    finally:
-        os.killpg(server.pid, signal.SIGKILL)  # with whatever it still runs
+    with server.stdout as said:
+        ready = said.readline() == b"ready\n"
+    if not ready:
+        server.kill()
         server.wait()
-        server.stdout.close()
+    assert ready, "the server of forks ended"
+    return server
 
 
 def call(address: str, arguments: Sequence[str]) -> int:

@@ -48,34 +48,25 @@ def imports_of(*commands: list[str], folder: Path) -> Any:  # noqa: ANN401
     return json.loads(done.stderr.splitlines()[-1])
 
 
-@pytest.mark.parametrize("log", [BUNDLE, str(FOLDER / "certificates.tsv")])
-def test_a_report_needs_matplotlib_for_its_picture_alone(tmp_path: Path, log: str) -> None:
-    imports = imports_of(
-        ["report", log],
-        ["report", log, "--json"],
-        ["report", log, "--plot", "curve.png"],
-        folder=tmp_path,
-    )
-    assert imports == [[], [], ["matplotlib"]]
-    assert (tmp_path / "curve.png").is_file()
-
-
 def test_bundles_are_listed_and_shown(trained: Path) -> None:
     name = "runs/digits-gaussian-0.25"
     commands = [["ls"], ["show", name], ["show", BUNDLE, "--json"], ["ls", "--json"]]
     assert imports_of(*commands, folder=trained.parent) == [[]] * 4
 
 
-def test_a_lineage_waits_for_no_torch(tmp_path: Path) -> None:
+def test_what_reads_a_log_needs_matplotlib_for_a_picture_and_nothing_else(tmp_path: Path) -> None:
+    logs = [BUNDLE, str(FOLDER / "certificates.tsv")]
     models = [BUNDLE, "builtin/digits-dual-0.50", "builtin/digits-cascade-0.50"]
-    commands = [["show", model, "--lineage"] for model in models]
-    assert imports_of(*commands, folder=tmp_path) == [[]] * 3
-
-
-def test_the_leaderboard_and_its_page(tmp_path: Path) -> None:
-    commands = [["leaderboard"], ["leaderboard", "--json", "--html", "page.html"]]
-    assert imports_of(*commands, folder=tmp_path) == [[]] * 2
-    assert (tmp_path / "page.html").is_file()
+    commands = [
+        *(["show", model, "--lineage"] for model in models),
+        ["leaderboard"],
+        ["leaderboard", "--json", "--html", "page.html"],
+        *(["report", log, *options] for log in logs for options in ([], ["--json"])),
+    ]
+    pictures = [["report", log, "--plot", f"{i}.png"] for i, log in enumerate(logs)]
+    imports = imports_of(*commands, *pictures, folder=tmp_path)
+    assert imports == [[]] * len(commands) + [["matplotlib"]] * len(pictures)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0.png", "1.png", "page.html"]
 
 
 def test_runs_wait_for_mlflow_and_not_for_torch(
