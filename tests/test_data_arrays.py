@@ -82,19 +82,29 @@ def test_npz_without_splits_tests_every_fifth_image_of_each_class(tmp_path: Path
         (
             IMAGES[:, 0],
             LABELS,
-            "x: expected images of shape [N, C, H, W], got [12, 3, 4]; "
-            "transpose or reshape the array",
+            "x: expected images of shape [N, C, H, W], got [12, 3, 4]; give images[:, None]",
         ),
         (
             IMAGES[:0],
             LABELS[:0],
-            "x: expected images of shape [N, C, H, W], got [0, 2, 3, 4]; "
+            "x: expected images of shape [N, C, H, W], got [0, 2, 3, 4]; add some",
+        ),
+        (
+            IMAGES.reshape(12, -1),
+            LABELS,
+            "x: expected images of shape [N, C, H, W], got [12, 24]; "
             "transpose or reshape the array",
         ),
         (
             IMAGES.astype(np.int32),
             LABELS,
             "x: expected images as uint8 in [0, 255] or floats in [0, 1], got int32; "
+            "give images.astype(numpy.uint8)",
+        ),
+        (
+            IMAGES.astype(np.uint16) + 1,
+            LABELS,
+            "x: expected images as uint8 in [0, 255] or floats in [0, 1], got uint16; "
             "convert the array",
         ),
         (
@@ -119,7 +129,19 @@ def test_npz_without_splits_tests_every_fifth_image_of_each_class(tmp_path: Path
             IMAGES,
             LABELS[:, None],
             "x: expected integer labels of shape [N], got int64 of shape [12, 1]; "
-            "reshape or convert the labels",
+            "give labels[:, 0], as integers",
+        ),
+        (
+            IMAGES,
+            np.eye(2)[LABELS],
+            "x: expected integer labels of shape [N], got float64 of shape [12, 2]; "
+            "if each row marks one class, give labels.argmax(axis=1)",
+        ),
+        (
+            IMAGES,
+            np.array(["even", "odd"])[LABELS],
+            "x: expected integer labels of shape [N], got <U4 of shape [12]; "
+            "give numpy.unique(labels, return_inverse=True): the class_names, and the labels",
         ),
         (
             IMAGES,
@@ -171,7 +193,7 @@ def test_npz_errors_name_the_array(tmp_path: Path) -> None:
         data.load(path, "train")
     assert str(caught.value) == (
         f"{path}: test_images: expected images of shape [N, C, H, W], got [2, 3, 4]; "
-        "transpose or reshape the array"
+        "give images[:, None]"
     )
 
 

@@ -74,6 +74,27 @@ def test_a_class_may_be_called_as_a_split_is(tmp_path: Path) -> None:
     assert doubted(root) == []
 
 
+def test_a_class_that_is_likely_a_split_is_told_of(tmp_path: Path) -> None:
+    root = laid_out(tmp_path, "cat", "dog", "test")  # as of pictures without labels
+    assert doubted(root) == ["the class 'test' is called as a split is"]
+
+
+def test_a_split_among_the_classes(tmp_path: Path) -> None:
+    root = laid_out(tmp_path, *CLASSES, *(f"test/{name}" for name in CLASSES))
+    assert refusal(root) == (
+        f"{root}: expected class folders, found a split 'test' among them, with the same folders "
+        "'cat', 'dog', 'owl'; put the others into a folder 'train' beside it, or move it away"
+    )
+
+
+@pytest.mark.parametrize("folders", [CLASSES, ("train/cat", "train/dog", "test/cat", "test/dog")])
+def test_a_folder_around_the_data_set(tmp_path: Path, folders: tuple[str, ...]) -> None:
+    laid_out(tmp_path / "archive" / "pictures", *folders)
+    assert refusal(tmp_path / "archive").endswith(
+        f"or name {tmp_path / 'archive' / 'pictures'}, if its folders are the classes or splits"
+    )
+
+
 @pytest.mark.parametrize("parts", [("images", "labels"), ("Images", "Masks", "annotations")])
 def test_parts_of_another_form(tmp_path: Path, parts: tuple[str, ...]) -> None:
     root = laid_out(tmp_path, *parts)
@@ -197,8 +218,12 @@ def test_channels_in_the_last_place(tmp_path: Path, shape: tuple[int, ...]) -> N
     loaded = data.load(saved(tmp_path, images=pixels.transpose(0, 3, 1, 2)), "test")
     assert loaded.shape == (c, h, w)
     np.save(tmp_path / "one.npy", pixels[0])
-    with pytest.raises(DataError, match="channels in the last place"):
+    with pytest.raises(DataError) as caught:
         data.read_images([tmp_path / "one.npy"], shape=(c, h, w))
+    assert str(caught.value) == (
+        f"{tmp_path / 'one.npy'}: expected an image of shape [C, H, W], got {[h, w, c]}, as of "
+        f"{c} channels in the last place; give image.transpose(2, 0, 1)"
+    )
     with pytest.raises(DataError, match="channels in the last place"):
         data.from_arrays(pixels, LABELS, name="x", split="test")
 

@@ -492,6 +492,29 @@ def test_a_server_that_does_not_answer_is_named_and_not_waited_for(
     assert "waiting for the MLflow server at http://127.0.0.1:9; Ctrl-C" in caplog.text
 
 
+def test_a_registry_of_a_server_is_not_waited_for_either(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    quick_stores: None,
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("MLFLOW_REGISTRY_URI", "http://127.0.0.1:9")
+    monkeypatch.setattr("rszoo.training.tracking.store._SECONDS", 0.2)
+    begun = time.monotonic()
+
+    def interrupted() -> None:
+        with terminable(), open_tracking(tmp_path) as tracking:
+            Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+            with tracking.store.lock():
+                time.sleep(60)
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert time.monotonic() - begun < 30
+    assert "waiting for the MLflow server at http://127.0.0.1:9; Ctrl-C" in caplog.text
+
+
 def runs_of(out: Path) -> list[Run]:
     """Return the runs of rszoo that are not in MLflow's bin."""
     experiment = client(out).get_experiment_by_name("rszoo")

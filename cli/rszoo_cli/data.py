@@ -7,7 +7,7 @@ import typer
 
 from rszoo_cli.console import err, out
 from rszoo_cli.options import DataRoot, Download, Json
-from rszoo_cli.usage import check_redirect
+from rszoo_cli.usage import check_not_read, check_redirect
 
 __all__ = ["data"]
 
@@ -35,6 +35,7 @@ def data(
 
     if to is not None:
         check_redirect(to)
+        check_not_read(to, dataset)
     described = _described(dataset, data_root, download)
     if to is not None:
         to.parent.mkdir(parents=True, exist_ok=True)

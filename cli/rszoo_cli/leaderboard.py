@@ -10,6 +10,7 @@ from rich.text import Text
 from rszoo.errors import RszooError
 from rszoo_cli.console import err, out
 from rszoo_cli.options import Json
+from rszoo_cli.usage import check_not_read
 
 if TYPE_CHECKING:
     from rszoo.evaluation.leaderboard.entry import Entry
@@ -59,6 +60,8 @@ def leaderboard(
 
     if markdown and json:
         raise typer.BadParameter("expected one of --markdown and --json, got both")
+    if html is not None:
+        check_not_read(html, *(paths or ()))
     if not hub and (author or search):
         raise typer.BadParameter("--author, --search: expected --hub as well")
     found = _collected(_found(paths, hub=hub, author=author, search=search))

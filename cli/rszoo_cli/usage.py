@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = [
     "check_inputs",
     "check_log",
+    "check_not_read",
     "check_redirect",
     "engine_named",
     "seed_named",
@@ -59,6 +60,14 @@ def check_redirect(*written: Path) -> None:
                 f"expected an output elsewhere, got one redirected to {str(path)!r}, which is "
                 "written too; redirect it to another file (the protocol of a.tsv is a.json)"
             )
+
+
+def check_not_read(written: Path, *read: str | Path) -> None:
+    """Refuse to write over what the command is given to read."""
+    if any(Path(path).exists() and written.exists() and written.samefile(path) for path in read):
+        raise typer.BadParameter(
+            f"expected a file to write, got {str(written)!r}, which is read; name another one"
+        )
 
 
 def engine_named(name: str, address: str | None, device: str | None) -> "Engine":

@@ -93,17 +93,19 @@ def to_pixels(images: Array | Tensor, *, where: str) -> Tensor:
     """
     array = _array(images)
     if array.ndim != 4 or 0 in array.shape:
+        grey = "give images[:, None]" if array.ndim == 3 else "transpose or reshape the array"
         raise DataError(
             f"{where}: expected images of shape [N, C, H, W], got {list(array.shape)}; "
-            "transpose or reshape the array"
+            f"{'add some' if 0 in array.shape else grey}"
         )
     _check_channels(array.shape, where=where)
     if array.dtype == np.uint8:
         return torch.from_numpy(np.array(array))
     if array.dtype.kind != "f":
+        whole = array.dtype.kind in "iu" and array.min() >= 0 and array.max() <= 255
         raise DataError(
-            f"{where}: expected images as uint8 in [0, 255] or floats in [0, 1], "
-            f"got {array.dtype}; convert the array"
+            f"{where}: expected images as uint8 in [0, 255] or floats in [0, 1], got "
+            f"{array.dtype}; {'give images.astype(numpy.uint8)' if whole else 'convert the array'}"
         )
     pixels = torch.from_numpy(np.array(array, dtype=np.float32))
     low, high = pixels.min().item(), pixels.max().item()
@@ -115,17 +117,38 @@ def to_pixels(images: Array | Tensor, *, where: str) -> Tensor:
     return pixels
 
 
+def to_image(image: Array, *, where: str) -> Tensor:
+    """Return a copy of one image [C, H, W] as uint8 or float32; errors are as of `to_pixels`."""
+    if _is_last(1, *image.shape):
+        raise DataError(
+            f"{where}: expected an image of shape [C, H, W], got {list(image.shape)}, as of "
+            f"{image.shape[2]} channels in the last place; give image.transpose(2, 0, 1)"
+        )
+    return to_pixels(image[None], where=where)[0]
+
+
 def _to_labels(labels: Array | Tensor, *, where: str) -> Tensor:
     array = _array(labels)
     if array.ndim != 1 or not len(array) or array.dtype.kind not in "iu":
         raise DataError(
             f"{where}: expected integer labels of shape [N], got {array.dtype} of shape "
-            f"{list(array.shape)}; reshape or convert the labels"
+            f"{list(array.shape)}; {_remedy_of_labels(array)}"
         )
     if array.min() < 0 or array.max() > _MOST_CLASSES:
         found = array.min() if array.min() < 0 else array.max()
         raise DataError(f"{where}: expected labels from 0, got {found}; number the classes from 0")
     return torch.from_numpy(np.array(array, dtype=np.int64))
+
+
+def _remedy_of_labels(array: Array) -> str:
+    """Return what to do with labels that are no integers, or not in one row."""
+    if array.ndim == 2 and array.shape[1] == 1:
+        return "give labels[:, 0], as integers"
+    if array.ndim == 2 and array.dtype.kind in "biuf":
+        return "if each row marks one class, give labels.argmax(axis=1)"
+    if array.ndim == 1 and array.dtype.kind in "US":
+        return "give numpy.unique(labels, return_inverse=True): the class_names, and the labels"
+    return "reshape or convert the labels"
 
 
 def _paired(
@@ -158,12 +181,17 @@ def _fifths(targets: Tensor, split: str) -> Tensor:
 def _check_channels(shape: Sequence[int], *, where: str) -> None:
     """Refuse images [N, H, W, C]: they would be taken for H channels of W x C pixels."""
     count, first, width, last = shape
-    if last <= 4 < first or (last in (1, 3) and last < first == width):
+    if _is_last(*shape):
         raise DataError(
             f"{where}: expected images of shape [N, C, H, W], got {list(shape)}, as of {last} "
             f"channels in the last place; give images.transpose(0, 3, 1, 2), of shape "
             f"{[count, last, first, width]}"
         )
+
+
+def _is_last(count: int, first: int, width: int, last: int) -> bool:
+    """Return whether the last place of a shape holds the channels, by all that it looks like."""
+    return last <= 4 < first or (last in (1, 3) and last < first == width)
 
 
 def _check_sizes(parts: Mapping[str, Tensor], path: Path) -> None:

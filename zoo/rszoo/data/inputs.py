@@ -9,7 +9,7 @@ from PIL import Image, ImageChops
 from torch import Tensor
 
 from rszoo.data.array_files import read_arrays
-from rszoo.data.arrays import to_pixels
+from rszoo.data.arrays import to_image, to_pixels
 from rszoo.data.decode import EXTENSIONS, files_below, open_image, pixels_of
 from rszoo.data.in_memory import unit
 from rszoo.errors import DataError
@@ -82,7 +82,7 @@ def _images(path: Path, channels: int) -> Iterator[tuple[str, Tensor]]:
             "save the images alone"
         )
     if array.ndim == 3:
-        yield str(path), to_pixels(array[None], where=str(path))[0]
+        yield str(path), to_image(array, where=str(path))
         return
     for index, image in enumerate(to_pixels(array, where=str(path))):
         yield f"{path}[{index}]", image

@@ -67,6 +67,11 @@ class Layout:
                 for name in self.classes
                 if not _images_in(base / name)
             ]
+        found += [
+            f"the class {name!r} is called as a split is"
+            for name in self.classes
+            if _SPLIT.fullmatch(name) and name.lower() != "train"  # which also goes on rails
+        ]
         if all(name.isdecimal() for name in self.classes):
             by_number = tuple(sorted(self.classes, key=int))
             if by_number != self.classes:
@@ -91,9 +96,15 @@ def layout_of(folder: Path) -> Layout:
         _check_names(folder, found)
         classes = found
     if len(classes) < 2:
+        inner = [
+            folder / name
+            for name in classes
+            if not _SPLIT.fullmatch(name) and len(_folders(folder / name)) > 1
+        ]
+        hint = f", or name {inner[0]}, if its folders are the classes or splits" if inner else ""
         raise DataError(
             f"{folder}: expected at least two class folders, or 'train' and 'test' folders of "
-            f"them, found {classes}; lay the images out as {folder}/CLASS/IMAGE"
+            f"them, found {classes}; lay the images out as {folder}/CLASS/IMAGE{hint}"
         )
     for base in [folder / split for split in SPLITS] if divided else [folder]:
         _check_level(base, classes)
@@ -119,6 +130,13 @@ def _check_names(folder: Path, found: Sequence[str]) -> None:
             f"{splits}; rename the folder with the training images to 'train', and the one to "
             "certify to 'test'"
         )
+    for name in splits:  # one among folders that are called otherwise
+        if inside := sorted(set(_folders(folder / name)) & set(found)):
+            raise DataError(
+                f"{folder}: expected class folders, found a split {name!r} among them, with the "
+                f"same folders {_some(inside)}; put the others into a folder 'train' beside it, "
+                "or move it away"
+            )
     parts = [name for name in found if name.lower() in _PARTS]
     if len(parts) > 1:
         raise DataError(

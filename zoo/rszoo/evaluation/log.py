@@ -246,6 +246,11 @@ def _is_other(path: Path, protocol: Protocol, content: Content) -> bool:
 
 def _open_locked(path: Path) -> io.FileIO:
     """Open for reading and appending; the lock lives as long as the file is open."""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise RszooError(
+            f"expected a file or a new name for the log, got {str(path)!r}, a pipe or a device; "
+            "name another one with --out"
+        )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = open(path, "a+b", buffering=0)

@@ -11,6 +11,7 @@ from rszoo.exchange.readme import NO_CERTIFICATE, readme
 from rszoo.hub.bundle import Bundle
 from rszoo.hub.kinds import kind_of
 from rszoo.hub.manifest import file_digest
+from rszoo.hub.writing import check_outside_bundles
 
 __all__ = ["FORMATS", "ONNX", "README", "WEIGHTS", "Export", "export"]
 
@@ -79,6 +80,7 @@ def export(
 
 
 def _check_place(out: Path, *, overwrite: bool) -> None:
+    check_outside_bundles(out)
     if not out.exists():
         return
     if not overwrite:

@@ -11,6 +11,7 @@ from rszoo.hub.catalog import is_own
 from rszoo.hub.classifiers import classifier_of
 from rszoo.hub.kinds import kind_of
 from rszoo.hub.per_input import per_input_classifier
+from rszoo.hub.writing import check_outside_bundles
 from rszoo.smoothing.execution import Execution
 from rszoo.smoothing.interface import Budget
 from rszoo.smoothing.memory import Memory
@@ -48,9 +49,12 @@ def certify_bundle(
         metering: how progress is shown.
 
     Raises:
-        RszooError: the bundle cannot be certified so; the log or the memory is of something else.
+        RszooError: the bundle cannot be certified so; the log or the memory is of something else,
+            or the log would lie in a bundle.
         DataError: the log is broken, or an input does not fit.
     """
+    if log is not None:
+        check_outside_bundles(log.path)
     make = partial(per_input_classifier, bundle, memory=memory)
     smoothed = kind_of(bundle).smoothed
     subject = Subject(

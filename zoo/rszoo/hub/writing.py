@@ -14,7 +14,24 @@ from rszoo.hub.origin import Origin
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["weights_of", "write_bundle"]
+__all__ = ["check_outside_bundles", "weights_of", "write_bundle"]
+
+
+def check_outside_bundles(path: Path) -> None:
+    """Refuse a place inside a bundle, which would not open any more with a file that is not its.
+
+    Args:
+        path: of a file or a folder that is to be written.
+
+    Raises:
+        RszooError: a folder above it is a bundle.
+    """
+    for folder in path.resolve().parents:
+        if (folder / MANIFEST).is_file() and (folder / CONFIG).is_file():
+            raise RszooError(
+                f"expected a place outside of bundles, got {str(path)!r} in the bundle "
+                f"{str(folder)!r}, whose files are fixed; choose another --out"
+            )
 
 
 def write_bundle(
@@ -46,6 +63,7 @@ def write_bundle(
             bundle; or the weights do not fit in halves.
     """
     folder = Path(folder)
+    check_outside_bundles(folder)
     with alone_with(folder):
         if folder.exists() and not replace:
             raise RszooError(f"expected a new folder, got {str(folder)!r}, which exists")

@@ -13,6 +13,7 @@ import torch
 
 from rszoo import data
 from rszoo.hub.bundle import Bundle
+from rszoo.hub.writing import check_outside_bundles
 from rszoo.networks.execution import resolve_device, resolve_precision
 from rszoo.training.distributed import processes
 from rszoo.training.interruption import terminable
@@ -57,9 +58,10 @@ def train(
         parent_run: the MLflow run to be listed under; None opens one for the recipe.
 
     Raises:
-        RszooError: an output exists (and neither `resume` nor `overwrite` is set), the loss is
-            not finite, or the device, precision or data cannot be used.
+        RszooError: `out` is a bundle, an output exists (and neither `resume` nor `overwrite` is
+            set), the loss is not finite, or the device, precision or data cannot be used.
     """
+    check_outside_bundles(out / STATE)
     with ExitStack() as stack:
         stack.enter_context(terminable())
         chosen = _local_device(device)

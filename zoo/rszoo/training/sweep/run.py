@@ -18,6 +18,7 @@ from rszoo._files import remove, write_json_atomically
 from rszoo._locks import exclusive
 from rszoo.errors import RszooError
 from rszoo.hub.bundle import Bundle, open_bundle
+from rszoo.hub.writing import check_outside_bundles
 from rszoo.networks.execution import resolve_precision
 from rszoo.training.interruption import terminable
 from rszoo.training.output import STATE, read_run
@@ -120,6 +121,7 @@ def sweep(
         RszooError: names clash, something else is in the way, another sweep is at work in the
             folder, or the device, precision or data cannot be used.
     """
+    check_outside_bundles(out / STATE)
     jobs = planned(recipes, out=out)
     observer = observer or SweepObserver()
     devices = devices_of(engine.device) if engine.name == "local" else []

@@ -135,12 +135,17 @@ def _ready(file: Path, artifacts: str, *, moves: bool) -> None:
 
 @contextmanager
 def _calling(uri: str) -> Iterator[None]:
-    """Hold signals back for the length of a local write; say what a server keeps waiting for."""
-    if not uri.startswith("http"):
+    """Hold signals back for the length of a local write; say what a server keeps waiting for.
+
+    Beside a local store the registry may be a server's.
+    """
+    uris = (uri, os.environ.get("MLFLOW_REGISTRY_URI", ""))
+    remote = next((one for one in uris if one.startswith("http")), None)
+    if remote is None:
         with uninterrupted():
             yield
         return
-    server = urlsplit(uri)
+    server = urlsplit(remote)
     what = f"waiting for the MLflow server at {server.scheme}://{server.hostname}:{server.port}"
     told = Timer(_SECONDS, lambda: _logger.warning("%s; Ctrl-C stops", what))
     told.daemon = True
