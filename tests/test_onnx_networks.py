@@ -145,8 +145,21 @@ REFUSED: dict[str, tuple[list[Any], dict[str, Any], str]] = {
     "another Relu": (
         [node("Relu", "logits")],
         {"functions": (function("Relu", INNER, domain=""),)},
-        "stands for the standard's 'Relu'",
+        "a function 'Relu' of the domain ''",
     ),
+    **{
+        f"another operator of {domain}": (
+            [node(name, "logits", domain=domain)],
+            {"functions": (function(name, INNER, domain=domain),), "domains": (domain,)},
+            f"a function '{name}' of the domain '{domain}', where onnxruntime may have",
+        )
+        for domain, name in (
+            ("com.microsoft", "Gelu"),
+            ("com.microsoft", "BiasDropout"),
+            ("ai.onnx.ml", "Binarizer"),
+            ("org.pytorch.aten", "ATen"),
+        )
+    },
     "calls itself": (
         [CALL],
         {

@@ -7,6 +7,7 @@ other files. Whether the graph mixes the images of a batch no rule can say: that
 """
 
 import importlib.util
+import re
 from collections.abc import Iterator, Sequence
 from importlib import import_module
 from typing import Any
@@ -22,6 +23,10 @@ _RANDOM = frozenset(
 ) | {"RandomUniformLike"}
 _ENDLESS = frozenset(("Loop",))
 _STANDARD = ("", "ai.onnx")
+
+# Domains of functions. onnxruntime runs an operator of its own in the place of a function of the
+# same name, whatever the function says; all of its domains, such as com.microsoft, have a dot.
+_OWN = re.compile(r"[A-Za-z_]\w*|pkg\.[\w.]+")
 
 # Before it, dropout and batch normalisation are told in another way whether they train.
 _OLDEST = 7
@@ -79,8 +84,11 @@ class _Walk:
         """Refuse what stands in the graph or in a function, used or not."""
         self._check_versions(self.model.opset_import)
         for function in self.model.functions:
-            if function.domain in _STANDARD:
-                raise _refusal(f"a function that stands for the standard's {function.name!r}")
+            if not _OWN.fullmatch(function.domain):
+                raise _refusal(
+                    f"a function {function.name!r} of the domain {function.domain!r}, where "
+                    "onnxruntime may have an operator of this name"
+                )
             self._check_versions(function.opset_import)
         for key in self.functions:
             self._count_function(key)
