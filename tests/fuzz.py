@@ -147,6 +147,7 @@ def config() -> tuple[list[tuple[str, bytes]], Read]:
         {"kind": "cascade", "experts": [part, {**part, "sigma": 0.5}]},
         {"kind": "dual", "experts": [part, part], "router": part},
         {"kind": "ensemble", "members": [part, part], "sigma": 0.5},
+        {"kind": "denoised", "denoiser": part, "classifier": part, "sigma": 0.5},
         {
             "kind": "mixed",
             "standard": part,

@@ -38,6 +38,7 @@ def test_the_commands() -> None:
         "certify",
         "compose",
         "compose cascade",
+        "compose denoised",
         "compose dual",
         "compose ensemble",
         "compose mixed",

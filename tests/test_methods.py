@@ -12,11 +12,13 @@ from torch import Tensor, nn
 
 from rszoo import methods
 from rszoo.errors import RszooError
+from rszoo.networks.denoised import Denoising
 from rszoo.networks.mixing import Mix, MixingNetwork
 
 NAMES = [
     "cat_rs",
     "consistency",
+    "denoising",
     "dual_rs",
     "gaussian",
     "hard_dropping",
@@ -39,6 +41,8 @@ def network(method: str = "gaussian") -> nn.Sequential:
         weighing = nn.Sequential(nn.Identity(), MixingNetwork())
         nn.init.normal_(weighing[1].out.weight)
         return Mix(weighing, network(), network())
+    if methods.trains(method) == "denoiser":
+        return Denoising(nn.Sequential(nn.Conv2d(2, 2, 3, padding=1)), network())
     return nn.Sequential(
         nn.Conv2d(2, 4, 3, padding=1),
         nn.BatchNorm2d(4),
@@ -99,6 +103,7 @@ def test_a_loss_is_a_finite_scalar_with_a_gradient_for_every_parameter(name: str
 def test_what_methods_train() -> None:
     others = {name: methods.trains(name) for name in methods.names()}
     assert {name: kind for name, kind in others.items() if kind != "smoothed"} == {
+        "denoising": "denoiser",
         "dual_rs": "router",
         "mixing": "weight",
         "standard": "standard",
@@ -265,6 +270,7 @@ REFUSED = {
     **dict.fromkeys(("bce", "bce_ce"), -0.1),
     **dict.fromkeys(("epsilon", "rho", "step_size", "temperature"), 0.0),
     "threshold": 1.1,
+    "mse_share": 1.1,
     "spread": 0.9,
     "levels": 1,
     "draws": 13,

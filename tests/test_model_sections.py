@@ -39,7 +39,10 @@ def test_the_methods_of_each_section() -> None:
         "targets": ["cat_rs"],
         "experts": ["dual_rs"],
         "parts": ["mixing"],
-        "fine_tuning": [name for name in methods.names() if name not in ("dual_rs", "mixing")],
+        "denoised": ["denoising"],
+        "fine_tuning": [
+            name for name in methods.names() if name not in ("denoising", "dual_rs", "mixing")
+        ],
     }
 
 

@@ -46,7 +46,7 @@ def test_parameter_counts(name: str, classes: int, options: dict[str, Any], expe
 
 
 def test_the_registry_is_the_folder() -> None:
-    assert networks.names() == sorted([*SHAPES, "mixing"])  # the last takes no images
+    assert networks.names() == sorted([*SHAPES, "dncnn", "drunet", "mixing"])
 
 
 @pytest.mark.parametrize("name", sorted(SHAPES))
@@ -174,7 +174,8 @@ def test_unknown_name() -> None:
         networks.build("lenett", input_shape=(1, 28, 28), num_classes=10)
     assert str(caught.value) == (
         "unknown network 'lenett' (did you mean 'lenet'?); "
-        "expected one of ['cifar_resnet', 'lenet', 'mixing', 'resnet50', 'small_cnn']"
+        "expected one of ['cifar_resnet', 'dncnn', 'drunet', 'lenet', 'mixing', 'resnet50', "
+        "'small_cnn']"
     )
 
 

@@ -200,7 +200,8 @@ def test_unlisted_sigma_and_profile_are_refused(read: Read) -> None:
         (
             "zzz=3",
             "zzz: unknown key; expected one of ['network', 'weights', 'hyperparameters', 'train', "
-            "'targets', 'experts', 'parts', 'fine_tuning', 'certify'] before the first dot",
+            "'targets', 'experts', 'parts', 'denoised', 'fine_tuning', 'certify'] before the "
+            "first dot",
         ),
         (
             "hyperparameters.lambda=1",
@@ -496,6 +497,8 @@ def test_the_recipe_of_a_bundle_with_a_bad_value(tmp_path: Path) -> None:
         ("dual_rs", ["experts.bundles=[a,b]"], ["a", "b"]),
         ("dual_rs", [], []),
         ("mixing", [], []),
+        ("denoising", [], []),
+        ("denoising", ["denoised.classifier=a"], ["a"]),
         ("mixing", ["parts.standard=a"], ["a"]),
         ("mixing", ["parts.standard=a", "parts.robust=b"], ["a", "b"]),
     ],

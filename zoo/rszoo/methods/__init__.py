@@ -22,7 +22,8 @@ What a method is besides, constants of its file say:
 
 - `TRAINS`: what it trains, if not a network to be smoothed. "standard": one that works without
   noise; sigma is 0. "router": one that tells which of several others serves an image best.
-  "weight": that of a mix; `model` is a `rszoo.networks.mixing.Mix`;
+  "weight": that of a mix; `model` is a `rszoo.networks.mixing.Mix`. "denoiser": one that gives
+  images; `model` is a `rszoo.networks.denoised.Denoising`;
 - `PER_IMAGE_SIGMA = True`: `sigma` may also be a tensor `[B]`, a noise level for each image.
 
 Both functions draw their noise from the global generator, like dropout; the loop seeds it. They
@@ -56,7 +57,7 @@ __all__ = [
 ]
 
 # What a method may train, see `TRAINS`: the kinds of bundles with a network.
-_Kind = Literal["smoothed", "standard", "router", "weight"]
+_Kind = Literal["smoothed", "standard", "router", "weight", "denoiser"]
 
 _GIVEN_BY_LOOP = ("sigma", "progress", "first")
 

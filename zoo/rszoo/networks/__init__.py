@@ -4,8 +4,9 @@ A network takes images in [0, 1], so that noise and radii are in pixel units, an
 itself. A name is one of three:
 
 - `NAME`: a file of the folder `architectures`, which defines one function
-  `build(*, input_shape, num_classes, <options>)`. One of them, `mixing`, takes what two other
-  networks answer in place of images.
+  `build(*, input_shape, num_classes, <options>)`. Its constant `GIVES` says what the network gives
+  if not logits: "images" for a denoiser, "weight" for one that takes what two other networks
+  answer, in place of images.
 - `LIBRARY:MODEL`: a network that another library builds; the folder `libraries` has one file for
   each, such as `torchvision:resnet18`.
 - a name that an installed package registers (`rszoo.networks.registered`).
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ChannelStatistics",
     "build",
+    "gives",
     "library_of",
     "names",
     "options",
@@ -60,6 +62,13 @@ def library_of(name: str) -> tuple[Library, str] | None:
         return None
     found = _registry.load(_LIBRARIES, library, kind="library of networks")
     return found.LIBRARY, model
+
+
+def gives(name: str) -> str:
+    """Return what a network gives: "logits", "images" or "weight"."""
+    if name not in names():
+        return "logits"
+    return getattr(_registry.load(_ARCHITECTURES, name, kind="network"), "GIVES", "logits")
 
 
 def package_of(name: str) -> Package | None:

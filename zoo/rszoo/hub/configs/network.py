@@ -54,7 +54,8 @@ class NetworkConfig(BundleConfig, frozen=True):
     Attributes:
         kind: "smoothed": a classifier under one noise level; "router": one whose classes are the
             experts of a dual bundle; "standard": one without noise, which certifies nothing;
-            "weight": one that weighs a standard and a smoothed one, for a mix.
+            "weight": one that weighs a standard and a smoothed one, for a mix; "denoiser": one
+            that removes noise from images, in front of a classifier.
         architecture: name of the network and its options.
         library: what builds the network; None: rszoo.
         normalization: applied inside the network; None for none.
@@ -66,7 +67,7 @@ class NetworkConfig(BundleConfig, frozen=True):
     required: ClassVar[tuple[str, ...]] = (CONFIG, WEIGHTS, RECIPE)
     identified_by: ClassVar[str] = WEIGHTS
 
-    kind: Literal["smoothed", "router", "standard", "weight"] = "smoothed"
+    kind: Literal["smoothed", "router", "standard", "weight", "denoiser"] = "smoothed"
     architecture: dict[str, Any]
     library: LibraryConfig | None = None
     normalization: Normalization | None

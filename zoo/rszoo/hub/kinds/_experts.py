@@ -1,4 +1,4 @@
-"""The experts of a composed bundle: smoothed bundles, or one at several noise levels."""
+"""The experts of a composed bundle: bundles of one noise level, or one at several levels."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from rszoo.errors import RszooError
 from rszoo.hub.bundle import Bundle
 from rszoo.hub.config import SMALLEST_SIGMA, Expert
-from rszoo.hub.kinds.network import of_kind, smoothed_classifier
+from rszoo.hub.kinds import kind_of
+from rszoo.hub.kinds._shared import sharing
 from rszoo.hub.parts import part_in, part_of
 from rszoo.smoothing.execution import Execution
 
@@ -75,12 +76,14 @@ def _no_levels(experts: int, sigmas: Sequence[float]) -> RszooError:
 def noise_of(served: Served) -> float:
     """Return the noise level at which an expert serves."""
     expert, sigma = served
-    return expert.of_network.sigma if sigma is None else sigma
+    own = expert.config.noise
+    assert own is not None  # `check_served` has seen to it
+    return own if sigma is None else sigma
 
 
 def config_values(folder: Path, served: Sequence[Served]) -> dict[str, Any]:
     """Return what the config of a bundle in `folder` has from its experts."""
-    first = served[0][0].of_network
+    first = served[0][0].config
     return {
         "name": folder.name,
         "dataset": first.dataset,
@@ -102,7 +105,7 @@ def opened_experts(bundle: Bundle, experts: Sequence[Expert]) -> list[Served]:
     bundles = {(part.id, part.digest): part_of(bundle, part) for part in experts}
     served = [(bundles[part.id, part.digest], part.sigma) for part in experts]
     check_served(served)
-    first = served[0][0].of_network
+    first = served[0][0].config
     stated = (bundle.config.input_shape, bundle.config.class_names)
     if (first.input_shape, first.class_names) != stated:
         raise RszooError(
@@ -115,9 +118,10 @@ def opened_experts(bundle: Bundle, experts: Sequence[Expert]) -> list[Served]:
 def expert_classifiers(
     served: Sequence[Served], execution: Execution
 ) -> "list[SmoothedClassifier]":
-    """Return the classifiers of experts; one that serves at several levels is loaded once."""
+    """Return the classifiers of experts; what several have in common is loaded once."""
     different = {expert.weights_digest: expert for expert, _ in served}
-    loaded = {key: smoothed_classifier(one, execution) for key, one in different.items()}
+    with sharing():
+        loaded = {key: _smoothed(one, execution) for key, one in different.items()}
     classifiers = [(loaded[expert.weights_digest], sigma) for expert, sigma in served]
     return [one if sigma is None else one.with_sigma(sigma) for one, sigma in classifiers]
 
@@ -125,10 +129,24 @@ def expert_classifiers(
 def _check_alike(experts: Sequence[Bundle]) -> None:
     if len(experts) < 2:
         raise RszooError(f"expected at least two experts, got {len(experts)}")
-    first = experts[0].of_network
+    first = experts[0].config
     for expert in experts:
-        config = of_kind(expert, "smoothed", "expected a smoothed bundle, got a {kind}")
+        config = expert.config
+        if not _is_smoothed(expert):
+            raise RszooError(f"{expert.id}: expected a smoothed bundle, got a {config.kind}")
         if (config.input_shape, config.class_names) != (first.input_shape, first.class_names):
             raise RszooError(
                 f"{expert.id}: expected the inputs and classes of {experts[0].id}, got others"
             )
+
+
+def _is_smoothed(expert: Bundle) -> bool:
+    """Return whether one network answers under one noise level, and for the classes of a model."""
+    kind = kind_of(expert)
+    return kind.smoothed is not None and kind.is_model and bool(expert.config.noise)
+
+
+def _smoothed(expert: Bundle, execution: Execution) -> "SmoothedClassifier":
+    build = kind_of(expert).smoothed
+    assert build is not None  # `check_served` has seen to it
+    return build(expert, execution)

@@ -14,7 +14,7 @@ from rszoo.hub.card_text import certifying, made_of
 from rszoo.hub.configs.ensemble import EnsembleConfig
 from rszoo.hub.configs.network import NetworkConfig
 from rszoo.hub.kind import OF_ONE_NETWORK, Kind, listed_parts, stated_noise
-from rszoo.hub.kinds.network import of_kind
+from rszoo.hub.kinds.network import of_kind, smoothed
 from rszoo.hub.parts import part_in, part_of, write_composed
 from rszoo.smoothing.execution import Execution
 from rszoo.theory.rounding import as_stated
@@ -89,18 +89,7 @@ def _network(bundle: Bundle) -> "nn.Module":
 
 
 def _smoothed(bundle: Bundle, execution: Execution) -> "SmoothedClassifier":
-    from rszoo.smoothing.classifier import SmoothedClassifier
-
-    config = bundle.config
-    assert isinstance(config, EnsembleConfig)
-    return SmoothedClassifier(
-        _network(bundle),
-        sigma=config.sigma,
-        num_classes=len(config.class_names),
-        input_shape=config.input_shape,
-        class_names=config.class_names,
-        **vars(execution),
-    )
+    return smoothed(bundle, _network(bundle), execution)
 
 
 KINDS = {

@@ -17,12 +17,13 @@ if TYPE_CHECKING:
 
     from rszoo.smoothing.classifier import SmoothedClassifier
 
-__all__ = ["KINDS", "of_kind", "smoothed_classifier"]
+__all__ = ["KINDS", "of_kind", "smoothed", "smoothed_classifier"]
 
 _NOT_SMOOTHED = {
     "standard": "a standard one, whose network has no noise level to certify at; rszoo compose "
     "mixed puts it beside a smoothed one",
     "weight": "the weight of a mix; rszoo compose mixed --weight makes the mix",
+    "denoiser": "a denoiser; rszoo compose denoised puts it in front of a classifier",
 }
 
 
@@ -31,7 +32,7 @@ def of_kind(bundle: Bundle, kind: str, message: str) -> NetworkConfig:
 
     Args:
         bundle: any.
-        kind: "smoothed", "router", "standard" or "weight".
+        kind: "smoothed", "router", "standard", "weight" or "denoiser".
         message: of the error, to go after the bundle's id; `{kind}` stands for what it is.
 
     Raises:
@@ -47,27 +48,34 @@ def smoothed_classifier(bundle: Bundle, execution: Execution) -> "SmoothedClassi
     """Return the smoothed classifier of a bundle with one network.
 
     Raises:
-        RszooError: the bundle is made of others, standard, or the weight of a mix; unknown device
-            or precision, or weights that do not fit.
+        RszooError: the bundle is made of others, standard, or a part of others alone; unknown
+            device or precision, or weights that do not fit.
     """
-    from rszoo.smoothing.classifier import SmoothedClassifier
-
     config = bundle.of_network
     if config.kind in _NOT_SMOOTHED:
         raise RszooError(
             f"{bundle.id}: expected a smoothed bundle, got {_NOT_SMOOTHED[config.kind]}"
         )
+    return smoothed(bundle, bundle.network(), execution)
+
+
+def smoothed(bundle: Bundle, network: "nn.Module", execution: Execution) -> "SmoothedClassifier":
+    """Return a network under the one noise level of its bundle.
+
+    Raises:
+        RszooError: unknown device or precision.
+    """
+    from rszoo.smoothing.classifier import SmoothedClassifier
+
+    config = bundle.config
+    assert config.noise is not None
     return SmoothedClassifier(
-        bundle.network(),
-        sigma=config.sigma,
+        network,
+        sigma=config.noise,
         num_classes=len(config.class_names),
         input_shape=config.input_shape,
         class_names=config.class_names,
-        device=execution.device,
-        precision=execution.precision,
-        compile=execution.compile,
-        sound=execution.sound,
-        batch_size=execution.batch_size,
+        **vars(execution),
     )
 
 
@@ -76,6 +84,10 @@ def _without_images(bundle: Bundle) -> "nn.Module":
         f"{bundle.id}: expected a bundle whose network takes images, got the weight of a mix; "
         "export the parts of the mix"
     )
+
+
+def _without_logits(bundle: Bundle) -> "nn.Module":
+    raise RszooError(f"{bundle.id}: expected a bundle whose network classifies, got a denoiser")
 
 
 def _smoothed_card(config: BundleConfig, repo: str) -> CardText:
@@ -104,6 +116,16 @@ def _weight_card(config: BundleConfig, repo: str) -> CardText:
     )
 
 
+def _denoiser_card(config: BundleConfig, repo: str) -> CardText:
+    return CardText(
+        called="A denoiser",
+        about=f"Its network, a {plain(config.summary)}, removes Gaussian noise of standard "
+        f"deviation {as_stated(config.noise or 0.0)} (pixels in [0, 1]), so that a classifier "
+        "behind it recognises the image; it certifies nothing by itself.",
+        use=[f"`rszoo compose denoised --denoiser {repo} --classifier ID --out DIR`"],
+    )
+
+
 _SMOOTHED = Kind(
     classifier=smoothed_classifier,
     smoothed=smoothed_classifier,
@@ -123,4 +145,5 @@ KINDS = {
     "router": _ROUTER,
     "standard": replace(_ROUTER, certificates=(), card=_standard_card),
     "weight": replace(_ROUTER, certificates=(), card=_weight_card, network=_without_images),
+    "denoiser": replace(_ROUTER, certificates=(), card=_denoiser_card, network=_without_logits),
 }

@@ -8,6 +8,9 @@ from torch import nn
 from rszoo.errors import RszooError
 from rszoo.networks.mixing import MixingNetwork
 
+#: How much the smoothed one of two classifiers is to count.
+GIVES = "weight"
+
 _Units = Annotated[int, Ge(1), Le(4096)]
 _Weight = Annotated[float, Gt(0.5), Le(1.0)]
 

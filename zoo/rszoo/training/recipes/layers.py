@@ -63,6 +63,7 @@ class Values(Section):
     targets: dict[str, Any] | None = Field(default={})
     experts: dict[str, Any] | None = Field(default={})
     parts: dict[str, Any] | None = Field(default={})
+    denoised: dict[str, Any] | None = Field(default={})
     fine_tuning: dict[str, Any] | None = Field(default={})
     certify: dict[str, Any] = Field(default={})
 

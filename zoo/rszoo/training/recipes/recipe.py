@@ -24,6 +24,7 @@ from rszoo.errors import RecipeError, RszooError
 from rszoo.training.recipes.problems import explain, model_at, show
 from rszoo.training.recipes.sections.base import Count, ModelSection, Section, SigmaOrNone
 from rszoo.training.recipes.sections.common import CertifySpec, NetworkSpec, TrainSpec
+from rszoo.training.recipes.sections.denoised import DenoisedSpec
 from rszoo.training.recipes.sections.experts import ExpertsSpec
 from rszoo.training.recipes.sections.fine_tuning import FineTuningSpec
 from rszoo.training.recipes.sections.parts import PartsSpec
@@ -60,6 +61,7 @@ class Recipe(Section):
         targets: for methods that take soft targets, else null.
         experts: for methods that train a router, else null.
         parts: for methods that train the weight of a mix, else null.
+        denoised: for methods that train a denoiser, else null.
         fine_tuning: where the training goes on from a finished model, else null.
     """
 
@@ -75,6 +77,7 @@ class Recipe(Section):
     targets: TargetsSpec | None = None
     experts: ExpertsSpec | None = None
     parts: PartsSpec | None = None
+    denoised: DenoisedSpec | None = None
     fine_tuning: FineTuningSpec | None = None
     certify: CertifySpec
 
@@ -197,22 +200,24 @@ def make_recipe(
     return (None, problems) if problems else (recipe, [])
 
 
-_MIXING = "mixing"
+# What networks give that are no classifiers, by what a method trains.
+_GIVES = {"weight": "weight", "denoiser": "images"}
 
 
 def _misfits(recipe: Recipe) -> Iterator[tuple[str, str]]:
     """Yield place and problem of each value that does not fit the method."""
-    from rszoo import methods
+    from rszoo import methods, networks
 
     method, network = recipe.method, recipe.network.name
     free = methods.trains(method) == "standard"
     if free != (recipe.sigma == 0.0):
         trained = f"0, as method {method!r} trains without noise"
         yield "sigma", f"expected {trained if free else '0 < sigma <= 100'}, got {recipe.sigma:g}"
-    mixes = methods.trains(method) == "weight"
-    if mixes != (network == _MIXING):
-        wanted = repr(_MIXING) if mixes else "a network for images"
-        yield "network.name", f"method {method!r} trains {wanted}, got {network!r}"
+    wanted = _GIVES.get(methods.trains(method), "logits")
+    if networks.gives(network) != wanted:
+        fitting = [repr(name) for name in networks.names() if networks.gives(name) == wanted]
+        called = " or ".join(fitting) if wanted != "logits" else "a network for images"
+        yield "network.name", f"method {method!r} trains {called}, got {network!r}"
     mix_step, steps = recipe.weights.get("mix_step"), recipe.weights.get("attack_steps")
     if mix_step and steps is not None and mix_step >= steps:
         yield "weights", f"expected mix_step < attack_steps, got {mix_step} and {steps}"

@@ -15,7 +15,7 @@ def check_same_data(bundle: Bundle, setting: Setting, recipe: Recipe) -> None:
     Raises:
         RszooError: it is.
     """
-    config, images = bundle.of_network, setting.images
+    config, images = bundle.config, setting.images
     if (config.input_shape, config.class_names) != (images.shape, images.class_names):
         raise RszooError(
             f"{bundle.id}: expected a model for the inputs and classes of {recipe.dataset!r}, got "
