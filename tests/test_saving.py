@@ -99,6 +99,14 @@ def test_of_a_library_with_a_standardisation(tmp_path: Path) -> None:
         torch.testing.assert_close(bundle.network()(x), network.eval()(x))
 
 
+def test_a_data_set_that_only_its_author_knows(tmp_path: Path) -> None:
+    save(smoothed(CNN()), tmp_path / "it", architecture="small_cnn")
+    with pytest.raises(
+        RszooError, match=r"'own'.*, or say with --dataset where the data set lies"
+    ):
+        run("certify", "--model", tmp_path / "it", "--n", 10)
+
+
 def other_answers() -> nn.Module:
     network = CNN()
     network.register_forward_hook(lambda module, given, answer: -answer["logits"])

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from rszoo.data import load, names
-from rszoo.errors import DataError
+from rszoo.errors import DataError, RszooError
 from rszoo.evaluation.inputs import InputSet
 from rszoo.hub.bundle import Bundle
 
@@ -35,7 +35,7 @@ def inputs_for(
     config = bundle.config
     try:
         images = load(dataset or config.dataset, "test", root=root, download=download)
-    except DataError as error:
+    except RszooError as error:  # a name that is unknown here is one
         if dataset or config.dataset in names():
             raise
         raise DataError(f"{error}, or say with --dataset where the data set lies now") from error
