@@ -220,6 +220,17 @@ def test_the_standardisation_of_the_library(tmp_path: Path) -> None:
     assert (constants.mean, constants.std) == ((0.5, 0.25, 0.5), (0.5, 2.0, 1.0))
 
 
+@pytest.mark.parametrize(
+    "wrong", [{"image_mean": [0.5]}, {"image_mean": [0.5] * 4}, {"image_std": [0.5, 0, 1]}]
+)
+def test_a_standardisation_that_is_none(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    folder = of_transformers(tmp_path)
+    processor = {"image_mean": [0.5, 0.25, 0.5], "image_std": [0.5, 2, 1], **wrong}
+    (folder / "preprocessor_config.json").write_text(json.dumps(processor))
+    with pytest.raises(RszooError, match="says none for 3 channels"):
+        imported(folder, VIT, normalization="library")
+
+
 def facts_on(name: str) -> Facts:
     found = networks.library_of(name)
     assert found is not None
@@ -341,6 +352,8 @@ def test_a_library_that_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         ("timm:vit_tiny_patch16_224", {"patch_size": 10**6}, "expects another patch_size"),
         (VIT, {}, "needs the options"),
         (VIT, {"config": {}}, "expected model_type as one of"),
+        (VIT, {"config": {"model_type": ["vit"]}}, "expected model_type as one of"),
+        (VIT, {"config": {"model_type": "v" * 10**6}}, r"model_type as one of .*vvv\.\.\."),
         (VIT, {"config": {**TINY_VIT, "model_type": "gpt2"}}, "expected model_type as one of"),
         (VIT, {"config": {**TINY_VIT, "attn_implementation": "a/b"}}, "unknown keys"),
         (VIT, {"config": {**TINY_VIT, "_attn_implementation": "a/b"}}, "unknown keys"),
@@ -409,6 +422,7 @@ def test_the_versions_are_named_where_weights_do_not_fit(tmp_path: Path) -> None
         ("config.json", {"attn_implementation": "a/b"}, "plain sizes, got attn_implementation"),
         ("config.json", {"quantization_config": {"bits": 4}}, "plain sizes"),
         ("config.json", {"model_type": "unheard"}, "expected model_type as one of"),
+        ("config.json", {"model_type": []}, "expected model_type as one of"),
         ("config.json", {"num_hidden_layers": 2}, "missing keys"),
         ("config.json", {"hidden_size": -1}, "hidden_size"),
         ("adapter_config.json", {"base_model_name_or_path": "/etc"}, "with adapter_config.json"),

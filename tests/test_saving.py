@@ -124,6 +124,11 @@ def other_answers() -> nn.Module:
         (smoothed(other_answers()), {"architecture": "small_cnn"}, SAVED),
         (smoothed(lambda x: x.flatten(1)[:, :3]), {"architecture": "small_cnn"}, "6 tensors"),
         (smoothed(CNN()), {"architecture": "small_cnn", "name": "../up"}, "name: "),
+        (
+            smoothed(CNN()),
+            {"architecture": "small_cnn", "normalization": Normalization((0.5, 0.5), (1.0, 1.0))},
+            "normalization: .*for 1 channels",
+        ),
         (smoothed(CNN()), {"architecture": "net.pt2"}, "run code of their authors"),
         (smoothed(CNN()), {"architecture": "net.pt"}, "run code of their authors"),
         (CNN(), {"architecture": "small_cnn"}, "expected a SmoothedClassifier, got CNN"),

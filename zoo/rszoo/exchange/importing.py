@@ -204,20 +204,31 @@ def _choices(
     if customary is not None:
         centre = Normalization(customary.mean, (1.0,) * len(customary.mean))
         choices = {"full": customary, "centre": centre, **choices}
-    if facts.mean is not None and facts.std is not None:
-        choices["library"] = Normalization(facts.mean, facts.std)
+    of_library = _of_library(facts, channels=known.shape[0])
+    if of_library is not None:
+        choices["library"] = of_library
     if statement.normalization in choices:
         return choices
     if statement.normalization == "library":
         raise RszooError(
             f"expected normalization 'full', 'centre' or 'none', got 'library': the library of "
-            f"{statement.network['name']!r} says none; a folder with config.json or "
-            "preprocessor_config.json does"
+            f"{statement.network['name']!r} says none for {known.shape[0]} channels; a folder "
+            "with config.json or preprocessor_config.json does"
         )
     raise RszooError(
         f"expected normalization 'none', got {statement.normalization!r}: data set "
         f"{statement.dataset!r} has no customary standardisation"
     )
+
+
+def _of_library(facts: Facts, *, channels: int) -> Normalization | None:
+    """Return the standardisation that a library says, for images of so many channels."""
+    if facts.mean is None or facts.std is None or len(facts.mean) != channels:
+        return None
+    try:
+        return Normalization(facts.mean, facts.std)
+    except ValueError:  # it may stand in anybody's file
+        return None
 
 
 def _config(

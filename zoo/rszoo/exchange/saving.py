@@ -134,10 +134,6 @@ def _named(
         "num_classes": len(common["class_names"]),
         "normalization": normalization,
     }
-    networks.outline(**values)  # whether it takes such images
-    network = networks.build(**values).eval()
-    put_weights(network, _weights_of(classifier), normalization=normalization)
-    _check_same(network, classifier)
     config = _config(
         NetworkConfig,
         **common,
@@ -146,6 +142,10 @@ def _named(
         normalization=normalization,
         trained_precision="float32",
     )
+    networks.outline(**values)  # whether it takes such images
+    network = networks.build(**values).eval()
+    put_weights(network, _weights_of(classifier), normalization=normalization)
+    _check_same(network, classifier)
     return {"config": config, "network": network, "recipe": _recipe(common, described)}
 
 

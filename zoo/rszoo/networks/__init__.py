@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from rszoo import _registry
 from rszoo.errors import RszooError, unknown_name
 from rszoo.networks import registered
-from rszoo.networks.library import Library, Package, package_named
+from rszoo.networks.library import Library, Package, package_named, shortened
 from rszoo.networks.statistics import ChannelStatistics
 
 if TYPE_CHECKING:
@@ -192,7 +192,9 @@ def _checked_options(name: str, given: Mapping[str, object]) -> dict[str, Any]:
     allowed = options(name)
     unknown = sorted(set(given) - set(allowed))
     if unknown:
-        raise RszooError(f"network {name!r} has no options {unknown}; it takes {sorted(allowed)}")
+        raise RszooError(
+            f"network {name!r} has no options {shortened(unknown)}; it takes {sorted(allowed)}"
+        )
     needed = [key for key, option in allowed.items() if option.default is option.empty]
     if missing := sorted(set(needed) - set(given)):
         raise RszooError(f"network {name!r} needs the options {missing}, got {sorted(given)}")
@@ -203,7 +205,7 @@ def _checked_options(name: str, given: Mapping[str, object]) -> dict[str, Any]:
         except ValidationError as error:
             problem = error.errors(include_url=False)[0]["msg"]
             raise RszooError(
-                f"network {name!r} expects another {key}, got {value!r}: {problem}"
+                f"network {name!r} expects another {key}, got {shortened(value)}: {problem}"
             ) from None
     return values
 

@@ -18,6 +18,7 @@ __all__ = [
     "check_installed",
     "numbers_in",
     "package_named",
+    "shortened",
 ]
 
 
@@ -85,6 +86,12 @@ class Package:
 
     name: str
     version: str
+
+
+def shortened(value: object) -> str:
+    """Return a value as a message shows it, which may be anybody's and of any length."""
+    text = repr(value)
+    return text if len(text) <= 100 else text[:97] + "..."
 
 
 def numbers_in(value: object) -> tuple[float, ...] | None:

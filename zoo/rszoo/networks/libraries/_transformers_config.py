@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from rszoo._torchvision import import_torchvision
 from rszoo.errors import did_you_mean
-from rszoo.networks.library import check_installed
+from rszoo.networks.library import check_installed, shortened
 
 __all__ = [
     "CLASSES",
@@ -99,9 +99,9 @@ def checked_config(config: dict[str, Any]) -> dict[str, Any]:
         RszooError: transformers is not installed.
     """
     model_type = config.get("model_type")
-    if model_type not in CLASSES:
+    if not isinstance(model_type, str) or model_type not in CLASSES:
         raise ValueError(
-            f"expected model_type as one of {sorted(CLASSES)}, got {model_type!r}"
+            f"expected model_type as one of {sorted(CLASSES)}, got {shortened(model_type)}"
             f"{did_you_mean(model_type, CLASSES)}"
         )
     defaults = defaults_of(model_type)
@@ -109,7 +109,7 @@ def checked_config(config: dict[str, Any]) -> dict[str, Any]:
     given = {key: value for key, value in config.items() if key != "model_type"}
     if unknown := sorted(set(given) - set(allowed)):
         raise ValueError(
-            f"unknown keys {unknown} of a {model_type}; valid keys: {sorted(allowed)}"
+            f"unknown keys {shortened(unknown)} of a {model_type}; valid keys: {sorted(allowed)}"
         )
     checked = {"model_type": model_type}
     for key, default in allowed.items():
@@ -118,7 +118,7 @@ def checked_config(config: dict[str, Any]) -> dict[str, Any]:
             checked[key] = TypeAdapter(VALUES[key]).validate_python(value, strict=True)
         except ValidationError as error:
             problem = error.errors(include_url=False)[0]["msg"]
-            raise ValueError(f"{key}: {problem}, got {value!r}") from None
+            raise ValueError(f"{key}: {problem}, got {shortened(value)}") from None
     return checked
 
 

@@ -13,7 +13,14 @@ from torch import Tensor, nn
 
 from rszoo._torchvision import import_torchvision
 from rszoo.errors import RszooError, did_you_mean
-from rszoo.networks.library import Facts, Library, Published, check_installed, numbers_in
+from rszoo.networks.library import (
+    Facts,
+    Library,
+    Published,
+    check_installed,
+    numbers_in,
+    shortened,
+)
 
 __all__ = ["LIBRARY"]
 
@@ -83,13 +90,14 @@ def _published(model: str, config: Mapping[str, Any], processor: Mapping[str, An
     name, stated = model.partition(".")[0], config.get("architecture")
     if stated != name:
         raise RszooError(
-            f"expected weights of the network {name!r}, got a config.json of {stated!r}; "
-            f"state timm:{stated}"
+            f"expected weights of the network {name!r}, got a config.json of {shortened(stated)}; "
+            "state the network that it names"
         )
     if config.get("model_args"):
         raise RszooError(
             f"expected a network of timm as it is, got a config.json with model_args "
-            f"{config['model_args']}; state them with --option, and leave them out of the file"
+            f"{shortened(config['model_args'])}; state them with --option, and leave them out of "
+            "the file"
         )
     values = config.get("pretrained_cfg")
     values = values if isinstance(values, Mapping) else {}

@@ -23,7 +23,7 @@ from rszoo.networks.libraries._transformers_config import (
     library_config,
     transformers,
 )
-from rszoo.networks.library import Facts, Library, Published, numbers_in
+from rszoo.networks.library import Facts, Library, Published, numbers_in, shortened
 
 __all__ = ["LIBRARY"]
 
@@ -84,11 +84,12 @@ def _published(model: str, config: Mapping[str, Any], processor: Mapping[str, An
     model_type = config.get("model_type")
     if asked := [key for key in (*_CODE, *_OTHERWISE) if config.get(key)]:
         raise RszooError(
-            f"expected a config.json of plain sizes, got {asked[0]}={config[asked[0]]!r}; rszoo "
+            f"expected a config.json of plain sizes, got {asked[0]}="
+            f"{shortened(config[asked[0]])}; rszoo "
             "runs no code of others, and no quantised networks"
         )
     given = {key: value for key, value in config.items() if key in ("model_type", *VALUES)}
-    if model_type in CLASSES:
+    if isinstance(model_type, str) and model_type in CLASSES:
         defaults = defaults_of(model_type)
         given = {key: given[key] for key in given if key in (*defaults, "model_type")}
         _check_others(config, defaults)
@@ -107,16 +108,16 @@ def _check_others(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> Non
             continue
         if config[key] != default:
             raise RszooError(
-                f"config.json: {key}={config[key]!r} is not among the values that rszoo gives a "
-                f"{config['model_type']}; expected {default!r}"
+                f"config.json: {key}={shortened(config[key])} is not among the values that rszoo "
+                f"gives a {config['model_type']}; expected {default!r}"
             )
 
 
 def _facts_in(config: Mapping[str, Any], processor: Mapping[str, Any]) -> Facts:
     labels, channels = config.get("id2label"), config.get("num_channels", 3)
     names = None
-    if isinstance(labels, Mapping):
-        names = tuple(str(labels.get(str(index))) for index in range(len(labels)))
+    if isinstance(labels, Mapping) and {*labels} == {*map(str, range(len(labels)))}:
+        names = tuple(str(labels[str(index)]) for index in range(len(labels)))
     side = config.get("image_size")
     shape = (channels, side, side) if isinstance(side, int) and isinstance(channels, int) else None
     plain = processor.get("do_normalize") is False
