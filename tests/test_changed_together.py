@@ -115,7 +115,7 @@ def test_a_bundle_that_was_trained_again_takes_no_log_of_before() -> None:
     write_bundle(
         MODEL, config=begun.config, network=network, recipe="", origin=Origin(), replace=True
     )
-    with pytest.raises(RszooError, match=r"got those of .*; certify the bundle again"):
+    with pytest.raises(RszooError, match=r"is not about .*: expected weights"):
         attach(begun, "a.tsv")
     assert find(MODEL).evidence is None
 

@@ -360,8 +360,8 @@ def test_another_architecture(tmp_path: Path) -> None:
     assert refused(cifar(path, tmp_path / "it"), tmp_path / "it") == (
         f"{path}: expected the 56 tensors of the network, got 46 missing ('bn1.weight', "
         "'bn1.bias', 'bn1.running_mean', ...) and 7 unknown ('conv1.bias', 'conv2.weight', "
-        "'conv2.bias', ...); the file calls its network 'lenet'; check --dataset, --architecture "
-        "and --option"
+        "'conv2.bias', ...); the file calls its network 'lenet'; check data set, architecture "
+        "and options"
     )
 
 
@@ -375,8 +375,8 @@ def test_another_depth(tmp_path: Path) -> None:
 def test_another_number_of_classes(tmp_path: Path) -> None:
     path = save(tmp_path, resnet(num_classes=100).state_dict())
     assert refused(cifar(path, tmp_path / "it"), tmp_path / "it") == (
-        f"{path}: expected fc.weight of shape 10x64, got 100x64; check --dataset, --architecture "
-        "and --option"
+        f"{path}: expected fc.weight of shape 10x64, got 100x64; check data set, architecture "
+        "and options"
     )
 
 

@@ -371,14 +371,14 @@ def test_certificates_are_not_lost(writer: RunningHub, certified: Bundle, tmp_pa
     first = push(certified, MODEL)
     bare = same_but(certified, tmp_path / "runs/bare")
     assert bare.weights_digest == certified.weights_digest
-    lost = rf"org/digits has certificates of 360 inputs that {bare.id} lacks: push it to"
+    lost = rf"of 360 inputs of which {bare.id} has none from as many draws: push it to"
     with pytest.raises(RszooError, match=lost):
         push(bare, MODEL, uncertified=True)
     shutil.copy(certified.path / "certificates.json", tmp_path / "few.json")
     lines = (certified.path / "certificates.tsv").read_text().splitlines(keepends=True)
     (tmp_path / "few.tsv").write_text("".join(lines[:301]))
     few = add_evidence(bare, tmp_path / "few.tsv")
-    with pytest.raises(RszooError, match=r"has certificates of 60 inputs that "):
+    with pytest.raises(RszooError, match=r"has certificates of 60 inputs of which "):
         push(few, MODEL)
     assert head_of(writer) == first.id.revision
     assert push(few, MODEL, replace=True).changed

@@ -10,7 +10,6 @@ from rszoo.errors import DataError, RszooError
 from rszoo.evaluation.coverage import Coverage, coverage_of
 from rszoo.evaluation.protocol import (
     check_replaceable,
-    common,
     differing,
     protocol_path,
     read_protocol,
@@ -101,7 +100,10 @@ def _complete(path: Path) -> Content:
 
 def _common_protocol(paths: Sequence[Path]) -> Protocol:
     """Return the protocol of all; machines may differ, and the batch sizes measured there."""
-    protocols = common([read_protocol(protocol_path(path)) for path in paths])
+    protocols = [read_protocol(protocol_path(path)) for path in paths]
+    for name in ("batch_size", "machine"):
+        if any(getattr(one, name) != getattr(protocols[0], name) for one in protocols):
+            protocols = [one.model_copy(update={name: None}) for one in protocols]
     first = protocols[0]
     for path, protocol in zip(paths, protocols, strict=True):
         if found := differing(protocol, first):

@@ -1,7 +1,7 @@
 """The protocol of a certification log as a JSON file beside it; what it states is checked."""
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +12,13 @@ from rszoo.certificates.protocol import Protocol
 from rszoo.errors import DataError, RszooError
 
 __all__ = [
-    "PER_MACHINE",
     "check_replaceable",
-    "common",
     "continued",
     "differing",
     "protocol_path",
     "read_protocol",
     "write_protocol",
 ]
-
-#: What may have been another in parts of a log, and is None where it was.
-PER_MACHINE = ("batch_size", "machine")
 
 # What says which inputs of a data set a log is about.
 _WHICH = ("inputs.size", "inputs.step", "inputs.count")
@@ -78,8 +73,8 @@ def check_replaceable(path: Path, protocol: Protocol) -> None:
 def continued(path: Path, wanted: Protocol, listed: Collection[int]) -> Protocol:
     """Return the protocol under which the log at `path` goes on.
 
-    It is the log's own, and may be about more inputs from now on than it was, and of no machine or
-    batch size where it goes on with another one.
+    It is the log's own, and may be about more inputs from now on than it was, and of no machine
+    where it goes on on another one.
 
     Args:
         path: the log.
@@ -91,7 +86,10 @@ def continued(path: Path, wanted: Protocol, listed: Collection[int]) -> Protocol
             wanted and lacks some that are.
     """
     stored = read_protocol(protocol_path(path))
-    stored, wanted = common((stored, wanted))
+    if stored.values().get("batch_size", "absent") is None:  # it was another in parts of the log
+        wanted = wanted.model_copy(update={"batch_size": None})
+    if stored.machine is not None and stored.machine != wanted.machine:
+        stored = stored.model_copy(update={"machine": None})
     found = [entry for entry in differing(stored, wanted) if entry[0] not in _WHICH]
     if not found:
         own, more = _indices(stored), _indices(wanted)
@@ -107,15 +105,6 @@ def continued(path: Path, wanted: Protocol, listed: Collection[int]) -> Protocol
         f"{path} was made under another protocol:\n" + "\n".join(lines) + "\n"
         "continue it with the values of the log, or name another log with --out"
     )
-
-
-def common(protocols: Sequence[Protocol]) -> list[Protocol]:
-    """Return protocols of parts of one log without what is `PER_MACHINE` and not the same."""
-    kept = list(protocols)
-    for name in PER_MACHINE:
-        if any(getattr(one, name) != getattr(kept[0], name) for one in kept):
-            kept = [one.model_copy(update={name: None}) for one in kept]
-    return kept
 
 
 def _indices(protocol: Protocol) -> range | None:
