@@ -107,16 +107,15 @@ def of_timm(folder: Path) -> Path:
     return folder / "vit.safetensors"
 
 
-def of_transformers(folder: Path, kind: str = "vit", **values: Any) -> Path:
+def of_transformers(folder: Path, kind: str = "vit", *, size: int = 64) -> Path:
     import_torchvision()
     import transformers
 
     name = {"vit": "ViT", "swin": "Swin"}[kind]
     config = getattr(transformers, f"{name}Config")(
         **SMALLEST[kind],
-        image_size=64,
+        image_size=size,
         num_labels=CLASSES,
-        **values,
     )
     network = getattr(transformers, f"{name}ForImageClassification")(config)
     nn.init.normal_(network.classifier.weight, std=1.0)
@@ -208,6 +207,13 @@ def test_a_folder_of_transformers(kind: str, tmp_path: Path) -> None:
     x = torch.rand(3, *SHAPE)
     torch.testing.assert_close(logits(bundle.network(), x), logits_in(logits(original, x)))
     assert bundle.of_network.architecture["config"]["hidden_dropout_prob"] == 0.0
+
+
+def test_weights_for_another_size_of_images(tmp_path: Path) -> None:
+    folder = of_transformers(tmp_path, size=32)
+    complaint = "has these weights for images of 3x32x32, the data set's are 3x64x64"
+    with pytest.raises(RszooError, match=complaint):
+        imported(folder, VIT)
 
 
 def test_the_standardisation_of_the_library(tmp_path: Path) -> None:

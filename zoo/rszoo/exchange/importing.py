@@ -122,7 +122,9 @@ def import_checkpoint(
     known, unchecked = _known(statement.dataset, source.facts, root=data_root, download=download)
     choices = _choices(statement, known, source.facts)
     constants = choices[statement.normalization]
-    network = _network(statement.network, known, checkpoint, normalization=constants, key=key)
+    network = _network(
+        statement.network, known, checkpoint, normalization=constants, key=key, facts=source.facts
+    )
     result = None
     if isinstance(known, ImageSet):
         result = check(
@@ -151,6 +153,7 @@ def _network(
     *,
     normalization: Normalization | None,
     key: str | None,
+    facts: Facts,
 ) -> "nn.Sequential":
     """Return the network that is stated, with the weights of a checkpoint."""
     images: dict[str, Any] = {
@@ -162,8 +165,20 @@ def _network(
     network = networks.build(**values).eval()
     found = networks.library_of(stated["name"])
     renamed = None if found is None else partial(_renamed, *found, {**stated, **images})
-    put_weights(network, checkpoint, normalization=normalization, key=key, renamed=renamed)
+    try:
+        put_weights(network, checkpoint, normalization=normalization, key=key, renamed=renamed)
+    except RszooError as error:
+        raise RszooError(f"{error}{_sizes(facts, known)}") from error
     return network
+
+
+def _sizes(facts: Facts, known: ImageSet | KnownSet) -> str:
+    """Return that weights are for images of another size, to go behind an error; or nothing."""
+    size = facts.input_shape
+    if size is None or size == known.shape:
+        return ""
+    theirs, ours = ("x".join(map(str, shape))[:100] for shape in (size, known.shape))
+    return f" (the library has these weights for images of {theirs}, the data set's are {ours})"
 
 
 def _renamed(
