@@ -16,6 +16,7 @@ from forks import Forks, at_once
 from mlflow.entities import Run
 from mlflow.store.db import utils as database
 from sqlalchemy import event
+from sqlalchemy.dialects.sqlite.base import SQLiteDialect
 from sqlalchemy.engine import Engine
 
 from rszoo.errors import RszooError
@@ -26,6 +27,7 @@ from rszoo.training.recipes.files import load_recipe
 from rszoo.training.recipes.recipe import Recipe
 from rszoo.training.run import train
 from rszoo.training.tracking.lost import status_of
+from rszoo.training.tracking.store import reason_of
 from rszoo.training.tracking.tracked import open_tracking
 
 NAME = "digits-gaussian-0.25"
@@ -513,6 +515,29 @@ def test_a_registry_of_a_server_is_not_waited_for_either(
         interrupted()
     assert time.monotonic() - begun < 30
     assert "waiting for the MLflow server at http://127.0.0.1:9; Ctrl-C" in caplog.text
+
+
+def test_a_full_disk_of_the_store_is_told_of_in_a_line(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    quick_stores: None,
+) -> None:
+    """MLflow logs a traceback of every error of its database, and raises it as well."""
+
+    def full(*_: object, **__: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    def used() -> None:
+        with open_tracking(tmp_path) as tracking, tracking.parent("a", run_id=None):
+            monkeypatch.setattr(SQLiteDialect, "do_execute", full)
+
+    with pytest.raises(RszooError, match=r"got an error: \(sqlite3.*disk is full; see MLFLOW_"):
+        used()
+    assert "Traceback" not in capfd.readouterr().err
+    said = "(raised as a result of Query-invoked autoflush; consider)\n(sqlite3) full\n[SQL: x]"
+    assert reason_of(RuntimeError(said)) == "(sqlite3) full"
+    assert reason_of(RuntimeError()) == "RuntimeError"
 
 
 def runs_of(out: Path) -> list[Run]:

@@ -24,7 +24,7 @@ from rszoo.hub.evidence import evidence_of
 from rszoo.hub.kinds import kind_of
 from rszoo.theory.rounding import as_radius
 from rszoo.training.tracking.models import WEIGHTS, logged_model
-from rszoo.training.tracking.store import Store
+from rszoo.training.tracking.store import Store, reason_of
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
@@ -99,8 +99,9 @@ def register(store: Store, bundle: Bundle) -> Registration | None:
             _settle(name)
             return registration(store, bundle)
     except (MlflowException, SQLAlchemyError, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise RszooError(f"MLflow's registry did not take {bundle.id}: {reason}") from error
+        raise RszooError(
+            f"MLflow's registry did not take {bundle.id}: {reason_of(error)}"
+        ) from error
 
 
 def registration(store: Store, bundle: Bundle) -> Registration | None:

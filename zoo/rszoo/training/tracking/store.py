@@ -14,7 +14,7 @@ from rszoo._locks import exclusive
 from rszoo.errors import RszooError
 from rszoo.training.interruption import uninterrupted
 
-__all__ = ["Store", "open_store"]
+__all__ = ["Store", "open_store", "reason_of"]
 
 _EXPERIMENT = "rszoo"
 _SQLITE = "sqlite:///"
@@ -91,13 +91,21 @@ def open_store(folder: Path, *, make: bool = False) -> Iterator[Store | None]:
             experiment = _experiment(None if given else artifacts, make=make)
         yield Store(uri, experiment, lock) if experiment else None
     except (mlflow.MlflowException, SQLAlchemyError, sqlite3.Error) as error:
-        reason = str(error).splitlines()[0]
         raise RszooError(
-            f"expected an MLflow store at {uri!r}, got an error: {reason}; see MLFLOW_TRACKING_URI"
+            f"expected an MLflow store at {uri!r}, got an error: {reason_of(error)}; see "
+            "MLFLOW_TRACKING_URI"
         ) from error
     finally:
         # MLflow puts the URI into the environment, where the next call would take it for given.
         mlflow.set_tracking_uri(given)  # type: ignore[arg-type]  # None is allowed
+
+
+def reason_of(error: Exception) -> str:
+    """Return what went wrong with a store, in a line."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    # SQLAlchemy says first which of its own ways it took.
+    told = [line for line in lines if line and not line.startswith("(raised as a result of ")]
+    return told[0] if told else type(error).__name__
 
 
 def _mlflow():  # noqa: ANN202 (a module)
@@ -106,6 +114,8 @@ def _mlflow():  # noqa: ANN202 (a module)
     import mlflow
 
     logging.getLogger("mlflow").setLevel(logging.WARNING)
+    # It prints the traceback of each error that it also raises.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     return mlflow
 
 

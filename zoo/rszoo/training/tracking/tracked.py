@@ -20,7 +20,7 @@ from rszoo.training.recipes.recipe import Recipe
 from rszoo.training.tracking.lost import end_lost, of_this_process
 from rszoo.training.tracking.models import WEIGHTS, log_bundle
 from rszoo.training.tracking.registry import register
-from rszoo.training.tracking.store import Store, open_store
+from rszoo.training.tracking.store import Store, open_store, reason_of
 
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput
@@ -174,8 +174,9 @@ class Tracking:
             except mlflow.MlflowException as error:
                 if status == "FINISHED":
                     raise
-                reason = str(error).partition("\n")[0]
-                _logger.warning("MLflow was not told that run %s ended: %s", run_id, reason)
+                _logger.warning(
+                    "MLflow was not told that run %s ended: %s", run_id, reason_of(error)
+                )
 
     def _known(self, run_id: str | None) -> str | None:
         """Return an earlier run's id; None if it is of another store, or was deleted."""
