@@ -35,6 +35,7 @@ Read = Callable[[Path], object]
 """Reads what lies at a path, whose suffix is that of the content."""
 
 _NUMBERS = b"0 -1 1e999 -0.0 NaN 99999999999999999999 0.1 65536 4294967295 true null".split()
+_NUMBERS += [b"%d" % (2**63 + more) for more in (-2, -1, 0)]
 _WORDS = [
     b'""',
     b"[]",

@@ -8,7 +8,9 @@ from rszoo.certificates.base import certificate_from_votes
 from rszoo.certificates.kinds import protocol_of
 from rszoo.certificates.kinds.fixed import KIND as FIXED
 from rszoo.errors import DataError
+from rszoo.evaluation.coverage import coverage
 from rszoo.evaluation.log import CertificationLog, read_log
+from rszoo.evaluation.metrics import summary
 from rszoo.smoothing.decisions import RadiusTests
 from rszoo.theory.bounds import clopper_pearson_lower
 
@@ -179,6 +181,18 @@ def test_an_early_row_that_claims_more_than_its_votes_give(
         read_log(path)
     expected = problem.format(p_lower=given.p_lower)
     assert str(error.value) == f"{path}, line 2: expected {expected}; {REMEDY}"
+
+
+@pytest.mark.parametrize("last", [2**53, 2**63 - 2])
+def test_the_last_input_may_be_any_number_of_an_array(tmp_path: Path, last: int) -> None:
+    path = tmp_path / "a.tsv"
+    path.write_text(f"{HEADER}{last}\t1\t1\t0.5\t1\tt\n1\t1\t1\t0.5\t1\tt\n")
+    log = read_log(path)
+    assert coverage(log).count == last + 1
+    assert summary(log).images == 2
+    path.write_text(f"{HEADER}{2**63 - 1}\t1\t1\t0.5\t1\tt\n")
+    with pytest.raises(DataError, match="line 2: expected idx to be an integer >= 0"):
+        read_log(path)
 
 
 def test_an_input_listed_twice_is_an_error(tmp_path: Path) -> None:

@@ -19,8 +19,8 @@ __all__ = [
     "sigma",
 ]
 
-# Columns of integers are arrays of int64.
-_TOO_LARGE = 1 << 63
+# Columns of integers are arrays of int64, and how many there are up to one is such a number too.
+_TOO_LARGE = (1 << 63) - 1
 
 
 def _plain(value: Any) -> object:  # noqa: ANN401
