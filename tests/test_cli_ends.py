@@ -9,6 +9,7 @@ from forks import Forks
 from rszoo.errors import HubError
 from rszoo.hub import remote
 from rszoo.hub._explained import explained
+from rszoo.hub.catalog import find
 from rszoo.hub.ids import HubId
 from rszoo_cli import main
 
@@ -89,3 +90,20 @@ def test_an_output_in_the_place_of_a_file_that_is_written(
     assert "expected an output elsewhere, got one redirected to 'a.json', which is" in words
     assert not (tmp_path / "a.tsv").exists()
     assert (tmp_path / "a.json").read_bytes() == b""
+
+
+def test_a_terminal_without_our_signs(
+    forks: Forks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = find("builtin/digits-gaussian-0.25").evidence
+    code = f"""
+import io, sys
+sys.stdout = io.TextIOWrapper(open("out", "wb"), encoding="ascii")
+from rszoo_cli import main
+main(["report", {str(log)!r}])
+"""
+    monkeypatch.chdir(tmp_path)
+    with open("err", "wb") as told:
+        assert forks.start("-c", code, stderr=told).wait(60) == 0
+    assert "Traceback" not in Path("err").read_text()
+    assert r"\xb1" in Path("out").read_text(encoding="ascii")  # a plus-minus sign

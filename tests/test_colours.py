@@ -136,6 +136,9 @@ def test_of_a_data_set_it_is_one_line(tmp_path: Path, monkeypatch: pytest.Monkey
     with pytest.warns(UserWarning, match=one) as caught:
         data.load(tmp_path, "train")
     assert len(caught) == 1
+    assert (
+        Path(caught[0].filename).name == "decode.py"
+    )  # rszoo's, so that the command shows a line
     monkeypatch.setattr(folder, "IN_MEMORY_BYTES", 0)
     streamed = data.load(tmp_path, "train")
     batches = streamed.batches(torch.arange(8), 4)  # of a training: nothing is said of each

@@ -300,3 +300,12 @@ def test_a_path_of_another_kind(tmp_path: Path) -> None:
         f"{path}: expected a folder of class folders or an .npz file, found another kind of file; "
         "check the path"
     )
+
+
+def test_a_data_root_that_cannot_be_written_is_no_network_that_fails(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    root = tmp_path / "file" / "root"
+    with pytest.raises(DataError) as caught:
+        data.load("mnist", "test", root=root, download=True)
+    assert str(caught.value).startswith(f"cannot use '{root}': ")
+    assert str(caught.value).endswith("; name another data root with --data-root or RSZOO_DATA")

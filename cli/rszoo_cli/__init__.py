@@ -4,6 +4,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted, 143 a training tha
 """
 
 import gc
+import io
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -113,6 +114,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # A short command is imports above all, which leave nothing to collect: looking for it every
     # few hundred objects, as is usual, takes an eighth of its time.
     gc.set_threshold(10_000)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # in a language without our signs, escapes
+            stream.reconfigure(errors="backslashreplace")
     shown = warnings.showwarning
     warnings.showwarning = partial(_warned, shown)
     try:

@@ -117,7 +117,7 @@ def warned_once() -> Iterator[None]:
     texts = [str(one.message) for one in caught if issubclass(one.category, UserWarning)]
     if texts:
         more = f" (and {len(texts) - 1:,} more pictures)" if len(texts) > 1 else ""
-        warnings.warn(texts[0] + more, stacklevel=2)
+        warnings.warn(texts[0] + more, stacklevel=1)  # two up is contextlib
 
 
 def pixels_of(image: Image.Image) -> Tensor:

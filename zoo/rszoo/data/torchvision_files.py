@@ -1,8 +1,10 @@
 """Data sets whose files torchvision reads, and fetches, under a data root."""
 
+import errno
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.error import URLError
 
 import torch
 
@@ -53,6 +55,14 @@ def load_in_memory(
     )
 
 
+def _is_of_disk(error: Exception) -> bool:
+    """Return whether it is a file or a disk of ours that is in the way, and no network."""
+    if not isinstance(error, OSError) or isinstance(error, URLError):
+        return False
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+    return full or (error.filename is not None and not isinstance(error, FileNotFoundError))
+
+
 def opened(
     class_name: str, root: Path, options: Mapping[str, Any], *, place: Path, message: str
 ) -> Any:  # noqa: ANN401  # torchvision's data sets share no type that has their attributes
@@ -72,6 +82,11 @@ def opened(
     try:
         return maker(root, **options)
     except (RuntimeError, OSError, ValueError, AssertionError, IndexError, EOFError) as error:
+        if _is_of_disk(error):
+            raise DataError(
+                f"cannot use {str(root)!r}: {error}; name another data root with --data-root or "
+                "RSZOO_DATA"
+            ) from error
         found = (
             f"found them incomplete or damaged ({error})" if existed else "found no such folder"
         )
