@@ -270,6 +270,11 @@ def test_adaptive_gives_up_no_more_than_the_tolerance(rszoo: Command) -> None:
             ["--adaptive", "--radius-tol", "0"],
             "expected --radius-tol between 0.0025 and 2.5 for sigma 0.25, got 0",
         ),
+        (
+            ["--adaptive", "--radius-tol", "0.01", "--n", "10000000"],
+            "expected tests at a radius of at most 2,500,000,000 draws in all, got more; enlarge "
+            "--radius-tol or lower --n",
+        ),
     ],
 )
 def test_stopping_early_by_wrong_options(

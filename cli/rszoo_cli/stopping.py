@@ -40,6 +40,7 @@ def early_stopping(
 
 def _grid(radius_tol: float | None, *, sigma: float, n: int, alpha: float) -> dict[str, Any]:
     """Return a grid of radii that is fine enough for a tolerance, and the tolerance."""
+    from rszoo.certificates.work import Test, check_work
     from rszoo.smoothing.decisions import radius_grid
 
     tolerance = _USUAL_TOLERANCE * sigma if radius_tol is None else radius_tol
@@ -49,6 +50,10 @@ def _grid(radius_tol: float | None, *, sigma: float, n: int, alpha: float) -> di
             f"{sigma:g}, got {tolerance:g}"
         )
     grid = radius_grid(sigma=sigma, n=n, alpha=alpha, tolerance=tolerance)
+    try:
+        check_work(Test(radius, sigma, n, alpha) for radius in grid)
+    except ValueError as error:
+        raise typer.BadParameter(f"{error}; enlarge --radius-tol or lower --n") from None
     return {"radii": grid, "tolerance": tolerance}
 
 
