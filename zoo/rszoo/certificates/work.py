@@ -12,7 +12,7 @@ __all__ = ["MOST_DRAWS", "MOST_TESTS", "Test", "check_work"]
 #: Tests of one log, which differ in radius, sigma, n or alpha: three times the finest grid.
 MOST_TESTS = 6_000
 
-#: Draws that all of them may make, n each: 250 tests of 10,000,000 draws, about a minute's work.
+#: Draws that all of them may make, n each: 250 tests of 10,000,000 draws, a minute's work.
 MOST_DRAWS = 2_500_000_000
 
 
