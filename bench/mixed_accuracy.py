@@ -18,7 +18,6 @@ from rich.table import Table
 from torch import Tensor
 
 from rszoo import data
-from rszoo.certificates.base import Prediction
 from rszoo.data import ImageSet
 from rszoo.hub.catalog import find
 from rszoo.hub.classifiers import classifier_of
@@ -65,9 +64,7 @@ def functions(model: str, images: Tensor, n: int) -> tuple[Function, Function]:
     classifier = classifier_of(bundle, Execution(device="cpu", precision="float32"))
 
     def answer(x: Tensor) -> Tensor:
-        given = classifier.predict(x, n=n)
-        assert not isinstance(given, Prediction)  # a batch gives a list
-        return torch.tensor([one.label for one in given])
+        return torch.tensor([one.label for one in classifier.predict_batch(x, n=n)])
 
     if isinstance(classifier, MixedClassifier):
         return mixed(classifier, images), answer

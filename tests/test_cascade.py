@@ -268,7 +268,9 @@ def test_selection_and_estimation_use_different_draws(monkeypatch: pytest.Monkey
 def test_a_batch_is_its_inputs_one_by_one() -> None:
     classifier, _, _ = CASES["three"]
     x = torch.tensor([[0.0, 0.0], [0.1, 0.0], [-1.0, 0.3]])
-    assert classifier.certify(x, **BUDGET) == [classifier.certify(one, **BUDGET) for one in x]
+    assert classifier.certify_batch(x, **BUDGET) == [
+        classifier.certify(one, **BUDGET) for one in x
+    ]
 
 
 def test_bad_parts_and_options() -> None:
@@ -433,7 +435,7 @@ def test_the_command_line_from_parts_to_a_checked_log(
     model = rszoo.load("cascade", device="cpu")
     assert isinstance(model, CascadeClassifier)
     x = data.load("digits", "test").images(torch.from_numpy(log.idx))
-    assert [log.certificate(row) for row in range(6)] == model.certify(x, n=1000)
+    assert [log.certificate(row) for row in range(6)] == model.certify_batch(x, n=1000)
     verified = run("verify", "cascade", "--n", "1000", "--device", "cpu")
     assert verified.exit_code == 0, verified.output
     lineage = run("show", "cascade", "--lineage")

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 import rszoo
 from rszoo.certificates.base import ABSTAIN, Certificate, Prediction
+from rszoo.errors import DataError
+from rszoo.networks import execution
 from rszoo.smoothing.classifier import SmoothedClassifier
 from rszoo.smoothing.noise import Stream
 from rszoo.smoothing.votes import count_votes
@@ -178,23 +180,54 @@ def test_predict_accepts_a_p_value_equal_to_alpha() -> None:
 def test_a_batch_gives_what_its_inputs_give_alone(ask: str, shape: tuple[int, ...] | None) -> None:
     classifier = smoothed(input_shape=shape)
     x = torch.rand(4, *SHAPE)
-    method = getattr(classifier, ask)
-    alone = [method(image, n=1100, seed=2) for image in x]
+    one, method = getattr(classifier, ask), getattr(classifier, f"{ask}_batch")
+    alone = [one(image, n=1100, seed=2) for image in x]
     assert len(set(alone)) > 1
     assert method(x, n=1100, seed=2) == alone
     assert method(x.flip(0), n=1100, seed=2) == alone[::-1]
     assert method(x[2:3], n=1100, seed=2) == alone[2:3]
     assert method(x[:0], n=1100, seed=2) == []
     assert method(x, n=1100, seed=3) != alone
+    with pytest.raises(DataError, match="expected a batch of inputs, got one of shape"):
+        method(x[0], n=1100, seed=2)
+    with pytest.warns(DeprecationWarning, match=f"{ask}_batch") as told:  # as callers of before
+        assert one(x, n=1100, seed=2) == alone
+    assert told[0].filename == __file__
+
+
+def test_a_certificate_knows_its_class() -> None:
+    names = ("a", "b", "c")
+    x = torch.rand(SHAPE)
+    network = smoothed().network
+    plain = certify(smoothed(network), x)
+    named = certify(smoothed(network, class_names=names), x)
+    assert plain.label != ABSTAIN
+    assert (plain.class_name, named.class_name) == (None, names[plain.label])
+    assert named == plain
+    assert certify(smoothed(network, class_names=names), x, n=3).class_name is None  # it abstains
+    with pytest.raises(ValueError, match=f"expected {CLASSES} class_names, got 1"):
+        smoothed(class_names=("a",))
+
+
+def test_a_network_of_ones_own_is_not_rounded_unless_that_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(execution, "_multiplies_bfloat16", lambda device: True)
+    settings: dict[str, Any] = {"sigma": 0.5, "num_classes": 2, "device": "cpu"}
+    network = nn.Linear(2, 2)
+    assert rszoo.SmoothedClassifier(network, **settings).precision == "float32"
+    auto = rszoo.SmoothedClassifier(network, **settings, precision="auto")
+    assert auto.precision == "bfloat16"
+    assert "precision='bfloat16'" in repr(auto)
 
 
 def test_vectors_and_batches_of_vectors() -> None:
     classifier = smoothed(nn.Linear(6, CLASSES))
     x = torch.rand(3, 6)
     alone = [certify(classifier, row) for row in x]
-    assert classifier.certify(x, n0=50, n=1200, alpha=0.01) == alone
+    assert classifier.certify_batch(x, n0=50, n=1200, alpha=0.01) == alone
     same = smoothed(classifier.network, input_shape=(6,))
-    assert same.certify(x, n0=50, n=1200, alpha=0.01) == alone
+    assert same.certify_batch(x, n0=50, n=1200, alpha=0.01) == alone
     assert certify(same, x[0]) == alone[0]
 
 
@@ -221,7 +254,7 @@ def test_progress_adds_up() -> None:
     certify(smoothed(), torch.rand(SHAPE), n0=50, n=2300, on_progress=done.append)
     assert done == [50, 1000, 1000, 300]
     done.clear()
-    smoothed().predict(torch.rand(2, *SHAPE), n=1001, on_progress=done.append)
+    smoothed().predict_batch(torch.rand(2, *SHAPE), n=1001, on_progress=done.append)
     assert done == [1000, 1, 1000, 1]
 
 

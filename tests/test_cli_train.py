@@ -14,9 +14,9 @@ import torch
 from safetensors.torch import load_file
 
 from rszoo import data
+from rszoo.evaluation.progress_bar import ProgressBar
 from rszoo.training.recipes.shipped import recipe_names, recipe_path
 from rszoo_cli import console, main
-from rszoo_cli.progress import Meter
 
 NAME = "digits-gaussian-0.25"
 
@@ -134,16 +134,16 @@ def test_a_training_that_is_interrupted(
     code: int,
 ) -> None:
     """Ctrl-C in the second epoch: exit code 130, a word on how to go on, and going on works."""
-    advance = Meter.advance
+    advance = ProgressBar.advance
     checkpoint = Path("runs", ".state", NAME, "checkpoint.pt")
 
-    def interrupting(self: Meter, amount: int = 1) -> None:
+    def interrupting(self: ProgressBar, amount: int = 1) -> None:
         advance(self, amount)
         if checkpoint.exists():
             os.kill(os.getpid(), number)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Meter, "advance", interrupting)
+        patch.setattr(ProgressBar, "advance", interrupting)
         assert rszoo() == Done(code, "", "interrupted; continue with --resume")
     assert rszoo() == Done(
         1,

@@ -233,13 +233,15 @@ def test_it_travels_with_its_parts(
         tmp_path / "runs" / "dual", experts=experts, router=on_hub(router, "org/router")
     )
     x = data.load("digits", "test").images(torch.arange(2))
-    before = classifier_of(composed, Execution(device="cpu")).certify(x, n0=10, n=1000)
+    before = classifier_of(composed, Execution(device="cpu")).certify_batch(x, n0=10, n=1000)
     pushed = push(composed, HubId("org/dual"), uncertified=True)
     empty_cache("second")
     assert run("pull", str(pushed.id)).exit_code == 0
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # its parts came with it
     fetched = find(str(pushed.id))
-    assert classifier_of(fetched, Execution(device="cpu")).certify(x, n0=10, n=1000) == before
+    assert (
+        classifier_of(fetched, Execution(device="cpu")).certify_batch(x, n0=10, n=1000) == before
+    )
     monkeypatch.chdir(tmp_path)
     options = ["--n0", "10", "--n", "1000", "--limit", "2", "--device", "cpu", "--out", "a.tsv"]
     assert run("certify", "-m", str(pushed.id), *options).exit_code == 0
@@ -362,8 +364,7 @@ def test_one_network_at_several_noise_levels(
     alone = smoothed_classifier(find(EXPERTS[1]), Execution(device="cpu")).with_sigma(0.75)
     x = data.load("digits", "test").images(torch.from_numpy(log.idx))
     given = [log.certificate(row) for row in range(len(log))]
-    expected = alone.certify(x, n=1000)
-    assert isinstance(expected, list)
+    expected = alone.certify_batch(x, n=1000)
     assert [(one.votes, one.sigma) for one in given] == [(o.votes, o.sigma) for o in expected]
     assert run("verify", "runs/levels", "--n", "1000", "--device", "cpu").exit_code == 0
     with pytest.raises(RszooError, match="expected a bundle with one network, whose noise can be"):

@@ -82,9 +82,7 @@ def points_around(x: Tensor, radius: float, mistakes: Sequence[Mistake]) -> Tens
 
 
 def predictions(classifier: Classifier, points: Tensor, **options: float) -> list[Prediction]:
-    given = classifier.predict(points, **options)  # type: ignore[arg-type]
-    assert isinstance(given, list)
-    return given
+    return classifier.predict_batch(points, **options)  # type: ignore[arg-type]
 
 
 def counterexamples(subject: Subject, x: Tensor, label: int, radius: float, search: Search) -> int:

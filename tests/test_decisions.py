@@ -140,5 +140,5 @@ def test_a_half_space_is_certified_up_to_its_distance() -> None:
     assert (given.label, given.radius, given.candidate) == (1, 0.5, 1)
     assert given.spent < 20_000
     assert classifier.certify(x, n=20_000, radii=RADII) == given
-    (again,) = classifier.certify(x[None], n=20_000, radii=RADII)  # type: ignore[misc]
+    (again,) = classifier.certify_batch(x[None], n=20_000, radii=RADII)
     assert again == given

@@ -182,7 +182,7 @@ def test_prediction() -> None:
 def test_a_batch_is_its_inputs_one_by_one() -> None:
     classifier = dual(0.5, 0.4)
     x = torch.tensor([[0.0, 0.0], [0.1, 0.0], [-1.0, 0.3]])
-    batch = classifier.certify(x, n0=20, n=1000)
+    batch = classifier.certify_batch(x, n0=20, n=1000)
     assert batch == [classifier.certify(one, n0=20, n=1000) for one in x]
 
 

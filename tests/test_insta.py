@@ -270,7 +270,7 @@ def test_a_prediction_is_that_of_the_level_found_or_of_a_region() -> None:
         given = model.predict(inside)
         assert isinstance(given, Prediction)
         assert given.label == 1
-        assert model.predict(torch.stack([inside, side])) == [given, first]
+        assert model.predict_batch(torch.stack([inside, side])) == [given, first]
 
 
 def test_options_that_need_one_level_are_refused() -> None:

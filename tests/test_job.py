@@ -33,8 +33,8 @@ class Counted:
         self.done, self.total, self.unit, self.said = 0, 0, "", ""
 
     @contextmanager
-    def of(self, *, total: int, unit: str, done: int = 0) -> Iterator[Meter]:
-        self.total, self.unit, self.done = total, unit, done
+    def of(self, *, total: int, unit: str, done: int, each: int, how: str) -> Iterator[Meter]:
+        self.total, self.unit, self.done, self.each, self.how = total, unit, done, each, how
         yield self
 
     def advance(self, amount: int = 1) -> None:

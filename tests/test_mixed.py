@@ -283,8 +283,8 @@ def test_the_standard_network_has_no_say_in_a_certificate(one: Trial) -> None:
 def test_batches(one: Trial) -> None:
     mix = MixedClassifier(Constant(1.0, 0.0), one.robust, weight=ALPHA_MIX)
     batch = torch.stack([one.x, torch.rand(SHAPE)])
-    assert mix.certify(batch, n=100) == [certified(mix, x, n=100, seed=0) for x in batch]
-    assert mix.predict(batch, n=100) == [mix.predict(x, n=100) for x in batch]
+    assert mix.certify_batch(batch, n=100) == [certified(mix, x, n=100, seed=0) for x in batch]
+    assert mix.predict_batch(batch, n=100) == [mix.predict(x, n=100) for x in batch]
     with pytest.raises(DataError):
         mix.predict(torch.full(SHAPE, math.nan))
 
@@ -420,7 +420,7 @@ def test_no_network_changes_the_image_of_the_caller(one: Trial, weight: Weight |
     before = image.clone()
     mix.predict(image, n=100)
     assert torch.equal(image, before)
-    mix.predict(image[None], n=100)
+    mix.predict_batch(image[None], n=100)
     assert torch.equal(image, before)
     if mix.weight.alpha_min is not None:
         mix.certify(image, n=100)

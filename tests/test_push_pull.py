@@ -63,7 +63,7 @@ def empty_cache(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
 def votes(bundle: Bundle) -> list[object]:
     images = data.load("digits", "test").images(torch.arange(3))
     return [
-        *classifier_of(bundle, Execution(device="cpu", precision="float32")).certify(
+        *classifier_of(bundle, Execution(device="cpu", precision="float32")).certify_batch(
             images, **BUDGET
         )
     ]

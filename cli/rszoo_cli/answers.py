@@ -109,4 +109,5 @@ def _fields(certificate: "Certificate") -> dict[str, object]:
     from dataclasses import asdict
 
     values = asdict(certificate)
+    del values["class_name"]  # which is "class" here
     return values | (values.pop("details") or {})

@@ -6,10 +6,11 @@ from typing import Annotated
 
 import typer
 
+from rszoo.evaluation.progress_bar import ProgressBar
 from rszoo_cli.answers import print_answers
 from rszoo_cli.attaching import check_attachable, finish_log
 from rszoo_cli.console import err
-from rszoo_cli.inputs import log_named, log_to, of_data_set, own, shard_named
+from rszoo_cli.inputs import log_named, log_to, shard_named, to_certify
 from rszoo_cli.options import (
     Alpha,
     DataRoot,
@@ -28,7 +29,7 @@ from rszoo_cli.per_input import (
     opened_memory,
     searched,
 )
-from rszoo_cli.progress import Meter
+from rszoo_cli.planned import FASTER, print_plan
 from rszoo_cli.stopping import early_stopping
 from rszoo_cli.usage import (
     check_inputs,
@@ -39,7 +40,6 @@ from rszoo_cli.usage import (
 )
 
 __all__ = ["certify"]
-
 
 _Inputs = Annotated[
     list[Path] | None,
@@ -132,6 +132,9 @@ _Overwrite = Annotated[
         "something else anew.",
     ),
 ]
+_DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Say what it would take here, and certify nothing.")
+]
 _Dataset = Annotated[
     str | None,
     typer.Option(
@@ -171,6 +174,7 @@ def certify(
     precision: Precision = "auto",
     compile: _Compile = False,
     sound: _Sound = False,
+    dry_run: _DryRun = False,
     json: Json = False,
 ) -> None:
     """Certify inputs: label and L2 radius within which no perturbation changes it.
@@ -184,6 +188,8 @@ def certify(
         rszoo certify --model runs/cifar10-cat_rs-0.50 photo.png folder/ --resize
 
         rszoo certify --model builtin/digits-cat_rs-0.50 --radii 0.25,0.5,0.75
+
+        rszoo certify --model builtin/digits-cat_rs-0.50 --dry-run
 
         rszoo certify --model runs/digits-insta_rs-0.50 --per-input-sigma memory
     """
@@ -202,16 +208,17 @@ def certify(
     bundle = find(model)
     search = searched(per_input_sigma, bundle)
     check_attachable(bundle, attach=attach)
-    if inputs:
-        todo = own(inputs, bundle, limit=limit, resize=resize)
-    else:
-        source = {"root": data_root, "download": download}
-        todo = of_data_set(bundle, dataset, part, skip=skip, limit=limit, **source)
-        log_file = log_file or log_named(bundle, search, part)
+    where_data = {"root": data_root, "download": download}
+    todo = to_certify(inputs, bundle, dataset, part, limit, skip=skip, resize=resize, **where_data)
+    log_file = log_file or (None if inputs else log_named(bundle, search, part))
     warn_if_in_vain(n, alpha)
     stopping = early_stopping(bundle, radii, adaptive, radius_tol, n=n, alpha=alpha)
     execution = Execution(precision=precision, compile=compile, sound=sound, batch_size=batch_size)
     log = log_file and log_to(log_file, resume=resume, restart=resume and overwrite)
+    how = {"execution": execution, "engine": where, "log": log, "searched": search is not None}
+    if dry_run:
+        budget = Budget(n0=n0, n=n, alpha=alpha, **stopping)
+        return print_plan(bundle, todo, budget, json=json, **how)
     with opened_memory(memory_file(search, memory, log_file)) as opened:
         before = opened.seed if opened else seed_of(log, weights=bundle.weights_digest)
         seed = seed_named(seed, before=before, shard=part)
@@ -219,12 +226,9 @@ def certify(
             bundle,
             todo,
             Budget(n0=n0, n=n, alpha=alpha, seed=seed, **stopping),
-            execution=execution,
-            engine=where,
-            log=log,
-            searched=search is not None,
             memory=opened,
-            metering=partial(Meter, err, f"certify {bundle.config.name}"),
+            metering=partial(ProgressBar, err, f"certify {bundle.config.name}", faster=FASTER),
+            **how,
         )
     print_answers(certified, bundle, own=bool(inputs), log=log_file, json=json)
     finish_log(bundle, log_file, attach=attach, overwrite=overwrite)

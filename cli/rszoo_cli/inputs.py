@@ -14,11 +14,37 @@ if TYPE_CHECKING:
     from rszoo.evaluation.job import LogFile
     from rszoo.hub.bundle import Bundle
 
-__all__ = ["log_named", "log_to", "of_data_set", "own", "shard_named"]
+__all__ = ["log_named", "log_to", "shard_named", "to_certify"]
 
 
-def own(paths: Sequence[Path], bundle: "Bundle", *, limit: int | None, resize: bool) -> "InputSet":
-    """Return the user's own inputs, read for a bundle, at most `limit` of them."""
+def to_certify(
+    paths: Sequence[Path] | None,
+    bundle: "Bundle",
+    dataset: str | None,
+    shard: tuple[int, int] | None,
+    limit: int | None,
+    *,
+    resize: bool,
+    **options: Any,
+) -> "InputSet":
+    """Return the user's own inputs, or else test images of a data set.
+
+    Args:
+        paths: of the user's own inputs.
+        bundle: what is certified.
+        dataset, options: see `rszoo.hub.inputs.inputs_for`.
+        shard: number and count of a part of a data set, or None.
+        limit: how many at most.
+        resize: scale own images to the model's size.
+    """
+    if paths:
+        return _own(paths, bundle, limit=limit, resize=resize)
+    return _of_data_set(bundle, dataset, shard, limit=limit, **options)
+
+
+def _own(
+    paths: Sequence[Path], bundle: "Bundle", *, limit: int | None, resize: bool
+) -> "InputSet":
     from rszoo.data import read_images
     from rszoo.evaluation.inputs import InputSet
 
@@ -26,10 +52,9 @@ def own(paths: Sequence[Path], bundle: "Bundle", *, limit: int | None, resize: b
     return InputSet.of_own(named[:limit])
 
 
-def of_data_set(
+def _of_data_set(
     bundle: "Bundle", dataset: str | None, shard: tuple[int, int] | None, **options: Any
 ) -> "InputSet":
-    """Return test images of a data set, or one shard of them; options as in `inputs_for`."""
     from rszoo.hub.inputs import inputs_for
 
     images = inputs_for(bundle, dataset, **options)

@@ -41,11 +41,11 @@ def predict(
 
     from rszoo.certificates.base import ABSTAIN, Prediction
     from rszoo.data import read_images
+    from rszoo.evaluation.progress_bar import ProgressBar
     from rszoo.hub.catalog import find
     from rszoo.hub.classifiers import classifier_of
     from rszoo.smoothing.execution import Execution
     from rszoo_cli.answers import print_seed
-    from rszoo_cli.progress import Meter
     from rszoo_cli.usage import seed_named
 
     seed = seed_named(seed, before=None, shard=None)
@@ -54,12 +54,11 @@ def predict(
     named = read_images(inputs, shape=bundle.config.input_shape, resize=resize)
     rows: list[tuple[str, str | None, Prediction]] = []
     total = n * len(named)
-    with Meter(err, f"predict {bundle.config.name}", total=total, unit="draws") as meter:
+    with ProgressBar(err, f"predict {bundle.config.name}", total=total, unit="draws") as meter:
         for name, image in named:
             answer = classifier.predict(
                 image, n=n, alpha=alpha, seed=seed, on_progress=meter.advance
             )
-            assert isinstance(answer, Prediction)  # one image gives one prediction
             known = answer.label != ABSTAIN
             rows.append((name, bundle.config.class_names[answer.label] if known else None, answer))
     if json:

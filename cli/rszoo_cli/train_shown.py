@@ -1,10 +1,10 @@
 """What `rszoo train` shows while it works: a bar for each task, or lines when piped."""
 
+from rszoo.evaluation.progress_bar import ProgressBar
 from rszoo.theory.rounding import as_share
 from rszoo.training.loop import Epoch
 from rszoo.training.observer import Observer
 from rszoo_cli.console import err
-from rszoo_cli.progress import Meter
 
 __all__ = ["Shown"]
 
@@ -12,13 +12,13 @@ __all__ = ["Shown"]
 class Shown(Observer):
     """Draws the progress of a training on stderr."""
 
-    meter: Meter | None = None
+    meter: ProgressBar | None = None
 
     def note(self, text: str) -> None:
         err.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def started(self, task: str, *, total: int, done: int, unit: str) -> None:
-        self.meter = Meter(err, task, total=total, done=done, unit=unit).__enter__()
+        self.meter = ProgressBar(err, task, total=total, done=done, unit=unit).__enter__()
 
     def advanced(self, amount: int = 1) -> None:
         if self.meter is not None:

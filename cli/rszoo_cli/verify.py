@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rszoo.evaluation.progress_bar import ProgressBar
 from rszoo_cli.console import err, out
 from rszoo_cli.options import DataRoot, Device, Download, Json
-from rszoo_cli.progress import Meter
 
 if TYPE_CHECKING:
     from rszoo.evaluation.log import LogTable
@@ -80,7 +80,7 @@ def verify(
             root=data_root,
             download=download,
             device=device,
-            metering=partial(Meter, err, "verify"),
+            metering=partial(ProgressBar, err, "verify"),
         )
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None

@@ -12,6 +12,7 @@ from rszoo.errors import DataError, HubError, IntegrityError, RecipeError, Rszoo
 
 if TYPE_CHECKING:
     from rszoo.certificates.base import ABSTAIN, Certificate, Prediction
+    from rszoo.evaluation.whole_set import certify
     from rszoo.exchange.saving import save
     from rszoo.hub.catalog import list_models
     from rszoo.hub.classifiers import load
@@ -29,6 +30,7 @@ __all__ = [
     "RszooError",
     "SmoothedClassifier",
     "__version__",
+    "certify",
     "list_models",
     "load",
     "save",
@@ -40,6 +42,7 @@ _LAZY = {
     "Certificate": "rszoo.certificates.base",
     "Prediction": "rszoo.certificates.base",
     "SmoothedClassifier": "rszoo.smoothing.classifier",
+    "certify": "rszoo.evaluation.whole_set",
     "list_models": "rszoo.hub.catalog",
     "load": "rszoo.hub.classifiers",
     "save": "rszoo.exchange.saving",

@@ -1,7 +1,7 @@
 """Certificates and predictions of one input, and what counts of votes say of them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -49,6 +49,8 @@ class Certificate:
         details: what the certificate's kind adds, see `rszoo.certificates.kinds`; None where the
             votes of one network say all. Of several networks, the fields above but `label`,
             `radius` and `alpha` are those of the one that answers.
+        class_name: what `label` is called, where the classifier says it; None for an abstention.
+            It is no part of the statement: certificates are equal whatever they call the class.
     """
 
     label: int
@@ -63,6 +65,7 @@ class Certificate:
     draws: int
     spent: int
     details: Details | None = None
+    class_name: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -108,6 +108,24 @@ def open_image(path: str | Path) -> Image.Image:
     return picture
 
 
+def seen(picture: Image.Image, name: str) -> Image.Image:
+    """Return a picture that PIL holds as it is seen, in mode "L" if it is grey, else "RGB".
+
+    Args:
+        picture: remains as it is.
+        name: in errors.
+
+    Raises:
+        DataError: what `open_image` refuses of the picture in a file.
+    """
+    if wrong := _wrong(picture):
+        raise DataError(f"{name}: expected {wrong}")
+    try:
+        return _upright(picture.copy())
+    except OSError as error:  # it was opened, and is decoded only now
+        raise DataError(f"{name}: cannot be read as an image ({error}); replace it") from error
+
+
 @contextmanager
 def warned_once() -> Iterator[None]:
     """Say what is odd about the pictures of a data set in one line, with one of them."""

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from rszoo.data.array_files import read_arrays
 from rszoo.data.arrays import to_image, to_pixels
-from rszoo.data.decode import EXTENSIONS, files_below, open_image, pixels_of
+from rszoo.data.decode import EXTENSIONS, files_below, open_image, pixels_of, seen
 from rszoo.data.in_memory import unit
 from rszoo.errors import DataError
 
@@ -19,22 +19,25 @@ _MODES = {1: "L", 3: "RGB"}
 
 
 def read_images(
-    paths: Iterable[str | Path], *, shape: tuple[int, int, int], resize: bool = False
+    paths: Iterable[str | Path | Image.Image],
+    *,
+    shape: tuple[int, int, int],
+    resize: bool = False,
 ) -> list[tuple[str, Tensor]]:
     """Return the images found at `paths`, in that order, each with a name.
 
     Args:
-        paths: image files; `.npy` or `.npz` files with images [N, C, H, W] or one image [C, H, W],
-            uint8 or floats in [0, 1] (an `.npz` file with one array, or one named "images");
-            folders, searched to any depth.
+        paths: pictures of PIL; image files; `.npy` or `.npz` files with images [N, C, H, W] or one
+            image [C, H, W], uint8 or floats in [0, 1] (an `.npz` file with one array, or one named
+            "images"); folders, searched to any depth.
         shape: channels, height, width that every image must have. Image files are read as grey for
             one channel and as RGB for three.
         resize: scale images of another height or width, bilinearly and without keeping their
             proportions.
 
     Returns:
-        Pairs of a name (the path; with "[i]" for the i-th image of an array) and a float32 image
-        [C, H, W] in [0, 1].
+        Pairs of a name (the path; with "[i]" for the i-th image of an array; "picture i" for the
+        i-th of `paths` if it is a picture) and a float32 image [C, H, W] in [0, 1].
 
     Raises:
         DataError: nothing found, an unreadable file, an image of another shape, or a picture that
@@ -45,28 +48,39 @@ def read_images(
     """
     return [
         (name, _fitted(image, name, shape, resize=resize))
-        for path in _files(paths)
-        for name, image in _images(path, shape[0])
+        for place, given in enumerate(paths)
+        for name, image in _given(given, place, shape[0])
     ]
 
 
-def _files(paths: Iterable[str | Path]) -> Iterator[Path]:
-    for path in map(Path, paths):
-        if not path.exists():
-            raise DataError(
-                f"{path}: expected an image, an array file or a folder, found nothing; "
-                "check the path"
-            )
-        if not path.is_dir():
-            yield path
-            continue
-        found = files_below(path, EXTENSIONS | _ARRAYS)
-        if not found:
-            raise DataError(
-                f"{path}: expected images or arrays in this folder, found none; "
-                f"known are {', '.join(sorted(EXTENSIONS | _ARRAYS))}"
-            )
-        yield from found
+def _given(
+    given: str | Path | Image.Image, place: int, channels: int
+) -> Iterator[tuple[str, Tensor]]:
+    """Yield name and image of everything in a picture, a file or a folder."""
+    if isinstance(given, Image.Image):
+        name = f"picture {place}"
+        yield name, pixels_of(_with_channels(seen(given, name), channels, name))
+        return
+    for path in _files(given):
+        yield from _images(path, channels)
+
+
+def _files(given: str | Path) -> list[Path]:
+    """Return a file, or those in a folder."""
+    path = Path(given)
+    if not path.exists():
+        raise DataError(
+            f"{path}: expected an image, an array file or a folder, found nothing; check the path"
+        )
+    if not path.is_dir():
+        return [path]
+    found = files_below(path, EXTENSIONS | _ARRAYS)
+    if not found:
+        raise DataError(
+            f"{path}: expected images or arrays in this folder, found none; "
+            f"known are {', '.join(sorted(EXTENSIONS | _ARRAYS))}"
+        )
+    return found
 
 
 def _images(path: Path, channels: int) -> Iterator[tuple[str, Tensor]]:
@@ -88,7 +102,7 @@ def _images(path: Path, channels: int) -> Iterator[tuple[str, Tensor]]:
         yield f"{path}[{index}]", image
 
 
-def _with_channels(image: Image.Image, channels: int, path: Path) -> Image.Image:
+def _with_channels(image: Image.Image, channels: int, path: str | Path) -> Image.Image:
     """Return an image in grey for one channel and in RGB for three; lost colours are told."""
     if channels == 1 and image.mode == "RGB":
         red, *others = image.split()

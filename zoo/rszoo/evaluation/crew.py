@@ -94,7 +94,7 @@ def certify_inputs_with(
             return
         started = time.perf_counter()
         one, finish = ahead.popleft()
-        certificate = finish()
+        certificate = classifier.named(finish())
         record(log, one, certificate, since=started)
         yield one, certificate
 

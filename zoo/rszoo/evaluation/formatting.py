@@ -1,6 +1,9 @@
-"""How durations are written in tables."""
+"""How durations are written, and what long work is expected to take."""
 
-__all__ = ["as_duration"]
+__all__ = ["as_duration", "expected", "slow_image"]
+
+# Seconds for one image, beyond which there is something to do about it.
+_PATIENCE = 60.0
 
 
 def as_duration(seconds: float) -> str:
@@ -12,3 +15,26 @@ def as_duration(seconds: float) -> str:
     if seconds < 60:
         return f"{seconds:.1f} s"
     return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
+
+
+def expected(work: str, unit: str, *, rate: float, seconds: float) -> str:
+    """Return what long work is expected to take, in a line.
+
+    Args:
+        work: how much there is to do, in words.
+        unit: of the rate, in the plural.
+        rate: units in a second, as measured on this machine.
+        seconds: what all of it takes.
+
+    >>> expected("500 inputs", "draws", rate=41234.5, seconds=1221.0)
+    '500 inputs, 41,234 draws/s here, about 20.4 min'
+    """
+    shown = f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}"
+    return f"{work}, {shown} {unit}/s here, about {as_duration(seconds)}"
+
+
+def slow_image(seconds: float, *, faster: str) -> str | None:
+    """Return a warning where one image takes over a minute, and what to do; else None."""
+    if seconds <= _PATIENCE:
+        return None
+    return f"warning: one image takes about {as_duration(seconds)}; {faster}"

@@ -51,14 +51,19 @@ def evaluation_inputs(
     return [Input(index, int(images.labels[index]), image(index)) for index in indices]
 
 
-def own_inputs(named: Sequence[tuple[str, Tensor]]) -> list[Input]:
-    """Return inputs without labels, such as `rszoo.data.read_images` gives."""
+def own_inputs(
+    named: Sequence[tuple[str, Tensor]], labels: Sequence[int] | None = None
+) -> list[Input]:
+    """Return inputs such as `rszoo.data.read_images` gives, with their true classes if known."""
 
     def given(image: Tensor) -> Callable[[], Tensor]:
         return lambda: image
 
     return [
-        Input(index, NO_LABEL, given(image), name) for index, (name, image) in enumerate(named)
+        Input(index, label, given(image), name)
+        for index, ((name, image), label) in enumerate(
+            zip(named, labels or [NO_LABEL] * len(named), strict=True)
+        )
     ]
 
 
@@ -95,13 +100,22 @@ class InputSet:
         return cls(inputs=tuple(inputs), source=source)
 
     @classmethod
-    def of_own(cls, named: Sequence[tuple[str, Tensor]]) -> "InputSet":
-        """Return inputs of the user's own, from name and image `[C, H, W]` of each."""
+    def of_own(
+        cls, named: Sequence[tuple[str, Tensor]], labels: Sequence[int] | None = None
+    ) -> "InputSet":
+        """Return inputs of the user's own.
+
+        Args:
+            named: name and image `[C, H, W]` of each.
+            labels: the true class of each, if they are known.
+        """
         digest = hashlib.sha256()
         for name, image in named:
             digest.update(name.encode(errors="surrogateescape") + image.numpy().tobytes())
+        if labels is not None:
+            digest.update(repr(list(labels)).encode())
         source = {"own": str(len(named)), "digest": digest.hexdigest()}
-        return cls(inputs=tuple(own_inputs(named)), source=source)
+        return cls(inputs=tuple(own_inputs(named, labels)), source=source)
 
     def shard(self, number: int, count: int) -> "InputSet":
         """Return every `count`-th input, from the `number`-th on, which is counted from 1.

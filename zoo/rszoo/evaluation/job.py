@@ -1,5 +1,6 @@
 """One call to certify something on some inputs, into a log if there is to be one."""
 
+import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -8,10 +9,10 @@ from pathlib import Path
 import torch
 
 from rszoo.certificates.base import Certificate
-from rszoo.certificates.kind import Kind
 from rszoo.certificates.kinds import kind
 from rszoo.certificates.protocol import Protocol
 from rszoo.errors import RszooError
+from rszoo.evaluation.certified import Certified
 from rszoo.evaluation.certify import protocol
 from rszoo.evaluation.engine import Engine, started
 from rszoo.evaluation.inputs import Input, InputSet
@@ -24,7 +25,14 @@ from rszoo.smoothing.execution import Execution
 from rszoo.smoothing.interface import Budget, Classifier
 from rszoo.smoothing.memory import Memory
 
-__all__ = ["Certified", "LogFile", "Subject", "certify", "seed_of"]
+__all__ = [
+    "Certified",
+    "LogFile",
+    "Subject",
+    "certify",
+    "classifiers_for",
+    "seed_of",
+]
 
 # A measurement of the batch size takes a second or two; for fewer draws it does not pay.
 _WORTH_MEASURING = 1_000_000
@@ -76,21 +84,6 @@ class LogFile:
     restart: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
-class Certified:
-    """The result of a certification.
-
-    Attributes:
-        kind: of the certificates.
-        answers: each input with its certificate; those that the log held first.
-        seed: of all noise.
-    """
-
-    kind: Kind
-    answers: tuple[tuple[Input, Certificate], ...]
-    seed: int
-
-
 def seed_of(log: LogFile | None, *, weights: str) -> int | None:
     """Return the seed of the log that is continued; None where there is none.
 
@@ -138,31 +131,60 @@ def certify(
         RszooError: the log or the memory is of something else, or cannot be written.
         DataError: the log is broken, or an input does not fit.
     """
-    execution, engine = execution or Execution(), engine or Engine()
-    on_devices = [replace(execution, device=one or execution.device) for one in engine.devices]
-    batch_size = execution.batch_size or _batch_size(
-        subject, on_devices[0], draws=budget.draws * len(inputs), log=log
+    engine = engine or Engine()
+    classifiers = classifiers_for(
+        subject, execution, engine, draws=budget.draws * len(inputs), log=log
     )
-    classifiers = [subject.classifier(replace(e, batch_size=batch_size)) for e in on_devices]
     stated = _stated(subject, classifiers[0], inputs, budget, engine)
     with ExitStack() as stack:
         opened = None if log is None else stack.enter_context(_opened(log, stated))
         if subject.memory is not None:
             _bind(subject.memory, stated, log)
-        answers = [] if log is None else _logged(log, inputs)
+        answers = [] if log is None else _logged(log, inputs, classifiers[0])
+        seconds: list[float | None] = [None] * len(answers)
         certify_all = stack.enter_context(started(engine, classifiers))
-        # At given radii nobody knows the number of draws beforehand.
-        unit, each = ("inputs", 1) if budget.radii is not None else ("draws", budget.draws)
-        meter = stack.enter_context(
-            metering(total=len(inputs) * each, done=len(answers) * each, unit=unit)
-        )
+        work = _work(stated, budget, inputs=len(inputs), done=len(answers))
+        meter = stack.enter_context(metering(**work))
         counted = None if budget.radii is not None else meter.advance
+        since = time.perf_counter()
         for answer in certify_all(inputs.inputs, budget, log=opened, on_draws=counted):
             answers.append(answer)
+            seconds.append(time.perf_counter() - since)
+            since = time.perf_counter()
             if counted is None:
                 meter.advance()
             meter.status(f"{len(answers)} of {len(inputs)} inputs")
-    return Certified(kind=kind(stated.kind), answers=tuple(answers), seed=budget.seed)
+    return Certified(
+        kind=kind(stated.kind),
+        answers=tuple(answers),
+        seed=budget.seed,
+        protocol=stated,
+        log=None if log is None else log.path,
+        seconds=tuple(seconds),
+    )
+
+
+def classifiers_for(
+    subject: Subject,
+    execution: Execution | None,
+    engine: Engine,
+    *,
+    draws: int,
+    log: LogFile | None,
+) -> list[Classifier]:
+    """Return equal classifiers, one for each device of an engine, with a good batch size.
+
+    Args:
+        subject: what is certified.
+        execution: where and how the networks run; None: as `Execution` has it.
+        engine: its devices take the place of the execution's, where they are named.
+        draws: how many there will be, of which it depends whether a batch size is measured.
+        log: whose batch size is taken where it is continued.
+    """
+    execution = execution or Execution()
+    on_devices = [replace(execution, device=one or execution.device) for one in engine.devices]
+    batch_size = execution.batch_size or _batch_size(subject, on_devices[0], draws=draws, log=log)
+    return [subject.classifier(replace(one, batch_size=batch_size)) for one in on_devices]
 
 
 def _stated(
@@ -177,6 +199,16 @@ def _stated(
         versions=versions(),
         machine=this_machine() if engine.is_one_process else None,
     )
+
+
+def _work(stated: Protocol, budget: Budget, *, inputs: int, done: int) -> dict[str, object]:
+    """Return what there is to do, as `Metering` takes it.
+
+    At given radii nobody knows the number of draws beforehand: then inputs are counted.
+    """
+    unit, each = ("inputs", 1) if budget.radii is not None else ("draws", budget.draws)
+    how = f"in {stated.evaluation.precision} on {stated.evaluation.device}"
+    return {"total": inputs * each, "done": done * each, "unit": unit, "each": each, "how": how}
 
 
 def _opened(log: LogFile, stated: Protocol) -> CertificationLog:
@@ -206,12 +238,14 @@ def _continued(log: LogFile | None) -> Protocol | None:
     return read_protocol(protocol_path(log.path))
 
 
-def _logged(log: LogFile, inputs: InputSet) -> list[tuple[Input, Certificate]]:
+def _logged(
+    log: LogFile, inputs: InputSet, classifier: Classifier
+) -> list[tuple[Input, Certificate]]:
     """Return what the log holds already, so that a resumed run gives all of its inputs."""
     table = read_log(log.path, nominal=True)
     wanted = {one.idx: one for one in inputs.inputs}
     return [
-        (wanted[idx], table.certificate(row))
+        (wanted[idx], classifier.named(table.certificate(row)))
         for row, idx in enumerate(table.idx.tolist())
         if idx in wanted
     ]

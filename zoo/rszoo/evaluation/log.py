@@ -12,12 +12,13 @@ at most one unfinished row, the last, which reading leaves out and resuming cuts
 import fcntl
 import io
 import os
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 
 from rszoo.certificates.base import Certificate
-from rszoo.certificates.columns import INPUT
+from rszoo.certificates.columns import INPUT, Column
 from rszoo.certificates.kind import Kind
 from rszoo.certificates.kinds import kind
 from rszoo.certificates.protocol import Protocol
@@ -46,6 +47,7 @@ __all__ = [
     "NO_LABEL",
     "CertificationLog",
     "LogTable",
+    "as_log",
     "printable",
     "protocol_path",
     "read_log",
@@ -147,14 +149,13 @@ class CertificationLog:
             ValueError: the index is in the log, or `input` is given for some rows only.
             RszooError: the row cannot be written.
         """
-        columns = self._kind.columns if input is None else (*self._kind.columns, INPUT)
+        columns = _columns(self._kind, input)
         if idx in self.done:
             raise ValueError(f"expected an index that is not in the log, got {idx=}")
         if self._columns not in ((), columns):
             expected = [column.name for column in self._columns]
             raise ValueError(f"expected rows with the columns {expected}, got {input=}")
-        values = _values(idx, label, certificate, seconds, input)
-        row = row_line(columns, [values[column.name] for column in columns])
+        row = _row(columns, idx, label, certificate, seconds, input)
         header = b"" if self._columns else line([column.name for column in columns])
         self._write(header + row)
         self._columns = columns
@@ -186,6 +187,31 @@ class CertificationLog:
                 f"cannot write {str(self.path)!r}: {error.strerror}; once that is mended, "
                 "continue with --resume"
             ) from error
+
+
+def as_log(kind: Kind, rows: Sequence[tuple[int, int, Certificate, float, str | None]]) -> bytes:
+    """Return the text of a log; each row is what `CertificationLog.append` takes, in its order."""
+    if not rows:
+        return b""
+    columns = _columns(kind, rows[0][-1])
+    header = line([column.name for column in columns])
+    return header + b"".join(_row(columns, *row) for row in rows)
+
+
+def _columns(kind: Kind, input: str | None) -> tuple[Column, ...]:
+    return kind.columns if input is None else (*kind.columns, INPUT)
+
+
+def _row(
+    columns: Sequence[Column],
+    idx: int,
+    label: int,
+    certificate: Certificate,
+    seconds: float,
+    input: str | None,
+) -> bytes:
+    values = _values(idx, label, certificate, seconds, input)
+    return row_line(columns, [values[column.name] for column in columns])
 
 
 def _values(

@@ -19,7 +19,8 @@ class Meter(Protocol):
         ...
 
 
-#: From `total`, `done` (so far) and `unit` to the meter of one piece of work.
+#: From `total`, `done` (so far) and `unit` to the meter of one piece of work; where images are
+#: certified also `each`, the units of one, and `how`, precision and device in words.
 Metering = Callable[..., AbstractContextManager[Meter]]
 
 
@@ -32,6 +33,8 @@ class _Unseen:
 
 
 @contextmanager
-def unseen(*, total: int, unit: str, done: int = 0) -> Iterator[Meter]:
+def unseen(
+    *, total: int, unit: str, done: int = 0, each: int = 0, how: str = ""
+) -> Iterator[Meter]:
     """Give a meter that shows nothing, for work whose progress nobody watches."""
     yield _Unseen()

@@ -180,7 +180,6 @@ def _by_certificate(
         new = classifier.certify_within(budget, row.one.image())
     except ValueError as error:
         raise DataError(f"{log.path}: its protocol cannot be certified by: {error}") from error
-    assert isinstance(new, Certificate)  # one image gives one certificate
     logged, drawn = _counted(row.old), _counted(new)
     other = [name for name in logged if logged[name] != drawn.get(name)]
     what = other[0] if other else "votes"

@@ -16,7 +16,7 @@ from rszoo.evaluation.data_set import check_named
 from rszoo.evaluation.protocol import protocol_path, read_protocol
 from rszoo.evaluation.rows import MOST_ROWS, Content, header_kind, parse, read_content
 
-__all__ = ["LogTable", "read_log"]
+__all__ = ["LogTable", "read_log", "table_of"]
 
 _LOG_OF_BUNDLE = "certificates.tsv"
 
@@ -122,11 +122,28 @@ def read_log(path: str | Path, *, nominal: bool = False, most_rows: int = MOST_R
     protocol = None if foreign or not beside.exists() else read_protocol(beside)
     if protocol is not None:
         check_named(path, protocol)
+    return table_of(path, data, protocol, most_rows=most_rows)
+
+
+def table_of(
+    path: Path, data: bytes, protocol: Protocol | None, *, most_rows: int = MOST_ROWS
+) -> LogTable:
+    """Return the columns of a log's text, each row checked as `read_log` does.
+
+    Args:
+        path: what the log is called, in errors too.
+        data: its text.
+        protocol: of the log; None where it has none.
+        most_rows: how many rows it may have.
+
+    Raises:
+        DataError: there are too many rows, or one is broken, or not of the protocol.
+    """
     content = parse(path, data, protocol=protocol, most_rows=most_rows)
     return LogTable(
         name=_name(path),
         path=path,
-        kind=kind,
+        kind=content.kind or ORIGINAL,
         protocol=protocol,
         unfinished=content.end < len(data),
         **_arrays(content),

@@ -16,7 +16,7 @@ from rszoo.smoothing.execution import Execution
 from rszoo.smoothing.interface import Budget
 from rszoo.smoothing.memory import Memory
 
-__all__ = ["certify_bundle"]
+__all__ = ["certify_bundle", "subject_of"]
 
 
 def certify_bundle(
@@ -55,9 +55,22 @@ def certify_bundle(
     """
     if log is not None:
         check_outside_bundles(log.path)
+    return certify(
+        subject_of(bundle, searched=searched, memory=memory),
+        inputs,
+        budget,
+        execution=execution,
+        engine=engine,
+        log=log,
+        metering=metering,
+    )
+
+
+def subject_of(bundle: Bundle, *, searched: bool = False, memory: Memory | None = None) -> Subject:
+    """Return a bundle as what is certified; the arguments are those of `certify_bundle`."""
     make = partial(per_input_classifier, bundle, memory=memory)
     smoothed = kind_of(bundle).smoothed
-    subject = Subject(
+    return Subject(
         classifier=make if searched else partial(classifier_of, bundle),
         model={
             "name": bundle.config.name,
@@ -66,7 +79,4 @@ def certify_bundle(
         },
         smoothed=None if smoothed is None else partial(smoothed, bundle),
         memory=memory,
-    )
-    return certify(
-        subject, inputs, budget, execution=execution, engine=engine, log=log, metering=metering
     )

@@ -65,22 +65,24 @@ class SmoothedClassifier(Classifier):
         input_shape: tuple[int, ...] | None = None,
         class_names: tuple[str, ...] | None = None,
         device: str | torch.device | None = None,
-        precision: str = "auto",
+        precision: str = "float32",
         compile: bool = False,
         sound: bool = False,
         batch_size: int | None = None,
     ) -> None:
         """Wrap a network; it is moved to `device` (None: a GPU if there is one).
 
-        A function of images is a network too; what it uses has to be on `device` already. With
-        `compile` the network is compiled at its first use, see `rszoo.networks.compiled`.
+        A function of images is a network too; what it uses has to be on `device` already. It is
+        evaluated in float32 unless "bfloat16" is asked for, or "auto", which takes bfloat16 where
+        the hardware multiplies it; `precision` then says which it is. With `compile` the network
+        is compiled at its first use, see `rszoo.networks.compiled`.
 
         Raises:
             RszooError: unknown device or precision, something else than a network or a function,
                 a network with batch normalisation that has no running statistics, or an opaque one
                 that is to run in another precision than float32, or compiled.
-            ValueError: sigma, num_classes or batch_size out of range, or `compile` without
-                `input_shape`.
+            ValueError: sigma, num_classes or batch_size out of range, another number of
+                `class_names`, or `compile` without `input_shape`.
         """
         if batch_size is not None and batch_size < 1:
             raise ValueError(f"expected batch_size >= 1, got {batch_size=}")
@@ -89,6 +91,8 @@ class SmoothedClassifier(Classifier):
         _check_sigma(sigma)
         if num_classes < 2:
             raise ValueError(f"expected num_classes >= 2, got {num_classes=}")
+        if class_names is not None and len(class_names) != num_classes:
+            raise ValueError(f"expected {num_classes} class_names, got {len(class_names)}")
         self.device = resolve_device(device)
         module = as_network(network)
         self.precision = precision_of(module, precision, self.device, compile=compile)

@@ -1,14 +1,17 @@
 """What everything that certifies has in common, whatever it is made of."""
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import ClassVar, Protocol, TypeVar
+from dataclasses import replace
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
-from rszoo.certificates.base import Certificate, Prediction
+from rszoo.certificates.base import ABSTAIN, Certificate, Prediction
+from rszoo.errors import DataError
+from rszoo.smoothing.budget import Budget
 from rszoo.smoothing.checks import check_draws, checked
 from rszoo.smoothing.noise import Stream, random_seed
 
@@ -18,44 +21,6 @@ T = TypeVar("T")
 
 #: Called with the number of new draws as they are done; or None.
 OnDraws = Callable[[int], None] | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Budget:
-    """The draws and the failure probability of one certificate.
-
-    Attributes:
-        n0: draws for selecting the class, at least 1; of each part of several.
-        n: fresh draws for bounding its probability, at least 1; of several parts one makes them
-            all, and the others at most as many.
-        alpha: failure probability per input, in (0, 1), of the whole statement.
-        seed: the noise of an input depends on (seed, input) alone. A random one unless it is
-            given.
-        radii: certify at these radii only, pixel units, with as few draws as decide them; the
-            certificate is for the largest that is reached. None: one radius from all n draws.
-        tolerance: with `radii`, stop as soon as the certified radius is so close to the smallest
-            that is out of reach; see `rszoo.smoothing.decisions.radius_grid`.
-
-    Raises:
-        ValueError: n0, n or alpha out of range, or a tolerance without radii.
-    """
-
-    n0: int = 100
-    n: int = 100_000
-    alpha: float = 0.001
-    seed: int = field(default_factory=random_seed)
-    radii: tuple[float, ...] | None = None
-    tolerance: float = 0.0
-
-    def __post_init__(self) -> None:
-        check_draws(n0=self.n0, n=self.n, alpha=self.alpha)
-        if self.radii is None and self.tolerance != 0.0:
-            raise ValueError(f"expected radii with tolerance={self.tolerance}, got none")
-
-    @property
-    def draws(self) -> int:
-        """The most draws that a certificate takes of one network."""
-        return self.n0 + self.n
 
 
 class Voting(Protocol):
@@ -152,13 +117,13 @@ class Classifier(ABC):
         radii: Sequence[float] | None = None,
         tolerance: float = 0.0,
         on_progress: OnDraws = None,
-    ) -> Certificate | list[Certificate]:
-        """Certify one input `[C, H, W]`, or each input of a batch `[B, C, H, W]`.
+    ) -> Certificate:
+        """Certify one input `[C, H, W]`; `certify_batch` certifies several.
 
         Guarantee:
-            - For each input, with probability at least 1 - alpha over the noise: the certificate
-              abstains, or the classifier answers `label` at every x' with ||x' - x||_2 < radius.
-            - This assumes a network and inputs that were fixed without regard to `seed`: whoever
+            - With probability at least 1 - alpha over the noise: the certificate abstains, or the
+              classifier answers `label` at every x' with ||x' - x||_2 < radius.
+            - This assumes a network and an input that were fixed without regard to `seed`: whoever
               knows the noise can fit a network to it, or an input.
             - It assumes a network that treats the images of a batch one by one. That is tried on
               its first batches, see `rszoo.smoothing.one_by_one`.
@@ -172,7 +137,7 @@ class Classifier(ABC):
             - Whether the label is correct, it does not say.
 
         Args:
-            x: float input(s) in the units of sigma (images in [0, 1]).
+            x: float input in the units of sigma (images in [0, 1]).
             n0: draws for selecting the class, at least 1; of each part of several.
             n: fresh draws for bounding its probability, at least 1; of several parts one makes
                 them all, and the others at most as many.
@@ -186,7 +151,7 @@ class Classifier(ABC):
             on_progress: called with the number of new draws as they are done.
 
         Returns:
-            A `Certificate`; for a batch a list of them, in order.
+            A `Certificate`.
 
         Raises:
             DataError: x has the wrong type or shape, or is not finite.
@@ -197,21 +162,37 @@ class Classifier(ABC):
 
         Warns:
             UserWarning: with `input_shape`, for pixels outside [0, 1].
+            DeprecationWarning: for a batch, whose certificates are a list until 0.2.
         """
-        budget = Budget(
-            n0=n0,
-            n=n,
-            alpha=alpha,
-            seed=random_seed() if seed is None else seed,
-            radii=None if radii is None else tuple(radii),
-            tolerance=tolerance,
-        )
-        return self.certify_within(budget, x, on_progress=on_progress)
+        budget = Budget.of(n0=n0, n=n, alpha=alpha, seed=seed, radii=radii, tolerance=tolerance)
+        return self._answer(self._certifying(budget, on_progress), x)
+
+    def certify_batch(
+        self,
+        x: Tensor,
+        *,
+        n0: int = 100,
+        n: int = 100_000,
+        alpha: float = 0.001,
+        seed: int | None = None,
+        radii: Sequence[float] | None = None,
+        tolerance: float = 0.0,
+        on_progress: OnDraws = None,
+    ) -> list[Certificate]:
+        """Certify each input of a batch `[B, C, H, W]`, in order.
+
+        Guarantee:
+            That of `certify` for each input by itself: alpha is not that of all together.
+
+        Args and errors are those of `certify`; a `DataError` refuses a single input.
+        """
+        budget = Budget.of(n0=n0, n=n, alpha=alpha, seed=seed, radii=radii, tolerance=tolerance)
+        return self._answers(self._certifying(budget, on_progress), x)
 
     def certify_within(
         self, budget: Budget, x: Tensor, *, on_progress: OnDraws = None
-    ) -> Certificate | list[Certificate]:
-        """Certify one input, or each input of a batch, within a budget; see `certify`.
+    ) -> Certificate:
+        """Certify one input within a budget; see `certify`.
 
         Guarantee:
             That of `certify`.
@@ -220,9 +201,17 @@ class Classifier(ABC):
             DataError: x has the wrong type or shape, or is not finite.
             ValueError: radii or a tolerance for a kind that takes none.
         """
-        if budget.radii is not None and not self.certifies_at_radii:
-            raise ValueError(f"expected no radii and no tolerance with a {type(self).__name__}")
-        return self._for_each(self.certifier(budget, on_progress), x)
+        return self._answer(self._certifying(budget, on_progress), x)
+
+    def named(self, certificate: Certificate) -> Certificate:
+        """Return a certificate of this classifier that knows the name of its class.
+
+        Guarantee:
+            That of the certificate: nothing else of it changes.
+        """
+        if certificate.label == ABSTAIN or self.class_names is None:
+            return certificate
+        return replace(certificate, class_name=self.class_names[certificate.label])
 
     def predict(
         self,
@@ -232,23 +221,73 @@ class Classifier(ABC):
         alpha: float = 0.001,
         seed: int | None = None,
         on_progress: OnDraws = None,
-    ) -> Prediction | list[Prediction]:
-        """Evaluate the classifier at one input, or at each input of a batch.
+    ) -> Prediction:
+        """Evaluate the classifier at one input; `predict_batch` at several.
 
         Guarantee:
-            For each input, with probability at least 1 - alpha over the noise: the prediction
-            abstains, or its label is the classifier's answer at x. No radius follows. This assumes
-            what `certify` does.
+            With probability at least 1 - alpha over the noise: the prediction abstains, or its
+            label is the classifier's answer at x. No radius follows. This assumes what `certify`
+            does.
 
-        Args and errors are those of `certify`; of several parts each makes n draws.
+        Args, errors and warnings are those of `certify`; of several parts each makes n draws.
         """
+        return self._answer(self._predicting(n, alpha, seed, on_progress), x)
+
+    def predict_batch(
+        self,
+        x: Tensor,
+        *,
+        n: int = 1000,
+        alpha: float = 0.001,
+        seed: int | None = None,
+        on_progress: OnDraws = None,
+    ) -> list[Prediction]:
+        """Evaluate the classifier at each input of a batch `[B, C, H, W]`, in order.
+
+        Guarantee:
+            That of `predict` for each input by itself.
+
+        Args and errors are those of `predict`; a `DataError` refuses a single input.
+        """
+        return self._answers(self._predicting(n, alpha, seed, on_progress), x)
+
+    def _certifying(self, budget: Budget, on_progress: OnDraws) -> Callable[[Tensor], Certificate]:
+        """Return `certifier`, for a kind that takes the budget, with names of classes."""
+        if budget.radii is not None and not self.certifies_at_radii:
+            raise ValueError(f"expected no radii and no tolerance with a {type(self).__name__}")
+        one = self.certifier(budget, on_progress)
+        return lambda image: self.named(one(image))
+
+    def _predicting(
+        self, n: int, alpha: float, seed: int | None, on_progress: OnDraws
+    ) -> Callable[[Tensor], Prediction]:
         check_draws(n=n, alpha=alpha)
         seed = random_seed() if seed is None else seed
-        one = self.predictor(n=n, alpha=alpha, seed=seed, on_progress=on_progress)
-        return self._for_each(one, x)
+        return self.predictor(n=n, alpha=alpha, seed=seed, on_progress=on_progress)
 
-    def _for_each(self, one: Callable[[Tensor], T], x: Tensor) -> T | list[T]:
-        """Apply a function to an input, or to each of a batch, checked and on the device."""
+    def _answer(self, one: Callable[[Tensor], T], x: Tensor) -> T:
+        """Apply a function to one input, checked and on the device."""
         x = checked(x, input_shape=self.input_shape, sound=self.sound).to(self.device)
-        single = x.shape == self.input_shape if self.input_shape else x.ndim in (1, 3)
-        return one(x) if single else [one(image) for image in x]
+        if self._is_one(x):
+            return one(x)
+        warnings.warn(
+            "certify and predict will take one input alone; certify_batch and predict_batch take "
+            "a batch",
+            DeprecationWarning,
+            stacklevel=3,
+        )
+        answers: Any = [one(image) for image in x]
+        return answers
+
+    def _answers(self, one: Callable[[Tensor], T], x: Tensor) -> list[T]:
+        """Apply a function to each input of a batch, checked and on the device."""
+        x = checked(x, input_shape=self.input_shape, sound=self.sound).to(self.device)
+        if self._is_one(x):
+            raise DataError(
+                f"expected a batch of inputs, got one of shape {tuple(x.shape)}; give x[None], or "
+                "call the method without _batch"
+            )
+        return [one(image) for image in x]
+
+    def _is_one(self, x: Tensor) -> bool:
+        return x.shape == self.input_shape if self.input_shape else x.ndim in (1, 3)

@@ -40,6 +40,7 @@ def to_text(answer: Certificate, shape: Sequence[int]) -> str:
     """Return an answer, and the shape of its image, as JSON."""
     values = asdict(answer)
     details = values.pop("details")
+    del values["class_name"]  # of the classifier, which names it again
     return json.dumps({**values, _DETAILS: details, "shape": list(shape)}, allow_nan=False)
 
 

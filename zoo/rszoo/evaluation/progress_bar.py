@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on a terminal, now and then a plain line when piped."""
+"""Progress of long work: what it takes, then a bar on a terminal, or lines when piped."""
 
 import time
 from types import TracebackType
@@ -14,25 +14,59 @@ from rich.progress import (
 )
 from rich.text import Text
 
-__all__ = ["Meter"]
+from rszoo.evaluation.formatting import expected, slow_image
+
+__all__ = ["ProgressBar"]
 
 # Seconds between lines: half a minute, later a twentieth of the time that has passed.
 _SECONDS = 30.0
 _SHARE = 0.05
 
+# Seconds of work by which its rate is measured; the first step, in which memory is allocated and
+# kernels are chosen, counts only if it takes longer than this many.
+_MEASURED = 2.0
+_SLOW_STEP = 10.0
 
-class Meter:
+# Work of fewer seconds is over before anybody has read how long it takes.
+_LONG = 10.0
+
+
+class ProgressBar:
     """Shows how much of `total` is done, at which rate, and how long the rest takes.
 
-    A context manager; `advance` counts, `status` says something in words.
+    A context manager; `advance` counts, `status` says something in words. Once the rate on this
+    machine is known, one line says how much there is to do and how long that takes.
     """
 
     def __init__(
-        self, console: Console, task: str, *, total: int, done: int = 0, unit: str
+        self,
+        console: Console,
+        task: str,
+        *,
+        total: int,
+        done: int = 0,
+        unit: str,
+        each: int = 0,
+        how: str = "",
+        faster: str = "",
     ) -> None:
+        """Prepare the bar; entering it starts the clock.
+
+        Args:
+            console: where it is shown.
+            task: what is done, in a few words.
+            total, done: how many units there are, and how many are done already.
+            unit: in the plural.
+            each: how many an image takes; 0 where it is not images that take long.
+            how: precision and device, in words.
+            faster: what to do where an image takes long, in words.
+        """
         self._console = console
         self._name = task
         self._unit = unit
+        self._each, self._how, self._faster = each, how, faster
+        self._warm: tuple[float, int] | None = None  # time and count, from which on is measured
+        self._told = False
         self._total = total
         self._start = self._done = done
         self._began = time.monotonic()
@@ -56,6 +90,8 @@ class Meter:
         self._done += amount
         self._bar.advance(self._task, amount)
         now = time.monotonic()
+        if not self._told:
+            self._measure(now)
         if now >= self._next_line:
             elapsed = now - self._began
             self._next_line = now + max(_SECONDS, _SHARE * elapsed)
@@ -66,7 +102,7 @@ class Meter:
         self._status = text
         self._bar.update(self._task, status=text)
 
-    def __enter__(self) -> "Meter":
+    def __enter__(self) -> "ProgressBar":
         self._bar.start()
         return self
 
@@ -77,6 +113,27 @@ class Meter:
         traceback: TracebackType | None,
     ) -> None:
         self._bar.stop()
+
+    def _measure(self, now: float) -> None:
+        """Tell what there is to do as soon as its rate is known."""
+        if self._warm is None:
+            if now - self._began < _SLOW_STEP:
+                self._warm = now, self._done
+                return
+            self._warm = self._began, self._start
+        since, before = self._warm
+        if now - since < _MEASURED or self._done == before:
+            return
+        self._told = True
+        rate = (self._done - before) / (now - since)
+        todo = self._total - self._start
+        if todo / rate < _LONG:
+            return
+        work = f"{self._name}: {todo:,} {self._unit}" + (f" {self._how}" if self._how else "")
+        text = expected(work, self._unit, rate=rate, seconds=todo / rate)
+        self._console.print(text, highlight=False, soft_wrap=True)
+        if warning := slow_image(self._each / rate, faster=self._faster):
+            self._console.print(warning, style="yellow", highlight=False, soft_wrap=True)
 
     def _line(self, elapsed: float) -> None:
         if self._console.is_terminal:

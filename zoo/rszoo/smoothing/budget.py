@@ -1,0 +1,68 @@
+"""What one certificate may cost, and how sure it has to be."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from rszoo.smoothing.checks import check_draws
+from rszoo.smoothing.noise import random_seed
+
+__all__ = ["Budget"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """The draws and the failure probability of one certificate.
+
+    Attributes:
+        n0: draws for selecting the class, at least 1; of each part of several.
+        n: fresh draws for bounding its probability, at least 1; of several parts one makes them
+            all, and the others at most as many.
+        alpha: failure probability per input, in (0, 1), of the whole statement.
+        seed: the noise of an input depends on (seed, input) alone. A random one unless it is
+            given.
+        radii: certify at these radii only, pixel units, with as few draws as decide them; the
+            certificate is for the largest that is reached. None: one radius from all n draws.
+        tolerance: with `radii`, stop as soon as the certified radius is so close to the smallest
+            that is out of reach; see `rszoo.smoothing.decisions.radius_grid`.
+
+    Raises:
+        ValueError: n0, n or alpha out of range, or a tolerance without radii.
+    """
+
+    n0: int = 100
+    n: int = 100_000
+    alpha: float = 0.001
+    seed: int = field(default_factory=random_seed)
+    radii: tuple[float, ...] | None = None
+    tolerance: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_draws(n0=self.n0, n=self.n, alpha=self.alpha)
+        if self.radii is None and self.tolerance != 0.0:
+            raise ValueError(f"expected radii with tolerance={self.tolerance}, got none")
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        n0: int,
+        n: int,
+        alpha: float,
+        seed: int | None,
+        radii: Sequence[float] | None,
+        tolerance: float,
+    ) -> "Budget":
+        """Return the budget of a call that leaves its seed to chance where it says None."""
+        return cls(
+            n0=n0,
+            n=n,
+            alpha=alpha,
+            seed=random_seed() if seed is None else seed,
+            radii=None if radii is None else tuple(radii),
+            tolerance=tolerance,
+        )
+
+    @property
+    def draws(self) -> int:
+        """The most draws that a certificate takes of one network."""
+        return self.n0 + self.n
