@@ -5,6 +5,7 @@ import json
 import os
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from typer.testing import CliRunner, Result
 
 from rszoo._torchvision import import_torchvision
 from rszoo.data import Normalization
+from rszoo.data.sets import imagenet
 from rszoo.errors import RecipeError, RszooError
 from rszoo.exchange.checkpoint import read_checkpoint
 from rszoo.exchange.importing import Statement
@@ -492,10 +494,30 @@ def test_mnist_has_no_customary_standardisation(tmp_path: Path) -> None:
     )
 
 
-def test_a_data_set_whose_classes_only_its_files_can_tell(tmp_path: Path) -> None:
+def test_a_data_set_whose_classes_only_its_files_can_tell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(imagenet, "SET", replace(imagenet.SET, class_names=()))
     path = save(tmp_path, OriginalLeNet().state_dict())
     result = mnist(path, tmp_path / "it", "--dataset", "imagenet")
     assert refused(result, tmp_path / "it").startswith("imagenet: expected torchvision's files")
+
+
+def test_a_network_of_imagenet_without_imagenet(tmp_path: Path) -> None:
+    plain = import_torchvision().models.resnet50(weights=None)
+    path = save(tmp_path, {f"1.module.{key}": value for key, value in plain.state_dict().items()})
+    stated = ["--name", "it", "--dataset", "imagenet", "--sigma", "0.5", "--normalization", "full"]
+    options = ["--architecture", "resnet50", "--data-root", str(tmp_path), "--out"]
+    result = CliRunner().invoke(
+        app, ["import", str(path), *stated, *options, str(tmp_path / "it")]
+    )
+    assert result.exit_code == 0, result.output
+    assert "the accuracy was not checked: imagenet: expected torchvision's files" in result.stderr
+    config = json.loads((tmp_path / "it/config.json").read_text())
+    assert (len(config["class_names"]), len({*config["class_names"]})) == (1000, 1000)
+    assert config["class_names"][:2] == ["tench", "goldfish"]
+    assert config["class_names"][-1] == "toilet tissue"
+    assert config["normalization"]["mean"] == [0.485, 0.456, 0.406]
 
 
 # What is there already

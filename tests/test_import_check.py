@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 from rszoo import data
 from rszoo._torchvision import import_torchvision
 from rszoo.data import Normalization
+from rszoo.exchange import importing, sanity
 from rszoo.exchange.sanity import Check, check
 from rszoo.hub.bundle import open_bundle
 from rszoo.hub.catalog import find
@@ -72,6 +73,47 @@ def test_a_checkpoint_without_noise_becomes_the_accurate_part_of_a_mix(
     parts = ["--standard", str(tmp_path / "it"), "--robust", BUILTIN, "--alpha-mix", "0.8"]
     mixed = CliRunner().invoke(app, ["compose", "mixed", *parts, "--out", str(tmp_path / "mix")])
     assert mixed.exit_code == 0, mixed.output
+
+
+def test_the_check_can_be_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importing, "check", lambda *_, **__: pytest.fail("it checks"))
+    monkeypatch.setattr(data, "load", lambda *_, **__: pytest.fail("it reads the data"))
+    path = save(tmp_path, find(BUILTIN).network())
+    result = digits(path, tmp_path / "it", "--no-check")
+    assert result.exit_code == 0, result.output
+    assert result.stderr == (
+        "warning: the accuracy was not checked: it was left out, as asked for\n"
+    )
+    assert open_bundle(tmp_path / "it").manifest.origin.check is None
+
+
+def test_the_check_takes_a_minute_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a machine on which an image takes a second, 60 images are all that is affordable."""
+
+    class Clock:
+        now = 0.0
+
+        def perf_counter(self) -> float:
+            return self.now
+
+    class Slow(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            clock.now += len(x)
+            return network(x)
+
+    clock, network = Clock(), find(BUILTIN).network()
+    monkeypatch.setattr(sanity, "time", clock)
+    stated = {"sigma": 0.5, "stated": "none", "device": torch.device("cpu")}
+    images = data.load("digits", "test")
+
+    def checked(**choices: Normalization | None) -> Check:
+        slow = nn.Sequential(nn.Identity(), Slow())
+        slow[1].weights = network  # whose device is asked for
+        return check(slow, images, choices={"none": None, **choices}, **stated)  # type: ignore[arg-type]
+
+    assert checked().images == 60
+    assert clock.now == 8 + 60
+    assert checked(full=CHOICES["full"], centre=CHOICES["centre"]).images == 45  # every eighth
 
 
 def test_an_untrained_network_is_doubted(tmp_path: Path) -> None:
@@ -149,3 +191,7 @@ def test_known_classes() -> None:
     assert known is not None
     assert known.class_names == tuple(fashion.classes)
     assert data.known_set("digit") is None
+    photographs = data.known_set("imagenet")
+    assert photographs is not None
+    listed = import_torchvision().models.ResNet50_Weights.IMAGENET1K_V1.meta["categories"]
+    assert photographs.class_names == tuple(listed)

@@ -170,7 +170,7 @@ def test_from_its_weights_to_another_process(
         "torch.set_num_threads(1)\n"
         f"model = rszoo.load({pushed!r}, device='cpu', precision='float32')\n"
         f"x = torch.from_numpy(numpy.load({str(tmp_path / 'noise.npz')!r})['test_images'])\n"
-        "for one in model.certify(x, n0=5, n=20, alpha=0.1, seed=1):\n"
+        "for one in model.certify_batch(x, n0=5, n=20, alpha=0.1, seed=1):\n"
         "    print(one.label, one.radius)\n"
     )
     with open(tmp_path / "printed", "wb") as out:

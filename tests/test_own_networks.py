@@ -67,10 +67,11 @@ def test_logits_are_found(wrap: str) -> None:
     plain.load_state_dict(network.state_dict())
     classifier = smoothed(network)
     assert classifier.network is network
-    assert classifier.certify(x, n=200, seed=1) == smoothed(plain).certify(x, n=200, seed=1)
+    given = {"n": 200, "seed": 1}
+    assert classifier.certify_batch(x, **given) == smoothed(plain).certify_batch(x, **given)
 
     mixes = [MixedClassifier(one, smoothed(one), weight=0.8) for one in (network, plain)]
-    assert len({repr(mix.predict(x, n=50, seed=1)) for mix in mixes}) == 1
+    assert len({repr(mix.predict_batch(x, n=50, seed=1)) for mix in mixes}) == 1
 
 
 def test_a_function_is_a_network() -> None:

@@ -61,11 +61,8 @@ class CNN(nn.Module):
 
 
 def certificates(classifier: SmoothedClassifier) -> list[object]:
-    found = classifier.certify(
-        torch.rand(2, *SHAPE, generator=torch.manual_seed(3)), n=200, seed=1
-    )
-    assert isinstance(found, list)
-    return [*found]
+    images = torch.rand(2, *SHAPE, generator=torch.manual_seed(3))
+    return [*classifier.certify_batch(images, n=200, seed=1)]
 
 
 def test_a_network_with_a_name(tmp_path: Path) -> None:
@@ -187,7 +184,7 @@ def test_from_saving_to_another_process(
         "import numpy, rszoo, torch\n"
         f"model = rszoo.load({pushed!r}, device='cpu', precision='float32')\n"
         f"x = torch.from_numpy(numpy.load({str(data)!r})['test_images'])\n"
-        "for one in model.certify(x, n0=10, n=100, alpha=0.1, seed=1):\n"
+        "for one in model.certify_batch(x, n0=10, n=100, alpha=0.1, seed=1):\n"
         "    print(one.label, one.radius)\n"
     )
     with open(tmp_path / "printed", "wb") as out:

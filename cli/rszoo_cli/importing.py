@@ -58,6 +58,9 @@ _Key = Annotated[
 _Out = Annotated[
     Path | None, typer.Option("--out", help="The bundle's folder.", show_default="runs/NAME")
 ]
+_NoCheck = Annotated[
+    bool, typer.Option("--no-check", help="Leave out the check of the accuracy under noise.")
+]
 _Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the bundle that is there.")]
 
 
@@ -76,13 +79,14 @@ def import_checkpoint(
     data_root: DataRoot = None,
     download: Download = False,
     device: Device = None,
+    no_check: _NoCheck = False,
     json: Json = False,
 ) -> None:
     """Import a checkpoint of other software as a bundle; nothing in the file is executed.
 
-    The accuracy under noise is checked on 500 test images, if they are there: a wrong statement
-    about the checkpoint shows in nothing else. With --sigma 0 it becomes a standard bundle, for
-    rszoo compose mixed.
+    The accuracy under noise is checked on 500 test images, or on as many as take a minute, if they
+    are there: a wrong statement about the checkpoint shows in nothing else. With --sigma 0 it
+    becomes a standard bundle, for rszoo compose mixed.
 
     Example:
 
@@ -117,6 +121,7 @@ def import_checkpoint(
         device=device,
         key=key,
         overwrite=overwrite,
+        checked=not no_check,
     )
     _print(imported, json=json)
 

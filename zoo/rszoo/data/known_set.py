@@ -14,8 +14,8 @@ class KnownSet:
 
     Attributes:
         shape: channels, height, width of every image.
-        class_names: one name per class, in the order of the labels; empty where only the files
-            can tell.
+        class_names: one name per class, in the order of the labels, which the files may word
+            otherwise; empty where only they can tell.
         normalization: the standardisation customary for it, None where there is none.
         torchvision: the class of `torchvision.datasets` that reads it into memory; None for a set
             with a function `load` of its own.

@@ -138,8 +138,7 @@ def certify(
     stated = _stated(subject, classifiers[0], inputs, budget, engine)
     with ExitStack() as stack:
         opened = None if log is None else stack.enter_context(_opened(log, stated))
-        if subject.memory is not None:
-            _bind(subject.memory, stated, log)
+        _bind(subject.memory, stated, log)
         answers = [] if log is None else _logged(log, inputs, classifiers[0])
         seconds: list[float | None] = [None] * len(answers)
         certify_all = stack.enter_context(started(engine, classifiers))
@@ -251,12 +250,14 @@ def _logged(
     ]
 
 
-def _bind(memory: Memory, stated: Protocol, log: LogFile | None) -> None:
-    """Check that a memory belongs to what is certified, and to a log that is continued.
+def _bind(memory: Memory | None, stated: Protocol, log: LogFile | None) -> None:
+    """Check that a memory, if there is one, belongs to what is certified, and to its log.
 
     Raises:
         RszooError: it does not.
     """
+    if memory is None:
+        return
     values = stated.values().items()
     memory.use_for({key: value for key, value in values if key not in _NOT_OF_MEMORY})
     if log is None:

@@ -200,7 +200,8 @@ def _counted(certificate: Certificate) -> dict[str, object]:
     counts = {name: getattr(certificate, name) for name in ("candidate", "votes", "draws")}
     details = vars(certificate.details) if certificate.details else {}
     values = {**counts, **vars(certificate), **details}
-    return {name: _without_floats(value) for name, value in values.items() if name != "details"}
+    aside = ("details", "class_name")  # the latter is the classifier's, and in no log
+    return {name: _without_floats(value) for name, value in values.items() if name not in aside}
 
 
 def _without_floats(value: object) -> object:

@@ -96,6 +96,7 @@ def import_checkpoint(
     device: str | None = None,
     key: str | None = None,
     overwrite: bool = False,
+    checked: bool = True,
 ) -> Imported:
     """Make a bundle of a checkpoint, and check its accuracy under noise if the data are here.
 
@@ -109,6 +110,7 @@ def import_checkpoint(
         device: where to check; None takes a GPU if there is one.
         key: of the set of weights in the file, where several fit.
         overwrite: replace an existing bundle.
+        checked: whether the accuracy is to be checked; a known data set is not read otherwise.
 
     Raises:
         RszooError: the file is not a checkpoint, or not of this network; or `out` exists and
@@ -119,22 +121,17 @@ def import_checkpoint(
     chosen = resolve_device(device)
     source = source_of(path, statement.network["name"])
     checkpoint = read_checkpoint(source.weights)
-    known, unchecked = _known(statement.dataset, source.facts, root=data_root, download=download)
+    where = {"root": data_root, "download": download}
+    known, unchecked = _data(statement.dataset, source.facts, checked=checked, **where)
     choices = _choices(statement, known, source.facts)
     constants = choices[statement.normalization]
     network = _network(
         statement.network, known, checkpoint, normalization=constants, key=key, facts=source.facts
     )
     result = None
-    if isinstance(known, ImageSet):
-        result = check(
-            network,
-            known,
-            sigma=statement.sigma,
-            stated=statement.normalization,
-            choices=choices,
-            device=chosen,
-        )
+    if isinstance(known, ImageSet) and checked:
+        said = {"sigma": statement.sigma, "stated": statement.normalization}
+        result = check(network, known, choices=choices, device=chosen, **said)
     bundle = write_bundle(
         out,
         config=_config(statement, known, constants),
@@ -195,19 +192,33 @@ def _check_place(out: Path, *, overwrite: bool) -> None:
         raise RszooError(f"expected a bundle to replace, got {str(out)!r}; choose another --out")
 
 
-def _known(
-    dataset: str, facts: Facts, *, root: Path | None, download: bool
+def _named(dataset: str, facts: Facts) -> KnownSet | None:
+    """Return what is known of a data set without its files, its classes too; else None."""
+    known = data.known_set(dataset)
+    if known is not None and not known.class_names:
+        known = replace(known, class_names=facts.class_names or ())
+    return known if known is not None and known.class_names else None
+
+
+def _data(
+    dataset: str,
+    facts: Facts,
+    *,
+    checked: bool,
+    root: Path | None,
+    download: bool,
 ) -> tuple[ImageSet | KnownSet, str | None]:
-    """Return the test images, or what is known without them and why they are not there."""
+    """Return the test images, or what is known without them, and why nothing is checked."""
+    named = _named(dataset, facts)
+    left_out = None if checked else "it was left out, as asked for"
+    if named is not None and not checked:
+        return named, left_out
     try:
-        return data.load(dataset, "test", root=root, download=download), None
+        return data.load(dataset, "test", root=root, download=download), left_out
     except DataError as error:
-        known = data.known_set(dataset)
-        if known is not None and not known.class_names:
-            known = replace(known, class_names=facts.class_names or ())
-        if known is None or not known.class_names or download:
+        if named is None or download:
             raise
-        return known, str(error)
+        return named, str(error)
 
 
 def _choices(

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from rszoo.data import load, names
+from rszoo.data import known_set, load, names
 from rszoo.errors import DataError, RszooError
 from rszoo.evaluation.inputs import InputSet
 from rszoo.hub.bundle import Bundle
@@ -39,7 +39,9 @@ def inputs_for(
         if dataset or config.dataset in names():
             raise
         raise DataError(f"{error}, or say with --dataset where the data set lies now") from error
-    if (images.shape, images.class_names) != (config.input_shape, config.class_names):
+    known = known_set(images.name)  # whose files may word the names of its classes otherwise
+    wordings = (images.class_names, known.class_names if known else None)
+    if images.shape != config.input_shape or config.class_names not in wordings:
         raise DataError(
             f"{images.name}: expected images of shape {_shape(config.input_shape)} and the "
             f"model's {len(config.class_names)} classes, got {_shape(images.shape)} and "

@@ -89,10 +89,7 @@ class SmoothedClassifier(Classifier):
         if compile and input_shape is None:
             raise ValueError("expected input_shape with compile, got None")
         _check_sigma(sigma)
-        if num_classes < 2:
-            raise ValueError(f"expected num_classes >= 2, got {num_classes=}")
-        if class_names is not None and len(class_names) != num_classes:
-            raise ValueError(f"expected {num_classes} class_names, got {len(class_names)}")
+        _check_classes(num_classes, class_names)
         self.device = resolve_device(device)
         module = as_network(network)
         self.precision = precision_of(module, precision, self.device, compile=compile)
@@ -288,6 +285,13 @@ class SmoothedClassifier(Classifier):
 def _check_sigma(sigma: float) -> None:
     if not (sigma > 0.0 and 0.0 < _in_float32(sigma) < float("inf")):
         raise ValueError(f"expected a positive sigma that float32 can hold, got {sigma=}")
+
+
+def _check_classes(count: int, names: Sequence[str] | None) -> None:
+    if count < 2:
+        raise ValueError(f"expected num_classes >= 2, got num_classes={count}")
+    if names is not None and len(names) != count:
+        raise ValueError(f"expected {count} class_names, got {len(names)}")
 
 
 def _in_float32(value: float) -> float:

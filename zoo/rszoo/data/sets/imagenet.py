@@ -2,9 +2,12 @@
 
 Russakovsky et al. (2015), https://image-net.org. An image is tested as its centre, 224 pixels wide
 and high, once its shorter side has 256. Standardisation: Jeong, Kim, Shin (2023),
-https://github.com/alinlab/smoothing-catrs, `datasets.py`.
+https://github.com/alinlab/smoothing-catrs, `datasets.py`. The files name each class by all of its
+synonyms ("tench, Tinca tinca"), torchvision, which is at hand without them, by one ("tench").
 """
 
+import runpy
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,8 +17,20 @@ from rszoo.data.normalization import Normalization
 if TYPE_CHECKING:
     from rszoo.data.image_set import ImageSet
 
+
+def _class_names() -> tuple[str, ...]:
+    """Return the names from a file of torchvision, which is a list of them; itself needs torch."""
+    package = find_spec("torchvision")
+    if package is None or package.origin is None:
+        return ()
+    listed = Path(package.origin).with_name("models") / "_meta.py"
+    found = runpy.run_path(str(listed)) if listed.is_file() else {}
+    return tuple(found.get("_IMAGENET_CATEGORIES", ()))
+
+
 SET = KnownSet(
     shape=(3, 224, 224),
+    class_names=_class_names(),
     normalization=Normalization((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
     hub_name="ILSVRC/imagenet-1k",
 )
