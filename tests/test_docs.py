@@ -42,7 +42,13 @@ CHECKOUT = ("zoo", "cli", "recipes", "tests", "hubconf.py", "pyproject.toml")
 #: What the README speaks of besides: digits as images.
 IMAGES = {"zero.png": 0, "nine.png": 9}
 #: Pages that take long: they train several times, or in several processes.
-SLOW = {"docs/dual.md", "docs/how-to/gpu.md", "docs/how-to/own-data.md", "docs/mixing.md"}
+SLOW = {
+    "docs/denoising.md",
+    "docs/dual.md",
+    "docs/how-to/gpu.md",
+    "docs/how-to/own-data.md",
+    "docs/mixing.md",
+}
 _PATIENCE = 900  # seconds for a page; one that waits for its reader never ends
 COMMAND = [sys.executable, "-S", "-E", str(Path(__file__).with_name("docs_command.py"))]
 
