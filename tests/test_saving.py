@@ -21,6 +21,7 @@ from rszoo.exchange.saving import save
 from rszoo.hub.bundle import Bundle, open_bundle
 from rszoo.hub.classifiers import load
 from rszoo.hub.kinds import kind_of
+from rszoo.hub.kinds.cascade import compose_cascade
 from rszoo.networks.normalize import Normalize
 from rszoo.networks.onnx_network import read_onnx
 from rszoo.smoothing.cascade import CascadeClassifier
@@ -236,6 +237,8 @@ def test_what_an_opaque_network_cannot_do(opaque: Bundle) -> None:
         opaque.network()
     with pytest.raises(RszooError, match=r"it is model.onnx in the bundle"):
         kind_of(opaque).network(opaque)
+    with pytest.raises(RszooError, match="expected a smoothed bundle, got a opaque"):
+        compose_cascade(opaque.path.parent / "two", experts=[opaque, opaque])
 
 
 def test_a_file_that_changed_after_the_check_does_not_run(opaque: Bundle) -> None:

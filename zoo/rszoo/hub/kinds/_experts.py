@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rszoo.errors import RszooError
 from rszoo.hub.bundle import Bundle
 from rszoo.hub.config import SMALLEST_SIGMA, Expert
+from rszoo.hub.kind import stated_noise
 from rszoo.hub.kinds import kind_of
 from rszoo.hub.kinds._shared import sharing
 from rszoo.hub.parts import part_in, part_of
@@ -141,9 +142,13 @@ def _check_alike(experts: Sequence[Bundle]) -> None:
 
 
 def _is_smoothed(expert: Bundle) -> bool:
-    """Return whether one network answers under one noise level, and for the classes of a model."""
-    kind = kind_of(expert)
-    return kind.smoothed is not None and kind.is_model and bool(expert.config.noise)
+    """Return whether one network answers under one noise level, for the classes of a model.
+
+    What else a log has to state of it, such as that it is opaque, those of several do not state.
+    """
+    kind, config = kind_of(expert), expert.config
+    alone = kind.smoothed is not None and kind.is_model and bool(config.noise)
+    return alone and kind.stated(config) == stated_noise(config)
 
 
 def _smoothed(expert: Bundle, execution: Execution) -> "SmoothedClassifier":

@@ -8,9 +8,9 @@ from rszoo.errors import IntegrityError, RszooError
 from rszoo.hub.bundle import Bundle
 from rszoo.hub.card_text import CardText, certifying
 from rszoo.hub.config import BundleConfig
-from rszoo.hub.configs.opaque import OpaqueConfig
 from rszoo.hub.files import ONNX
 from rszoo.hub.kinds.network import KINDS as OF_NETWORKS
+from rszoo.hub.kinds.network import smoothed
 from rszoo.hub.manifest import DAMAGED
 from rszoo.smoothing.execution import Execution
 from rszoo.theory.rounding import as_stated
@@ -32,22 +32,8 @@ def opaque_classifier(bundle: Bundle, execution: Execution) -> "SmoothedClassifi
         IntegrityError: the file has changed since it was checked.
     """
     from rszoo.networks.onnx_network import OnnxNetwork
-    from rszoo.smoothing.classifier import SmoothedClassifier
 
-    config = bundle.config
-    assert isinstance(config, OpaqueConfig)
-    return SmoothedClassifier(
-        OnnxNetwork(_content(bundle)),
-        sigma=config.sigma,
-        num_classes=len(config.class_names),
-        input_shape=config.input_shape,
-        class_names=config.class_names,
-        device=execution.device,
-        precision=execution.precision,
-        compile=execution.compile,
-        sound=execution.sound,
-        batch_size=execution.batch_size,
-    )
+    return smoothed(bundle, OnnxNetwork(_content(bundle)), execution)
 
 
 def _content(bundle: Bundle) -> bytes:
