@@ -139,6 +139,11 @@ def _be(streams: Sequence[int], *, arguments: list[str], folder: str, env: dict[
     """Be `python ARGUMENTS`, to its end."""
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
+    # Those of before remember whether what they wrote to had a position.
+    sys.stdout = open(1, "w", encoding="utf-8", closefd=False)
+    sys.stderr = open(
+        2, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False
+    )
     os.chdir(folder)
     elsewhere = env.get("PYTHONPATH") != os.environ.get("PYTHONPATH")
     os.environ.clear()

@@ -38,6 +38,7 @@ NO_CLAIMS = {
     *("rszoo/hub_server/tables.py: value", "rszoo/hub_server/context.py: limits.slowest"),
     "rszoo/training/trainer.py: round(state.seconds, 2)",
     "rszoo_cli/runs.py: seconds",
+    "rszoo_cli/sweep_shown.py: each",
     *(f"rszoo/evaluation/progress_bar.py: {name}" for name in ("left", "rate", "share", "speed")),
     # how far a training is, and its loss
     *("rszoo/training/sweep/child.py: epoch.loss", "rszoo/training/sweep/child.py: share"),

@@ -392,6 +392,32 @@ def test_the_bars_fit_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     assert re.search(r"digits-consistency-0\.25, seed 0 .* 30% .*94\.2% under noise", lines)
 
 
+def test_what_a_sweep_takes_is_said_once_its_rate_is_known(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    console, now = Console(file=io.StringIO(), width=200), [0.0]
+    monkeypatch.setattr(sweep_shown, "err", console)
+    monkeypatch.setattr(sweep_shown.time, "monotonic", lambda: now[0])
+    jobs = planned([recipe("consistency"), recipe("gaussian")], out=Path("runs"))
+    shown = sweep_shown.Shown()
+    shown.began(total=5, kept=1)
+
+    def told(seconds: float, *done: int, task: str = "a") -> str:
+        now[0] = seconds
+        shown.progressed(
+            {job: Progress(task, n, 600, "") for job, n in zip(jobs, done, strict=False)}
+        )
+        return console.file.getvalue().split("kept\n")[-1]
+
+    assert told(0.0, 100, task="what it builds on") == ""
+    assert told(10.0, 0) == ""  # that was another task
+    assert told(11.0, 10) == ""  # too short a time
+    line = "sweep: 4 trainings of about 600 steps each, 10 steps/s here, about 4.0 min\n"
+    assert told(12.0, 20) == line
+    assert told(22.0, 200) == line  # once
+    shown.closed()
+
+
 # --- the summary
 
 

@@ -1,5 +1,6 @@
 """What `rszoo sweep` shows: bars while it works, lines when piped, a table or JSON at the end."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Column, Table
 
-from rszoo.evaluation.formatting import as_duration
+from rszoo.evaluation.formatting import as_duration, expected
 from rszoo.theory.rounding import as_acr, as_error, as_share, as_share_at_most, as_stated
 from rszoo.training.sweep import Job, Outcome, Spread, SummaryRow, SweepObserver, summarized
 from rszoo.training.sweep.progress import Progress as Report
@@ -16,6 +17,10 @@ from rszoo_cli.console import err, out
 __all__ = ["Shown", "show_outcomes"]
 
 _Written = Callable[[float], str]
+
+# Seconds by which the rate of each running training is measured; shorter work is not announced.
+_MEASURED = 2.0
+_LONG = 10.0
 
 
 class Shown(SweepObserver):
@@ -40,6 +45,8 @@ class Shown(SweepObserver):
             disable=not err.is_terminal,
         )
         self.rows: dict[Job, TaskID] = {}
+        self._first: dict[Job, tuple[float, Report]] = {}
+        self._told = False
 
     def began(self, *, total: int, kept: int) -> None:
         if kept:
@@ -54,6 +61,30 @@ class Shown(SweepObserver):
                 self.rows[job] = self.bars.add_task(job.label, total=now.total, status="")
             status = now.status if now.task == job.recipe.name else now.task
             self.bars.update(self.rows[job], total=now.total, completed=now.done, status=status)
+
+        if running and not self._told:
+            self._tell(running)
+
+    def _tell(self, running: Mapping[Job, Report]) -> None:
+        """Say what the sweep takes, once the rate of each training that runs is known."""
+        now = time.monotonic()
+        rate = 0.0
+        for job, report in running.items():
+            since, first = self._first.get(job, (now, report))
+            if first.task != report.task:  # it has begun something else
+                since, first = now, report
+            self._first[job] = since, first
+            if now - since < _MEASURED:
+                return
+            rate += (report.done - first.done) / (now - since)
+        if not rate:
+            return
+        self._told = True
+        each = sum(report.total for report in running.values()) / len(running)
+        seconds = each * (self.total - self.done) / rate
+        if seconds >= _LONG:
+            work = f"sweep: {self.total - self.done} trainings of about {each:,.0f} steps each"
+            self._say(expected(work, "steps", rate=rate, seconds=seconds))
 
     def ended(self, outcome: Outcome) -> None:
         self.done += 1
