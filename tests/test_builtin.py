@@ -23,7 +23,8 @@ CERTIFIED = [
     "builtin/digits-dual-0.50",
     *(
         f"builtin/digits-{method}-{sigma}"
-        for method in sorted({*methods.names()} - {"dual_rs", "mixing", "standard"})
+        for method in methods.names()
+        if methods.trains(method) == "smoothed"
         for sigma in SIGMAS
     ),
 ]

@@ -161,8 +161,9 @@ def test_attach_keeps_evidence_of_more_inputs(rszoo: Command) -> None:
     done = rszoo("certify", *fewer)
     assert done.code == 1
     assert done.err == (
-        "log: b.tsv\nerror: b.tsv: expected every input of the log in the bundle, 11 of 12 are "
-        "missing; certify them as well (--resume), or replace that log with --overwrite"
+        "log: b.tsv\nerror: b.tsv: expected a certificate of every input of the log in the "
+        "bundle, from as many draws; 11 of 12 are missing; certify them as well (--resume), or "
+        "replace that log with --overwrite"
     )
     evidence = Path(MODEL, "certificates.tsv")
     assert evidence.read_bytes() == whole

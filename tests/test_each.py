@@ -43,4 +43,5 @@ def test_a_leaderboard_with_a_log_that_nobody_foresaw(
     monkeypatch.setattr("rszoo.training.entries.read_log", odd)
     done = CliRunner().invoke(app, ["leaderboard", str(tmp_path)])
     for name in ("a.tsv", "b.tsv"):
-        assert f"{name}, got ArithmeticError: strange" in " ".join(done.output.split())
+        said = f"{name}: expected a log, got ArithmeticError: strange"
+        assert said in " ".join(done.output.split())

@@ -174,8 +174,7 @@ def _certified(bundle: "Bundle") -> dict[str, Any] | None:
 
     if bundle.evidence is None:
         return None
-    expected = f"a log of certificates in {bundle.path}"
-    entry = attempted(lambda: summary(evidence_of(bundle)), expected=expected)
+    entry = attempted(lambda: summary(evidence_of(bundle)), expected="a log of certificates")
     if isinstance(entry, RszooError):
         return {"problem": str(entry)}
     return {

@@ -85,7 +85,7 @@ def builtin_bundles() -> Iterator[tuple[str, Bundle | RszooError]]:
 
 
 def _opened(path: Path, *, id: str | None = None) -> Bundle | RszooError:
-    return attempted(lambda: open_bundle(path, id=id), expected=f"a bundle at {path}")
+    return attempted(lambda: open_bundle(path, id=id), expected="a bundle")
 
 
 def _builtin_folder() -> Path:

@@ -74,7 +74,7 @@ def hub_entries(*, author: str | None = None, search: str | None = None) -> Iter
     for one in listed(author=author, search=search):
         name = printable(one.id)
         at = HubId.parse(f"{one.id}@{one.commit}")
-        bundle = attempted(lambda at=at: pull_record(at), expected=f"a bundle at {name}")
+        bundle = attempted(lambda at=at: pull_record(at), expected="a bundle")
         yield from _of_bundle(name, bundle)
 
 
@@ -119,7 +119,7 @@ def _in_folder(folder: Path) -> Iterator[Found]:
     for path, bundle in found:
         yield from _of_bundle(str(path), bundle)
     for path in logs:
-        yield str(path), attempted(lambda path=path: _of_log(path), expected=f"a log at {path}")
+        yield str(path), attempted(lambda path=path: _of_log(path), expected="a log")
 
 
 def _of_log(path: Path) -> Entry:
@@ -130,8 +130,10 @@ def _of_bundle(name: str, bundle: Bundle | RszooError) -> Iterator[Found]:
     if isinstance(bundle, RszooError):
         yield name, bundle
     elif bundle.evidence is not None:
-        expected = f"a log of certificates in {name}"
-        yield name, attempted(lambda: entry_of_bundle(name, bundle), expected=expected)
+        yield (
+            name,
+            attempted(lambda: entry_of_bundle(name, bundle), expected="a log of certificates"),
+        )
 
 
 def _owner(name: str) -> str:
