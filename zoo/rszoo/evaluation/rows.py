@@ -41,6 +41,8 @@ _PREDICT = ("idx", "label", "predict", "correct", "time")
 LARGEST_LOG = 1 << 30
 MOST_ROWS = 2_000_000
 
+_PIECE = 1 << 24  # bytes that are read at once
+
 #: Bytes of a line: far more than the longest path and a hundred experts take.
 LONGEST_LINE = 1 << 16
 
@@ -102,17 +104,20 @@ def read_content(path: Path) -> bytes:
     Raises:
         DataError: it cannot be read, or has more than `LARGEST_LOG` bytes.
     """
+    pieces: list[bytes] = []
     try:
         with open(path, "rb") as file:
-            data = file.read(LARGEST_LOG + 1)
+            # Not at once: room for as much as is asked for is taken before a byte is read.
+            while piece := file.read(_PIECE):
+                pieces.append(piece)
+                if sum(map(len, pieces)) > LARGEST_LOG:
+                    raise DataError(
+                        f"{path}: expected a log of at most {LARGEST_LOG:,} bytes, got more; "
+                        "certify fewer inputs into one log"
+                    )
     except OSError as error:
         raise DataError(f"cannot read the log {str(path)!r}: {error.strerror}") from error
-    if len(data) > LARGEST_LOG:
-        raise DataError(
-            f"{path}: expected a log of at most {LARGEST_LOG:,} bytes, got more; certify fewer "
-            "inputs into one log"
-        )
-    return data
+    return b"".join(pieces)
 
 
 def header_kind(path: Path, data: bytes) -> Kind | None:
