@@ -14,7 +14,7 @@ from rszoo.certificates.kinds import protocol_of
 from rszoo.certificates.kinds.cascade import KIND as CASCADE
 from rszoo.certificates.protocol import Protocol
 from rszoo.errors import DataError, IntegrityError, RszooError
-from rszoo.evaluation import rows
+from rszoo.evaluation import content, rows
 from rszoo.evaluation.log import CertificationLog
 from rszoo.evaluation.metrics import default_radii
 from rszoo.evaluation.table import read_log
@@ -201,7 +201,7 @@ def test_the_page_states_the_limits() -> None:
         **{f"`{name}`": most for name, most in limits.MOST_BYTES.items()},
         "rows of it": limits.MOST_ROWS,
         "rows of a log that lies in no bundle": rows.MOST_ROWS,
-        "bytes of it": rows.LARGEST_LOG,
+        "bytes of it": content.LARGEST_LOG,
         "line of a log": rows.LONGEST_LINE,
         "tests of a log that may stop early, which differ in radius, noise, n or alpha": (
             work.MOST_TESTS
@@ -295,11 +295,11 @@ def test_rows_and_bytes_of_a_log_in_no_bundle_are_bounded(
     early: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     size = early.stat().st_size
-    monkeypatch.setattr(rows, "LARGEST_LOG", size)
+    monkeypatch.setattr(content, "LARGEST_LOG", size)
     assert len(read_log(early, most_rows=3)) == 3
     with pytest.raises(DataError, match="expected a log of at most 2 rows, got 3"):
         read_log(early, most_rows=2)
-    monkeypatch.setattr(rows, "LARGEST_LOG", size - 1)
+    monkeypatch.setattr(content, "LARGEST_LOG", size - 1)
     with pytest.raises(DataError, match=f"expected a log of at most {size - 1} bytes, got more"):
         read_log(early)
     assert rows.MOST_ROWS > 1_300_000  # the training images of ImageNet

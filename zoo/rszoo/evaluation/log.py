@@ -23,6 +23,7 @@ from rszoo.certificates.kind import Kind
 from rszoo.certificates.kinds import kind
 from rszoo.certificates.protocol import Protocol
 from rszoo.errors import DataError, RszooError
+from rszoo.evaluation.content import read_content
 from rszoo.evaluation.protocol import (
     check_replaceable,
     continued,
@@ -38,7 +39,6 @@ from rszoo.evaluation.rows import (
     line,
     parse,
     printable,
-    read_content,
     row_line,
 )
 from rszoo.evaluation.table import LogTable, read_log

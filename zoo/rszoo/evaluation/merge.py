@@ -7,6 +7,7 @@ from pathlib import Path
 from rszoo._files import write_bytes_atomically
 from rszoo.certificates.protocol import Protocol
 from rszoo.errors import DataError, RszooError
+from rszoo.evaluation.content import read_content
 from rszoo.evaluation.coverage import Coverage, coverage_of
 from rszoo.evaluation.protocol import (
     check_replaceable,
@@ -15,7 +16,7 @@ from rszoo.evaluation.protocol import (
     read_protocol,
     write_protocol,
 )
-from rszoo.evaluation.rows import Content, header_kind, line, parse, read_content, row_line
+from rszoo.evaluation.rows import Content, header_kind, line, parse, row_line
 
 __all__ = ["merge_logs"]
 

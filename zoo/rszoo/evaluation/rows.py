@@ -21,7 +21,6 @@ from rszoo.certificates.work import check_work
 from rszoo.errors import DataError
 
 __all__ = [
-    "LARGEST_LOG",
     "LONGEST_LINE",
     "MOST_ROWS",
     "Content",
@@ -30,18 +29,14 @@ __all__ = [
     "line",
     "parse",
     "printable",
-    "read_content",
     "row_line",
 ]
 
 # The header of the other logs of the original research code.
 _PREDICT = ("idx", "label", "predict", "correct", "time")
 
-#: Bytes of a log, and rows of it: the training set of ImageNet has 1,281,167 images.
-LARGEST_LOG = 1 << 30
+#: Rows of a log: the training set of ImageNet has 1,281,167 images.
 MOST_ROWS = 2_000_000
-
-_PIECE = 1 << 24  # bytes that are read at once
 
 #: Bytes of a line: far more than the longest path and a hundred experts take.
 LONGEST_LINE = 1 << 16
@@ -96,28 +91,6 @@ def row_line(columns: Sequence[Column], values: Sequence[Any]) -> bytes:
 def printable(name: str) -> str:
     """Return `name` on one line, with escapes for what cannot be printed or encoded."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
-
-
-def read_content(path: Path) -> bytes:
-    """Return the content of a log, which may come out of a pipe.
-
-    Raises:
-        DataError: it cannot be read, or has more than `LARGEST_LOG` bytes.
-    """
-    pieces: list[bytes] = []
-    try:
-        with open(path, "rb") as file:
-            # Not at once: room for as much as is asked for is taken before a byte is read.
-            while piece := file.read(_PIECE):
-                pieces.append(piece)
-                if sum(map(len, pieces)) > LARGEST_LOG:
-                    raise DataError(
-                        f"{path}: expected a log of at most {LARGEST_LOG:,} bytes, got more; "
-                        "certify fewer inputs into one log"
-                    )
-    except OSError as error:
-        raise DataError(f"cannot read the log {str(path)!r}: {error.strerror}") from error
-    return b"".join(pieces)
 
 
 def header_kind(path: Path, data: bytes) -> Kind | None:

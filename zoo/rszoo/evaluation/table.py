@@ -12,9 +12,10 @@ from rszoo.certificates.kind import Kind
 from rszoo.certificates.kinds.original import KIND as ORIGINAL
 from rszoo.certificates.protocol import Protocol
 from rszoo.errors import DataError
+from rszoo.evaluation.content import read_content
 from rszoo.evaluation.data_set import check_named
 from rszoo.evaluation.protocol import protocol_path, read_protocol
-from rszoo.evaluation.rows import MOST_ROWS, Content, header_kind, parse, read_content
+from rszoo.evaluation.rows import MOST_ROWS, Content, header_kind, parse
 
 __all__ = ["LogTable", "read_log", "table_of"]
 
