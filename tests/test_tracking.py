@@ -19,6 +19,7 @@ from sqlalchemy import event
 from sqlalchemy.dialects.sqlite.base import SQLiteDialect
 from sqlalchemy.engine import Engine
 
+from rszoo._locks import is_held
 from rszoo.errors import RszooError
 from rszoo.training.interruption import terminable
 from rszoo.training.loop import Epoch
@@ -136,6 +137,19 @@ def test_the_data_set_and_the_recipe_are_recorded(trained: Path) -> None:
     folder = Path(child.info.artifact_uri.removeprefix("file://"))
     assert (folder / "recipe.yaml").read_text() == recipe().to_yaml()
     assert [path.name for path in folder.iterdir()] == ["recipe.yaml"]
+
+
+def test_nobody_else_adds_a_data_set_meanwhile(
+    empty: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[bool] = []
+
+    def log_data(run_id: str, *data: object) -> None:
+        held.append(is_held(empty / ".mlflow.lock"))
+
+    monkeypatch.setattr("rszoo.training.tracking.tracked.log_data", log_data)
+    train([recipe("train.epochs=1")], out=empty)
+    assert held == [True]
 
 
 def test_the_bundle_is_a_logged_model_byte_for_byte(trained: Path) -> None:

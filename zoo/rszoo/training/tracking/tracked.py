@@ -125,7 +125,8 @@ class Tracking:
 
         known = self._known(run_id)
         with self._run(recipe.name, run_id=known, nested=True) as started:
-            with self.store.call():
+            # Locked: MLflow looks whether a data set is there, and adds it, in two steps.
+            with self.store.lock():
                 if known is None:
                     mlflow.set_tags(dict(tags))
                     mlflow.log_params(
