@@ -10,6 +10,7 @@ import pytest
 import torch
 from mnist_files import write_mnist
 from PIL import Image
+from scipy.io import savemat
 from sklearn.datasets import load_digits
 
 from rszoo import data
@@ -18,7 +19,7 @@ from rszoo.data.image_set import short_name
 from rszoo.data.sets import mnist
 from rszoo.errors import DataError, RszooError
 
-NAMES = "['cifar10', 'cifar100', 'digits', 'fashion_mnist', 'imagenet', 'mnist']"
+NAMES = "['cifar10', 'cifar100', 'digits', 'fashion_mnist', 'imagenet', 'mnist', 'svhn']"
 
 
 @pytest.fixture
@@ -135,6 +136,38 @@ def test_a_file_takes_no_name_of_a_known_set(
         Image.fromarray(pictures[place]).save(folder / f"{place}.png")
     assert data.load(tmp_path / file, "test").name == short_name(str(tmp_path / file)) == name
     assert short_name("digits") == "digits"
+
+
+@pytest.fixture
+def svhn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
+    """Lay out a tiny SVHN; return its pixels, [N, C, H, W]."""
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 3, 32, 32), dtype=np.uint8)
+    (tmp_path / "SVHN").mkdir()
+    content = {"X": pixels.transpose(2, 3, 1, 0), "y": np.array([[10], [1], [9], [10]])}
+    for split in ("train", "test"):
+        savemat(tmp_path / "SVHN" / f"{split}_32x32.mat", content)
+    monkeypatch.setattr(import_torchvision().datasets.SVHN, "_check_integrity", lambda self: True)
+    return pixels
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_svhn_files(tmp_path: Path, svhn: np.ndarray, split: str) -> None:
+    loaded = data.load("svhn", split, root=tmp_path)
+    assert (len(loaded), loaded.shape, loaded.normalization) == (4, (3, 32, 32), None)
+    assert (loaded.name, loaded.split) == ("svhn", split)
+    assert loaded.class_names == tuple("0123456789")
+    assert loaded.labels.tolist() == [0, 1, 9, 0]  # the files call the digit zero ten
+    images = loaded.images(torch.arange(4))
+    assert torch.equal((images * 255).round(), torch.from_numpy(svhn).float())
+
+
+def test_damaged_svhn_files_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"svhn: expected torchvision's files in .*SVHN, found"):
+        data.load("svhn", "test", root=tmp_path)
+    (tmp_path / "SVHN").mkdir()
+    (tmp_path / "SVHN" / "test_32x32.mat").write_bytes(b"MATLAB 5.0")
+    with pytest.raises(DataError, match=r"SVHN, found them incomplete or damaged .*--download"):
+        data.load("svhn", "test", root=tmp_path)
 
 
 def test_cifar_files(tmp_path: Path, cifar: np.ndarray) -> None:

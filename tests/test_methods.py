@@ -16,6 +16,7 @@ from rszoo.networks.denoised import Denoising
 from rszoo.networks.mixing import Mix, MixingNetwork
 
 NAMES = [
+    "adversarial",
     "cat_rs",
     "consistency",
     "denoising",
@@ -24,12 +25,15 @@ NAMES = [
     "hard_dropping",
     "insta_rs",
     "macer",
+    "mart",
     "mixing",
+    "part",
     "smoothadv",
     "smoothadv_consistency",
     "smoothmix",
     "stability",
     "standard",
+    "trades",
 ]
 CLASSES = 3
 BATCH = 6
@@ -103,6 +107,7 @@ def test_a_loss_is_a_finite_scalar_with_a_gradient_for_every_parameter(name: str
 def test_what_methods_train() -> None:
     others = {name: methods.trains(name) for name in methods.names()}
     assert {name: kind for name, kind in others.items() if kind != "smoothed"} == {
+        **dict.fromkeys(("adversarial", "mart", "part", "trades"), "standard"),
         "denoising": "denoiser",
         "dual_rs": "router",
         "mixing": "weight",
@@ -267,6 +272,7 @@ REFUSED = {
     **dict.fromkeys(("m", "search_copies", "refreshes", "drop_draws"), 0),
     **dict.fromkeys(("attack_steps", "search_steps"), -1),
     **dict.fromkeys(("lambda_", "eta", "beta", "gamma", "deferred", "warmup", "start"), -0.1),
+    "epsilon_low": -0.1,
     **dict.fromkeys(("bce", "bce_ce"), -0.1),
     **dict.fromkeys(("epsilon", "rho", "step_size", "temperature"), 0.0),
     "threshold": 1.1,
@@ -276,7 +282,7 @@ REFUSED = {
     "draws": 13,
     "mix_step": 2,
 }
-CHOICES = {"attack", "confidence_mask"}
+CHOICES = {"attack", "cam", "colour_map", "confidence_mask", "variant"}
 
 
 @every_method

@@ -13,6 +13,7 @@ from rszoo.errors import RszooError
 
 SHAPES = {
     "cifar_resnet": (3, 32, 32),
+    "cifar_resnet18": (3, 32, 32),
     "lenet": (1, 28, 28),
     "resnet50": (3, 64, 64),
     "small_cnn": (1, 8, 8),
@@ -37,6 +38,7 @@ def parameters(network: nn.Module) -> int:
         ("cifar_resnet", 10, {"depth": 20}, 272_474),
         ("cifar_resnet", 10, {}, 1_730_714),
         ("cifar_resnet", 100, {"depth": 110}, 1_736_564),
+        ("cifar_resnet18", 10, {}, 11_173_962),
         ("resnet50", 1000, {}, 25_557_032),
     ],
 )
@@ -174,8 +176,8 @@ def test_unknown_name() -> None:
         networks.build("lenett", input_shape=(1, 28, 28), num_classes=10)
     assert str(caught.value) == (
         "unknown network 'lenett' (did you mean 'lenet'?); "
-        "expected one of ['cifar_resnet', 'dncnn', 'drunet', 'lenet', 'mixing', 'resnet50', "
-        "'small_cnn']"
+        "expected one of ['cifar_resnet', 'cifar_resnet18', 'dncnn', 'drunet', 'lenet', 'mixing', "
+        "'resnet50', 'small_cnn']"
     )
 
 

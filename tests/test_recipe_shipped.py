@@ -10,6 +10,9 @@ from rszoo.training.recipes.shipped import recipe_names, recipe_path
 
 #: The data sets that every recipe has values for; another one takes the block `other`.
 DATASETS = ["cifar10", "cifar100", "digits", "fashion_mnist", "imagenet", "mnist"]
+#: Recipes with values for one more.
+ATTACKED = ("adversarial", "mart", "part", "trades")
+ALSO = {name: ["svhn"] for name in ("gaussian", *ATTACKED)}
 
 
 def published(name: str, dataset: str, sigma: float) -> Recipe:
@@ -20,7 +23,7 @@ def published(name: str, dataset: str, sigma: float) -> Recipe:
 def test_every_data_set_sigma_and_profile_resolves(name: str) -> None:
     file = load_recipe(name)
     assert file.problems() == []
-    assert sorted(file.content.datasets) == sorted([*DATASETS, OTHER])
+    assert sorted(file.content.datasets) == sorted([*DATASETS, *ALSO.get(name, []), OTHER])
     digests = {
         file.resolve(dataset=dataset, sigma=sigma, profile=profile).digest
         for dataset in file.content.datasets
@@ -64,6 +67,34 @@ def test_published_details() -> None:
     assert targets is not None
     assert (targets.sigma, targets.draws) == (0.25, 10_000)
     assert published("gaussian", "cifar10", 0.12).network.options == {"depth": 110}
+
+
+@pytest.mark.parametrize(("dataset", "decay", "step"), [("cifar10", 2e-4, 2), ("svhn", 3.5e-3, 1)])
+def test_published_pixel_reweighting(dataset: str, decay: float, step: int) -> None:
+    made = published("part", dataset, 0.0)
+    assert made.profile == "published"
+    in_grey = ("epsilon", "epsilon_low", "step_size")
+    rounded = {key: value * 255 for key, value in made.weights.items() if key in in_grey}
+    assert rounded == pytest.approx({"epsilon": 8, "epsilon_low": 7, "step_size": step}, abs=1e-5)
+    exact = {key: value for key, value in made.weights.items() if key not in rounded}
+    assert exact == {
+        "variant": "sat",
+        "attack_steps": 10,
+        "warmup": 20 / 80,
+        "beta": 6.0,
+        "cam": "grad_cam",
+        "colour_map": "none",
+    }
+    train = made.train
+    assert (train.epochs, train.batch_size, train.lr, train.weight_decay) == (80, 128, 0.01, decay)
+    assert (train.step_epochs, made.network.name) == (79, "cifar_resnet18")
+    # Plain adversarial training has the same schedule, so that the comparison is a recipe away.
+    for name in ATTACKED:
+        other = load_recipe(name).resolve(dataset=dataset, sigma=0.0)
+        assert (other.train, other.network) == (train, made.network)
+        assert {key: other.weights[key] for key in ("epsilon", "step_size", "attack_steps")} == {
+            key: made.weights[key] for key in ("epsilon", "step_size", "attack_steps")
+        }
 
 
 @pytest.mark.parametrize(

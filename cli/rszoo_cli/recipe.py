@@ -70,12 +70,23 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
     for heading in ("method", "paper", "data sets", "sigmas", "profiles"):
         table.add_column(heading, overflow="fold", no_wrap=heading == "method")
     for row in rows:
-        datasets = row["datasets"]
-        given = "all" if set(names()) <= set(datasets) else datasets
-        cells = [row["name"], _cited(row["paper"]), given, row["sigmas"], row["profiles"]]
+        datasets = _listed(row["datasets"], of=names())
+        cells = [row["name"], _cited(row["paper"]), datasets, row["sigmas"], row["profiles"]]
         table.add_row(*(" ".join(map(str, c)) if isinstance(c, list) else str(c) for c in cells))
     out.print(table)
     out.print(f"\nall data sets: {' '.join(names())}; any other name or path as well")
+
+
+def _listed(names: list[str], *, of: list[str]) -> str | list[str]:
+    """Return names, or what they are of a list where that is shorter.
+
+    >>> _listed(["b", "a"], of=["a", "b", "c"])
+    'all but c'
+    """
+    missing = [name for name in of if name not in names]
+    if not missing:
+        return "all"
+    return f"all but {' '.join(missing)}" if len(missing) < len(names) else names
 
 
 @app.command("show")

@@ -14,7 +14,7 @@ from rszoo.data.in_memory import in_memory
 from rszoo.data.known_set import KnownSet
 from rszoo.errors import DataError
 
-__all__ = ["ELSEWHERE", "load_in_memory", "opened"]
+__all__ = ["ELSEWHERE", "load_in_memory", "opened", "remedy"]
 
 #: What to do when the files are missing, for the end of a message.
 ELSEWHERE = "name another data root with --data-root or RSZOO_DATA"
@@ -29,17 +29,12 @@ def load_in_memory(
         DataError: the files are missing or damaged, or cannot be downloaded.
     """
     assert known.torchvision is not None
-    remedy = (
-        "the download failed: check the network, or put the files there by hand"
-        if download
-        else f"pass --download to fetch them, or {ELSEWHERE}"
-    )
     source = opened(
         known.torchvision,
         root,
         {"train": split == "train", "download": download},
         place=root / known.folder,
-        message=f"{name}: %s; {remedy}",
+        message=f"{name}: %s; {remedy(download=download)}",
     )
     pixels = torch.as_tensor(source.data)
     # MNIST's come as [N, H, W], CIFAR's as [N, H, W, C]
@@ -53,6 +48,13 @@ def load_in_memory(
         class_names=vars(source).get("classes", known.class_names),
         normalization=known.normalization,
     )
+
+
+def remedy(*, download: bool) -> str:
+    """Return what to do when files are missing that can be had, for the end of a message."""
+    if download:
+        return "the download failed: check the network, or put the files there by hand"
+    return f"pass --download to fetch them, or {ELSEWHERE}"
 
 
 def _is_of_disk(error: Exception) -> bool:

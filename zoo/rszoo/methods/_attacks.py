@@ -1,13 +1,14 @@
 """Adversarial search inside a training step, and the state a network is in meanwhile.
 
 An objective maps points to a scalar, summed (not averaged) over images, so that the batch size
-does not enter a gradient's length. Every search takes steps of a fixed length along it; where the
-gradient is exactly zero, nothing moves.
+does not enter a gradient's length. Every search takes steps of a fixed length along it, or along
+its sign; where the gradient is exactly zero, nothing moves.
 """
 
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,7 @@ from rszoo.networks.execution import evaluation_mode
 
 __all__ = [
     "ascend_images",
+    "ascend_images_linf",
     "ascend_noise",
     "ascend_noise_on_sphere",
     "descend_to_boundary",
@@ -74,7 +76,45 @@ def ascend_images(
         point = point.clamp(0.0, 1.0)
         return point if math.isinf(radius) else x + project(point - x, radius)
 
-    return _ascend(objective, x, steps=steps, step_size=step_size, constrain=constrain)
+    return _ascend(
+        objective, x, steps=steps, step_size=step_size, constrain=constrain, direction=_unit
+    )
+
+
+def ascend_images_linf(
+    objective: Callable[[Tensor], Tensor],
+    x: Tensor,
+    *,
+    start: Tensor,
+    steps: int,
+    step_size: float,
+    budget: Tensor,
+) -> Tensor:
+    """Return images moved to raise an objective, no pixel by more than its own budget.
+
+    The attack of adversarial training (Madry et al., 2018, https://arxiv.org/abs/1706.06083):
+    steps along the sign of the gradient, each followed by clipping to the box of the budgets and
+    to [0, 1]. The difference of the images, without rounding, is at most the budget.
+
+    Args:
+        objective: of images `[B, C, H, W]`.
+        x: `[B, C, H, W]` in [0, 1].
+        start: where the first gradient is taken, once clipped to [0, 1].
+        steps: gradient steps, from 1.
+        step_size: what a step changes each pixel by.
+        budget: of each pixel, `[B, C, H, W]`.
+    """
+    exact, most = x.double(), budget.double()
+    low = _rounded_up((exact - most).clamp(min=0.0), x.dtype)
+    high = -_rounded_up(-(exact + most).clamp(max=1.0), x.dtype)
+    return _ascend(
+        objective,
+        start.clamp(0.0, 1.0),
+        steps=steps,
+        step_size=step_size,
+        constrain=lambda point: point.clamp(low, high),
+        direction=torch.sign,
+    )
 
 
 def ascend_noise(
@@ -100,9 +140,13 @@ def ascend_noise(
         point = noise + project(point - noise, rho, batch_dims=2)
         return mean + size * (point - point.mean(dims, keepdim=True)) / _norm(point, 2)
 
-    step_size = 2 * rho / max(steps, 1)
     return _ascend(
-        objective, noise, steps=steps, step_size=step_size, constrain=constrain, batch_dims=2
+        objective,
+        noise,
+        steps=steps,
+        step_size=2 * rho / max(steps, 1),
+        constrain=constrain,
+        direction=partial(_unit, batch_dims=2),
     )
 
 
@@ -126,7 +170,12 @@ def ascend_noise_on_sphere(
         return point * (size / _norm(point, 2).clamp(min=_TINY))
 
     return _ascend(
-        objective, noise, steps=steps, step_size=step_size, constrain=constrain, batch_dims=2
+        objective,
+        noise,
+        steps=steps,
+        step_size=step_size,
+        constrain=constrain,
+        direction=partial(_unit, batch_dims=2),
     )
 
 
@@ -165,9 +214,9 @@ def descend_to_boundary(
             best = torch.where(nearer, shift, best)
             smallest = torch.where(nearer, _norm(shift, 1), smallest)
             step_size = 0.01 + 0.99 * (1 + math.cos(math.pi * step / steps)) / 2
-            shift = shift + step_size * _unit(gradient, 1)
+            shift = shift + step_size * _unit(gradient)
             length = torch.minimum(torch.where(wrong, 0.95, 1.05) * length, farthest)
-            shift = _rounded(x, _unit(shift, 1) * length)
+            shift = _rounded(x, _unit(shift) * length)
     found = _norm(best, 1) > 0
     return torch.where(found, x + _rounded(x, project(best, radius)), x)
 
@@ -177,6 +226,13 @@ def _rounded(x: Tensor, shift: Tensor) -> Tensor:
     return ((x + shift) * 255).round().div(255).clamp(0.0, 1.0) - x
 
 
+def _rounded_up(values: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return the least numbers of a coarser type that are not below the values."""
+    near = values.to(dtype)
+    above = torch.nextafter(near, torch.full_like(near, math.inf))
+    return torch.where(near.double() < values, above, near)
+
+
 def _ascend(
     objective: Callable[[Tensor], Tensor],
     start: Tensor,
@@ -184,14 +240,14 @@ def _ascend(
     steps: int,
     step_size: float,
     constrain: Callable[[Tensor], Tensor],
-    batch_dims: int = 1,
+    direction: Callable[[Tensor], Tensor],
 ) -> Tensor:
     point = start
     for _ in range(steps):
         point = point.detach().requires_grad_()
         (gradient,) = torch.autograd.grad(objective(point), point)
         with torch.no_grad():
-            point = constrain(point + step_size * _unit(gradient, batch_dims))
+            point = constrain(point + step_size * direction(gradient))
     return point.detach()
 
 
@@ -201,7 +257,7 @@ def _norm(points: Tensor, batch_dims: int) -> Tensor:
     return torch.linalg.vector_norm(points, dim=dims, keepdim=True)
 
 
-def _unit(points: Tensor, batch_dims: int) -> Tensor:
+def _unit(points: Tensor, batch_dims: int = 1) -> Tensor:
     """Return each point at length 1; the origin stays.
 
     Gradients of an image of which a network is sure are so small that their squares are 0 in

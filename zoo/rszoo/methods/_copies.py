@@ -1,4 +1,4 @@
-"""Several noise copies of each image, run as one batch."""
+"""Several noise copies of each image, run as one batch, and what is made of predictions."""
 
 import math
 
@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["cross_entropy", "log_mean", "noisy_log_probs", "noisy_logits"]
+__all__ = ["cross_entropy", "divergence", "log_mean", "noisy_log_probs", "noisy_logits"]
 
 
 def noisy_logits(model: nn.Module, x: Tensor, noise: Tensor) -> Tensor:
@@ -36,6 +36,11 @@ def cross_entropy(log_probs: Tensor, y: Tensor) -> Tensor:
     """
     index = y.expand(log_probs.shape[0], -1).unsqueeze(-1)
     return -log_probs.gather(-1, index).squeeze(-1)
+
+
+def divergence(log_p: Tensor, log_q: Tensor) -> Tensor:
+    """Return KL(p || q) for each row of log-probabilities `[B, classes]`, `[B]`."""
+    return (log_p.exp() * (log_p - log_q)).sum(1)
 
 
 def log_mean(log_probs: Tensor) -> Tensor:

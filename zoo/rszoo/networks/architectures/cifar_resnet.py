@@ -59,9 +59,9 @@ class CifarResNet(nn.Module):
         super().__init__()
         self.conv1 = nn.Conv2d(channels, 16, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(16)
-        self.layer1 = _stage(16, 16, blocks, stride=1)
-        self.layer2 = _stage(16, 32, blocks, stride=2)
-        self.layer3 = _stage(32, 64, blocks, stride=2)
+        self.layer1 = stage(16, 16, blocks, stride=1)
+        self.layer2 = stage(16, 32, blocks, stride=2)
+        self.layer3 = stage(32, 64, blocks, stride=2)
         self.fc = nn.Linear(64, num_classes)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
@@ -75,7 +75,8 @@ class CifarResNet(nn.Module):
         return self.fc(x.mean((2, 3)))
 
 
-def _stage(c_in: int, c_out: int, blocks: int, *, stride: int) -> nn.Sequential:
+def stage(c_in: int, c_out: int, blocks: int, *, stride: int) -> nn.Sequential:
+    """Return so many blocks, of which the first changes the channels and the size."""
     rest = [BasicBlock(c_out, c_out, 1) for _ in range(blocks - 1)]
     return nn.Sequential(BasicBlock(c_in, c_out, stride), *rest)
 
