@@ -392,7 +392,7 @@ def published() -> tuple[list[tuple[str, bytes]], Read]:
         shutil.copy(path, folder / "preprocessor_config.json")
         for name in ("timm:test_vit", "transformers:it"):
             with suppress(RszooError):
-                networks.outline(name, **images, **source_of(folder, name).options)
+                networks.outline(name, **images, **source_of(folder, name, sigma=0.5).options)
 
     of_vit = {
         "hidden_size": 16,
@@ -411,6 +411,34 @@ def published() -> tuple[list[tuple[str, bytes]], Read]:
     return [(".json", json.dumps(one).encode()) for one in whole], read
 
 
+def diffusion() -> tuple[list[tuple[str, bytes]], Read]:
+    from safetensors.numpy import save_file
+
+    from rszoo.exchange.published import source_of
+
+    unet = {"_class_name": "UNet2DModel", "sample_size": 32, "layers_per_block": 1}
+    schedule = {"num_train_timesteps": 100, "beta_end": 0.2, "prediction_type": "epsilon"}
+    whole = [
+        unet | {"_diffusers_version": "0.1", "attention_head_dim": None, "norm_eps": 1e-6},
+        {"_class_name": "DDPMScheduler", **schedule, "trained_betas": None},
+        {"_class_name": "DDIMScheduler", "trained_betas": [0.1, 0.5], "clip_sample": True},
+        {"_class_name": "CMStochasticIterativeScheduler", "sigma_min": 0.002, "sigma_data": 0.5},
+    ]
+
+    def read(path: Path) -> None:
+        folder = path.parent / "folder"
+        folder.mkdir(exist_ok=True)
+        save_file({}, folder / "diffusion_pytorch_model.safetensors")
+        given = (whole[0], whole[1])
+        for name, content in zip(("config", "scheduler_config"), given, strict=True):
+            (folder / f"{name}.json").write_text(json.dumps(content))
+        of_scheduler = b"Scheduler" in path.read_bytes()
+        shutil.copy(path, folder / f"{'scheduler_' * of_scheduler}config.json")
+        source_of(folder, "diffusers:it", sigma=0.5)
+
+    return [(".json", json.dumps(one).encode()) for one in whole], read
+
+
 READERS = {
     one.__name__: one
     for one in (
@@ -426,6 +454,7 @@ READERS = {
         weights,
         onnx_graph,
         published,
+        diffusion,
     )
 }
 

@@ -309,6 +309,41 @@ def test_no_expert_is_a_part_of_others_alone(tmp_path: Path) -> None:
         )
 
 
+# --- imported
+
+
+def test_a_denoiser_is_imported(tmp_path: Path) -> None:
+    trained = denoiser(tmp_path / "trained")
+    torch.save(trained.network().state_dict(), tmp_path / "net.pth")
+    out = tmp_path / "it"
+    said = (
+        *("--name", "it", "--dataset", "digits", "--out", str(out), "--architecture", "dncnn"),
+        *("--option", "depth=2", "--option", "width=4"),
+    )
+    done = run(
+        "import", str(tmp_path / "net.pth"), *said, "--sigma", "0.5", "--normalization", "none"
+    )
+    assert "the accuracy was not checked: a denoiser has none; rszoo compose" in done.stderr
+    config = open_bundle(out).of_network
+    assert (config.kind, config.noise, config.normalization) == ("denoiser", 0.5, None)
+    compose_denoised(tmp_path / "both", denoiser=open_bundle(out), classifier=find(STANDARD))
+    for more, problem in (
+        (("--sigma", "0", "--normalization", "none"), "removes, sigma > 0, got 0"),
+        (("--sigma", "0.5", "--normalization", "full"), "takes images in .0, 1. as they are"),
+    ):
+        with pytest.raises(RszooError, match=problem):
+            run("import", str(tmp_path / "net.pth"), *said, *more, "--overwrite")
+
+
+def test_the_weight_of_a_mix_is_not_imported(tmp_path: Path) -> None:
+    torch.save({"weight": torch.zeros(1)}, tmp_path / "net.pth")
+    said = ("--name", "it", "--dataset", "digits", "--sigma", "0.5", "--normalization", "none")
+    with pytest.raises(
+        RszooError, match="expected a network that classifies or denoises, got 'mi"
+    ):
+        run("import", str(tmp_path / "net.pth"), *said, "--architecture", "mixing")
+
+
 # --- what does not fit
 
 
@@ -316,7 +351,9 @@ def test_parts_that_do_not_fit(tmp_path: Path) -> None:
     good = denoiser(tmp_path / "good")
     large = denoiser(tmp_path / "large", input_shape=(1, 16, 16))
     dual = find("builtin/digits-dual-0.50")
+    forged = denoiser(tmp_path / "forged", architecture={"name": "small_cnn"})
     for parts, problem in (
+        ((forged, find(STANDARD)), "expected a network that gives images, got 'small_cnn'"),
         ((find(STANDARD), find(STANDARD)), "expected a denoiser, got a standard bundle; rszoo tr"),
         ((large, find(STANDARD)), r"for the inputs of .*\(1, 8, 8\), got one for \(1, 16, 16\)"),
         ((good, good), "expected a bundle whose network classifies, got a denoiser"),

@@ -20,7 +20,7 @@ from rszoo.data import Normalization
 from rszoo.data.sets import imagenet
 from rszoo.errors import RecipeError, RszooError
 from rszoo.exchange.checkpoint import read_checkpoint
-from rszoo.exchange.importing import Statement
+from rszoo.exchange.stated import Statement
 from rszoo.exchange.weights import put_weights
 from rszoo.hub.bundle import open_bundle
 from rszoo.networks import build

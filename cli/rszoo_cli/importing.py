@@ -20,20 +20,23 @@ _Checkpoint = Annotated[
     Path,
     typer.Argument(
         metavar="CHECKPOINT",
-        help="Weights of torch.save or safetensors, or a folder with model.safetensors and "
-        "config.json.",
+        help="Weights of torch.save or safetensors, or a folder with safetensors and config.json, "
+        "as libraries publish one.",
     ),
 ]
 _Name = Annotated[str, typer.Option(help="Name of the bundle.")]
 _Dataset = Annotated[
     str, typer.Option(help="A data set's name, a folder of class folders, or an .npz file.")
 ]
-_Sigma = Annotated[float, typer.Option(help="Noise level it was trained with; 0 for none.")]
+_Sigma = Annotated[
+    float,
+    typer.Option(help="Noise level it was trained with, or that it is to remove; 0 for none."),
+]
 _Architecture = Annotated[
     str,
     typer.Option(
         help="A network of rszoo, such as cifar_resnet, or of a library: torchvision:NAME, "
-        "timm:NAME, transformers:NAME."
+        "timm:NAME, transformers:NAME, diffusers:NAME."
     ),
 ]
 _Options = Annotated[
@@ -86,7 +89,8 @@ def import_checkpoint(
 
     The accuracy under noise is checked on 500 test images, or on as many as take a minute, if they
     are there: a wrong statement about the checkpoint shows in nothing else. With --sigma 0 it
-    becomes a standard bundle, for rszoo compose mixed.
+    becomes a standard bundle, for rszoo compose mixed. A denoiser, such as one step of a diffusion
+    model, becomes a part of rszoo compose denoised.
 
     Example:
 
@@ -94,9 +98,9 @@ def import_checkpoint(
             --dataset cifar10 --sigma 0.5 --normalization full \\
             --architecture cifar_resnet --option depth=110
     """
-    from rszoo.exchange.importing import Statement
     from rszoo.exchange.importing import import_checkpoint as make_bundle
     from rszoo.exchange.published import source_of
+    from rszoo.exchange.stated import Statement
 
     statement = Statement.of(
         {
@@ -107,7 +111,7 @@ def import_checkpoint(
             "normalization": normalization,
             "network": {
                 "name": architecture,
-                **source_of(checkpoint, architecture).options,
+                **source_of(checkpoint, architecture, sigma=sigma).options,
                 **_parsed(options or ()),
             },
         }

@@ -4,18 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
-
-from pydantic import Field, ValidationError
+from typing import TYPE_CHECKING, Any
 
 from rszoo import data, networks
 from rszoo._yaml import to_yaml
 from rszoo.data import ImageSet, KnownSet, Normalization
-from rszoo.errors import DataError, RecipeError, RszooError
+from rszoo.errors import DataError, RszooError
 from rszoo.exchange.checkpoint import Checkpoint, read_checkpoint
 from rszoo.exchange.published import source_of
 from rszoo.exchange.sanity import Check, check
-from rszoo.exchange.stated import Name, checked_network
+from rszoo.exchange.standardisations import standardisations
+from rszoo.exchange.stated import NetworkKind, Statement, kind_of_network
 from rszoo.exchange.weights import put_weights
 from rszoo.hub.bundle import Bundle
 from rszoo.hub.configs.network import LibraryConfig, NetworkConfig
@@ -25,50 +24,13 @@ from rszoo.hub.writing import write_bundle
 from rszoo.networks.execution import resolve_device
 from rszoo.networks.library import Facts, Library
 from rszoo.training.provenance import environment
-from rszoo.training.recipes.problems import explain
-from rszoo.training.recipes.sections.base import Section, SigmaOrNone
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["Imported", "Statement", "import_checkpoint"]
+__all__ = ["Imported", "import_checkpoint"]
 
 _NOT_A_RECIPE = "# Not a recipe: the model was imported, and this is what was said of it.\n"
-
-
-class Statement(Section):
-    """The user's statement on a checkpoint; it takes the place of a recipe in the bundle.
-
-    Attributes:
-        name: of the bundle.
-        method: how the network was trained; any name.
-        dataset: a name or a path that `rszoo.data.load` takes.
-        sigma: noise level of the training; 0 for none, which makes a standard bundle.
-        normalization: whether the network's first layer subtracts the data set's mean and divides
-            by its standard deviation ("full"), only subtracts ("centre"), or is absent ("none");
-            "library": what the library of the network says of its weights.
-        network: the architecture's name, and its options as further keys.
-    """
-
-    name: Name
-    method: Name = "unknown"
-    dataset: str = Field(min_length=1)
-    sigma: SigmaOrNone
-    normalization: Literal["full", "centre", "none", "library"]
-    network: dict[str, Any]
-
-    @classmethod
-    def of(cls, values: Mapping[str, Any]) -> "Statement":
-        """Check values nested as this class is, and fill in the architecture's defaults.
-
-        Raises:
-            RecipeError: a value is missing, unknown or out of range.
-        """
-        try:
-            stated = cls.model_validate(values)
-        except ValidationError as error:
-            raise RecipeError(explain(error, cls)) from None
-        return stated.model_copy(update={"network": checked_network(stated.network)})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,28 +75,32 @@ def import_checkpoint(
         checked: whether the accuracy is to be checked; a known data set is not read otherwise.
 
     Raises:
-        RszooError: the file is not a checkpoint, or not of this network; or `out` exists and
+        RszooError: the file is not a checkpoint, or not of this network, or the network is none
+            that a bundle has for such noise; or `out` exists and
             `overwrite` is false, or it is something else than a bundle.
         DataError: the data set is neither here nor one whose classes are known without it.
     """
     _check_place(out, overwrite=overwrite)
     chosen = resolve_device(device)
-    source = source_of(path, statement.network["name"])
+    name = statement.network["name"]
+    kind = kind_of_network(name, sigma=statement.sigma)
+    left_out = _left_out(kind, checked=checked)
+    source = source_of(path, name, sigma=statement.sigma)
     checkpoint = read_checkpoint(source.weights)
     where = {"root": data_root, "download": download}
-    known, unchecked = _data(statement.dataset, source.facts, checked=checked, **where)
-    choices = _choices(statement, known, source.facts)
+    known, unchecked = _data(statement.dataset, source.facts, left_out=left_out, **where)
+    choices = standardisations(known, source.facts, statement)
     constants = choices[statement.normalization]
     network = _network(
         statement.network, known, checkpoint, normalization=constants, key=key, facts=source.facts
     )
     result = None
-    if isinstance(known, ImageSet) and checked:
+    if isinstance(known, ImageSet) and left_out is None:
         said = {"sigma": statement.sigma, "stated": statement.normalization}
         result = check(network, known, choices=choices, device=chosen, **said)
     bundle = write_bundle(
         out,
-        config=_config(statement, known, constants),
+        config=_config(statement, kind, known, constants),
         network=network,
         recipe=_NOT_A_RECIPE + to_yaml(statement.model_dump() | ({"key": key} if key else {})),
         origin=_origin(checkpoint, result),
@@ -192,6 +158,13 @@ def _check_place(out: Path, *, overwrite: bool) -> None:
         raise RszooError(f"expected a bundle to replace, got {str(out)!r}; choose another --out")
 
 
+def _left_out(kind: NetworkKind, *, checked: bool) -> str | None:
+    """Return why the accuracy is not to be checked, or None."""
+    if kind == "denoiser":
+        return "a denoiser has none; rszoo compose denoised puts it in front of a classifier"
+    return None if checked else "it was left out, as asked for"
+
+
 def _named(dataset: str, facts: Facts) -> KnownSet | None:
     """Return what is known of a data set without its files, its classes too; else None."""
     known = data.known_set(dataset)
@@ -204,14 +177,13 @@ def _data(
     dataset: str,
     facts: Facts,
     *,
-    checked: bool,
+    left_out: str | None,
     root: Path | None,
     download: bool,
 ) -> tuple[ImageSet | KnownSet, str | None]:
     """Return the test images, or what is known without them, and why nothing is checked."""
     named = _named(dataset, facts)
-    left_out = None if checked else "it was left out, as asked for"
-    if named is not None and not checked:
+    if named is not None and left_out is not None:
         return named, left_out
     try:
         return data.load(dataset, "test", root=root, download=download), left_out
@@ -221,47 +193,14 @@ def _data(
         return named, str(error)
 
 
-def _choices(
-    statement: Statement, known: ImageSet | KnownSet, facts: Facts
-) -> dict[str, Normalization | None]:
-    """Return the standardisations that a network of a data set may have been trained with."""
-    choices: dict[str, Normalization | None] = {"none": None}
-    customary = known.normalization
-    if customary is not None:
-        centre = Normalization(customary.mean, (1.0,) * len(customary.mean))
-        choices = {"full": customary, "centre": centre, **choices}
-    of_library = _of_library(facts, channels=known.shape[0])
-    if of_library is not None:
-        choices["library"] = of_library
-    if statement.normalization in choices:
-        return choices
-    if statement.normalization == "library":
-        raise RszooError(
-            f"expected normalization 'full', 'centre' or 'none', got 'library': the library of "
-            f"{statement.network['name']!r} says none for {known.shape[0]} channels; a folder "
-            "with config.json or preprocessor_config.json does"
-        )
-    raise RszooError(
-        f"expected normalization 'none', got {statement.normalization!r}: data set "
-        f"{statement.dataset!r} has no customary standardisation"
-    )
-
-
-def _of_library(facts: Facts, *, channels: int) -> Normalization | None:
-    """Return the standardisation that a library says, for images of so many channels."""
-    if facts.mean is None or facts.std is None or len(facts.mean) != channels:
-        return None
-    try:
-        return Normalization(facts.mean, facts.std)
-    except ValueError:  # it may stand in anybody's file
-        return None
-
-
 def _config(
-    statement: Statement, known: ImageSet | KnownSet, normalization: Normalization | None
+    statement: Statement,
+    kind: NetworkKind,
+    known: ImageSet | KnownSet,
+    normalization: Normalization | None,
 ) -> NetworkConfig:
     return NetworkConfig(
-        kind="smoothed" if statement.sigma else "standard",
+        kind=kind,
         name=statement.name,
         method=statement.method,
         dataset=statement.dataset,

@@ -1,10 +1,13 @@
 """A checkpoint as a library publishes it: weights, and JSON files beside them that say of what.
 
 Folders as `save_pretrained` of transformers writes them, or as timm's lie on a hub, hold
-`model.safetensors` and `config.json`. They are read as data; no file that they name is opened.
+`model.safetensors` and `config.json`; others, such as those of diffusers, other names, which the
+library says (`rszoo.networks.library.Files`). They are read as data; no file that they name is
+opened.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,11 +15,9 @@ from typing import Any
 from rszoo import networks
 from rszoo._json import read_json_bytes
 from rszoo.errors import RszooError
-from rszoo.networks.library import Facts, Published
+from rszoo.networks.library import Facts, Files, Published
 
 __all__ = ["Source", "source_of"]
-
-_WEIGHTS, _CONFIG, _PROCESSOR = "model.safetensors", "config.json", "preprocessor_config.json"
 
 # Weights in several files, or only the difference to a model that the folder names.
 _NOT_WHOLE = ("model.safetensors.index.json", "adapter_config.json")
@@ -37,12 +38,13 @@ class Source:
     facts: Facts
 
 
-def source_of(path: str | Path, network: str) -> Source:
+def source_of(path: str | Path, network: str, *, sigma: float) -> Source:
     """Return where the weights are, and what the library of the network says of them.
 
     Args:
         path: a file with weights, or a folder as a library publishes one.
         network: name of the network, for `rszoo.networks.build`.
+        sigma: noise level that is stated; options of a network may depend on it.
 
     Raises:
         RszooError: a folder of another kind, or a library that is unknown or not installed.
@@ -54,28 +56,38 @@ def source_of(path: str | Path, network: str) -> Source:
         return Source(weights=path, options={}, facts=facts)
     if odd := [name for name in _NOT_WHOLE if (path / name).exists()]:
         raise RszooError(
-            f"{path}: expected all weights in {_WEIGHTS}, got a folder with {odd[0]}; save the "
-            "whole network in one file"
+            f"{path}: expected all weights in model.safetensors, got a folder with {odd[0]}; save "
+            "the whole network in one file"
         )
-    if not (path / _WEIGHTS).is_file():
+    files = Files() if found is None else found[0].files
+    weights = _first(path, files.weights)
+    if weights is None:
         raise RszooError(
-            f"{path}: expected a folder with {_WEIGHTS}, got none; name the file with the weights"
+            f"{path}: expected a folder with {' or '.join(files.weights)}, got none; name the "
+            "file with the weights"
         )
     published = Published(options={}, facts=Facts())
     if found is not None:
         library, model = found
-        config, processor = (_values(path / name) for name in (_CONFIG, _PROCESSOR))
-        published = library.published(model, config, processor)
-    return Source(weights=path / _WEIGHTS, options=dict(published.options), facts=published.facts)
+        config, settings = (
+            _values(_first(path, names)) for names in (files.config, files.settings)
+        )
+        published = library.published(model, config, settings, sigma)
+    return Source(weights=weights, options=dict(published.options), facts=published.facts)
 
 
-def _values(path: Path) -> dict[str, Any]:
+def _first(folder: Path, names: Sequence[str]) -> Path | None:
+    """Return the first of these files that is there; None if none is."""
+    return next((folder / name for name in names if (folder / name).is_file()), None)
+
+
+def _values(path: Path | None) -> dict[str, Any]:
     """Return the content of a JSON file; empty where there is none.
 
     Raises:
         RszooError: it holds something else than a mapping.
     """
-    if not path.exists():
+    if path is None:
         return {}
     try:
         values = json.loads(read_json_bytes(path))

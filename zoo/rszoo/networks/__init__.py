@@ -65,9 +65,14 @@ def library_of(name: str) -> tuple[Library, str] | None:
 
 
 def gives(name: str) -> str:
-    """Return what a network gives: "logits", "images" or "weight"."""
+    """Return what a network gives: "logits", "images" or "weight".
+
+    Raises:
+        RszooError: its library is unknown.
+    """
     if name not in names():
-        return "logits"
+        found = library_of(name)
+        return "logits" if found is None else found[0].gives
     return getattr(_registry.load(_ARCHITECTURES, name, kind="network"), "GIVES", "logits")
 
 
@@ -110,8 +115,8 @@ def build(
     Returns:
         A module from images [B, C, H, W] in [0, 1] to logits [B, num_classes]. Its state dict
         holds the network alone, every key beginning with "1.", as in the checkpoints of the
-        original research code. A network that is not rszoo's own has a third layer, which takes
-        the logits out of what it answers.
+        original research code. A classifier that is not rszoo's own has a third layer, which
+        takes the logits out of what it answers.
 
     Raises:
         RszooError: unknown name or option, an option of the wrong type, a library that is not
@@ -132,7 +137,7 @@ def build(
         if own:
             raise
         raise _misfit(name, input_shape, num_classes, error) from error
-    layers = [] if own else [Logits()]
+    layers = [] if own or gives(name) != "logits" else [Logits()]
     return nn.Sequential(first_layer(normalization), network, *layers)
 
 
@@ -145,7 +150,7 @@ def outline(
     it cannot take is found before any memory is taken.
 
     Raises:
-        RszooError: as `build`, or it gives no logits `[B, num_classes]`.
+        RszooError: as `build`, or it gives no logits `[B, num_classes]`, or no images.
     """
     import torch
 
@@ -155,7 +160,7 @@ def outline(
             return network
         try:
             with torch.no_grad():
-                logits = network.eval()(torch.zeros(1, *input_shape))
+                answer = network.eval()(torch.zeros(1, *input_shape))
         except RszooError:
             raise
         except Exception as error:
@@ -166,10 +171,12 @@ def outline(
             f"network {name!r}: expected tables of at most {_MOST_BUFFERS:,} bytes for images of "
             f"{input_shape}, got {held:,}; use smaller images"
         )
-    if logits.shape != (1, num_classes):
+    given = gives(name)
+    expected = (1, *input_shape) if given == "images" else (1, num_classes)
+    if answer.shape != expected:
         raise RszooError(
-            f"network {name!r}: expected logits of shape {(1, num_classes)} for one image, got "
-            f"{tuple(logits.shape)}"
+            f"network {name!r}: expected {given} of shape {expected} for one image, got "
+            f"{tuple(answer.shape)}"
         )
     return network
 

@@ -7,6 +7,7 @@ Classifiers, https://arxiv.org/abs/2003.01908.
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rszoo import networks
 from rszoo.errors import RszooError
 from rszoo.hub.bundle import Bundle
 from rszoo.hub.card_text import certifying, made_of
@@ -63,6 +64,10 @@ def _check_parts(denoiser: Bundle, classifier: Bundle) -> float:
         "denoiser",
         "expected a denoiser, got a {kind} bundle; rszoo train denoising trains one",
     )
+    if networks.gives(config.summary) != "images":
+        raise RszooError(
+            f"{denoiser.id}: expected a network that gives images, got {config.summary!r}"
+        )
     if config.input_shape != classifier.config.input_shape:
         raise RszooError(
             f"{denoiser.id}: expected a denoiser for the inputs of {classifier.id}, "

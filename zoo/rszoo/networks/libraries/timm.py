@@ -15,6 +15,7 @@ from rszoo._torchvision import import_torchvision
 from rszoo.errors import RszooError, did_you_mean
 from rszoo.networks.library import (
     Facts,
+    Files,
     Library,
     Published,
     check_installed,
@@ -84,9 +85,11 @@ def facts(model: str) -> Facts:
     )
 
 
-def _published(model: str, config: Mapping[str, Any], processor: Mapping[str, Any]) -> Published:
+def _published(
+    model: str, config: Mapping[str, Any], processor: Mapping[str, Any], sigma: float
+) -> Published:
     """Return what the `config.json` beside published weights says."""
-    del processor
+    del processor, sigma
     name, stated = model.partition(".")[0], config.get("architecture")
     if stated != name:
         raise RszooError(
@@ -138,6 +141,8 @@ def _timm(model: str) -> Any:  # noqa: ANN401  timm is untyped
 LIBRARY = Library(
     package="timm",
     extra="timm",
+    gives="logits",
+    files=Files(),
     build=build,
     facts=facts,
     published=_published,

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from rszoo._torchvision import import_torchvision
 from rszoo.errors import RszooError, did_you_mean
 from rszoo.networks.channels import with_channels
-from rszoo.networks.library import Facts, Library, Published
+from rszoo.networks.library import Facts, Files, Library, Published
 
 __all__ = ["LIBRARY"]
 
@@ -60,9 +60,11 @@ def facts(model: str) -> Facts:
     )
 
 
-def _published(model: str, config: Mapping[str, Any], processor: Mapping[str, Any]) -> Published:
+def _published(
+    model: str, config: Mapping[str, Any], processor: Mapping[str, Any], sigma: float
+) -> Published:
     """Return what torchvision itself says: it writes no files beside weights."""
-    del config, processor
+    del config, processor, sigma
     return Published(options={}, facts=facts(model))
 
 
@@ -94,6 +96,8 @@ def _models() -> Any:  # noqa: ANN401  torchvision is untyped
 LIBRARY = Library(
     package="torchvision",
     extra=None,
+    gives="logits",
+    files=Files(),
     build=build,
     facts=facts,
     published=_published,

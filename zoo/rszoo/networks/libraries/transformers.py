@@ -5,7 +5,6 @@ from, and is never looked up: its sizes are in the option `config`, which is tak
 `config.json` beside its weights when they are imported.
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Annotated, Any
@@ -23,11 +22,19 @@ from rszoo.networks.libraries._transformers_config import (
     library_config,
     transformers,
 )
-from rszoo.networks.library import Facts, Library, Published, numbers_in, shortened
+from rszoo.networks.library import (
+    Facts,
+    Files,
+    Library,
+    Published,
+    check_id,
+    numbers_in,
+    shortened,
+)
 
 __all__ = ["LIBRARY"]
 
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}(/[A-Za-z0-9_][A-Za-z0-9_.-]{0,95})?")
+_LIKE = "google/vit-base-patch16-224"
 
 # What a config.json may say besides, and the network that is built here does not depend on.
 _ASIDE = frozenset(
@@ -60,7 +67,7 @@ def build(
     Raises:
         RszooError: transformers is not installed.
     """
-    _check_name(model)
+    check_id("transformers", model, like=_LIKE)
     checked = checked_config(config)
     return class_of(checked["model_type"], "ForImageClassification")(
         library_config(checked, input_shape=input_shape, num_classes=num_classes)
@@ -69,18 +76,20 @@ def build(
 
 def _no_facts(model: str) -> Facts:
     """Return nothing: what is published stands in files beside the weights."""
-    _check_name(model)
+    check_id("transformers", model, like=_LIKE)
     return Facts()
 
 
-def _published(model: str, config: Mapping[str, Any], processor: Mapping[str, Any]) -> Published:
+def _published(
+    model: str, config: Mapping[str, Any], processor: Mapping[str, Any], sigma: float
+) -> Published:
     """Return what `config.json` and `preprocessor_config.json` beside weights say.
 
     Raises:
         RszooError: they ask for code, for another precision of the weights, or for a network that
             is not built here.
     """
-    _check_name(model)
+    check_id("transformers", model, like=_LIKE)
     model_type = config.get("model_type")
     if asked := [key for key in (*_CODE, *_OTHERWISE) if config.get(key)]:
         raise RszooError(
@@ -183,17 +192,11 @@ def _quiet() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _check_name(model: str) -> None:
-    if not _NAME.fullmatch(model):
-        raise RszooError(
-            f"expected a name such as transformers:google/vit-base-patch16-224, got "
-            f"{f'transformers:{model[:200]}'!r}"
-        )
-
-
 LIBRARY = Library(
     package="transformers",
     extra="transformers",
+    gives="logits",
+    files=Files(),
     build=build,
     facts=_no_facts,
     published=_published,
