@@ -269,8 +269,8 @@ def test_a_weight_out_of_range_is_refused(
 
 #: What a number is -> a value that no method may take for it.
 REFUSED = {
-    **dict.fromkeys(("m", "search_copies", "refreshes", "drop_draws"), 0),
-    **dict.fromkeys(("attack_steps", "search_steps"), -1),
+    **dict.fromkeys(("m", "search_copies", "drop_draws"), 0),
+    **dict.fromkeys(("attack_steps", "search_steps", "refreshes"), -1),
     **dict.fromkeys(("lambda_", "eta", "beta", "gamma", "deferred", "warmup", "start"), -0.1),
     "epsilon_low": -0.1,
     **dict.fromkeys(("bce", "bce_ce"), -0.1),

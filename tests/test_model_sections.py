@@ -36,7 +36,7 @@ def test_the_methods_of_each_section() -> None:
         for key, kind in MODEL_SECTIONS.items()
     }
     assert taken == {
-        "targets": ["cat_rs"],
+        "targets": ["cat_rs", "hard_dropping"],
         "experts": ["dual_rs"],
         "parts": ["mixing"],
         "denoised": ["denoising"],

@@ -105,6 +105,22 @@ WEIGHTS: dict[tuple[str, str], list[dict[str, Any]]] = {
             (60, 9, 0.4, 0.5, 4),
         )
     ],
+    ("hard_dropping", "imagenet"): [
+        DROPPING
+        | {
+            "m": m,
+            "start": 0.0,
+            "refreshes": 0,
+            "threshold": threshold,
+            "step_size": step_size,
+            "attack_steps": steps,
+        }
+        for m, threshold, step_size, steps in (
+            (1, 0.2, 0.5, 2),
+            (1, 0.2, 1.0, 2),
+            (2, 0.1, 2.0, 1),
+        )
+    ],
 }
 
 
@@ -132,6 +148,7 @@ OWN_SCHEDULES = {
     ("cat_rs", "mnist"): (150, 0.01, 50, "lenet"),
     ("cat_rs", "fashion_mnist"): (150, 0.01, 50, "lenet"),
     ("macer", "imagenet"): (120, 0.1, 30, "resnet50"),
+    ("hard_dropping", "imagenet"): (90, 0.1, 50, "resnet50"),
 }
 METHODS = dict.fromkeys(method for method, _ in WEIGHTS)
 
@@ -143,7 +160,7 @@ METHODS = dict.fromkeys(method for method, _ in WEIGHTS)
         (method, dataset)
         for method in ("gaussian", *METHODS)
         for dataset in SCHEDULES
-        if method != "hard_dropping" or dataset == "cifar10"
+        if method != "hard_dropping" or dataset in ("cifar10", "imagenet")
     ],
 )
 def test_schedules(method: str, dataset: str, sigma: float) -> None:

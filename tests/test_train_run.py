@@ -5,7 +5,7 @@ import pkgutil
 import re
 import shutil
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,13 +13,16 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
+from rszoo import data
 from rszoo.certificates.base import Certificate
 from rszoo.errors import RszooError
 from rszoo.hub.bundle import Bundle, open_bundle
 from rszoo.hub.classifiers import classifier_of
 from rszoo.methods import load, trains
 from rszoo.training import loop, provenance
+from rszoo.training.batches import Batch, Batches
 from rszoo.training.loop import Epoch
 from rszoo.training.observer import Observer
 from rszoo.training.recipes import prerequisites
@@ -431,6 +434,35 @@ def test_soft_targets_come_from_a_gaussian_bundle_made_on_the_way(
         wanted
     )  # neither the base network nor the soft targets were made again
     assert weights(bundle) == first
+
+
+def test_images_are_dropped_before_the_training_by_the_votes_of_another_network(
+    empty: Path, quick_base: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[torch.Tensor] = []
+    of_epoch = Batches.of_epoch
+
+    def watched(self: Batches, epoch: int, *, weights: torch.Tensor | None) -> Iterator[Batch]:
+        if weights is not None:
+            drawn.append(weights)
+        return of_epoch(self, epoch, weights=weights)
+
+    monkeypatch.setattr(Batches, "of_epoch", watched)
+    overrides = ["train.epochs=2", "weights.start=0", "weights.refreshes=0"]
+    overrides += ["targets.sigma=0.25", "targets.draws=4", "weights.threshold=0.75"]
+    wanted = load_recipe("hard_dropping").resolve(sigma=0.5, overrides=overrides)
+    (bundle,) = train([wanted], out=empty, precision="float32")
+    base = open_bundle(empty / NAME)
+    assert bundle.manifest.origin.model_dump()["parents"] == [
+        {"name": NAME, "weights_sha256": base.weights_digest}
+    ]
+    (votes,) = (empty / ".state" / "votes").iterdir()
+    shares = load_file(votes)["votes"]
+    right = shares[torch.arange(IMAGES), data.load("digits", "train").labels]
+    assert 0 < (right >= 0.75).sum() < IMAGES
+    assert torch.equal(drawn[0], (right >= 0.75).float())
+    assert all(torch.equal(drawn[0], weights) for weights in drawn)  # nothing is renewed
+    assert len(drawn) == 2
 
 
 def test_a_base_network_of_another_recipe_is_not_used(runs: Path, quick_base: Recipe) -> None:

@@ -11,6 +11,11 @@ here for the same purpose: a high ACR from it says little about hard images.
                     which ends at the first misclassification
     `refreshes` times, the first at `start`: images are drawn with replacement, in proportion to
                     Phi^-1(lower bound of pA) from `draws` votes, pA clipped to [0.75, 1]
+
+A recipe may have images dropped before the training instead, by the votes of another network (its
+section `targets`), as the authors do on ImageNet, where they renew nothing (`refreshes` 0). The
+gradient of each copy is brought to the length of a step as it is. Theirs is divided by m and has
+1e-8 added to its norm first, which shortens the step of a confident copy.
 """
 
 import math
@@ -72,7 +77,7 @@ def refresh(
     sigma: float,
     first: bool,
     start: Share = 0.4,
-    refreshes: Copies = 9,
+    refreshes: Steps = 9,
     threshold: Probability = 0.4,
     drop_draws: Copies = 100,
     draws: Votes = 16,
@@ -81,7 +86,7 @@ def refresh(
 
     Args:
         sampling_weights: those of before: what is dropped stays dropped.
-        refreshes: how many times the weights are renewed.
+        refreshes: how many times the weights are renewed; 0 keeps those of the start.
         threshold: images whose class gets a smaller share of the votes are dropped.
         drop_draws: votes per image for dropping.
         draws: votes per image for the weights, so many that an image that is kept has one.

@@ -12,7 +12,9 @@ code, https://github.com/jh-jeong/smoothmix.
 The attack raises -log of the mean prediction of y by steps of fixed length, without a ball, in
 [0, 1]. The weight w rises linearly to 1 during the warm-up, and so does the ball of radius
 step_size * mix_step that x0 is brought back to; the authors raise them once per epoch, we once
-per step. All of it shares one noise; the two terms are two forward passes.
+per step. All of it shares one noise; the two terms are two forward passes. The gradient of each
+image is brought to the length of a step as it is; theirs has 1e-8 added to its norm first, which
+shortens the step of a confident image.
 """
 
 from typing import Literal

@@ -58,7 +58,7 @@ class Recipe(Section):
             published, by its values.
         seed: of everything random in the run.
         weights: the method's weights, defaults filled in.
-        targets: for methods that take soft targets, else null.
+        targets: for methods that take soft targets, or drop images by them, else null.
         experts: for methods that train a router, else null.
         parts: for methods that train the weight of a mix, else null.
         denoised: for methods that train a denoiser, else null.
@@ -222,10 +222,10 @@ def _misfits(recipe: Recipe) -> Iterator[tuple[str, str]]:
     if mix_step and steps is not None and mix_step >= steps:
         yield "weights", f"expected mix_step < attack_steps, got {mix_step} and {steps}"
     for key, kind in MODEL_SECTIONS.items():
-        section, taken = recipe.sections.get(key), kind.taken_by(method)
-        if section is None and taken and kind.required:
+        section = recipe.sections.get(key)
+        if section is None and kind.needed_by(method):
             yield key, f"missing; method {method!r} needs them"
-        if section is not None and not taken:
+        if section is not None and not kind.taken_by(method):
             yield key, f"method {method!r} {kind.refusal}"
         if section is not None:
             yield from ((f"{key}.{place}", problem) for place, problem in section.misfits(method))

@@ -31,7 +31,7 @@ class PerExample:
 
 def _soft_targets(setting: Setting, recipe: Recipe, models: Models) -> PerExample:
     """Return CAT-RS's soft targets: the votes of the network of the section `targets`."""
-    assert recipe.targets is not None  # the recipe has checked it
+    assert recipe.targets is not None  # the recipe has checked it, where it has to be there
     (voter,) = models["targets"]
     shares = votes_of(
         setting,
@@ -51,9 +51,13 @@ def _sigmas(setting: Setting, recipe: Recipe, models: Models) -> PerExample:
 
 
 def _sampling_weights(setting: Setting, recipe: Recipe, models: Models) -> PerExample:
-    """Return equal weights for all images."""
-    del recipe, models
-    return PerExample(_full(setting, 1.0))
+    """Return equal weights for all images, or for those that an earlier network knows."""
+    if recipe.targets is None:
+        return PerExample(_full(setting, 1.0))
+    votes = _soft_targets(setting, recipe, models)
+    right = votes.values.gather(1, setting.images.labels.to(setting.device).unsqueeze(1))
+    kept = right.squeeze(1) >= recipe.weights["threshold"]
+    return PerExample(kept.float(), votes.parent)
 
 
 def _full(setting: Setting, value: float) -> Tensor:

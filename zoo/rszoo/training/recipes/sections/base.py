@@ -47,14 +47,12 @@ class ModelSection(Section, ABC):
 
     Attributes:
         refusal: what is said to a method that does not take the section.
-        required: whether a method that takes it cannot do without it.
         task: the file of `rszoo.training.tasks` that learns from the models; None where they
             only give per-example data to the usual task.
         written_as_null: whether a recipe without the section says so, which its digest covers.
     """
 
     refusal: ClassVar[str]
-    required: ClassVar[bool] = True
     task: ClassVar[str | None] = None
     written_as_null: ClassVar[bool] = False
 
@@ -62,6 +60,11 @@ class ModelSection(Section, ABC):
     @abstractmethod
     def taken_by(cls, method: str) -> bool:
         """Return whether a method takes the section."""
+
+    @classmethod
+    def needed_by(cls, method: str) -> bool:
+        """Return whether a method cannot do without the section."""
+        return cls.taken_by(method)
 
     @abstractmethod
     def models(self, sigma: float) -> list[str | TrainedBy]:

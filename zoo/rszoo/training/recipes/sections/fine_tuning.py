@@ -21,7 +21,6 @@ class FineTuningSpec(ModelSection):
     """
 
     refusal: ClassVar[str] = "begins anew; remove it"
-    required: ClassVar[bool] = False
     task: ClassVar[str | None] = "fine_tuning"
 
     start: str = Field(min_length=1)
@@ -34,6 +33,12 @@ class FineTuningSpec(ModelSection):
         from rszoo import methods
 
         return methods.trains(method) in ("smoothed", "standard")
+
+    @classmethod
+    def needed_by(cls, method: str) -> bool:
+        """Return that no method needs it."""
+        del method
+        return False
 
     def models(self, sigma: float) -> list[str | TrainedBy]:
         """Return the model to start from, and the router if there is one."""

@@ -1,4 +1,4 @@
-"""The section `targets`: soft targets from the votes of another network."""
+"""The section `targets`: the votes of another network on the training images."""
 
 from typing import ClassVar
 
@@ -9,6 +9,8 @@ __all__ = ["TargetsSpec"]
 
 class TargetsSpec(ModelSection):
     """Soft targets made before training: the votes of a Gaussian-trained network.
+
+    A method that learns which images to give up drops those first that have too few of its votes.
 
     Attributes:
         sigma: noise level at which that network is trained and votes.
@@ -23,6 +25,13 @@ class TargetsSpec(ModelSection):
 
     @classmethod
     def taken_by(cls, method: str) -> bool:
+        """Return whether the method's loss takes soft targets, or its images may be dropped."""
+        from rszoo import methods
+
+        return cls.needed_by(method) or "sampling_weights" in methods.needs(method)
+
+    @classmethod
+    def needed_by(cls, method: str) -> bool:
         """Return whether the method's loss takes soft targets."""
         from rszoo import methods
 
