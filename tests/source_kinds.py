@@ -29,6 +29,7 @@ _FLAGS = {"nominal", "remembered"}
 _CLASSES = ("Config", "Classifier", "Experts", "Routing", "PerInput")
 _KINDS = {
     *("fixed", "early", "experts", "memory", "nominal", "per_input"),
+    *("runner_up", "chosen"),
     *("network", "smoothed", "router", "standard", "weight", "cascade", "dual", "mixed"),
 }
 

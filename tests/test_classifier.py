@@ -14,6 +14,7 @@ from rszoo.certificates.base import ABSTAIN, Certificate, Prediction
 from rszoo.errors import DataError
 from rszoo.networks import execution
 from rszoo.smoothing.classifier import SmoothedClassifier
+from rszoo.smoothing.interface import Budget
 from rszoo.smoothing.noise import Stream
 from rszoo.smoothing.votes import count_votes
 from rszoo.theory.bounds import clopper_pearson_lower
@@ -112,7 +113,8 @@ def test_certify_selects_on_n0_draws_and_estimates_on_n_others() -> None:
 
 
 def test_the_candidate_is_that_of_the_selection_whatever_the_estimation_says() -> None:
-    given = smoothed().certificate([3, 4, 3], [900, 100, 0], n0=10, n=1000, alpha=0.01)
+    budget = Budget(n0=10, n=1000, alpha=0.01)
+    given = smoothed().certificate([3, 4, 3], [900, 100, 0], budget)
     assert (given.candidate, given.votes, given.label) == (1, 100, ABSTAIN)
 
 

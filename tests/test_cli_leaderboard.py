@@ -81,7 +81,7 @@ def certify() -> None:
 
 
 TABLES = """\
-digits, sigma = 0.25: n = 10,000, alpha = 0.001, inputs: 100
+digits, sigma = 0.25: n = 10,000, alpha = 0.001, one-sided bound, inputs: 100
 
 1  other.tsv                      macer
 a  runs/digits-gaussian-0.25 [1]  gaussian, small_cnn
@@ -223,7 +223,8 @@ def test_old_logs_have_no_p() -> None:
     Path("cohen").write_text(SIX)
     text = printed("cohen")
     assert text.startswith(
-        "data set not stated, sigma not stated: n not stated, alpha not stated, inputs: 1; "
+        "data set not stated, sigma not stated: n not stated, alpha not stated, one-sided bound, "
+        "inputs: 1; "
         "no entry has a place\n"
     )
     assert "p is not known: the log holds no counts" in text

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from rszoo.certificates import base as certificate
 from rszoo.certificates.base import ABSTAIN, Certificate, certificate_from_votes
+from rszoo.certificates.kinds import fixed
 from rszoo.smoothing import classifier as module
 from rszoo.smoothing.classifier import SmoothedClassifier
 
@@ -113,7 +114,7 @@ def claiming_sigma(sigma: float) -> Callable[..., Certificate]:
 
 
 def test_a_wrong_sigma_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "certificate_from_votes", claiming_sigma(0.6))
+    monkeypatch.setattr(fixed, "certificate_from_votes", claiming_sigma(0.6))
     assert failures(overclaims(50, 500, 0.05), WITHIN_REACH) > 4 * tolerance(0.05)
 
 
@@ -121,7 +122,7 @@ def test_a_wrong_alpha_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     def certificate(candidate: int, votes: int, **arguments: float) -> Certificate:
         return certificate_from_votes(candidate, votes, **arguments | {"alpha": 0.2})
 
-    monkeypatch.setattr(module, "certificate_from_votes", certificate)
+    monkeypatch.setattr(fixed, "certificate_from_votes", certificate)
     assert failures(overclaims(50, 500, 0.05), WITHIN_REACH) > tolerance(0.05)
 
 

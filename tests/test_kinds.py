@@ -12,7 +12,10 @@ from rszoo.certificates.kinds import kind, kind_of_columns, kinds, names, protoc
 from rszoo.errors import DataError
 from rszoo.evaluation.log import CertificationLog, read_log
 
-ALL = ("cascade", "dual", "early", "fixed", "memory", "mixed", "nominal", "original")
+ALL = (
+    *("cascade", "chosen", "dual", "early", "fixed", "memory", "mixed", "nominal", "original"),
+    "runner_up",
+)
 EXPERTS = [{"sigma": 0.25}, {"sigma": 0.5}]
 ROUTED = {"experts": EXPERTS, "router": {"sigma": 1.0}}
 

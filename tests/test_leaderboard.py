@@ -135,7 +135,7 @@ def test_a_group_states_the_protocol_of_most_and_marks_the_others(tmp_path: Path
         entry(tmp_path / "other-files.tsv", inputs=INPUTS | TRAIN),
     ]
     group = only(grouped(made))
-    assert protocol(group) == "n = 1,000, alpha = 0.001, inputs: 100"
+    assert protocol(group) == "n = 1,000, alpha = 0.001, one-sided bound, inputs: 100"
     assert notes(group) == {
         "a": (),
         "b": (),
@@ -191,7 +191,9 @@ def test_old_logs_say_what_they_do_not_say(tmp_path: Path) -> None:
     )
     group = only(grouped([entry_of_log(read_log(old), model="cohen")]))
     assert heading(group) == "data set not stated, sigma not stated"
-    assert protocol(group) == "n not stated, alpha not stated, inputs: 2; no entry has a place"
+    assert protocol(group) == (
+        "n not stated, alpha not stated, one-sided bound, inputs: 2; no entry has a place"
+    )
     assert notes(group)["cohen"][-1] == "p is not known: the log holds no counts"
     shown = {column.head: column.cells[0].text for column in columns(group)}
     assert shown == {
@@ -314,7 +316,7 @@ MARKDOWN = """\
 
 ## digits, sigma = 0.25
 
-n = 1,000, alpha = 0.001, inputs: 100.
+n = 1,000, alpha = 0.001, one-sided bound, inputs: 100.
 
 | model | method | place | ACR | n | alpha | inputs | abstain % | r 0.00 | r 0.25 | r 0.50 \
 | p 0.5 | p 0.9 | p 0.99 | p 0.999 | p 1-1/n | draws |
@@ -349,6 +351,7 @@ def test_data_is_json_and_holds_everything(tmp_path: Path) -> None:
     assert found == {
         "dataset": "digits",
         "sigma": 0.25,
+        "bound": "one-sided",
         "images": 100,
         "n": 1000,
         "alpha": 0.001,

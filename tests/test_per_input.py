@@ -249,7 +249,10 @@ def test_own_inputs(tmp_path: Path) -> None:
             ["--per-input-sigma", "memory", "--engine", "ray"],
             "each answer depends on those before",
         ),
-        (["--per-input-sigma", "nominal", "--radii", "0.5"], "--adaptive need one noise level"),
+        (
+            ["--per-input-sigma", "nominal", "--radii", "0.5"],
+            "--choose-bound need one noise level",
+        ),
         (
             ["--per-input-sigma", "dual"],
             "make one of a classifier with: rszoo compose dual --expert built",

@@ -145,7 +145,8 @@ def test_the_card_and_the_results(writer: RunningHub, certified: Bundle, tmp_pat
     }
     at_half = results["certified_accuracy", 0.5]
     assert at_half.metric_args == {
-        "norm": "l2", "radius": 0.5, "sigma": 0.5, "n": 10_000, "alpha": 0.001, "images": 360,
+        "norm": "l2", "radius": 0.5, "sigma": 0.5, "n": 10_000, "alpha": 0.001,
+        "bound": "one-sided", "images": 360,
         "data_set_checked": True,
     }  # fmt: skip
     log = certified.path / "certificates.tsv"

@@ -189,6 +189,7 @@ def test_json_is_all_that_is_printed() -> None:
         "images": 5,
         "coverage": {"listed": 5, "count": 5, "stated": False, "missing": []},
         "sigma": 0.25,
+        "bound": "one-sided",
         "n": 1000,
         "alpha": 0.001,
         "acr": pytest.approx(0.29752, abs=1e-5),

@@ -92,13 +92,14 @@ def print_summary(log: Path, *, json: bool) -> None:
 
     from rszoo.evaluation.log import read_log
     from rszoo.evaluation.metrics import summary
-    from rszoo_cli.report_tables import print_summaries
+    from rszoo_cli.report_tables import print_bound, print_summaries
 
     table = read_log(log, nominal=True)
     entry = summary(table.as_shown())
     if json:
         out.print_json(data=asdict(entry))
     else:
+        print_bound(entry.bound, alone=True)
         print_summaries([entry])
     if not table.kind.certifies:
         print_nominal()

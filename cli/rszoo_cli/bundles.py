@@ -71,6 +71,7 @@ def _listed(described: Mapping[str, dict[str, Any]]) -> "Table":
     from rich.table import Table
     from rich.text import Text
 
+    from rszoo.certificates.kind import BOUNDS, ONE_SIDED
     from rszoo.evaluation.coverage import Coverage
     from rszoo.theory.rounding import as_stated
 
@@ -78,7 +79,11 @@ def _listed(described: Mapping[str, dict[str, Any]]) -> "Table":
     table.add_column("id", overflow="fold")
     for heading in ("method", "network"):
         table.add_column(heading)
-    for heading in ("sigma", "images", "ACR"):
+    known = [row["certified"] for row in described.values() if row["certified"]]
+    stated = {one["bound"] for one in known if "bound" in one}
+    bounds = [bound for bound in BOUNDS if bound in stated or bound == ONE_SIDED]
+    acrs = ("ACR" if bound == ONE_SIDED else f"ACR, {bound}" for bound in bounds)
+    for heading in ("sigma", "images", *acrs):
         table.add_column(heading, justify="right")
     for name, row in described.items():
         certified = row["certified"] if "problem" not in (row["certified"] or {}) else None
@@ -88,7 +93,10 @@ def _listed(described: Mapping[str, dict[str, Any]]) -> "Table":
             row["network"],
             "-" if row["sigma"] is None else as_stated(row["sigma"]),
             Coverage(**certified["coverage"]).fraction if certified else "-",
-            _rounded(certified["acr"] if certified else None),
+            *(
+                _rounded(certified["acr"] if certified and certified["bound"] == bound else None)
+                for bound in bounds
+            ),
         )
     return table
 
@@ -154,10 +162,11 @@ def _print_evidence(bundle: "Bundle") -> None:
     from rszoo.evaluation.data_set import data_set
     from rszoo.evaluation.metrics import summary
     from rszoo.hub.evidence import evidence_of
-    from rszoo_cli.report_tables import print_summaries
+    from rszoo_cli.report_tables import print_bound, print_summaries
 
     log = evidence_of(bundle)
     out.print(f"certified on {data_set(log.protocol)}\n", highlight=False, soft_wrap=True)
+    print_bound(log.kind.bound, alone=True)
     print_summaries([summary(log)])
     if not (found := coverage(log)).complete:
         out.print(f"warning: {found}", style="yellow", markup=False, soft_wrap=True)
@@ -182,6 +191,7 @@ def _certified(bundle: "Bundle") -> dict[str, Any] | None:
         "coverage": asdict(entry.coverage),
         "n": entry.n,
         "alpha": entry.alpha,
+        "bound": entry.bound,
         "acr": entry.acr,
     }
 

@@ -30,7 +30,7 @@ from rszoo_cli.per_input import (
     searched,
 )
 from rszoo_cli.planned import FASTER, print_plan
-from rszoo_cli.stopping import early_stopping
+from rszoo_cli.stopping import bound_named, early_stopping
 from rszoo_cli.usage import (
     check_inputs,
     check_log,
@@ -65,6 +65,19 @@ _Tolerance = Annotated[
         "--radius-tol",
         help="With --adaptive: how much radius may be given up.",
         show_default="a tenth of sigma",
+    ),
+]
+_RunnerUp = Annotated[
+    bool,
+    typer.Option(
+        "--runner-up",
+        help="Bound the runner-up too: larger radii where several classes share the rest.",
+    ),
+]
+_ChooseBound = Annotated[
+    bool,
+    typer.Option(
+        "--choose-bound", help="Bound it where the first n0 draws let expect a larger radius."
     ),
 ]
 _Skip = Annotated[
@@ -150,6 +163,8 @@ def certify(
     n: _Estimation = 100_000,
     n0: _Selection = 100,
     alpha: Alpha = 0.001,
+    runner_up: _RunnerUp = False,
+    choose_bound: _ChooseBound = False,
     radii: _Radii = None,
     adaptive: _Adaptive = False,
     radius_tol: _Tolerance = None,
@@ -202,22 +217,23 @@ def certify(
     check_inputs(inputs, attach or skip or dataset, shard=shard, attach=attach)
     check_log(inputs, log_file, resume=resume, attach=attach, overwrite=overwrite)
     where, part = engine_named(engine, address, device), shard_named(shard)
-    early = radii is not None or adaptive or radius_tol is not None
     alone = where.is_one_process and part is None
-    check_per_input(per_input_sigma, memory, alone=alone, attach=attach, early=early)
     bundle = find(model)
+    early = early_stopping(bundle, radii, adaptive, radius_tol, n=n, alpha=alpha)
+    bound = bound_named(bundle, runner_up, choose_bound, early=bool(early))
+    plain = not early and bound == "one-sided"
+    check_per_input(per_input_sigma, memory, alone=alone, attach=attach, plain=plain)
     search = searched(per_input_sigma, bundle)
     check_attachable(bundle, attach=attach)
     where_data = {"root": data_root, "download": download}
     todo = to_certify(inputs, bundle, dataset, part, limit, skip=skip, resize=resize, **where_data)
     log_file = log_file or (None if inputs else log_named(bundle, search, part))
     warn_if_in_vain(n, alpha)
-    stopping = early_stopping(bundle, radii, adaptive, radius_tol, n=n, alpha=alpha)
     execution = Execution(precision=precision, compile=compile, sound=sound, batch_size=batch_size)
     log = log_file and log_to(log_file, resume=resume, restart=resume and overwrite)
     how = {"execution": execution, "engine": where, "log": log, "searched": search is not None}
     if dry_run:
-        budget = Budget(n0=n0, n=n, alpha=alpha, **stopping)
+        budget = Budget(n0=n0, n=n, alpha=alpha, bound=bound, **early)
         return print_plan(bundle, todo, budget, json=json, **how)
     with opened_memory(memory_file(search, memory, log_file)) as opened:
         before = opened.seed if opened else seed_of(log, weights=bundle.weights_digest)
@@ -225,7 +241,7 @@ def certify(
         certified = certify_bundle(
             bundle,
             todo,
-            Budget(n0=n0, n=n, alpha=alpha, seed=seed, **stopping),
+            Budget(n0=n0, n=n, alpha=alpha, seed=seed, bound=bound, **early),
             memory=opened,
             metering=partial(ProgressBar, err, f"certify {bundle.config.name}", faster=FASTER),
             **how,

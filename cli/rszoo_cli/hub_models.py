@@ -101,9 +101,11 @@ def list_hub(chosen: dict[str, Any], *, json: bool) -> None:
     """Print the models on the hub that match, with the numbers that their cards state."""
     from dataclasses import asdict
 
+    from rszoo.certificates.kind import BOUNDS
     from rszoo.hub.listing import listed
     from rszoo.hub.remote import endpoint
     from rszoo.hub.stated import NOT_CHECKED
+    from rszoo_cli.report_tables import print_bound
 
     found = listed(**chosen)
     if json:
@@ -111,7 +113,10 @@ def list_hub(chosen: dict[str, Any], *, json: bool) -> None:
     elif not found:
         out.print(f"no such models of rszoo on {endpoint()}")
     else:
-        out.print(_table(found))
+        bounds = sorted({one.bound for one in found}, key=BOUNDS.index)
+        for bound in bounds:
+            print_bound(bound, alone=bounds == [bound])
+            out.print(_table([one for one in found if one.bound == bound]))
         out.print(
             f"\nThe numbers of each are {NOT_CHECKED}. rszoo leaderboard --hub computes them from "
             "the certificates."

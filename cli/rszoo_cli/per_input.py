@@ -45,7 +45,7 @@ MemoryFile = Annotated[
 
 
 def check_per_input(
-    choice: str | None, memory: Path | None, *, alone: bool, attach: bool, early: bool
+    choice: str | None, memory: Path | None, *, alone: bool, attach: bool, plain: bool
 ) -> None:
     """Refuse what does not go together with a noise level for each input.
 
@@ -53,7 +53,7 @@ def check_per_input(
         choice, memory: of the options.
         alone: whether one process does all on one device.
         attach: whether the log is to go into the bundle.
-        early: whether draws may stop early.
+        plain: whether all draws are made, for the published bound.
     """
     if choice not in (None, "dual", "memory", "nominal"):
         raise typer.BadParameter(
@@ -63,9 +63,10 @@ def check_per_input(
         raise typer.BadParameter("expected --per-input-sigma memory with --memory")
     if choice in (None, "dual"):
         return
-    if early:
+    if not plain:
         raise typer.BadParameter(
-            "--radii and --adaptive need one noise level; leave out --per-input-sigma"
+            "--radii, --adaptive, --runner-up and --choose-bound need one noise level; leave out "
+            "--per-input-sigma"
         )
     if attach:
         raise typer.BadParameter(

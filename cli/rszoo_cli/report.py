@@ -13,6 +13,7 @@ from rszoo.errors import RszooError
 from rszoo_cli.console import err, out
 from rszoo_cli.report_tables import (
     print_at_once,
+    print_bound,
     print_differences,
     print_p,
     print_summaries,
@@ -45,13 +46,15 @@ def report(
 ) -> None:
     """Sum up certification logs: ACR, certified accuracy, abstentions, the distribution of p.
 
-    Several logs are compared in one table, and in one picture.
+    Several logs are compared in one table, and in one picture; those of different bounds have
+    tables of their own.
     Logs of the original research code (six columns) are read as well.
 
     Example:
 
         rszoo report runs/mnist-*-0.50 --plot curve.png
     """
+    from rszoo.certificates.kind import BOUNDS
     from rszoo.evaluation.metrics import default_radii, summary
 
     at = None if radii is None else _parse_radii(radii)
@@ -59,21 +62,36 @@ def report(
     if at is None:
         at = max((default_radii(table) for table in tables), key=len)
     summaries = [summary(table, at) for table in tables]
+    bounds = sorted({table.kind.bound for table in tables}, key=BOUNDS.index)
     if plot is not None:
         from rszoo.evaluation.plot import curve
 
+        _check_one(bounds)
         curve(tables, plot)
     if json:
         out.print_json(data=[_data(*pair) for pair in zip(tables, summaries, strict=True)])
     else:
-        print_summaries(summaries)
-        print_p(tables)
-        print_at_once(tables, at)
-        print_differences(tables)
+        for bound in bounds:
+            of_bound = [table for table in tables if table.kind.bound == bound]
+            print_bound(bound, alone=bounds == [bound])
+            print_summaries([one for one in summaries if one.bound == bound])
+            print_p(of_bound)
+            print_at_once(of_bound, at)
+            print_differences(of_bound)
     for warning in _warnings(tables):
         (err if json else out).print(Text(f"warning: {warning}", style="yellow"), soft_wrap=True)
     if plot is not None and not json:
         out.print(Text(f"wrote {plot}"), soft_wrap=True)
+
+
+def _check_one(bounds: Sequence[str]) -> None:
+    """Refuse to draw curves of different bounds into one picture."""
+    if len(bounds) > 1:
+        raise typer.BadParameter(
+            f"expected logs of one bound for one picture, got {', '.join(bounds)}; draw one for "
+            "each",
+            param_hint="--plot",
+        )
 
 
 def _read(log: str) -> "LogTable":

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from rszoo.evaluation.metrics import Difference, Summary
     from rszoo.evaluation.p_distribution import PDistribution
 
-__all__ = ["print_at_once", "print_differences", "print_p", "print_summaries"]
+__all__ = ["print_at_once", "print_bound", "print_differences", "print_p", "print_summaries"]
 
 _UNKNOWN = "?"
 _PADDING = 2
@@ -65,6 +65,19 @@ def print_summaries(summaries: Sequence["Summary"]) -> None:
 def _kind(summaries: Sequence["Summary"]) -> str:
     """Return what the radii are: all of a kind, see `_of_one_kind`."""
     return "nominal" if summaries[0].nominal else "certified"
+
+
+def print_bound(bound: str, *, alone: bool) -> None:
+    """Print what the certificates of the tables that follow bound, unless all have the usual one.
+
+    Args:
+        bound: one of `rszoo.certificates.kind.BOUNDS`.
+        alone: whether no tables of other bounds are printed.
+    """
+    from rszoo.certificates.kind import ONE_SIDED
+
+    if not alone or bound != ONE_SIDED:
+        out.print(f"bound: {bound}\n", highlight=False)
 
 
 def print_p(tables: Sequence["LogTable"]) -> None:

@@ -1,4 +1,7 @@
-"""When `rszoo certify` may stop drawing: `--radii`, `--adaptive` and `--radius-tol`."""
+"""What `rszoo certify` bounds, and when it may stop drawing.
+
+`--runner-up` and `--choose-bound`; `--radii`, `--adaptive` and `--radius-tol`.
+"""
 
 from typing import TYPE_CHECKING, Any
 
@@ -7,9 +10,32 @@ import typer
 if TYPE_CHECKING:
     from rszoo.hub.bundle import Bundle
 
-__all__ = ["early_stopping"]
+__all__ = ["bound_named", "early_stopping"]
 
 _USUAL_TOLERANCE = 0.1  # of sigma
+
+
+def bound_named(bundle: "Bundle", runner_up: bool, choose_bound: bool, *, early: bool) -> str:
+    """Return what is to be bounded, if this bundle has such certificates.
+
+    Args:
+        bundle: what is certified.
+        runner_up, choose_bound: the options.
+        early: whether the draws may stop early.
+    """
+    from rszoo.certificates.kind import ONE_SIDED
+    from rszoo.hub.kinds import kind_of
+
+    if not (runner_up or choose_bound):
+        return ONE_SIDED
+    option = "--runner-up" if runner_up else "--choose-bound"
+    if runner_up and choose_bound:
+        raise typer.BadParameter("expected --runner-up or --choose-bound, got both")
+    if kind_of(bundle).smoothed is None:
+        raise typer.BadParameter(f"{option} is not for models made of others")
+    if early:
+        raise typer.BadParameter(f"expected {option} without --radii and --adaptive")
+    return "runner-up" if runner_up else "chosen"
 
 
 def early_stopping(

@@ -31,6 +31,7 @@ __all__ = [
     "at_alpha",
     "budget_stated",
     "claimed_by_all_draws",
+    "counted",
     "decided",
     "of_votes",
     "sampled",
@@ -123,15 +124,31 @@ def sampled(certificate: Certificate, *, name: str, searched: bool = False) -> V
     return Voter(
         name=name,
         sigma=certificate.sigma,
-        counts=lambda votes: [votes[certificate.candidate]],
-        claim=Sample(votes=certificate.votes, draws=certificate.draws),
+        claims=(counted(certificate),),
         searched=searched,
     )
 
 
-def stopped(votes: int, draws: int, *, n: int) -> Stopped:
-    """Return the claim of the votes of a sequential test that makes at most n draws."""
-    return Stopped(votes=votes, draws=draws, looks=len(looks(n)))
+def counted(certificate: Certificate) -> Sample:
+    """Return the claim that the candidate was counted so often in all draws."""
+    return Sample(
+        events=lambda votes: [votes[certificate.candidate]],
+        votes=certificate.votes,
+        draws=certificate.draws,
+    )
+
+
+def stopped(
+    events: Callable[[Sequence[int]], Sequence[int]], votes: int, draws: int, *, n: int
+) -> tuple[Stopped]:
+    """Return the only claim of the votes of a sequential test that makes at most n draws.
+
+    Args:
+        events: see `Claim`.
+        votes, draws: at the look at which it was decided.
+        n: draws of the test.
+    """
+    return (Stopped(events=events, votes=votes, draws=draws, looks=len(looks(n))),)
 
 
 def budget_stated(row: Row, protocol: Protocol) -> Stated:

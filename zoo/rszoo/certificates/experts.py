@@ -211,22 +211,21 @@ def expert_voters(
     certificate: Certificate,
     details: Experts,
     *,
-    counts: Callable[[Sequence[int]], Sequence[int]],
+    events: Callable[[Sequence[int]], Sequence[int]],
 ) -> tuple[Voter, ...]:
     """Return the experts that a certificate rests on, the one that answers first.
 
     Args:
         certificate: of several experts.
         details: those of the certificate.
-        counts: of the events that the radii of the other experts are about.
+        events: that the radii of the other experts are about, see `Claim`.
     """
     names = expert_names(details.experts)
     others = (
         Voter(
             name=names[one.level],
             sigma=one.sigma,
-            counts=counts,
-            claim=stopped(one.votes, one.draws, n=certificate.n),
+            claims=stopped(events, one.votes, one.draws, n=certificate.n),
         )
         for one in details.others
     )

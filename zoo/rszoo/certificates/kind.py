@@ -1,5 +1,6 @@
 """What a kind of certificate is: its columns, what its votes claim, and what can be verified."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,10 +10,14 @@ from rszoo.certificates.columns import Column
 from rszoo.certificates.protocol import Protocol
 from rszoo.certificates.work import Test
 from rszoo.theory.agreement import stopped_p_value
-from rszoo.theory.bounds import same_proportion_p_value
+from rszoo.theory.bounds import rarer_p_value, same_proportion_p_value
 
 __all__ = [
+    "BOUNDS",
     "NETWORK",
+    "ONE_SIDED",
+    "AtLeast",
+    "Claim",
     "Fault",
     "Kind",
     "Row",
@@ -25,11 +30,21 @@ __all__ = [
     "disordered",
 ]
 
+#: The bound of the published certificates: of the class, against all others together.
+ONE_SIDED = "one-sided"
+
+#: What may be bounded. "runner-up": the class, and each other one; "chosen": the better of both,
+#: by the draws that select the class.
+BOUNDS = (ONE_SIDED, "runner-up", "chosen")
+
 #: The values of a row by column.
 Row = Mapping[str, Any]
 
 #: What was expected of a row, and what it says instead.
 Fault = tuple[str, object]
+
+#: From the votes of the n0 draws, those of the n draws, and n0, n, alpha and sigma by name.
+OfCounts = Callable[..., Certificate]
 
 #: By name, what the protocol says and what the row says.
 Stated = dict[str, tuple[Any, Any]]
@@ -44,56 +59,82 @@ _ABOVE, _BELOW = 1e-13, 1e-9
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sample:
-    """The claim that an event was counted so often in so many draws.
+class Claim(ABC):
+    """What a row says of how often some events happened, which fresh draws can test.
 
     Attributes:
-        votes, draws: the counts of a row that rests on all its draws.
+        events: from the votes on each class to the draws in which each of the events happened.
+        votes, draws: the row's count, of the rarest of them.
     """
 
+    events: Callable[[Sequence[int]], Sequence[int]]
     votes: int
     draws: int
 
+    @abstractmethod
     def p_value(self, votes: int, draws: int) -> float:
         """Return how likely new counts differ as much, if the row's are of the same network."""
+
+    def p_values(self, votes: Sequence[int]) -> list[float]:
+        """Return `p_value` for each of the events, given the new votes on each class."""
+        draws = sum(votes)
+        return [self.p_value(count, draws) for count in self.events(votes)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample(Claim):
+    """The claim that an event was counted so often in all draws of a row."""
+
+    def p_value(self, votes: int, draws: int) -> float:
+        """See `Claim`; the event may have become rarer or more frequent."""
         return same_proportion_p_value(self.votes, self.draws, votes, draws)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stopped:
-    """The claim that an event was counted at least so often when a sequential test had decided.
+class AtLeast(Claim):
+    """The claim that each event was counted at least so often in all draws of a row."""
+
+    def p_value(self, votes: int, draws: int) -> float:
+        """See `Claim`; the event may have become rarer."""
+        return rarer_p_value(self.votes, self.draws, votes, draws)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stopped(Claim):
+    """The claim that each event was counted at least so often when a test had decided.
 
     Attributes:
-        votes, draws: the counts at a look of the test.
-        looks: how many looks it has.
+        looks: how many looks the sequential test has, at one of which the votes are counted.
     """
 
-    votes: int
-    draws: int
     looks: int
 
     def p_value(self, votes: int, draws: int) -> float:
-        """Return how likely so few new votes are, if the row's are of the same network."""
+        """See `Claim`; the event may have become rarer."""
         return stopped_p_value(self.votes, self.draws, self.looks, votes, draws)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Voter:
-    """A smoothed network whose votes a row rests on, and the events that fresh draws can test.
+    """A smoothed network whose votes a row rests on, and what fresh draws of it can test.
 
     Attributes:
         name: in the classifier's `voters`.
         sigma: the noise level under which it voted, pixel units.
-        counts: from the votes on each class to the draws in which each of some events happened.
-        claim: what the row says of every one of these events; of the rarest, it is the count.
+        claims: what the row says of its votes; the first is about those for the candidate where
+            the network answers.
         searched: whether the noise level was searched for the input, rather than the voter's own.
     """
 
     name: str
     sigma: float
-    counts: Callable[[Sequence[int]], Sequence[int]]
-    claim: Sample | Stopped
+    claims: tuple[Claim, ...]
     searched: bool = False
+
+    @property
+    def draws(self) -> int:
+        """The draws that its claims are about."""
+        return max(claim.draws for claim in self.claims)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +152,10 @@ class Kind:
             abstention claims nothing of the others.
         voter_names: the names of all voters of a classifier whose row this is.
         shown_radius: the radius to show; another one than `radius` where that is not certified.
+        bound: what is bounded, one of `BOUNDS`. Numbers of different bounds never stand in one
+            table.
+        of_counts: the certificate of one network from the votes of the n0 draws and of all n; None
+            where these are not all that it rests on.
         at_alpha: what the votes of a certificate certify at another failure probability; None
             where they stopped early or are of several parts, and do not say.
         tests: the sequential tests that `fault` works out for a row.
@@ -133,6 +178,8 @@ class Kind:
     voters: Callable[[Certificate], tuple[Voter, ...]]
     voter_names: Callable[[Certificate], tuple[str, ...]] = lambda certificate: (NETWORK,)
     shown_radius: Callable[[Certificate], float] = lambda certificate: certificate.radius
+    bound: str = ONE_SIDED
+    of_counts: OfCounts | None = None
     at_alpha: Callable[[Certificate, float], Certificate] | None = None
     tests: Callable[[Row], Iterable[Test]] = lambda row: ()
     redrawn: Callable[[Certificate], bool] = lambda certificate: True

@@ -8,7 +8,8 @@ from rszoo.certificates.kinds import protocol_of
 from rszoo.certificates.protocol import Protocol
 from rszoo.evaluation.inputs import Input
 from rszoo.evaluation.log import CertificationLog
-from rszoo.smoothing.interface import Budget, Classifier, OnDraws
+from rszoo.smoothing.interface import Budget, Classifier
+from rszoo.smoothing.voting import OnDraws
 
 __all__ = [
     "certify_inputs",

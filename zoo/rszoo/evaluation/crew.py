@@ -19,8 +19,9 @@ from rszoo.evaluation.certify import missing, record
 from rszoo.evaluation.inputs import Input
 from rszoo.evaluation.log import CertificationLog
 from rszoo.smoothing.classifier import SmoothedClassifier
-from rszoo.smoothing.interface import Budget, Classifier, OnDraws
+from rszoo.smoothing.interface import Budget, Classifier
 from rszoo.smoothing.noise import CHUNK, Stream
+from rszoo.smoothing.voting import OnDraws
 
 __all__ = ["Crew", "certify_inputs_with"]
 
@@ -80,9 +81,8 @@ def certify_inputs_with(
         for stream, first, last in _ranges(budget.n0, budget.n):
             votes = crew.submit("votes", image, n=last, first=first, stream=stream, seed=seed)
             tasks.append((stream, last - first, votes))
-        limits = {"n0": budget.n0, "n": budget.n, "alpha": budget.alpha}
         return lambda: smoothed.certificate(
-            *_totals(tasks, smoothed.num_classes, on_draws), **limits
+            *_totals(tasks, smoothed.num_classes, on_draws), budget
         )
 
     waiting = iter(missing(inputs, log))

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rszoo.certificates.base import ABSTAIN
+from rszoo.certificates.kind import ONE_SIDED
 from rszoo.errors import DataError
 from rszoo.evaluation.collapse import why_collapsed
 from rszoo.evaluation.coverage import Coverage, coverage
@@ -66,6 +67,8 @@ class Summary:
         certified_accuracy: share at each radius, in [0, 1].
         intervals: exact binomial interval of each at 95 % confidence, for the images being a
             random sample.
+        bound: what the certificates bound, one of `rszoo.certificates.kind.BOUNDS`; numbers of
+            different bounds never stand in one table.
         nominal: whether all this is about nominal radii, which are no certificates.
         collapsed: why the model says nothing of robustness, see `rszoo.evaluation.collapse`; None
             where it does.
@@ -86,6 +89,7 @@ class Summary:
     radii: tuple[float, ...]
     certified_accuracy: tuple[float, ...]
     intervals: tuple[tuple[float, float], ...]
+    bound: str = ONE_SIDED
     nominal: bool = False
     collapsed: str | None = None
 
@@ -126,6 +130,7 @@ def summary(log: LogTable, radii: Sequence[float] | None = None) -> Summary:
         intervals=tuple(
             clopper_pearson_interval(count, images, 1.0 - _CONFIDENCE) for count in counts
         ),
+        bound=log.kind.bound,
         nominal=not log.kind.certifies,
         collapsed=why_collapsed(log),
     )
@@ -195,7 +200,9 @@ def default_radii(log: LogTable) -> tuple[float, ...]:
 
 
 def differences(logs: Sequence[LogTable]) -> list[str]:
-    """Return in which of inputs, n, alpha and radii logs differ: such rows do not compare models.
+    """Return in which of inputs, n, alpha, radii and bound logs differ.
+
+    Rows of such logs do not compare models.
 
     A log that does not say its n or alpha differs from one that does.
     """
@@ -205,6 +212,7 @@ def differences(logs: Sequence[LogTable]) -> list[str]:
         for name in ("inputs", "n", "alpha", "radii")
     }
     found["inputs"] |= len(sources) > 1
+    found["bound"] = len({log.kind.bound for log in logs}) > 1
     return [name for name, differ in found.items() if differ]
 
 
@@ -216,7 +224,10 @@ def inputs_digest(log: LogTable) -> str:
 
 def protocol_digest(log: LogTable) -> str:
     """Return a SHA-256 that is the same for logs without `differences`, if both have protocols."""
-    text = json.dumps([_source(log), *map(repr, _protocol(log).values())], sort_keys=True)
+    values = [_source(log), *map(repr, _protocol(log).values())]
+    if log.kind.bound != ONE_SIDED:  # those of before had no other
+        values.append(log.kind.bound)
+    text = json.dumps(values, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -7,7 +7,7 @@ on the precision, versions, batch size, processor and number of threads. So much
 
 from dataclasses import dataclass
 
-from rszoo.certificates.kinds import protocol_of
+from rszoo.certificates.kinds import kind, protocol_of
 from rszoo.certificates.protocol import Protocol
 from rszoo.evaluation.certify import protocol
 from rszoo.evaluation.log import LogTable
@@ -75,7 +75,13 @@ def _budget(stated: Protocol) -> Budget | None:
     if n0 is None or n is None or alpha is None or seed is None:
         return None
     return Budget(
-        n0=n0, n=n, alpha=alpha, seed=seed, radii=stated.radii, tolerance=stated.tolerance
+        n0=n0,
+        n=n,
+        alpha=alpha,
+        seed=seed,
+        radii=stated.radii,
+        tolerance=stated.tolerance,
+        bound=kind(stated.kind).bound,
     )
 
 

@@ -104,7 +104,7 @@ def planned(log: LogTable, inputs: Sequence[Input], *, draws: int, seed: int) ->
     for i in np.random.default_rng([seed, 1]).permutation(len(inputs)).tolist():
         old = log.certificate(rows[inputs[i].idx])
         voters = log.kind.voters(old)
-        cost = old.n0 * len(voters) + sum(voter.claim.draws for voter in voters)
+        cost = old.n0 * len(voters) + sum(voter.draws for voter in voters)
         if cost <= left:
             chosen.append(Planned(one=inputs[i], old=old, draws=cost))
             left -= cost
@@ -246,10 +246,10 @@ def _counts(
     """
     image, old = row.one.image(), row.old
     for number, (network, stream, voter) in enumerate(voting(classifier, log.kind, old)):
-        claim = voter.claim
-        votes = network.votes(image, n=claim.draws, stream=stream, seed=seed)
-        drawn = min(voter.counts(votes))
-        yield "votes", claim.votes, drawn, abs(drawn - claim.votes), claim.draws
+        votes = network.votes(image, n=voter.draws, stream=stream, seed=seed)
+        for claim in voter.claims:
+            drawn = min(claim.events(votes))
+            yield "votes", claim.votes, drawn, abs(drawn - claim.votes), claim.draws
         if number == 0:
             first = network.votes(image, n=old.n0, stream=Stream.SELECTION, seed=seed)
             lead = max(first) - first[old.candidate]

@@ -121,7 +121,7 @@ def recertify(
             shown = None if p_values else on_draws
             votes = network.votes(image, n=draws, stream=stream, seed=seed, on_progress=shown)
             new = new if p_values else votes[old.candidate]
-            p_values += [voter.claim.p_value(count, draws) for count in voter.counts(votes)]
+            p_values += [p for claim in voter.claims for p in claim.p_values(votes)]
         found.append((row, new, min(1.0, len(p_values) * min(p_values))))
     agrees = agreeing([p_value for _, _, p_value in found], level=level)
     return [
@@ -159,7 +159,7 @@ def counted(log: LogTable, inputs: Sequence[Input], findings: Sequence[Finding])
     kept: dict[bytes, Finding] = {}
     for one, finding in zip(inputs, findings, strict=True):
         answering = log.kind.voters(log.certificate(rows[one.idx]))[0]
-        if isinstance(answering.claim, Sample):
+        if isinstance(answering.claims[0], Sample):
             pixels = one.image().contiguous().numpy().tobytes()
             kept.setdefault(hashlib.sha256(pixels).digest(), finding)
     names = ("votes", "draws", "new_votes", "new_draws")

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from rszoo.certificates.base import ABSTAIN, Certificate
 from rszoo.certificates.kind import Kind, Voter
 from rszoo.errors import DataError
-from rszoo.smoothing.interface import Classifier, Voting
+from rszoo.smoothing.interface import Classifier
 from rszoo.smoothing.noise import Stream
+from rszoo.smoothing.voting import Voting
 
 __all__ = ["voting"]
 

@@ -7,11 +7,12 @@ from pathlib import Path
 
 from torch import nn
 
+from rszoo.certificates.kind import ONE_SIDED
 from rszoo.evaluation.certified import Certified
 from rszoo.evaluation.given import Data, Labels, inputs_given
 from rszoo.evaluation.job import LogFile, Subject
 from rszoo.evaluation.job import certify as certify_subject
-from rszoo.evaluation.progress import unseen
+from rszoo.evaluation.progress import Metering, unseen
 from rszoo.smoothing.budget import Budget
 from rszoo.smoothing.interface import Classifier
 
@@ -33,6 +34,7 @@ def certify(
     seed: int | None = None,
     radii: Sequence[float] | None = None,
     tolerance: float = 0.0,
+    bound: str = ONE_SIDED,
     log: str | Path | None = None,
     resume: bool = False,
     name: str = "own",
@@ -52,7 +54,7 @@ def certify(
         labels: the true classes `[N]`, where the data do not have them.
         skip: certify every `skip`-th input.
         limit: certify at most so many; None for all.
-        n0, n, alpha, seed, radii, tolerance: see `Classifier.certify`.
+        n0, n, alpha, seed, radii, tolerance, bound: see `Classifier.certify`.
         log: file that each certificate is written to as soon as it is there, with a protocol
             beside it; None keeps them in memory, for `Certified.save`.
         resume: continue the log, with its seed.
@@ -70,15 +72,10 @@ def certify(
     """
     if resume and (seed is None or log is None):
         raise ValueError(f"expected a log and its seed with resume=True, got {log=}, {seed=}")
-    budget = Budget.of(n0=n0, n=n, alpha=alpha, seed=seed, radii=radii, tolerance=tolerance)
+    budget = Budget.of(
+        n0=n0, n=n, alpha=alpha, seed=seed, radii=radii, tolerance=tolerance, bound=bound
+    )
     inputs = inputs_given(classifier, data, labels=labels, skip=skip, limit=limit)
-    metering = unseen
-    if progress:
-        from rich.console import Console
-
-        from rszoo.evaluation.progress_bar import ProgressBar
-
-        metering = partial(ProgressBar, Console(stderr=True), f"certify {name}", faster=_FASTER)
     return certify_subject(
         Subject(
             classifier=lambda execution: classifier,
@@ -87,8 +84,17 @@ def certify(
         inputs,
         budget,
         log=None if log is None else LogFile(path=Path(log), resume=resume),
-        metering=metering,
+        metering=_shown(name) if progress else unseen,
     )
+
+
+def _shown(name: str) -> Metering:
+    """Return a progress bar on stderr."""
+    from rich.console import Console
+
+    from rszoo.evaluation.progress_bar import ProgressBar
+
+    return partial(ProgressBar, Console(stderr=True), f"certify {name}", faster=_FASTER)
 
 
 def _digest(classifier: Classifier) -> str:

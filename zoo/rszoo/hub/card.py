@@ -79,6 +79,7 @@ def _metadata(
 def _eval_results(known: Summary, about: DataSet) -> list[EvalResult]:
     """Return one entry for the ACR and one for each radius; their arguments say what they mean."""
     protocol = {"norm": "l2", "sigma": known.sigma, "n": known.n, "alpha": known.alpha}
+    protocol |= {"bound": known.bound}
     protocol |= {"images": known.images, "data_set_checked": about.checked}
 
     def entry(kind: str, name: str, value: float, **more: float) -> EvalResult:
@@ -107,7 +108,10 @@ def _eval_results(known: Summary, about: DataSet) -> list[EvalResult]:
 
 def _results(known: Summary, about: DataSet) -> bytes:
     sigma = "several noise levels" if known.sigma is None else f"sigma={as_stated(known.sigma)}"
-    notes = f"L2, {sigma}, n={known.n}, alpha={alpha_text(known)}, {known.images} images, {about}"
+    notes = (
+        f"L2, {sigma}, n={known.n}, alpha={alpha_text(known)}, {known.bound} bound, "
+        f"{known.images} images, {about}"
+    )
     entries = [
         EvalResultEntry(
             dataset_id=_hub_name(about),
@@ -159,7 +163,8 @@ drawn, the smoothed classifier gives this label to every image within that L2 di
 input. It holds for each input by itself, not for all inputs at once. It does not say that the
 label is right, and nothing about other changes than small L2 ones (rotations, crops, another
 camera). It holds for the smoothed classifier, evaluated by `certify` and `predict`; the bare
-network promises nothing. Numbers of models are comparable at the same images, n and alpha only."""
+network promises nothing. Numbers of models are comparable at the same images, n, alpha and bound
+only."""
 
 
 def _training(bundle: Bundle) -> str:

@@ -36,12 +36,13 @@ def results_text(log: LogTable, known: Summary) -> str:
     """
     about, together = data_set(log.protocol), at_once(log, known.radii)
     n = "several" if known.n is None else f"{known.n:,}"
-    bound = "" if known.undecided is None else "at least "
+    at_least = "" if known.undecided is None else "at least "
     error = f", standard error {as_error(known.acr_se)}" if known.acr_se is not None else ""
     parts = [
-        f"{known.coverage.fraction} images of {plain(str(about))}; n = {n}, alpha = "
-        f"{alpha_text(known)}. Average certified radius {bound}{as_acr(known.acr)}{error}; "
-        f"{as_share_at_most(known.abstained)} % abstentions.",
+        f"{known.coverage.fraction} images of {plain(str(about))}; {known.bound} bound, n = {n}, "
+        f"alpha = {alpha_text(known)}. Average certified radius "
+        f"{at_least}{as_acr(known.acr)}{error}; {as_share_at_most(known.abstained)} % "
+        "abstentions.",
         *_collapsed(known),
         _table(known, together),
         _of_all(log, together),

@@ -64,6 +64,12 @@ def check_about(log: LogTable, bundle: Bundle) -> None:
                 f"{log.path} is not about {bundle.path}: expected {name} below {classes}, the "
                 f"number of its classes, got {column.max()}"
             )
+    stated = log.details.get("classes")
+    if stated is not None and any(stated != classes):
+        raise DataError(
+            f"{log.path} is not about {bundle.path}: expected rows of {classes} classes, got "
+            "others"
+        )
 
 
 def _check_stated(path: Path, protocol: Protocol, bundle: Bundle) -> None:
@@ -102,10 +108,10 @@ def check_of_bundle_alone(log: LogTable) -> None:
 def lost(old: LogTable, new: LogTable) -> int:
     """Return of how many inputs of a log another one has no certificate from as many draws.
 
-    An input is one of a data set: number 7 of another set, or of images with another digest, is
-    another input.
+    A certificate of another bound is another one. An input is one of a data set: number 7 of
+    another set, or of images with another digest, is another input.
     """
-    if not _same_inputs(old.protocol, new.protocol):
+    if old.kind.bound != new.kind.bound or not _same_inputs(old.protocol, new.protocol):
         return len(old)
     n = dict(zip(new.idx.tolist(), _draws(new), strict=True))
     return sum(

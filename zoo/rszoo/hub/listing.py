@@ -11,7 +11,7 @@ from huggingface_hub import EvalResult, ModelInfo
 
 from rszoo import methods
 from rszoo.hub import remote
-from rszoo.hub.stated import is_possible
+from rszoo.hub.stated import is_possible, stated_bound
 
 __all__ = ["Listed", "listed"]
 
@@ -25,6 +25,7 @@ class Listed:
         commit: the newest.
         dataset, method: names; None where the card does not say.
         sigma, n, alpha, images: of the certificates; None where the card does not say.
+        bound: what they bound, one of `rszoo.certificates.kind.BOUNDS`.
         acr: average certified radius; None without, and where the card states what cannot be.
         certified_accuracy: share by radius; none where the card states what cannot be.
         checked: whether the numbers are more than what the card says, which they never are.
@@ -38,6 +39,7 @@ class Listed:
     n: int | None
     alpha: float | None
     images: int | None
+    bound: str
     acr: float | None
     certified_accuracy: dict[float, float]
     checked: bool = False
@@ -101,6 +103,7 @@ def _listed(info: ModelInfo) -> Listed:
         n=n,
         alpha=alpha,
         images=_whole(about.get("images")),
+        bound=stated_bound(about),
         acr=acr if possible else None,
         certified_accuracy=accuracy if possible else {},
     )

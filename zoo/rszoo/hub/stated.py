@@ -3,9 +3,10 @@
 import math
 from collections.abc import Mapping
 
+from rszoo.certificates.kind import BOUNDS, ONE_SIDED
 from rszoo.theory.radii import largest_radius
 
-__all__ = ["NOT_CHECKED", "is_possible"]
+__all__ = ["NOT_CHECKED", "is_possible", "stated_bound"]
 
 #: How numbers of cards are called.
 NOT_CHECKED = "stated by its author, not checked"
@@ -46,6 +47,16 @@ def is_possible(
         return False
     reached = [acr or 0.0, *(radius for radius, share in accuracy.items() if share > 0)]
     return max(reached) <= _largest(sigma, n, alpha) * (1 + _SLACK)
+
+
+def stated_bound(arguments: Mapping[str, object]) -> str:
+    """Return what a card says that its certificates bound; those of before do not say.
+
+    Args:
+        arguments: of a result's metric.
+    """
+    stated = arguments.get("bound")
+    return stated if isinstance(stated, str) and stated in BOUNDS else ONE_SIDED
 
 
 def _largest(sigma: float | None, n: float | None, alpha: float | None) -> float:

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from rszoo.certificates.kind import ONE_SIDED
 from rszoo.evaluation.data_set import DataSet
 from rszoo.evaluation.metrics import Summary
-from rszoo.hub.stated import is_possible
+from rszoo.hub.stated import is_possible, stated_bound
 
 __all__ = ["Certified", "certified", "computed"]
 
@@ -27,6 +28,7 @@ class Certified:
         norm: of the radii.
         images: how many inputs, such as "320 of 360"; "-" where not said.
         sigma, n, alpha: noise level, draws per input, failure probability; None where not said.
+        bound: what the certificates bound, one of `rszoo.certificates.kind.BOUNDS`.
         acr: average certified radius; None where not said.
         accuracy: radius -> certified accuracy there, in [0, 1].
         complete: whether no input is known to be missing.
@@ -46,6 +48,7 @@ class Certified:
     complete: bool
     checked: bool
     collapsed: bool = False
+    bound: str = ONE_SIDED
 
 
 def computed(known: Summary, about: DataSet) -> Certified:
@@ -62,20 +65,26 @@ def computed(known: Summary, about: DataSet) -> Certified:
         complete=known.coverage.complete,
         checked=True,
         collapsed=known.collapsed is not None,
+        bound=known.bound,
     )
 
 
 def certified(metadata: dict[str, Any]) -> list[Certified]:
     """Return the certified numbers of a card; what is malformed or impossible is left out."""
-    groups: dict[tuple[str, str, float | None], list[dict[str, Any]]] = {}
+    groups: dict[tuple[str, str, float | None, str], list[dict[str, Any]]] = {}
     for dataset, metric in _metrics(metadata):
         args = _dict(metric.get("args"))
-        key = (dataset, str(args.get("norm", "l2")).upper(), _number(args.get("sigma")))
+        key = (
+            dataset,
+            str(args.get("norm", "l2")).upper(),
+            _number(args.get("sigma")),
+            stated_bound(args),
+        )
         groups.setdefault(key, []).append(metric)
     found = [_certified(*key, metrics) for key, metrics in groups.items()]
     return sorted(
         (one for one in found if (one.accuracy or one.acr is not None) and _possible(one)),
-        key=lambda one: (one.dataset, one.norm, one.sigma or 0.0),
+        key=lambda one: (one.dataset, one.norm, one.sigma or 0.0, one.bound),
     )
 
 
@@ -95,7 +104,7 @@ def _metrics(metadata: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _certified(
-    dataset: str, norm: str, sigma: float | None, metrics: list[dict[str, Any]]
+    dataset: str, norm: str, sigma: float | None, bound: str, metrics: list[dict[str, Any]]
 ) -> Certified:
     accuracy: dict[float, float] = {}
     acr: float | None = None
@@ -116,6 +125,7 @@ def _certified(
         dataset=dataset,
         norm=norm,
         sigma=sigma,
+        bound=bound,
         acr=acr,
         accuracy=dict(sorted(accuracy.items())),
         n=shared["n"],

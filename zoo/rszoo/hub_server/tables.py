@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import rszoo
+from rszoo.certificates.kind import BOUNDS, ONE_SIDED
 from rszoo.hub_server.card import tags
 from rszoo.hub_server.certified import Certified, certified
 from rszoo.hub_server.evidence import Evidence
@@ -42,12 +43,26 @@ def model_rows(repo_id: str, metadata: dict[str, Any], evidence: Evidence) -> li
 
 
 def numbers_table(rows: list[Row], *, by_model: bool) -> str:
-    """Return the table of some lines.
+    """Return some lines as tables, one for each bound that certificates have.
 
     Args:
+        rows: at least one; those without numbers stand in the first table.
         by_model: many models, each at the usual radii, those of a data set by their names; else
             one model, with all that is known of it as far as a table can hold it.
     """
+    bounds = sorted({_bound(row) for row in rows}, key=BOUNDS.index)
+    return "".join(
+        (f"<h3>{escape(bound)} bound</h3>" if bounds != [ONE_SIDED] else "")
+        + _table([row for row in rows if _bound(row) == bound], by_model=by_model)
+        for bound in bounds
+    )
+
+
+def _bound(row: Row) -> str:
+    return ONE_SIDED if row.certified is None else row.certified.bound
+
+
+def _table(rows: list[Row], *, by_model: bool) -> str:
     if by_model:
         rows = sorted(rows, key=_order)
     said = {radius for row in rows if row.certified for radius in row.certified.accuracy}

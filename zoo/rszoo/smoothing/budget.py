@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from rszoo.certificates.kind import BOUNDS, ONE_SIDED
 from rszoo.smoothing.checks import check_draws
 from rszoo.smoothing.noise import random_seed
 
@@ -24,9 +25,10 @@ class Budget:
             certificate is for the largest that is reached. None: one radius from all n draws.
         tolerance: with `radii`, stop as soon as the certified radius is so close to the smallest
             that is out of reach; see `rszoo.smoothing.decisions.radius_grid`.
+        bound: what is bounded, see `rszoo.certificates.kind.Kind.bound`.
 
     Raises:
-        ValueError: n0, n or alpha out of range, or a tolerance without radii.
+        ValueError: n0, n or alpha out of range, a tolerance without radii, or no such bound.
     """
 
     n0: int = 100
@@ -35,11 +37,14 @@ class Budget:
     seed: int = field(default_factory=random_seed)
     radii: tuple[float, ...] | None = None
     tolerance: float = 0.0
+    bound: str = ONE_SIDED
 
     def __post_init__(self) -> None:
         check_draws(n0=self.n0, n=self.n, alpha=self.alpha)
         if self.radii is None and self.tolerance != 0.0:
             raise ValueError(f"expected radii with tolerance={self.tolerance}, got none")
+        if self.bound not in BOUNDS:
+            raise ValueError(f"expected a bound of {', '.join(BOUNDS)}, got {self.bound!r}")
 
     @classmethod
     def of(
@@ -51,6 +56,7 @@ class Budget:
         seed: int | None,
         radii: Sequence[float] | None,
         tolerance: float,
+        bound: str,
     ) -> "Budget":
         """Return the budget of a call that leaves its seed to chance where it says None."""
         return cls(
@@ -60,6 +66,7 @@ class Budget:
             seed=random_seed() if seed is None else seed,
             radii=None if radii is None else tuple(radii),
             tolerance=tolerance,
+            bound=bound,
         )
 
     @property

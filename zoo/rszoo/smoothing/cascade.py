@@ -37,8 +37,9 @@ from rszoo.certificates.base import ABSTAIN, Certificate, Prediction, prediction
 from rszoo.certificates.experts import Experts
 from rszoo.smoothing.classifier import SmoothedClassifier
 from rszoo.smoothing.experts import ExpertsClassifier, expected, smaller
-from rszoo.smoothing.interface import Budget, OnDraws
+from rszoo.smoothing.interface import Budget
 from rszoo.smoothing.noise import Stream
+from rszoo.smoothing.voting import OnDraws
 from rszoo.theory.bounds import clopper_pearson_interval
 
 __all__ = ["CascadeClassifier", "no_other"]

@@ -4,7 +4,7 @@ PREDICT and CERTIFY of Cohen, Rosenfeld and Kolter (2019), Certified Adversarial
 Randomized Smoothing, https://arxiv.org/abs/1902.02918, section 3.2.
 """
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import closing
 from copy import copy
 from typing import ClassVar
@@ -16,21 +16,22 @@ from rszoo.certificates.base import (
     Certificate,
     Prediction,
     applied_sigma,
-    certificate_from_votes,
     prediction_from_votes,
 )
-from rszoo.certificates.kind import NETWORK
+from rszoo.certificates.kind import BOUNDS, NETWORK
+from rszoo.certificates.kinds import kind_of_bound
 from rszoo.networks.compiled import Compiled
 from rszoo.networks.execution import place, resolve_device
 from rszoo.networks.logits import WithLogits, as_network
 from rszoo.networks.opaque import is_opaque, precision_of
 from rszoo.smoothing.checks import check_draws, checked
 from rszoo.smoothing.decisions import RadiusTests
-from rszoo.smoothing.interface import Budget, Classifier, OnDraws, Voting
+from rszoo.smoothing.interface import Budget, Classifier
 from rszoo.smoothing.lattice import SCHEME_SUFFIX
 from rszoo.smoothing.noise import SCHEME, Stream
 from rszoo.smoothing.one_by_one import OneByOne, check_layers
 from rszoo.smoothing.votes import default_batch_size, running_votes
+from rszoo.smoothing.voting import OnDraws, Voting
 
 __all__ = ["SmoothedClassifier"]
 
@@ -55,6 +56,7 @@ class SmoothedClassifier(Classifier):
     """
 
     certifies_at_radii: ClassVar[bool] = True
+    bounds: ClassVar[Collection[str]] = BOUNDS
 
     def __init__(
         self,
@@ -130,7 +132,7 @@ class SmoothedClassifier(Classifier):
 
     def kind(self, budget: Budget) -> str:
         """Return the name of the kind of its certificates."""
-        return "fixed" if budget.radii is None else "early"
+        return kind_of_bound(budget.bound).name if budget.radii is None else "early"
 
     @property
     def voters(self) -> Mapping[str, tuple[Voting, Stream]]:
@@ -167,9 +169,7 @@ class SmoothedClassifier(Classifier):
             (counts0,) = self.running(image, [budget.n0], **selecting)
             # counts <- SampleUnderNoise(f, x, n, sigma)
             (counts,) = self.running(image, [budget.n], **estimating)
-            # c_A-hat <- top index in counts0
-            # p_A <- LowerConfBound(counts[c_A-hat], n, 1 - alpha), and with it radius or ABSTAIN
-            return self.certificate(counts0, counts, n0=budget.n0, n=budget.n, alpha=budget.alpha)
+            return self.certificate(counts0, counts, budget)
 
         if budget.radii is None:
             return with_all_draws
@@ -228,9 +228,7 @@ class SmoothedClassifier(Classifier):
         )
         return counts
 
-    def certificate(
-        self, counts0: list[int], counts: list[int], *, n0: int, n: int, alpha: float
-    ) -> Certificate:
+    def certificate(self, counts0: list[int], counts: list[int], budget: Budget) -> Certificate:
         """Return the certificate that the votes of both streams give, the end of CERTIFY.
 
         Guarantee:
@@ -238,15 +236,16 @@ class SmoothedClassifier(Classifier):
 
         Args:
             counts0, counts: votes per class, `num_classes` each.
-            n0, n, alpha: as in `certify`.
+            budget: n0, n, alpha, and what is bounded.
         """
-        candidate = counts0.index(max(counts0))
-        return certificate_from_votes(
-            candidate,
-            counts[candidate],
-            n0=n0,
-            n=n,
-            alpha=alpha,
+        of_counts = kind_of_bound(budget.bound).of_counts
+        assert of_counts is not None
+        return of_counts(
+            counts0,
+            counts,
+            n0=budget.n0,
+            n=budget.n,
+            alpha=budget.alpha,
             sigma=self.applied_sigma,
         )
 

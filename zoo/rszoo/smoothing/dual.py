@@ -37,10 +37,11 @@ from rszoo.certificates.base import ABSTAIN, Certificate, Prediction
 from rszoo.certificates.kinds.dual import ROUTER, Routing
 from rszoo.smoothing.classifier import SmoothedClassifier
 from rszoo.smoothing.experts import ExpertsClassifier, check_noise_alike, expected, smaller
-from rszoo.smoothing.interface import Budget, OnDraws, Voting
+from rszoo.smoothing.interface import Budget
 from rszoo.smoothing.level_sets import LevelSet, certain_levels, level_sets
 from rszoo.smoothing.noise import Stream
 from rszoo.smoothing.reach import certified_reach
+from rszoo.smoothing.voting import OnDraws, Voting
 
 __all__ = ["DualClassifier"]
 

@@ -7,10 +7,11 @@ from torch import Tensor
 from rszoo.certificates.base import ABSTAIN, Certificate
 from rszoo.certificates.experts import Reach, expert_names
 from rszoo.smoothing.classifier import SmoothedClassifier
-from rszoo.smoothing.interface import Budget, Classifier, OnDraws, Voting
+from rszoo.smoothing.interface import Budget, Classifier
 from rszoo.smoothing.level_sets import expected_radius
 from rszoo.smoothing.noise import Stream
 from rszoo.smoothing.reach import certified_reach
+from rszoo.smoothing.voting import OnDraws, Voting
 from rszoo.theory.radii import largest_radius
 
 __all__ = ["ExpertsClassifier", "check_noise_alike", "expected", "smaller"]
@@ -92,7 +93,7 @@ class ExpertsClassifier(Classifier):
         (votes,) = expert.running(
             image, [budget.n], stream=Stream.ESTIMATION, seed=budget.seed, on_progress=on_progress
         )
-        return expert.certificate(selection, votes, n0=budget.n0, n=budget.n, alpha=budget.alpha)
+        return expert.certificate(selection, votes, budget)
 
     def limit(
         self,

@@ -23,10 +23,11 @@ from torch import Tensor
 from rszoo.certificates.base import Certificate, Prediction
 from rszoo.certificates.kinds.nominal import Nominal
 from rszoo.smoothing.classifier import SmoothedClassifier
-from rszoo.smoothing.interface import Budget, Classifier, OnDraws, Voting
+from rszoo.smoothing.interface import Budget, Classifier
 from rszoo.smoothing.memory import Memory
 from rszoo.smoothing.noise import Stream
 from rszoo.smoothing.search import Search, searched_sigma
+from rszoo.smoothing.voting import OnDraws, Voting
 
 __all__ = ["InstaClassifier"]
 

@@ -2,46 +2,24 @@
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor
 
 from rszoo.certificates.base import ABSTAIN, Certificate, Prediction
+from rszoo.certificates.kind import ONE_SIDED
 from rszoo.errors import DataError
 from rszoo.smoothing.budget import Budget
 from rszoo.smoothing.checks import check_draws, checked
 from rszoo.smoothing.noise import Stream, random_seed
+from rszoo.smoothing.voting import OnDraws, Voting
 
-__all__ = ["Budget", "Classifier", "OnDraws", "Voting"]
+__all__ = ["Budget", "Classifier"]
 
 T = TypeVar("T")
-
-#: Called with the number of new draws as they are done; or None.
-OnDraws = Callable[[int], None] | None
-
-
-class Voting(Protocol):
-    """A smoothed network: what votes.
-
-    Attributes:
-        applied_sigma: the noise level of its certificates, pixel units.
-    """
-
-    @property
-    def applied_sigma(self) -> float: ...
-
-    def with_sigma(self, sigma: float) -> "Voting":
-        """Return the same network under other noise."""
-        ...
-
-    def votes(
-        self, x: Tensor, *, n: int, stream: Stream, seed: int, on_progress: OnDraws = None
-    ) -> list[int]:
-        """Return how often each class is the answer in n draws for one input."""
-        ...
 
 
 class Classifier(ABC):
@@ -67,6 +45,9 @@ class Classifier(ABC):
 
     #: Whether it can be certified at given radii only.
     certifies_at_radii: ClassVar[bool] = False
+
+    #: What it can bound, of `rszoo.certificates.kind.BOUNDS`.
+    bounds: ClassVar[Collection[str]] = (ONE_SIDED,)
 
     @abstractmethod
     def kind(self, budget: Budget) -> str:
@@ -116,6 +97,7 @@ class Classifier(ABC):
         seed: int | None = None,
         radii: Sequence[float] | None = None,
         tolerance: float = 0.0,
+        bound: str = ONE_SIDED,
         on_progress: OnDraws = None,
     ) -> Certificate:
         """Certify one input `[C, H, W]`; `certify_batch` certifies several.
@@ -148,6 +130,9 @@ class Classifier(ABC):
                 certificate is for the largest that is reached. None: one radius from all n draws.
             tolerance: with `radii`, stop as soon as the certified radius is so close to the
                 smallest that is out of reach; see `rszoo.smoothing.decisions.radius_grid`.
+            bound: "one-sided", the published one, of the class against all others together;
+                "runner-up", of the class and of each other one at alpha / 2 each, which is much
+                where other classes share the rest; "chosen": the better of them, by the n0 draws.
             on_progress: called with the number of new draws as they are done.
 
         Returns:
@@ -157,14 +142,16 @@ class Classifier(ABC):
             DataError: x has the wrong type or shape, or is not finite.
             RszooError: a network gives NaN, another number of logits, or logits that depend on
                 the other images in a batch.
-            ValueError: n0, n, alpha, radii or tolerance out of range; or radii or a tolerance for
-                a kind that takes none.
+            ValueError: n0, n, alpha, radii, tolerance or bound out of range; or radii, a tolerance
+                or another bound for a kind that takes none.
 
         Warns:
             UserWarning: with `input_shape`, for pixels outside [0, 1].
             DeprecationWarning: for a batch, whose certificates are a list until 0.2.
         """
-        budget = Budget.of(n0=n0, n=n, alpha=alpha, seed=seed, radii=radii, tolerance=tolerance)
+        budget = Budget.of(
+            n0=n0, n=n, alpha=alpha, seed=seed, radii=radii, tolerance=tolerance, bound=bound
+        )
         return self._answer(self._certifying(budget, on_progress), x)
 
     def certify_batch(
@@ -177,6 +164,7 @@ class Classifier(ABC):
         seed: int | None = None,
         radii: Sequence[float] | None = None,
         tolerance: float = 0.0,
+        bound: str = ONE_SIDED,
         on_progress: OnDraws = None,
     ) -> list[Certificate]:
         """Certify each input of a batch `[B, C, H, W]`, in order.
@@ -186,7 +174,9 @@ class Classifier(ABC):
 
         Args and errors are those of `certify`; a `DataError` refuses a single input.
         """
-        budget = Budget.of(n0=n0, n=n, alpha=alpha, seed=seed, radii=radii, tolerance=tolerance)
+        budget = Budget.of(
+            n0=n0, n=n, alpha=alpha, seed=seed, radii=radii, tolerance=tolerance, bound=bound
+        )
         return self._answers(self._certifying(budget, on_progress), x)
 
     def certify_within(
@@ -199,7 +189,7 @@ class Classifier(ABC):
 
         Raises:
             DataError: x has the wrong type or shape, or is not finite.
-            ValueError: radii or a tolerance for a kind that takes none.
+            ValueError: radii, a tolerance or another bound for a kind that takes none.
         """
         return self._answer(self._certifying(budget, on_progress), x)
 
@@ -255,6 +245,13 @@ class Classifier(ABC):
         """Return `certifier`, for a kind that takes the budget, with names of classes."""
         if budget.radii is not None and not self.certifies_at_radii:
             raise ValueError(f"expected no radii and no tolerance with a {type(self).__name__}")
+        if budget.bound not in self.bounds:
+            raise ValueError(
+                f"expected bound={' or '.join(map(repr, self.bounds))} with a "
+                f"{type(self).__name__}, got {budget.bound!r}"
+            )
+        if budget.bound != ONE_SIDED and budget.radii is not None:
+            raise ValueError(f"expected no radii with bound={budget.bound!r}")
         one = self.certifier(budget, on_progress)
         return lambda image: self.named(one(image))
 

@@ -22,9 +22,10 @@ from rszoo.errors import RszooError
 from rszoo.networks.execution import autocast, evaluation_mode, place
 from rszoo.networks.logits import WithLogits, as_network
 from rszoo.smoothing.classifier import SmoothedClassifier
-from rszoo.smoothing.interface import Budget, Classifier, OnDraws, Voting
+from rszoo.smoothing.interface import Budget, Classifier
 from rszoo.smoothing.mixing_weights import FixedWeight, Weight
 from rszoo.smoothing.noise import Stream
+from rszoo.smoothing.voting import OnDraws, Voting
 from rszoo.theory.mixing import mixed_p_value
 
 __all__ = ["MixedClassifier"]

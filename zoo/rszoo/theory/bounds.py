@@ -4,13 +4,15 @@ X ~ Bin(n, p) is observed as k. The one-sided lower bound at level alpha is the 
 P(X >= k) = alpha, which is the alpha-quantile of Beta(k, n - k + 1).
 """
 
-from scipy.special import bdtr, betainc, betaincinv
+from scipy.special import bdtr, betainc, betainccinv, betaincinv
 
 __all__ = [
     "binomial_lower_tail",
     "clopper_pearson_interval",
     "clopper_pearson_lower",
+    "clopper_pearson_upper",
     "majority_p_value",
+    "rarer_p_value",
     "same_proportion_p_value",
 ]
 
@@ -60,6 +62,40 @@ def clopper_pearson_lower(successes: int, trials: int, alpha: float) -> float:
     if successes == 0:
         return 0.0
     return float(betaincinv(successes, trials - successes + 1, alpha)) * (1.0 - _ROUNDING)
+
+
+def clopper_pearson_upper(successes: int, trials: int, alpha: float) -> float:
+    """Return the one-sided upper confidence bound on a binomial proportion.
+
+    Guarantee:
+        For every p, P(bound >= p) >= 1 - alpha when `successes` ~ Bin(trials, p), as for
+        `clopper_pearson_lower` of the failures. The bound grows with `successes`.
+
+        | successes | bound                 |
+        |-----------|-----------------------|
+        | 0         | 1 - alpha^(1/trials)  |
+        | trials    | 1                     |
+
+    Args:
+        successes: number of successes, in [0, trials].
+        trials: number of independent trials, at least 1.
+        alpha: failure probability, in (0, 1).
+
+    Returns:
+        The bound, in (0, 1], rounded up.
+
+    Raises:
+        ValueError: an argument is out of range.
+
+    >>> clopper_pearson_upper(0, 100_000, 0.0005) < 1e-4
+    True
+    """
+    _check(successes, trials, alpha)
+    if successes == trials:
+        return 1.0
+    # The complement's quantile: 1 minus the lower bound of the failures would lose its digits.
+    upper = float(betainccinv(successes + 1, trials - successes, alpha))
+    return min(1.0, upper * (1.0 + _ROUNDING))
 
 
 def clopper_pearson_interval(successes: int, trials: int, alpha: float) -> tuple[float, float]:
@@ -117,15 +153,34 @@ def same_proportion_p_value(
     >>> same_proportion_p_value(10, 10, 0, 10) < 1e-4
     True
     """
+    rarer = rarer_p_value(successes, trials, other_successes, other_trials)
+    more = rarer_p_value(trials - successes, trials, other_trials - other_successes, other_trials)
+    return min(1.0, 2.0 * min(rarer, more))
+
+
+def rarer_p_value(successes: int, trials: int, other_successes: int, other_trials: int) -> float:
+    """Return the p-value of the test that an event is no rarer in a second sample.
+
+    Fisher's exact test, one-sided: given all successes, those of the first sample are
+    hypergeometric if the proportions agree, and at least `successes` with this probability.
+
+    Guarantee:
+        If they agree, and the first sample holds `successes` or more, the p-value is at most a
+        with probability at most a, for every a in (0, 1).
+
+    Raises:
+        ValueError: counts out of range.
+
+    >>> rarer_p_value(1, 1, 0, 1), rarer_p_value(0, 1, 1, 1)
+    (0.5, 1.0)
+    """
     from scipy.stats import hypergeom  # slow to import, and rarely wanted
 
     for count, number in ((successes, trials), (other_successes, other_trials)):
         if not 0 <= count <= number:
             raise ValueError(f"expected 0 <= successes <= trials, got {count} of {number}")
     total, together = trials + other_trials, successes + other_successes
-    lower = hypergeom.cdf(successes, total, together, trials)
-    upper = hypergeom.sf(successes - 1, total, together, trials)
-    return min(1.0, 2.0 * float(min(lower, upper)))
+    return float(hypergeom.sf(successes - 1, total, together, trials))
 
 
 def binomial_lower_tail(successes: int, trials: int, p: float) -> float:

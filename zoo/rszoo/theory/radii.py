@@ -10,7 +10,7 @@ from scipy.special import ndtr, ndtri
 
 from rszoo.theory.bounds import clopper_pearson_lower
 
-__all__ = ["certified_radius", "largest_radius", "needed_probability"]
+__all__ = ["certified_radius", "largest_radius", "needed_probability", "radius_between"]
 
 # ndtri is right to a few units in the last place; see bounds.py.
 _ROUNDING = 2.0**-40
@@ -47,6 +47,40 @@ def certified_radius(p_lower: float, sigma: float) -> float:
     if p_lower <= 0.5:
         return 0.0
     return sigma * float(ndtri(p_lower)) * (1.0 - _ROUNDING)
+
+
+def radius_between(p_lower: float, other_upper: float, sigma: float) -> float:
+    """Return sigma / 2 (Phi^-1(p_lower) - Phi^-1(other_upper)), rounded down; 0 if that is less.
+
+    Guarantee:
+        If `p_lower` does not exceed the true probability of the class under N(0, sigma^2 I)
+        noise, and `other_upper` is not below that of any other class, no perturbation of L2 norm
+        below the returned radius changes the smoothed classifier's answer (Cohen et al., 2019,
+        Theorem 1, as it stands there). With other_upper = 1 - p_lower, which is all that
+        `certified_radius` knows, it is the same radius.
+
+    Args:
+        p_lower: lower bound on the probability of the class, in [0, 1).
+        other_upper: upper bound on the probability of each other class, in (0, 1].
+        sigma: standard deviation of the noise, in pixel units, positive and finite.
+
+    Raises:
+        ValueError: an argument is out of range.
+
+    >>> round(radius_between(0.8413447, 1 - 0.8413447, 0.5), 6)
+    0.5
+    """
+    if not (0.0 <= p_lower < 1.0 and 0.0 < other_upper <= 1.0):
+        raise ValueError(
+            f"expected 0 <= p_lower < 1 and 0 < other_upper <= 1, got {p_lower=}, {other_upper=}"
+        )
+    if not (sigma > 0.0 and math.isfinite(sigma)):
+        raise ValueError(f"expected a positive finite sigma, got {sigma=}")
+    if p_lower <= other_upper:
+        return 0.0
+    one, other = float(ndtri(p_lower)), float(ndtri(other_upper))
+    # A difference of two: what it is rounded down by is a share of them, not of it.
+    return max(0.0, sigma / 2 * (one - other - _ROUNDING * (1.0 + abs(one) + abs(other))))
 
 
 def needed_probability(radius: float, sigma: float) -> float:

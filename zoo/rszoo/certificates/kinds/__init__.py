@@ -16,7 +16,7 @@ from rszoo.certificates.kind import Kind
 from rszoo.certificates.protocol import Protocol
 from rszoo.errors import DataError
 
-__all__ = ["kind", "kind_of_columns", "kinds", "names", "protocol_of"]
+__all__ = ["kind", "kind_of_bound", "kind_of_columns", "kinds", "names", "protocol_of"]
 
 #: What a log states only if it is of a kind, the most special first.
 _MARKS = (
@@ -48,6 +48,15 @@ def kind(name: str) -> Kind:
 def kinds() -> list[Kind]:
     """Return all kinds of certificates, by name."""
     return [kind(name) for name in names()]
+
+
+def kind_of_bound(bound: str) -> Kind:
+    """Return the kind of certificates of one network from all its draws that have a bound.
+
+    Args:
+        bound: one of `rszoo.certificates.kind.BOUNDS`.
+    """
+    return next(one for one in kinds() if one.of_counts is not None and one.bound == bound)
 
 
 def kind_of_columns(columns: tuple[str, ...]) -> Kind | None:

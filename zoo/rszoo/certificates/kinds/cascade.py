@@ -39,7 +39,7 @@ def _voters(certificate: Certificate) -> tuple[Voter, ...]:
         total = sum(votes)
         return [total - count for c, count in enumerate(votes) if c != certificate.candidate]
 
-    return expert_voters(certificate, _details(certificate), counts=without_each_other)
+    return expert_voters(certificate, _details(certificate), events=without_each_other)
 
 
 KIND = Kind(

@@ -86,7 +86,7 @@ def _details(certificate: Certificate) -> Routing:
 def _voters(certificate: Certificate) -> tuple[Voter, ...]:
     details = _details(certificate)
     experts = expert_voters(
-        certificate, details, counts=lambda votes: [votes[certificate.candidate]]
+        certificate, details, events=lambda votes: [votes[certificate.candidate]]
     )
     if not details.router_draws:
         return experts
@@ -98,8 +98,7 @@ def _voters(certificate: Certificate) -> tuple[Voter, ...]:
     router = Voter(
         name=ROUTER,
         sigma=details.router_sigma,
-        counts=sides,
-        claim=stopped(details.router_votes, details.router_draws, n=certificate.n),
+        claims=stopped(sides, details.router_votes, details.router_draws, n=certificate.n),
     )
     return (*experts, router)
 

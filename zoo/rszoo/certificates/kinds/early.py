@@ -73,8 +73,12 @@ def _voters(certificate: Certificate) -> tuple[Voter, ...]:
     voter = Voter(
         name=NETWORK,
         sigma=certificate.sigma,
-        counts=lambda votes: [votes[certificate.candidate]],
-        claim=stopped(certificate.votes, certificate.draws, n=certificate.n),
+        claims=stopped(
+            lambda votes: [votes[certificate.candidate]],
+            certificate.votes,
+            certificate.draws,
+            n=certificate.n,
+        ),
     )
     return (voter,)
 

@@ -1,4 +1,4 @@
-"""Entries in groups of one data set and one sigma, with places for what was certified alike.
+"""Entries in groups of one data set, sigma and bound, with places for what was certified alike.
 
 The ACR grows with n and with alpha, and depends on which inputs are certified. A group therefore
 states one protocol (`rszoo.evaluation.leaderboard.places`). Entries under it have places; every
@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from rszoo.certificates.kind import BOUNDS
 from rszoo.evaluation.leaderboard.entry import Entry
 from rszoo.evaluation.leaderboard.places import differing, reference, unfit, usual
 from rszoo.evaluation.metrics import Summary, summary
@@ -40,7 +41,7 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Group:
-    """Entries of one data set and one sigma.
+    """Entries of one data set, one sigma and one bound.
 
     Those with a place come first, by it, then other models at hand, by name, then published
     numbers, by falling ACR.
@@ -48,6 +49,7 @@ class Group:
     Attributes:
         dataset, sigma: None where the logs do not say.
         checked: whether the images are known to be that data set's; see `Entry`.
+        bound: what the certificates bound, one of `rszoo.certificates.kind.BOUNDS`.
         images, n, alpha: of the protocol that has places; where none has, of one of most owners.
         radii: where the certified accuracy is given.
         rows: at least one of a model at hand.
@@ -56,6 +58,7 @@ class Group:
     dataset: str | None
     checked: bool
     sigma: float | None
+    bound: str
     images: int
     n: int | None
     alpha: float | None
@@ -81,21 +84,28 @@ def selected(
 
 
 def grouped(entries: Sequence[Entry], published: Sequence[Entry] = ()) -> list[Group]:
-    """Return the groups, by data set and sigma; published entries join those that there are."""
+    """Return the groups, by data set, sigma and bound; published entries join the one-sided."""
     keys = {_key(entry) for entry in entries}
     return [
         _group(
             [entry for entry in entries if _key(entry) == key],
-            [entry for entry in published if _key(entry)[:2] == key[:2]],
+            [entry for entry in published if _key(entry)[:3] == key[:3]],
         )
         for key in sorted(
-            keys, key=lambda key: (key[0] is None, key[0], key[1] or math.inf, not key[2])
+            keys,
+            key=lambda key: (
+                key[0] is None,
+                key[0],
+                key[1] or math.inf,
+                BOUNDS.index(key[2]),
+                not key[3],
+            ),
         )
     ]
 
 
-def _key(entry: Entry) -> tuple[str | None, float | None, bool]:
-    return entry.dataset, entry.summary.sigma, entry.checked
+def _key(entry: Entry) -> tuple[str | None, float | None, str, bool]:
+    return entry.dataset, entry.summary.sigma, entry.summary.bound, entry.checked
 
 
 def _group(entries: Sequence[Entry], published: Sequence[Entry]) -> Group:
@@ -117,6 +127,7 @@ def _group(entries: Sequence[Entry], published: Sequence[Entry]) -> Group:
         dataset=shown.dataset,
         checked=shown.checked,
         sigma=shown.summary.sigma,
+        bound=shown.summary.bound,
         images=shown.summary.images,
         n=shown.summary.n,
         alpha=shown.summary.alpha,

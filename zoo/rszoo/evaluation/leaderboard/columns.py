@@ -94,7 +94,7 @@ def protocol(group: Group) -> str:
     n = "n not stated" if group.n is None else f"n = {group.n:,}"
     alpha = "alpha not stated" if group.alpha is None else f"alpha = {as_stated(group.alpha)}"
     places = "" if any(row.place for row in group.rows) else "; no entry has a place"
-    return f"{n}, {alpha}, inputs: {group.images:,}{places}"
+    return f"{n}, {alpha}, {group.bound} bound, inputs: {group.images:,}{places}"
 
 
 def description(entry: Entry) -> list[str]:

@@ -15,6 +15,7 @@ def as_data(groups: Sequence[Group]) -> list[dict[str, Any]]:
         {
             "dataset": group.dataset,
             "sigma": group.sigma,
+            "bound": group.bound,
             "images": group.images,
             "n": group.n,
             "alpha": group.alpha,

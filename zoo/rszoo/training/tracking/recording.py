@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rszoo.certificates.kind import ONE_SIDED
 from rszoo.errors import RszooError
 from rszoo.evaluation.metrics import Summary, summary
 from rszoo.hub.bundle import Bundle
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ACR", "record_certificates", "store_folder"]
 
-#: The metric of a run whose model is certified.
-ACR = "certified/acr"
+_METRICS = "certified"
+#: The metric of a run whose model is certified, by the published bound.
+ACR = f"{_METRICS}/acr"
 #: The tag with the protocol that the metrics hold for.
 CERTIFIED = "rszoo.certified"
 _FOLDER = "certificates"
@@ -81,6 +83,8 @@ def _record(store: Store, bundle: Bundle) -> None:
     known = summary(log)
     client.log_batch(model.source_run_id, metrics=list(_metrics(known, model.model_id)))
     protocol = f"{known.images} images, n = {known.n}, alpha = {known.alpha}"
+    if known.bound != ONE_SIDED:
+        protocol += f", {known.bound} bound"
     client.set_tag(model.source_run_id, CERTIFIED, protocol)
     with tempfile.TemporaryDirectory() as folder:
         from rszoo.evaluation.plot import curve
@@ -94,9 +98,11 @@ def _record(store: Store, bundle: Bundle) -> None:
 def _metrics(known: Summary, model_id: str) -> "Iterator[Metric]":
     from mlflow.entities import Metric
 
-    values = {ACR: known.acr, "certified/abstained": known.abstained}
+    # Runs are compared by the names of their metrics: another bound has names of its own.
+    prefix = _METRICS if known.bound == ONE_SIDED else f"{_METRICS}/{known.bound}"
+    values = {f"{prefix}/acr": known.acr, f"{prefix}/abstained": known.abstained}
     for radius, share in zip(known.radii, known.certified_accuracy, strict=True):
-        values[f"certified/accuracy_at_{as_radius(radius)}"] = share
+        values[f"{prefix}/accuracy_at_{as_radius(radius)}"] = share
     now = int(time.time() * 1000)
     for key, value in values.items():
         yield Metric(key, value, now, 0, model_id=model_id)

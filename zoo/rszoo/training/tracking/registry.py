@@ -4,10 +4,11 @@ There is one registered model per data set and noise level (`digits-0.50`), and 
 each bundle. Two aliases point to versions:
 
     candidate   the newest
-    champion    the one with the highest ACR among those certified alike: the same inputs, n, alpha
-                and radii. Where several protocols were used, the one with the most inputs counts,
-                then the one with the most draws, then the smallest alpha; one that tests given
-                radii only, or stops early, comes last. Of two equals it is the older.
+    champion    the one with the highest ACR among those certified alike: the same inputs, n,
+                alpha, radii and bound. Where several protocols were used, the one with the most
+                inputs counts, then the one with the most draws, then the published bound, then the
+                smallest alpha; one that tests given radii only, or stops early, comes last. Of two
+                equals it is the older.
 
 Networks without noise, routers and mixing networks are parts of models, and not registered.
 """
@@ -16,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from rszoo.certificates.kind import ONE_SIDED
 from rszoo.errors import RszooError
 from rszoo.evaluation.log import LogTable
 from rszoo.evaluation.metrics import protocol_digest, summary
@@ -35,8 +37,8 @@ CANDIDATE, CHAMPION = "candidate", "champion"
 _TAG = "rszoo."
 _RULE = (
     "Models for {name} (data set and noise level). `candidate`: the newest. `champion`: the "
-    "highest ACR among those certified alike (inputs, n, alpha, radii) and not collapsed, under "
-    "the protocol with the most inputs and draws; of two equals the older."
+    "highest ACR among those certified alike (inputs, n, alpha, radii, bound) and not collapsed, "
+    "under the protocol with the most inputs and draws; of two equals the older."
 )
 
 
@@ -174,6 +176,7 @@ def _certified(log: LogTable) -> dict[str, str]:
         "every_radius": str(log.tested is None),
         "protocol": protocol_digest(log),
         "collapsed": str(known.collapsed is not None),
+        "bound": known.bound,
     }
 
 
@@ -198,13 +201,14 @@ def _champion(versions: "Sequence[ModelVersion]") -> "ModelVersion | None":
     return max(alike, key=lambda entry: entry[0][-1])[1]  # the first of equals
 
 
-def _rank(version: "ModelVersion") -> tuple[bool, int, int, float, float] | None:
+def _rank(version: "ModelVersion") -> tuple[bool, int, int, bool, float, float] | None:
     """Return the weight of a version's protocol, and last its ACR; None where it cannot win."""
     tags = {key.removeprefix(_TAG): value for key, value in version.tags.items()}
     if tags.get("collapsed") == "True":
         return None
     try:
-        weight = (tags["every_radius"] == "True", int(tags["images"]), int(tags["n"]))
+        published = tags.get("bound", ONE_SIDED) == ONE_SIDED
+        weight = (tags["every_radius"] == "True", int(tags["images"]), int(tags["n"]), published)
         tags["protocol"]
         return *weight, -float(tags["alpha"]), float(tags["acr"])
     except (KeyError, ValueError):  # not certified, or somebody's own tags
