@@ -91,6 +91,14 @@ _Compile = Annotated[
     bool,
     typer.Option("--compile", help="Compile the network: worth it for hours of a residual one."),
 ]
+_Fused = Annotated[
+    bool | None,
+    typer.Option(
+        "--fused/--no-fused",
+        help="Evaluate networks by fused kernels.",
+        show_default="those that they serve, on a GPU",
+    ),
+]
 _Sound = Annotated[
     bool,
     typer.Option("--sound", help="Noise on the lattice of 8-bit pixels: sound in floating point."),
@@ -188,6 +196,7 @@ def certify(
     batch_size: _BatchSize = None,
     precision: Precision = "auto",
     compile: _Compile = False,
+    fused: _Fused = None,
     sound: _Sound = False,
     dry_run: _DryRun = False,
     json: Json = False,
@@ -229,7 +238,8 @@ def certify(
     todo = to_certify(inputs, bundle, dataset, part, limit, skip=skip, resize=resize, **where_data)
     log_file = log_file or (None if inputs else log_named(bundle, search, part))
     warn_if_in_vain(n, alpha)
-    execution = Execution(precision=precision, compile=compile, sound=sound, batch_size=batch_size)
+    evaluation = {"precision": precision, "compile": compile, "fused": fused, "sound": sound}
+    execution = Execution(**evaluation, batch_size=batch_size)
     log = log_file and log_to(log_file, resume=resume, restart=resume and overwrite)
     how = {"execution": execution, "engine": where, "log": log, "searched": search is not None}
     if dry_run:

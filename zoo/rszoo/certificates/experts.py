@@ -88,6 +88,11 @@ class ExpertsProtocol(Protocol):
         """How the networks were evaluated, which is the same for all of them."""
         return self.experts[0]
 
+    @property
+    def networks(self) -> tuple[Evaluation, ...]:
+        """How each of the networks was evaluated."""
+        return self.experts
+
 
 _REACH = tuple(field.name for field in fields(Reach))
 _REACH_COLUMNS = (

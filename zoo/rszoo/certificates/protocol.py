@@ -99,6 +99,7 @@ class Evaluation(_Statement):
         precision: "float32" or "bfloat16".
         batch_size: noisy inputs per forward; None where it was not the same throughout.
         compiled: whether the network was compiled.
+        fused: whether fused kernels evaluated the network.
         opaque: whether it is an ONNX file, of which only operators and answers are known.
         device: kind of device.
         noise: name of the scheme by which noise is drawn.
@@ -107,6 +108,7 @@ class Evaluation(_Statement):
     precision: str | None = None
     batch_size: Annotated[int, Field(ge=1)] | None = None
     compiled: bool = False
+    fused: bool = False
     opaque: bool = False
     device: str | None = None
     noise: str | None = None
@@ -166,6 +168,17 @@ class Protocol(Evaluation):
     def evaluation(self) -> Evaluation:
         """How the networks were evaluated, which is the same for all of them."""
         return self
+
+    @property
+    def networks(self) -> tuple[Evaluation, ...]:
+        """How each of the networks was evaluated."""
+        return (self,)
+
+    @property
+    def all_fused(self) -> bool | None:
+        """Whether fused kernels evaluated all networks; None if some, but not all."""
+        found = {network.fused for network in self.networks}
+        return found.pop() if len(found) == 1 else None
 
     def values(self) -> dict[str, Any]:
         """Return what is stated, as JSON values."""

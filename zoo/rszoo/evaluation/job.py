@@ -178,11 +178,16 @@ def classifiers_for(
         execution: where and how the networks run; None: as `Execution` has it.
         engine: its devices take the place of the execution's, where they are named.
         draws: how many there will be, of which it depends whether a batch size is measured.
-        log: whose batch size is taken where it is continued.
+        log: whose batch size and kernels are taken where it is continued.
     """
     execution = execution or Execution()
+    before = _continued(log)
+    if before is not None and execution.fused is None and not execution.compile:
+        execution = replace(execution, fused=before.all_fused)
     on_devices = [replace(execution, device=one or execution.device) for one in engine.devices]
-    batch_size = execution.batch_size or _batch_size(subject, on_devices[0], draws=draws, log=log)
+    batch_size = execution.batch_size or _batch_size(
+        subject, on_devices[0], draws=draws, before=before
+    )
     return [subject.classifier(replace(one, batch_size=batch_size)) for one in on_devices]
 
 
@@ -215,16 +220,15 @@ def _opened(log: LogFile, stated: Protocol) -> CertificationLog:
 
 
 def _batch_size(
-    subject: Subject, execution: Execution, *, draws: int, log: LogFile | None
+    subject: Subject, execution: Execution, *, draws: int, before: Protocol | None
 ) -> int | None:
     """Return the batch size of a log that is resumed, or a measured one for many draws."""
-    before = _continued(log)
     if before is not None:
         return before.batch_size
     if draws < _WORTH_MEASURING or subject.smoothed is None:
         return None
     one = subject.smoothed(execution)
-    if one.input_shape is None:
+    if one.input_shape is None or one.fused:  # kernels are fastest with all there are
         return None
     shape = torch.Size(one.input_shape)
     return measured_batch_size(one.base, shape, one.device, one.precision)

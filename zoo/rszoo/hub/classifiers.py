@@ -36,6 +36,7 @@ def load(
     device: str | None = None,
     precision: str = "auto",
     compile: bool = False,
+    fused: bool | None = None,
     sound: bool = False,
 ) -> "Classifier":
     """Return a ready classifier; the bare network of a smoothed one is its attribute `network`.
@@ -46,6 +47,8 @@ def load(
         device: where to run; None takes a GPU if there is one.
         precision: "auto", "float32" or "bfloat16".
         compile: compile the network, which pays for many draws of a residual network.
+        fused: evaluate networks by fused kernels, which need a GPU and rszoo[fused]; None: where
+            they fit.
         sound: certify in the numbers that a computer really adds, for 8-bit images.
 
     Raises:
@@ -55,5 +58,7 @@ def load(
     """
     if revision is not None:
         model = f"{model}@{revision}"
-    execution = Execution(device=device, precision=precision, compile=compile, sound=sound)
+    execution = Execution(
+        device=device, precision=precision, compile=compile, fused=fused, sound=sound
+    )
     return classifier_of(find(model), execution)

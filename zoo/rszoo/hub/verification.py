@@ -240,6 +240,7 @@ def _execution(log: LogTable, device: str | None) -> Execution:
         device=device,
         precision=stated.precision or "auto",
         compile=stated.compiled,
+        fused=log.protocol.all_fused,
         sound=(stated.noise or "").endswith(SCHEME_SUFFIX),
         batch_size=stated.batch_size,
     )

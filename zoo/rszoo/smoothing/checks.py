@@ -1,6 +1,7 @@
-"""Inputs are checked before any noise is drawn."""
+"""What is asked for is checked before any noise is drawn."""
 
 import warnings
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -8,7 +9,7 @@ from torch import Tensor
 from rszoo.errors import DataError
 from rszoo.smoothing.lattice import check_on_lattice
 
-__all__ = ["check_draws", "checked"]
+__all__ = ["check_classes", "check_draws", "check_sigma", "checked"]
 
 # Beyond it images are in other units. Up to it they are warned of: a perturbed image may be there.
 _LARGEST = 2.0
@@ -67,3 +68,29 @@ def check_draws(*, n: int, alpha: float, n0: int = 1) -> None:
         raise ValueError(f"expected integers n0 >= 1 and n >= 1, got {n0=}, {n=}")
     if not 0.0 < alpha < 1.0:
         raise ValueError(f"expected 0 < alpha < 1, got {alpha=}")
+
+
+def check_sigma(sigma: float) -> None:
+    """Refuse a standard deviation that is no positive number of float32.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not (sigma > 0.0 and 0.0 < _in_float32(sigma) < float("inf")):
+        raise ValueError(f"expected a positive sigma that float32 can hold, got {sigma=}")
+
+
+def check_classes(count: int, names: Sequence[str] | None) -> None:
+    """Refuse fewer than two classes, and names of another number of classes.
+
+    Raises:
+        ValueError: there are.
+    """
+    if count < 2:
+        raise ValueError(f"expected num_classes >= 2, got num_classes={count}")
+    if names is not None and len(names) != count:
+        raise ValueError(f"expected {count} class_names, got {len(names)}")
+
+
+def _in_float32(value: float) -> float:
+    return float(torch.tensor(value, dtype=torch.float64).to(torch.float32))

@@ -20,11 +20,12 @@ from rszoo.certificates.base import (
 )
 from rszoo.certificates.kind import BOUNDS, NETWORK
 from rszoo.certificates.kinds import kind_of_bound
-from rszoo.networks.compiled import Compiled
+from rszoo.networks.evaluated import evaluated
 from rszoo.networks.execution import place, resolve_device
+from rszoo.networks.fused.network import Fused
 from rszoo.networks.logits import WithLogits, as_network
 from rszoo.networks.opaque import is_opaque, precision_of
-from rszoo.smoothing.checks import check_draws, checked
+from rszoo.smoothing.checks import check_classes, check_draws, check_sigma, checked
 from rszoo.smoothing.decisions import RadiusTests
 from rszoo.smoothing.interface import Budget, Classifier
 from rszoo.smoothing.lattice import SCHEME_SUFFIX
@@ -50,6 +51,7 @@ class SmoothedClassifier(Classifier):
         num_classes, input_shape, class_names, device: see `Classifier`.
         precision: "float32" or "bfloat16".
         compiled: whether the network is compiled.
+        fused: whether fused kernels evaluate the network.
         batch_size: noisy inputs per forward; None: the usual number for the shape of the input.
         sound: whether noise and inputs are on the lattice of 8-bit pixels, so that floating point
             cannot break a certificate; see `rszoo.smoothing.lattice`.
@@ -69,6 +71,7 @@ class SmoothedClassifier(Classifier):
         device: str | torch.device | None = None,
         precision: str = "float32",
         compile: bool = False,
+        fused: bool | None = None,
         sound: bool = False,
         batch_size: int | None = None,
     ) -> None:
@@ -77,21 +80,21 @@ class SmoothedClassifier(Classifier):
         A function of images is a network too; what it uses has to be on `device` already. It is
         evaluated in float32 unless "bfloat16" is asked for, or "auto", which takes bfloat16 where
         the hardware multiplies it; `precision` then says which it is. With `compile` the network
-        is compiled at its first use, see `rszoo.networks.compiled`.
+        is compiled at its first use, see `rszoo.networks.compiled`. `fused` has it evaluated by
+        fused kernels, see `rszoo.networks.fused`; None does so where they fit, on a GPU.
 
         Raises:
             RszooError: unknown device or precision, something else than a network or a function,
                 a network with batch normalisation that has no running statistics, or an opaque one
-                that is to run in another precision than float32, or compiled.
+                that is to run in another precision than float32, or compiled; or `fused` where
+                that cannot be.
             ValueError: sigma, num_classes or batch_size out of range, another number of
-                `class_names`, or `compile` without `input_shape`.
+                `class_names`, or `compile` without `input_shape` or with `fused`.
         """
         if batch_size is not None and batch_size < 1:
             raise ValueError(f"expected batch_size >= 1, got {batch_size=}")
-        if compile and input_shape is None:
-            raise ValueError("expected input_shape with compile, got None")
-        _check_sigma(sigma)
-        _check_classes(num_classes, class_names)
+        check_sigma(sigma)
+        check_classes(num_classes, class_names)
         self.device = resolve_device(device)
         module = as_network(network)
         self.precision = precision_of(module, precision, self.device, compile=compile)
@@ -107,10 +110,11 @@ class SmoothedClassifier(Classifier):
         if batch_size is None and input_shape is not None:
             batch_size = default_batch_size(torch.Size(input_shape), self.device)
         self.batch_size = batch_size
-        evaluated = self.base
-        if compile and batch_size is not None:
-            evaluated = Compiled(self.base, batch_size)
-        self._evaluated = OneByOne(evaluated, batch_size=batch_size, precision=self.precision)
+        how = {"batch_size": batch_size, "precision": self.precision}
+        where = {"input_shape": input_shape, "device": self.device}
+        evaluating = evaluated(self.network, compile=compile, fused=fused, **where, **how)
+        self.fused = isinstance(evaluating, Fused)
+        self._evaluated = OneByOne(evaluating, **how)
 
     def __repr__(self) -> str:
         return (
@@ -125,7 +129,7 @@ class SmoothedClassifier(Classifier):
         Raises:
             ValueError: sigma is out of range.
         """
-        _check_sigma(sigma)
+        check_sigma(sigma)
         other = copy(self)
         other.sigma = sigma
         return other
@@ -147,6 +151,7 @@ class SmoothedClassifier(Classifier):
             "precision": self.precision,
             "batch_size": self.batch_size,
             **({"compiled": True} if self.compiled else {}),
+            **({"fused": True} if self.fused else {}),
             **({"opaque": True} if is_opaque(self.network) else {}),
             "device": self.device.type,
             "noise": SCHEME + (SCHEME_SUFFIX if self.sound else ""),
@@ -216,8 +221,8 @@ class SmoothedClassifier(Classifier):
     ) -> list[int]:
         """Return how often each class is the answer in the draws `first` to n - 1 for one input.
 
-        The draws are those of `certify` under the same seed, whose counts are sums of these.
-        Nothing is certified: for a class that was chosen by these votes, they say too much.
+        The draws are those of `certify` under the same seed, whose counts are sums of these. They
+        certify nothing: for a class that was chosen by these votes, they say too much.
 
         Args and errors are those of `certify`, and of `rszoo.smoothing.votes`.
         """
@@ -279,19 +284,3 @@ class SmoothedClassifier(Classifier):
             batch_size=self.batch_size,
             on_progress=on_progress,
         )
-
-
-def _check_sigma(sigma: float) -> None:
-    if not (sigma > 0.0 and 0.0 < _in_float32(sigma) < float("inf")):
-        raise ValueError(f"expected a positive sigma that float32 can hold, got {sigma=}")
-
-
-def _check_classes(count: int, names: Sequence[str] | None) -> None:
-    if count < 2:
-        raise ValueError(f"expected num_classes >= 2, got num_classes={count}")
-    if names is not None and len(names) != count:
-        raise ValueError(f"expected {count} class_names, got {len(names)}")
-
-
-def _in_float32(value: float) -> float:
-    return float(torch.tensor(value, dtype=torch.float64).to(torch.float32))

@@ -17,6 +17,8 @@ class Execution:
         device: "cpu", "cuda", "cuda:1", ...; None takes a GPU if there is one.
         precision: "auto", "float32" or "bfloat16"; see `rszoo.networks.execution`.
         compile: compile the network at its first use; see `rszoo.networks.compiled`.
+        fused: evaluate networks by fused kernels; None: those that they serve, on a GPU, see
+            `rszoo.networks.fused`.
         sound: certify in the numbers that a computer really adds; see `rszoo.smoothing.lattice`.
         batch_size: noisy inputs per forward; None: the usual number for the shape of the input.
     """
@@ -24,5 +26,6 @@ class Execution:
     device: "str | torch.device | None" = None
     precision: str = "auto"
     compile: bool = False
+    fused: bool | None = None
     sound: bool = False
     batch_size: int | None = None

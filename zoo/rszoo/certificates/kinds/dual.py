@@ -19,7 +19,7 @@ from rszoo.certificates.experts import (
     experts_tests,
 )
 from rszoo.certificates.kind import Fault, Kind, Row, Stated, Voter
-from rszoo.certificates.protocol import Network
+from rszoo.certificates.protocol import Evaluation, Network
 
 __all__ = ["KIND", "ROUTER", "Routing"]
 
@@ -58,6 +58,11 @@ class _Dual(ExpertsProtocol):
     """
 
     router: Network
+
+    @property
+    def networks(self) -> tuple[Evaluation, ...]:
+        """How each of the networks was evaluated."""
+        return (*self.experts, self.router)
 
 
 def _fault(row: Row) -> Fault | None:

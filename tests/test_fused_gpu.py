@@ -1,0 +1,58 @@
+"""Fused kernels in bfloat16 on a GPU, on the networks that they are for."""
+
+import pytest
+import torch
+from fused_networks import distance, with_statistics
+from torch import nn
+
+from rszoo import networks
+from rszoo.networks.execution import place
+from rszoo.networks.fused.network import Fused
+from rszoo.smoothing.classifier import SmoothedClassifier
+
+pytestmark = pytest.mark.gpu
+
+SHAPE = (3, 32, 32)
+
+
+def resnet(depth: int) -> nn.Module:
+    network = networks.build("cifar_resnet", input_shape=SHAPE, num_classes=10, depth=depth)
+    return place(with_statistics(network), torch.device("cuda"))
+
+
+@pytest.mark.parametrize("depth", [20, 110])
+def test_logits_are_as_near_to_float32_as_those_of_autocast(depth: int) -> None:
+    network, x = resnet(depth), torch.rand(1000, *SHAPE, device="cuda")
+    with torch.inference_mode():
+        exact = network(x)
+        with torch.autocast("cuda", dtype=torch.bfloat16):
+            library = network(x)
+        mine = Fused(network, SHAPE, "bfloat16")(x)
+    assert mine.dtype == torch.float32
+    assert 0.0 < distance(mine, exact) < max(0.02, 2.0 * distance(library, exact))
+
+
+def test_an_image_has_the_same_logits_in_any_batch() -> None:
+    """Where it lies in a batch decides nothing but the order of the last sums, torch's."""
+    network, x = resnet(20), torch.rand(1000, *SHAPE, device="cuda")
+    fused = Fused(network, SHAPE, "bfloat16")
+    with torch.inference_mode():
+        together = fused(x)
+        for first, size in ((0, 1), (3, 1), (500, 40), (750, 250), (999, 1)):
+            alone = fused(x[first : first + size])
+            torch.testing.assert_close(alone, together[first : first + size], atol=1e-4, rtol=1e-4)
+
+
+def test_a_classifier_on_a_gpu_is_fused_by_itself_and_agrees_with_the_library() -> None:
+    options = {"sigma": 0.25, "num_classes": 10, "input_shape": SHAPE, "device": "cuda"}
+    network, x, n = resnet(20), torch.rand(SHAPE), 20_000
+    fused = SmoothedClassifier(network, **options, precision="bfloat16")
+    library = SmoothedClassifier(network, **options, precision="bfloat16", fused=False)
+    assert (fused.fused, library.fused) == (True, False)
+    assert "fused" not in library.protocol_entries
+    counts, others = (torch.tensor(one.votes(x, n=n)) for one in (fused, library))
+    assert counts.sum() == n
+    # The same noise: what differs is rounding, which decides where two classes are near.
+    assert (counts - others).abs().sum() / 2 < 0.02 * n
+    assert fused.votes(x, n=n) == counts.tolist()
+    assert not SmoothedClassifier(network, **options, precision="float32").fused
