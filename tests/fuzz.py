@@ -200,6 +200,26 @@ def log() -> tuple[list[tuple[str, bytes]], Read]:
     return [(".tsv", text) for text in (original, *logs[:4])], read
 
 
+def attack_log() -> tuple[list[tuple[str, bytes]], Read]:
+    from rszoo.evaluation.attack_log import AttackLog, read_attack_log
+
+    stated: dict[str, object] = {"kind": "attack", "seed": 1}
+    text = b"idx\tlabel\tclean\tattacked\tdistance\ttime\n"
+    text += b"0\t3\t3\t5\t0.1\t0.02\n7\t1\t-1\t-1\t0.0\t1e-05\n"
+    own = b"idx\tlabel\tclean\tattacked\tdistance\ttime\tinput\n0\t-1\t3\t5\t0.1\t0.02\ta b.png\n"
+
+    def read(path: Path) -> None:
+        path.with_suffix(".json").write_text(json.dumps(stated))
+        try:
+            read_attack_log(path)
+            with AttackLog(path, stated, resume=True) as log:
+                assert len({row.idx for row in log.rows}) == len(log.rows)
+        finally:
+            path.with_suffix(".json").unlink()
+
+    return [(".tsv", text), (".tsv", own)], read
+
+
 def protocol() -> tuple[list[tuple[str, bytes]], Read]:
     from rszoo.evaluation.protocol import read_protocol
 
@@ -445,6 +465,7 @@ READERS = {
         config,
         manifest,
         log,
+        attack_log,
         protocol,
         recipe,
         card,

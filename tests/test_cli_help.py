@@ -35,6 +35,7 @@ COMMANDS = list(commands(typer.main.get_command(app)))
 
 def test_the_commands() -> None:
     assert [" ".join(path) for path in COMMANDS] == [
+        "attack",
         "certify",
         "compose",
         "compose cascade",

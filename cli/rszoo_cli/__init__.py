@@ -18,6 +18,7 @@ from typer.core import TyperGroup
 from rszoo import errors
 from rszoo.errors import RecipeError, RszooError
 from rszoo_cli import compose, hub, recipe, runs
+from rszoo_cli.attack import attack
 from rszoo_cli.bundles import ls, show
 from rszoo_cli.certify import certify
 from rszoo_cli.console import err
@@ -39,6 +40,7 @@ __all__ = ["app", "main"]
 _INTERRUPTED = {
     "train": "interrupted; continue with --resume",
     "certify": "interrupted; continue with --resume",
+    "attack": "interrupted; continue with --resume",
     "sweep": "interrupted; the same command continues",
     "compose": "interrupted; the same command continues",
 }
@@ -78,6 +80,7 @@ app.command()(predict)
 app.command()(report)
 app.command()(leaderboard)
 app.command()(merge)
+app.command()(attack)
 app.command()(verify)
 app.command()(data)
 app.command()(ls)

@@ -48,6 +48,7 @@ __all__ = [
     "CertificationLog",
     "LogTable",
     "as_log",
+    "open_locked",
     "printable",
     "protocol_path",
     "read_log",
@@ -103,7 +104,7 @@ class CertificationLog:
         path = Path(path)
         _check_count(path, protocol)
         check_replaceable(path, protocol)
-        file = _open_locked(path)
+        file = open_locked(path)
         try:
             data = read_content(path)
             if data and not resume:
@@ -270,8 +271,12 @@ def _is_other(path: Path, protocol: Protocol, content: Content) -> bool:
     return False
 
 
-def _open_locked(path: Path) -> io.FileIO:
-    """Open for reading and appending; the lock lives as long as the file is open."""
+def open_locked(path: Path) -> io.FileIO:
+    """Open a log for reading and appending; the lock lives as long as the file is open.
+
+    Raises:
+        RszooError: it is no file, another process writes it, or it cannot be written.
+    """
     if path.exists() and not (path.is_file() or path.is_dir()):
         raise RszooError(
             f"expected a file or a new name for the log, got {str(path)!r}, a pipe or a device; "

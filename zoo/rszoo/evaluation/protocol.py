@@ -12,6 +12,7 @@ from rszoo.certificates.protocol import Protocol
 from rszoo.errors import DataError, RszooError
 
 __all__ = [
+    "OF_ATTACKS",
     "check_replaceable",
     "continued",
     "differing",
@@ -19,6 +20,9 @@ __all__ = [
     "read_protocol",
     "write_protocol",
 ]
+
+#: What the protocol of a log of attacks, which are no certificates, says of its kind.
+OF_ATTACKS = "attack"
 
 # What says which inputs of a data set a log is about.
 _WHICH = ("inputs.size", "inputs.step", "inputs.count")
@@ -45,6 +49,11 @@ def read_protocol(path: Path) -> Protocol:
         raise DataError(f"{expected}; {error}") from error
     if not isinstance(values, dict):
         raise DataError(f"{expected}, got {values!r}")
+    if values.get("kind") == OF_ATTACKS:
+        raise DataError(
+            f"{path}: expected the protocol of certificates, got that of a log of attacks (rszoo "
+            "attack), which certifies nothing; name another log"
+        )
     try:
         return protocol_of(values)
     except DataError as error:

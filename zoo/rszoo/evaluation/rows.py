@@ -21,6 +21,7 @@ from rszoo.certificates.work import check_work
 from rszoo.errors import DataError
 
 __all__ = [
+    "ATTACKED",
     "LONGEST_LINE",
     "MOST_ROWS",
     "Content",
@@ -34,6 +35,9 @@ __all__ = [
 
 # The header of the other logs of the original research code.
 _PREDICT = ("idx", "label", "predict", "correct", "time")
+
+#: The first columns of a log of attacks, see `rszoo.evaluation.attack_log`.
+ATTACKED = ("idx", "label", "clean", "attacked", "distance", "time")
 
 #: Rows of a log: the training set of ImageNet has 1,281,167 images.
 MOST_ROWS = 2_000_000
@@ -166,6 +170,12 @@ def _header(path: Path, first: Sequence[bytes]) -> tuple[Kind | None, tuple[str,
             f"{path}: expected certificates, got predictions: a log of PREDICT of the original "
             "research code (code/predict.py of Cohen et al., 2019) has labels and no radii, so "
             "that nothing in it is certified; read the log of its certify.py"
+        )
+    if header[: len(ATTACKED)] == ATTACKED:
+        raise DataError(
+            f"{path}: expected certificates, got a log of attacks (rszoo attack): that one attack "
+            "found nothing bounds what others find, and certifies nothing; certify into a log of "
+            "its own"
         )
     kind = kind_of_columns(header)
     if kind is None or (header[-1] == INPUT.name and not kind.counted):

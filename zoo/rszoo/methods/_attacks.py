@@ -20,6 +20,7 @@ __all__ = [
     "ascend_images_linf",
     "ascend_noise",
     "ascend_noise_on_sphere",
+    "box",
     "descend_to_boundary",
     "frozen",
     "project",
@@ -104,9 +105,7 @@ def ascend_images_linf(
         step_size: what a step changes each pixel by.
         budget: of each pixel, `[B, C, H, W]`.
     """
-    exact, most = x.double(), budget.double()
-    low = _rounded_up((exact - most).clamp(min=0.0), x.dtype)
-    high = -_rounded_up(-(exact + most).clamp(max=1.0), x.dtype)
+    low, high = box(x, budget)
     return _ascend(
         objective,
         start.clamp(0.0, 1.0),
@@ -115,6 +114,18 @@ def ascend_images_linf(
         constrain=lambda point: point.clamp(low, high),
         direction=torch.sign,
     )
+
+
+def box(x: Tensor, budget: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the least and the largest image in [0, 1] that differ from x by at most a budget.
+
+    Args:
+        x: `[B, C, H, W]` in [0, 1].
+        budget: of each pixel, of the same shape; the differences without rounding are within it.
+    """
+    exact, most = x.double(), budget.double()
+    low = _rounded_up((exact - most).clamp(min=0.0), x.dtype)
+    return low, -_rounded_up(-(exact + most).clamp(max=1.0), x.dtype)
 
 
 def ascend_noise(

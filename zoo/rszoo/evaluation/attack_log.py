@@ -1,0 +1,250 @@
+"""Logs of attacks: a row per input, tab-separated, and a protocol beside them, as JSON.
+
+They hold what one attack found, which is an upper bound of what a classifier withstands, and no
+certificate: nothing that reads certificates takes them (`rszoo.evaluation.rows`). As with logs of
+certificates, a row counts as written once its line break is in the file, and a log goes on under
+the protocol that it began under.
+"""
+
+import csv
+import io
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from types import TracebackType
+
+from rszoo._files import write_json_atomically
+from rszoo._json import read_json_bytes
+from rszoo.errors import DataError, RszooError
+from rszoo.evaluation.content import read_content
+from rszoo.evaluation.log import open_locked
+from rszoo.evaluation.protocol import OF_ATTACKS, protocol_path
+from rszoo.evaluation.rows import ATTACKED, LONGEST_LINE, MOST_ROWS, line
+
+__all__ = ["AttackLog", "AttackRow", "read_attack_log"]
+
+_INPUT = "input"
+_MOST = 1 << 53
+# Of a protocol, what may be another where a log goes on.
+_FREE = ("machine",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttackRow:
+    """What an attack did to one input.
+
+    Attributes:
+        idx: of the input.
+        label: true class, or -1 where it is not known.
+        clean: the classifier's answer to the input, or -1 where it abstains.
+        attacked: its answer to the attacked input; that to the input where it was not attacked,
+            because the answer was wrong before.
+        distance: of the attacked input, in the norm of the attack; 0 where it was not attacked.
+        seconds: that it took.
+        input: name, for an input of the user's own.
+    """
+
+    idx: int
+    label: int
+    clean: int
+    attacked: int
+    distance: float
+    seconds: float
+    input: str | None = None
+
+
+class AttackLog:
+    """A log of attacks open for appending, by this process alone; a context manager.
+
+    Attributes:
+        rows: that are in it.
+    """
+
+    def __init__(self, path: Path, stated: Mapping[str, object], *, resume: bool) -> None:
+        """Start a log, or continue one.
+
+        Args:
+            path: the file.
+            stated: its protocol, as JSON values.
+            resume: continue the log that is there, and start one where there is none.
+
+        Raises:
+            RszooError: there is a log and `resume` is False, it was made under another protocol,
+                another process writes it, or it cannot be written.
+            DataError: what is there is no log of attacks.
+        """
+        self.path = path
+        self._file = open_locked(path)
+        try:
+            self.rows = self._begun(json.loads(json.dumps(stated)), resume=resume)
+        except BaseException:
+            self._file.close()
+            raise
+
+    def _begun(self, stated: dict[str, object], *, resume: bool) -> list[AttackRow]:
+        data = read_content(self.path)
+        if data and not resume:
+            raise RszooError(
+                f"expected a new file, got {self.path}, which exists; continue it with --resume, "
+                "or name another one with --out"
+            )
+        rows, end = _parsed(self.path, data)
+        beside = protocol_path(self.path)
+        if data or beside.exists():
+            _check_same(beside, stated)
+        self._file.truncate(end)
+        os.fsync(self._file.fileno())
+        if not data:
+            write_json_atomically(beside, stated)
+        return rows
+
+    def append(self, rows: Sequence[AttackRow]) -> None:
+        """Write rows; when this returns they survive a kill of the process.
+
+        Raises:
+            RszooError: they cannot be written.
+        """
+        text = b"".join(_line(row) for row in rows)
+        if not self.rows:
+            named = rows[0].input is not None
+            text = line((*ATTACKED, *([_INPUT] if named else []))) + text
+        try:
+            rest = memoryview(text)
+            while rest:
+                rest = rest[self._file.write(rest) :]
+        except OSError as error:
+            raise RszooError(
+                f"cannot write {str(self.path)!r}: {error.strerror}; once that is mended, "
+                "continue with --resume"
+            ) from error
+        self.rows += rows
+
+    def __enter__(self) -> "AttackLog":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._file.close()
+
+
+def read_attack_log(path: Path) -> tuple[list[AttackRow], dict[str, object]]:
+    """Return the rows of a log of attacks, and its protocol.
+
+    Raises:
+        DataError: it is none, or broken.
+    """
+    return _parsed(path, read_content(path))[0], _protocol(protocol_path(path))
+
+
+def _line(row: AttackRow) -> bytes:
+    values = astuple(row)
+    return line(values[:-1] if row.input is None else values)
+
+
+def _parsed(path: Path, data: bytes) -> tuple[list[AttackRow], int]:
+    """Return the complete rows, and the bytes that they take with their header; 0 without any."""
+    *lines, tail = data.split(b"\n")
+    if not lines:
+        return [], 0
+    if len(lines) - 1 > MOST_ROWS:
+        raise DataError(f"{path}: expected a log of at most {MOST_ROWS:,} rows, got more")
+    header = tuple(_split(path, 1, lines[0]))
+    if header not in (ATTACKED, (*ATTACKED, _INPUT)):
+        raise DataError(
+            f"{path}: expected a log of attacks, which begins with {' '.join(ATTACKED)}, got "
+            f"{' '.join(header)[:200]!r}; name another file with --out"
+        )
+    rows = [_row(path, number, text, header) for number, text in enumerate(lines[1:], start=2)]
+    if len({row.idx for row in rows}) < len(rows):
+        raise DataError(f"{path}: expected each input once, got one twice; attack anew")
+    return rows, len(data) - len(tail) if rows else 0
+
+
+def _split(path: Path, number: int, content: bytes) -> list[str]:
+    try:
+        if len(content) > LONGEST_LINE:
+            raise ValueError("too long")
+        text = content.decode()
+        return next(csv.reader(io.StringIO(text, newline=""), delimiter="\t", strict=True), [])
+    except (ValueError, csv.Error) as error:
+        raise DataError(
+            f"{path}, line {number}: expected tab-separated text of at most {LONGEST_LINE} bytes, "
+            f"got {content[:200]!r}"
+        ) from error
+
+
+def _row(path: Path, number: int, content: bytes, header: Sequence[str]) -> AttackRow:
+    texts = _split(path, number, content)
+    try:
+        if len(texts) != len(header):
+            raise ValueError
+        idx, label, clean, attacked = (_index(text) for text in texts[:4])
+        distance, seconds = (_size(text) for text in texts[4:6])
+        if idx < 0:
+            raise ValueError
+    except ValueError:
+        raise DataError(
+            f"{path}, line {number}: expected {' '.join(header)}, got {content[:200]!r}; restore "
+            "the file, or attack again into a new one"
+        ) from None
+    return AttackRow(
+        idx=idx,
+        label=label,
+        clean=clean,
+        attacked=attacked,
+        distance=distance,
+        seconds=seconds,
+        input=texts[6] if len(header) > len(ATTACKED) else None,
+    )
+
+
+def _index(text: str) -> int:
+    """Return an integer from -1 on."""
+    value = int(text)
+    if not -1 <= value < _MOST:
+        raise ValueError
+    return value
+
+
+def _size(text: str) -> float:
+    """Return a finite number from 0 on."""
+    value = float(text)
+    if not 0.0 <= value < math.inf:
+        raise ValueError
+    return value
+
+
+def _protocol(path: Path) -> dict[str, object]:
+    expected = f"{path}: expected the protocol of a log of attacks"
+    try:
+        values = json.loads(read_json_bytes(path, error=DataError))
+    except OSError as error:
+        raise DataError(f"{expected}; {error.strerror}") from error
+    except ValueError as error:
+        raise DataError(f"{expected}; {error}") from error
+    if not isinstance(values, dict) or values.get("kind") != OF_ATTACKS:
+        raise DataError(f"{expected}, got another file; name another log with --out")
+    return values
+
+
+def _check_same(path: Path, stated: Mapping[str, object]) -> None:
+    """Refuse to go on under another protocol than that of the log."""
+    before = _protocol(path)
+    keys = sorted({*before, *stated} - {*_FREE})
+    different = [key for key in keys if before.get(key) != stated.get(key)]
+    if different:
+        lines = [
+            f"  {key}: {before.get(key)} in the log, {stated.get(key)} now" for key in different
+        ]
+        raise RszooError(
+            f"{path.with_suffix('.tsv')} was made under another protocol:\n"
+            + "\n".join(lines)
+            + "\ncontinue it with the values of the log, or name another log with --out"
+        )

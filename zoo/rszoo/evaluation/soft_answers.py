@@ -1,0 +1,111 @@
+"""What an attack climbs: answers of classifiers that have a gradient.
+
+A smoothed classifier counts votes, which have none. In their place stands the mean prediction of
+the network on some noisy copies (SmoothAdv; Salman et al., 2019, section 2.2), the same noise for
+all images and steps of one attack. In a mix it stands for the smoothed part, so that the attack
+goes through the standard part and the weight as well.
+"""
+
+import math
+from functools import singledispatch
+
+import torch
+from torch import Tensor, nn
+
+from rszoo.errors import RszooError
+from rszoo.networks.mixing import log_mix
+from rszoo.smoothing.classifier import SmoothedClassifier
+from rszoo.smoothing.interface import Classifier
+from rszoo.smoothing.mixed import MixedClassifier
+from rszoo.smoothing.mixing_weights import FixedWeight, LearnedWeight, Weight
+from rszoo.smoothing.noise import gaussian_copies
+
+__all__ = ["LogProbabilities", "soft_answers"]
+
+
+@singledispatch
+def soft_answers(classifier: Classifier, draws: int) -> nn.Module:
+    """Return a network from images `[B, C, H, W]` to log-probabilities `[B, classes]`, to attack.
+
+    Its noise is drawn now, from torch's global generator.
+
+    Args:
+        classifier: that is attacked.
+        draws: noisy copies of each image.
+
+    Raises:
+        RszooError: there is none for this kind of classifier.
+    """
+    raise RszooError(
+        f"no attack goes through a {type(classifier).__name__} yet, whose experts take turns; "
+        "attack its parts one by one"
+    )
+
+
+@soft_answers.register
+def _of_smoothed(classifier: SmoothedClassifier, draws: int) -> nn.Module:
+    assert classifier.input_shape is not None  # a bundle has one
+    one = torch.zeros(1, *classifier.input_shape, device=classifier.device)
+    return _SoftVotes(classifier.base, gaussian_copies(one, draws, classifier.sigma))
+
+
+@soft_answers.register
+def _of_mixed(classifier: MixedClassifier, draws: int) -> nn.Module:
+    return _SoftMix(classifier, soft_answers(classifier.robust, draws))
+
+
+@singledispatch
+def _shares(weight: Weight, standard: Tensor, robust: Tensor) -> Tensor:
+    """Return the weights `[B]` of the logits `[B, classes]` of both networks, with a gradient."""
+    raise RszooError(
+        f"no attack goes through a {type(weight).__name__}, which logits alone do not tell; "
+        "attack a mix with a fixed or a learned weight"
+    )
+
+
+@_shares.register
+def _of_fixed(weight: FixedWeight, standard: Tensor, robust: Tensor) -> Tensor:
+    return torch.full_like(standard[:, 0], weight.alpha_mix)
+
+
+@_shares.register
+def _of_learned(weight: LearnedWeight, standard: Tensor, robust: Tensor) -> Tensor:
+    return weight.network.weight(weight.network(standard, robust))
+
+
+class LogProbabilities(nn.Module):
+    """The log-probabilities of a network that is used without noise."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.network(x).float().log_softmax(-1)
+
+
+class _SoftVotes(nn.Module):
+    """The log of the mean prediction under fixed noise, `[draws, 1, C, H, W]`."""
+
+    def __init__(self, network: nn.Module, noise: Tensor) -> None:
+        super().__init__()
+        self.network, self.noise = network, noise
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits = self.network((x + self.noise).flatten(0, 1)).float()
+        log_probabilities = logits.log_softmax(-1).unflatten(0, (len(self.noise), -1))
+        return log_probabilities.logsumexp(0) - math.log(len(self.noise))
+
+
+class _SoftMix(nn.Module):
+    """The log of a mix whose smoothed part gives its mean prediction."""
+
+    def __init__(self, classifier: MixedClassifier, robust: nn.Module) -> None:
+        super().__init__()
+        self.standard, self.bare = classifier.standard, classifier.robust.base
+        self.robust, self.weight = robust, classifier.weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        standard = self.standard(x).float()
+        shares = _shares(self.weight, standard, self.bare(x).float())
+        return log_mix(standard.log_softmax(-1), self.robust(x), shares)
