@@ -190,7 +190,7 @@ def test_the_options_of_certify(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         "--runner-up", "--choose-bound"
     )
     assert "expected --runner-up without --radii" in said("--runner-up", "--radii", "0.25")
-    assert "--runner-up and --choose-bound need one noise level" in said(
+    assert "--choose-bound and --n-max need one noise level" in said(
         "--choose-bound", "--per-input-sigma", "nominal"
     )
     some[2] = "builtin/digits-cascade-0.50"

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from rszoo.certificates import base as certificate
 from rszoo.certificates.base import ABSTAIN, Certificate, certificate_from_votes
 from rszoo.certificates.kinds import fixed
-from rszoo.smoothing import classifier as module
+from rszoo.smoothing import procedures as module
 from rszoo.smoothing.classifier import SmoothedClassifier
 
 TRIALS = 1000

@@ -13,7 +13,18 @@ from rszoo.errors import DataError
 from rszoo.evaluation.log import CertificationLog, read_log
 
 ALL = (
-    *("cascade", "chosen", "dual", "early", "fixed", "memory", "mixed", "nominal", "original"),
+    *(
+        "cascade",
+        "chosen",
+        "dual",
+        "early",
+        "extended",
+        "fixed",
+        "memory",
+        "mixed",
+        "nominal",
+        "original",
+    ),
     "runner_up",
 )
 EXPERTS = [{"sigma": 0.25}, {"sigma": 0.5}]
@@ -39,6 +50,7 @@ def test_no_two_kinds_have_the_same_columns() -> None:
         ({}, "fixed"),
         ({"sigma": 0.5}, "fixed"),
         ({"radii": [0.5]}, "early"),
+        ({"n": 100, "n_max": 1000}, "extended"),
         ({"alpha_mix": 0.7}, "mixed"),
         ({"experts": EXPERTS}, "cascade"),
         (ROUTED, "dual"),
@@ -73,6 +85,9 @@ def test_the_kind_of_an_old_log_follows_from_what_it_states(
         ({"kind": "cascade", "experts": EXPERTS, "radii": [0.5]}, "expected no radii"),
         ({"kind": "cascade", "experts": EXPERTS[:1]}, "experts: "),
         ({"kind": "mixed"}, "alpha_mix: Field required"),
+        ({"kind": "extended", "n": 100}, "expected an n_max"),
+        ({"kind": "extended", "n": 100, "n_max": 100}, "expected n_max above n=100, got 100"),
+        ({"kind": "fixed", "n": 100, "n_max": 1000}, "expected kind 'extended'"),
         ({"sigma": None}, "expected a noise level sigma, got null"),
         ({"sigma": 0.0}, "sigma: "),
         ({"alpha": 1.0}, "alpha: "),

@@ -238,7 +238,7 @@ def test_what_cannot_be_bounded_so_is_refused() -> None:
     x = torch.zeros(2)
     with pytest.raises(ValueError, match=r"expected a bound of one-sided, .*, got 'both'"):
         smoothed.certify(x, bound="both")
-    with pytest.raises(ValueError, match=r"expected no radii with bound='runner-up'"):
+    with pytest.raises(ValueError, match=r"expected one of radii and bound='runner-up', which"):
         smoothed.certify(x, bound="runner-up", radii=[0.1])
     cascade = CascadeClassifier([smoothed.with_sigma(0.25), smoothed])
     with pytest.raises(ValueError, match=r"expected bound='one-sided' with a CascadeClassifier"):

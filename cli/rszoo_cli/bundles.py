@@ -71,7 +71,8 @@ def _listed(described: Mapping[str, dict[str, Any]]) -> "Table":
     from rich.table import Table
     from rich.text import Text
 
-    from rszoo.certificates.kind import BOUNDS, ONE_SIDED
+    from rszoo.certificates.bound import bound_order
+    from rszoo.certificates.kind import ONE_SIDED
     from rszoo.evaluation.coverage import Coverage
     from rszoo.theory.rounding import as_stated
 
@@ -81,7 +82,7 @@ def _listed(described: Mapping[str, dict[str, Any]]) -> "Table":
         table.add_column(heading)
     known = [row["certified"] for row in described.values() if row["certified"]]
     stated = {one["bound"] for one in known if "bound" in one}
-    bounds = [bound for bound in BOUNDS if bound in stated or bound == ONE_SIDED]
+    bounds = sorted({ONE_SIDED, *stated}, key=bound_order)
     acrs = ("ACR" if bound == ONE_SIDED else f"ACR, {bound}" for bound in bounds)
     for heading in ("sigma", "images", *acrs):
         table.add_column(heading, justify="right")
@@ -166,7 +167,7 @@ def _print_evidence(bundle: "Bundle") -> None:
 
     log = evidence_of(bundle)
     out.print(f"certified on {data_set(log.protocol)}\n", highlight=False, soft_wrap=True)
-    print_bound(log.kind.bound, alone=True)
+    print_bound(log.bound, alone=True)
     print_summaries([summary(log)])
     if not (found := coverage(log)).complete:
         out.print(f"warning: {found}", style="yellow", markup=False, soft_wrap=True)

@@ -67,6 +67,10 @@ _Tolerance = Annotated[
         show_default="a tenth of sigma",
     ),
 ]
+_Most = Annotated[
+    int | None,
+    typer.Option("--n-max", min=2, help="Make so many draws where all --n of them agree."),
+]
 _RunnerUp = Annotated[
     bool,
     typer.Option(
@@ -170,6 +174,7 @@ def certify(
     inputs: _Inputs = None,
     n: _Estimation = 100_000,
     n0: _Selection = 100,
+    n_max: _Most = None,
     alpha: Alpha = 0.001,
     runner_up: _RunnerUp = False,
     choose_bound: _ChooseBound = False,
@@ -229,9 +234,8 @@ def certify(
     alone = where.is_one_process and part is None
     bundle = find(model)
     early = early_stopping(bundle, radii, adaptive, radius_tol, n=n, alpha=alpha)
-    bound = bound_named(bundle, runner_up, choose_bound, early=bool(early))
-    plain = not early and bound == "one-sided"
-    check_per_input(per_input_sigma, memory, alone=alone, attach=attach, plain=plain)
+    limits = early | bound_named(bundle, runner_up, choose_bound, n_max, n=n, early=bool(early))
+    check_per_input(per_input_sigma, memory, alone=alone, attach=attach, plain=not limits)
     search = searched(per_input_sigma, bundle)
     check_attachable(bundle, attach=attach)
     where_data = {"root": data_root, "download": download}
@@ -243,7 +247,7 @@ def certify(
     log = log_file and log_to(log_file, resume=resume, restart=resume and overwrite)
     how = {"execution": execution, "engine": where, "log": log, "searched": search is not None}
     if dry_run:
-        budget = Budget(n0=n0, n=n, alpha=alpha, bound=bound, **early)
+        budget = Budget(n0=n0, n=n, alpha=alpha, **limits)
         return print_plan(bundle, todo, budget, json=json, **how)
     with opened_memory(memory_file(search, memory, log_file)) as opened:
         before = opened.seed if opened else seed_of(log, weights=bundle.weights_digest)
@@ -251,7 +255,7 @@ def certify(
         certified = certify_bundle(
             bundle,
             todo,
-            Budget(n0=n0, n=n, alpha=alpha, seed=seed, bound=bound, **early),
+            Budget(n0=n0, n=n, alpha=alpha, seed=seed, **limits),
             memory=opened,
             metering=partial(ProgressBar, err, f"certify {bundle.config.name}", faster=FASTER),
             **how,

@@ -101,7 +101,7 @@ def list_hub(chosen: dict[str, Any], *, json: bool) -> None:
     """Print the models on the hub that match, with the numbers that their cards state."""
     from dataclasses import asdict
 
-    from rszoo.certificates.kind import BOUNDS
+    from rszoo.certificates.bound import bound_order
     from rszoo.hub.listing import listed
     from rszoo.hub.remote import endpoint
     from rszoo.hub.stated import NOT_CHECKED
@@ -113,7 +113,7 @@ def list_hub(chosen: dict[str, Any], *, json: bool) -> None:
     elif not found:
         out.print(f"no such models of rszoo on {endpoint()}")
     else:
-        bounds = sorted({one.bound for one in found}, key=BOUNDS.index)
+        bounds = sorted({one.bound for one in found}, key=bound_order)
         for bound in bounds:
             print_bound(bound, alone=bounds == [bound])
             out.print(_table([one for one in found if one.bound == bound]))

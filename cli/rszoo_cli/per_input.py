@@ -65,8 +65,8 @@ def check_per_input(
         return
     if not plain:
         raise typer.BadParameter(
-            "--radii, --adaptive, --runner-up and --choose-bound need one noise level; leave out "
-            "--per-input-sigma"
+            "--radii, --adaptive, --runner-up, --choose-bound and --n-max need one noise level; "
+            "leave out --per-input-sigma"
         )
     if attach:
         raise typer.BadParameter(

@@ -54,7 +54,7 @@ def report(
 
         rszoo report runs/mnist-*-0.50 --plot curve.png
     """
-    from rszoo.certificates.kind import BOUNDS
+    from rszoo.certificates.bound import bound_order
     from rszoo.evaluation.metrics import default_radii, summary
 
     at = None if radii is None else _parse_radii(radii)
@@ -62,7 +62,7 @@ def report(
     if at is None:
         at = max((default_radii(table) for table in tables), key=len)
     summaries = [summary(table, at) for table in tables]
-    bounds = sorted({table.kind.bound for table in tables}, key=BOUNDS.index)
+    bounds = sorted({table.bound for table in tables}, key=bound_order)
     if plot is not None:
         from rszoo.evaluation.plot import curve
 
@@ -72,7 +72,7 @@ def report(
         out.print_json(data=[_data(*pair) for pair in zip(tables, summaries, strict=True)])
     else:
         for bound in bounds:
-            of_bound = [table for table in tables if table.kind.bound == bound]
+            of_bound = [table for table in tables if table.bound == bound]
             print_bound(bound, alone=bounds == [bound])
             print_summaries([one for one in summaries if one.bound == bound])
             print_p(of_bound)

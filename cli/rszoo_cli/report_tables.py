@@ -71,7 +71,7 @@ def print_bound(bound: str, *, alone: bool) -> None:
     """Print what the certificates of the tables that follow bound, unless all have the usual one.
 
     Args:
-        bound: one of `rszoo.certificates.kind.BOUNDS`.
+        bound: see `rszoo.certificates.bound`.
         alone: whether no tables of other bounds are printed.
     """
     from rszoo.certificates.kind import ONE_SIDED

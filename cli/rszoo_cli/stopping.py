@@ -1,6 +1,6 @@
 """What `rszoo certify` bounds, and when it may stop drawing.
 
-`--runner-up` and `--choose-bound`; `--radii`, `--adaptive` and `--radius-tol`.
+`--runner-up`, `--choose-bound` and `--n-max`; `--radii`, `--adaptive` and `--radius-tol`.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -15,27 +15,42 @@ __all__ = ["bound_named", "early_stopping"]
 _USUAL_TOLERANCE = 0.1  # of sigma
 
 
-def bound_named(bundle: "Bundle", runner_up: bool, choose_bound: bool, *, early: bool) -> str:
-    """Return what is to be bounded, if this bundle has such certificates.
+def bound_named(
+    bundle: "Bundle",
+    runner_up: bool,
+    choose_bound: bool,
+    n_max: int | None,
+    *,
+    n: int,
+    early: bool,
+) -> dict[str, Any]:
+    """Return what is to be bounded and from how many draws, where that is not the usual.
 
     Args:
         bundle: what is certified.
-        runner_up, choose_bound: the options.
+        runner_up, choose_bound, n_max: the options.
+        n: draws.
         early: whether the draws may stop early.
     """
-    from rszoo.certificates.kind import ONE_SIDED
     from rszoo.hub.kinds import kind_of
 
-    if not (runner_up or choose_bound):
-        return ONE_SIDED
-    option = "--runner-up" if runner_up else "--choose-bound"
-    if runner_up and choose_bound:
-        raise typer.BadParameter("expected --runner-up or --choose-bound, got both")
+    asked: dict[str, dict[str, Any]] = {
+        "--runner-up": {"bound": "runner-up"} if runner_up else {},
+        "--choose-bound": {"bound": "chosen"} if choose_bound else {},
+        "--n-max": {"n_max": n_max} if n_max is not None else {},
+    }
+    given = [option for option, limits in asked.items() if limits]
+    if not given:
+        return {}
+    if len(given) > 1:
+        raise typer.BadParameter(f"expected {' or '.join(given)}, got both")
     if kind_of(bundle).smoothed is None:
-        raise typer.BadParameter(f"{option} is not for models made of others")
+        raise typer.BadParameter(f"{given[0]} is not for models made of others")
     if early:
-        raise typer.BadParameter(f"expected {option} without --radii and --adaptive")
-    return "runner-up" if runner_up else "chosen"
+        raise typer.BadParameter(f"expected {given[0]} without --radii and --adaptive")
+    if n_max is not None and n_max <= n:
+        raise typer.BadParameter(f"expected --n-max above --n {n}, got {n_max}")
+    return asked[given[0]]
 
 
 def early_stopping(

@@ -71,6 +71,11 @@ class Claim(ABC):
     votes: int
     draws: int
 
+    @property
+    def sample(self) -> tuple[int, int] | None:
+        """Votes and draws that are a sample of the event's proportion; None where none are."""
+        return None
+
     @abstractmethod
     def p_value(self, votes: int, draws: int) -> float:
         """Return how likely new counts differ as much, if the row's are of the same network."""
@@ -84,6 +89,11 @@ class Claim(ABC):
 @dataclass(frozen=True, kw_only=True)
 class Sample(Claim):
     """The claim that an event was counted so often in all draws of a row."""
+
+    @property
+    def sample(self) -> tuple[int, int]:
+        """The votes and draws of the row, which are all made in any case."""
+        return self.votes, self.draws
 
     def p_value(self, votes: int, draws: int) -> float:
         """See `Claim`; the event may have become rarer or more frequent."""

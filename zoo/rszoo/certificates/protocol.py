@@ -133,6 +133,7 @@ class Protocol(Evaluation):
         inputs: what was certified.
         sigma: standard deviation of the noise, pixel units; None where there are several.
         n0, n, alpha: see `Certificate`.
+        n_max: draws where all of the n agree; None where no more are made then.
         seed: of all noise.
         radii: the only radii that could be certified, pixel units; None where every radius could.
         tolerance: how much radius was given up to save draws, pixel units.
@@ -146,6 +147,7 @@ class Protocol(Evaluation):
     sigma: _Sigma | None = None
     n0: _Draws | None = None
     n: _Draws | None = None
+    n_max: _Draws | None = None
     alpha: _Probability | None = None
     seed: Annotated[int, Field(strict=True)] | None = None
     radii: Annotated[tuple[_Radius, ...], Field(min_length=1, max_length=MOST_TESTS)] | None = None
@@ -156,12 +158,23 @@ class Protocol(Evaluation):
     #: Whether the kind is certified at given radii only.
     at_radii: ClassVar[bool] = False
 
+    #: Whether the kind makes more draws where all of the n agree.
+    extends: ClassVar[bool] = False
+
     @model_validator(mode="after")
     def _has_radii(self) -> "Protocol":
         if (self.radii is not None) != self.at_radii:
             raise ValueError(f"expected {'some' if self.at_radii else 'no'} radii")
         if self.tolerance and self.radii is None:
             raise ValueError(f"expected no tolerance without radii, got {self.tolerance!r}")
+        return self
+
+    @model_validator(mode="after")
+    def _has_n_max(self) -> "Protocol":
+        if (self.n_max is not None) != self.extends:
+            raise ValueError(f"expected {'an' if self.extends else 'no'} n_max")
+        if self.n_max is not None and self.n is not None and self.n_max <= self.n:
+            raise ValueError(f"expected n_max above n={self.n}, got {self.n_max}")
         return self
 
     @property

@@ -51,6 +51,7 @@ def protocol(
             "alpha": budget.alpha,
             "seed": budget.seed,
             **at_radii,
+            **({} if budget.n_max is None else {"n_max": budget.n_max}),
             **classifier.protocol_entries,
             "versions": versions,
             **({} if machine is None else {"machine": machine}),

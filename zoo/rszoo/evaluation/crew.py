@@ -74,7 +74,7 @@ def certify_inputs_with(
     """
 
     def begin(image: Tensor) -> Callable[[], Certificate]:
-        if budget.radii is not None or not isinstance(classifier, SmoothedClassifier):
+        if budget.open_ended or not isinstance(classifier, SmoothedClassifier):
             return crew.submit("certify", image, **vars(budget))
         smoothed, seed = classifier, budget.seed
         tasks: list[_Task] = []

@@ -144,7 +144,7 @@ def certify(
         certify_all = stack.enter_context(started(engine, classifiers))
         work = _work(stated, budget, inputs=len(inputs), done=len(answers))
         meter = stack.enter_context(metering(**work))
-        counted = None if budget.radii is not None else meter.advance
+        counted = None if budget.open_ended else meter.advance
         since = time.perf_counter()
         for answer in certify_all(inputs.inputs, budget, log=opened, on_draws=counted):
             answers.append(answer)
@@ -208,9 +208,9 @@ def _stated(
 def _work(stated: Protocol, budget: Budget, *, inputs: int, done: int) -> dict[str, object]:
     """Return what there is to do, as `Metering` takes it.
 
-    At given radii nobody knows the number of draws beforehand: then inputs are counted.
+    Where the number of draws depends on the votes, nobody knows it beforehand: inputs are counted.
     """
-    unit, each = ("inputs", 1) if budget.radii is not None else ("draws", budget.draws)
+    unit, each = ("inputs", 1) if budget.open_ended else ("draws", budget.draws)
     how = f"in {stated.evaluation.precision} on {stated.evaluation.device}"
     return {"total": inputs * each, "done": done * each, "unit": unit, "each": each, "how": how}
 

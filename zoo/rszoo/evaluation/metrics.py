@@ -67,8 +67,8 @@ class Summary:
         certified_accuracy: share at each radius, in [0, 1].
         intervals: exact binomial interval of each at 95 % confidence, for the images being a
             random sample.
-        bound: what the certificates bound, one of `rszoo.certificates.kind.BOUNDS`; numbers of
-            different bounds never stand in one table.
+        bound: what the certificates bound, see `rszoo.certificates.bound`; numbers of different
+            bounds never stand in one table.
         nominal: whether all this is about nominal radii, which are no certificates.
         collapsed: why the model says nothing of robustness, see `rszoo.evaluation.collapse`; None
             where it does.
@@ -130,7 +130,7 @@ def summary(log: LogTable, radii: Sequence[float] | None = None) -> Summary:
         intervals=tuple(
             clopper_pearson_interval(count, images, 1.0 - _CONFIDENCE) for count in counts
         ),
-        bound=log.kind.bound,
+        bound=log.bound,
         nominal=not log.kind.certifies,
         collapsed=why_collapsed(log),
     )
@@ -212,7 +212,7 @@ def differences(logs: Sequence[LogTable]) -> list[str]:
         for name in ("inputs", "n", "alpha", "radii")
     }
     found["inputs"] |= len(sources) > 1
-    found["bound"] = len({log.kind.bound for log in logs}) > 1
+    found["bound"] = len({log.bound for log in logs}) > 1
     return [name for name, differ in found.items() if differ]
 
 
@@ -225,8 +225,8 @@ def inputs_digest(log: LogTable) -> str:
 def protocol_digest(log: LogTable) -> str:
     """Return a SHA-256 that is the same for logs without `differences`, if both have protocols."""
     values = [_source(log), *map(repr, _protocol(log).values())]
-    if log.kind.bound != ONE_SIDED:  # those of before had no other
-        values.append(log.kind.bound)
+    if log.bound != ONE_SIDED:  # those of before had no other
+        values.append(log.bound)
     text = json.dumps(values, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 

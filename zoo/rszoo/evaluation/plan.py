@@ -28,7 +28,7 @@ class Plan:
 
     Attributes:
         inputs: how many are still to be certified.
-        draws: how many that takes; at given radii, how many at most.
+        draws: how many that takes, at most where it depends on the votes.
         at_most: whether fewer may do.
         rate: draws in a second, as measured on this machine; of several devices, of all.
         precision: "float32" or "bfloat16", which is what "auto" means here; None where several
@@ -94,7 +94,7 @@ def planned(
     return Plan(
         inputs=len(todo),
         draws=draws,
-        at_most=budget.radii is not None,
+        at_most=budget.open_ended,
         rate=rate,
         precision=precision if isinstance(precision, str) else None,
         device=first.device.type,

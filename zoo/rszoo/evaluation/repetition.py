@@ -82,6 +82,7 @@ def _budget(stated: Protocol) -> Budget | None:
         radii=stated.radii,
         tolerance=stated.tolerance,
         bound=kind(stated.kind).bound,
+        n_max=stated.n_max,
     )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rszoo.certificates.base import Certificate
+from rszoo.certificates.bound import bound_text
 from rszoo.certificates.kind import Kind
 from rszoo.certificates.kinds.original import KIND as ORIGINAL
 from rszoo.certificates.protocol import Protocol
@@ -72,6 +73,11 @@ class LogTable:
     def tested(self) -> tuple[float, ...] | None:
         """The only radii that could be certified; None where every radius could."""
         return None if self.protocol is None else self.protocol.radii
+
+    @property
+    def bound(self) -> str:
+        """What the certificates bound, in words; see `rszoo.certificates.bound`."""
+        return bound_text(self.kind.bound, None if self.protocol is None else self.protocol.n_max)
 
     @property
     def tolerance(self) -> float:

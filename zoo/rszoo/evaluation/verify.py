@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rszoo.certificates.kind import Sample
 from rszoo.errors import DataError
 from rszoo.evaluation.inputs import Input
 from rszoo.evaluation.log import LogTable
@@ -148,24 +147,21 @@ def _finding(
 def counted(log: LogTable, inputs: Sequence[Input], findings: Sequence[Finding]) -> Counts:
     """Return the counts of the rows that can be tested together.
 
-    These are the votes of the network that answers, where they rest on all n draws; one row of
-    those whose images are equal, which share their noise.
+    These are the votes of the network that answers, of n draws that are all made; one row of those
+    whose images are equal, which share their noise.
 
     Args:
         log: with counts.
         inputs, findings: of the same inputs, in order, see `recertify`.
     """
     rows = {idx: row for row, idx in enumerate(log.idx.tolist())}
-    kept: dict[bytes, Finding] = {}
+    kept: dict[bytes, tuple[int, int, int, int]] = {}
     for one, finding in zip(inputs, findings, strict=True):
         answering = log.kind.voters(log.certificate(rows[one.idx]))[0]
-        if isinstance(answering.claims[0], Sample):
+        if (counts := answering.claims[0].sample) is not None:
             pixels = one.image().contiguous().numpy().tobytes()
-            kept.setdefault(hashlib.sha256(pixels).digest(), finding)
+            new = (finding.new_votes, finding.new_draws)
+            kept.setdefault(hashlib.sha256(pixels).digest(), (*counts, *new))
+    columns = np.array([*kept.values()], dtype=np.int64).reshape(-1, 4).T
     names = ("votes", "draws", "new_votes", "new_draws")
-    return Counts(
-        **{
-            name: np.array([getattr(one, name) for one in kept.values()], dtype=np.int64)
-            for name in names
-        }
-    )
+    return Counts(**dict(zip(names, columns, strict=True)))

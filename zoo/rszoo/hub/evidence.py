@@ -111,7 +111,7 @@ def lost(old: LogTable, new: LogTable) -> int:
     A certificate of another bound is another one. An input is one of a data set: number 7 of
     another set, or of images with another digest, is another input.
     """
-    if old.kind.bound != new.kind.bound or not _same_inputs(old.protocol, new.protocol):
+    if old.bound != new.bound or not _same_inputs(old.protocol, new.protocol):
         return len(old)
     n = dict(zip(new.idx.tolist(), _draws(new), strict=True))
     return sum(

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from huggingface_hub import EvalResult, ModelInfo
 
 from rszoo import methods
+from rszoo.certificates.bound import known_bound, most_draws
 from rszoo.hub import remote
-from rszoo.hub.stated import is_possible, stated_bound
+from rszoo.hub.stated import is_possible
 
 __all__ = ["Listed", "listed"]
 
@@ -25,7 +26,7 @@ class Listed:
         commit: the newest.
         dataset, method: names; None where the card does not say.
         sigma, n, alpha, images: of the certificates; None where the card does not say.
-        bound: what they bound, one of `rszoo.certificates.kind.BOUNDS`.
+        bound: what they bound, see `rszoo.certificates.bound`.
         acr: average certified radius; None without, and where the card states what cannot be.
         certified_accuracy: share by radius; none where the card states what cannot be.
         checked: whether the numbers are more than what the card says, which they never are.
@@ -92,7 +93,9 @@ def _listed(info: ModelInfo) -> Listed:
         _whole(about.get("n")),
         _number(about.get("alpha")),
     )
-    possible = is_possible(acr, accuracy, sigma=sigma, n=n, alpha=alpha)
+    bound = known_bound(about.get("bound"))
+    most = most_draws(bound, n)
+    possible = is_possible(acr, accuracy, sigma=sigma, n=most, alpha=alpha)
     known = methods.names()
     return Listed(
         id=info.id,
@@ -103,7 +106,7 @@ def _listed(info: ModelInfo) -> Listed:
         n=n,
         alpha=alpha,
         images=_whole(about.get("images")),
-        bound=stated_bound(about),
+        bound=bound,
         acr=acr if possible else None,
         certified_accuracy=accuracy if possible else {},
     )

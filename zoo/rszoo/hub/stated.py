@@ -3,10 +3,9 @@
 import math
 from collections.abc import Mapping
 
-from rszoo.certificates.kind import BOUNDS, ONE_SIDED
 from rszoo.theory.radii import largest_radius
 
-__all__ = ["NOT_CHECKED", "is_possible", "stated_bound"]
+__all__ = ["NOT_CHECKED", "is_possible"]
 
 #: How numbers of cards are called.
 NOT_CHECKED = "stated by its author, not checked"
@@ -32,7 +31,8 @@ def is_possible(
     Args:
         acr: average certified radius; None where not stated.
         accuracy: radius -> certified accuracy there.
-        sigma, n, alpha: of the certificates; None where not stated, or where there are several.
+        sigma, n, alpha: of the certificates, n the most draws; None where not stated, or where
+            there are several.
 
     >>> is_possible(1.9, {}, sigma=0.5, n=100_000, alpha=0.001)
     True
@@ -47,16 +47,6 @@ def is_possible(
         return False
     reached = [acr or 0.0, *(radius for radius, share in accuracy.items() if share > 0)]
     return max(reached) <= _largest(sigma, n, alpha) * (1 + _SLACK)
-
-
-def stated_bound(arguments: Mapping[str, object]) -> str:
-    """Return what a card says that its certificates bound; those of before do not say.
-
-    Args:
-        arguments: of a result's metric.
-    """
-    stated = arguments.get("bound")
-    return stated if isinstance(stated, str) and stated in BOUNDS else ONE_SIDED
 
 
 def _largest(sigma: float | None, n: float | None, alpha: float | None) -> float:

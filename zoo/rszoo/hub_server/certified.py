@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from rszoo.certificates.bound import known_bound, most_draws
 from rszoo.certificates.kind import ONE_SIDED
 from rszoo.evaluation.data_set import DataSet
 from rszoo.evaluation.metrics import Summary
-from rszoo.hub.stated import is_possible, stated_bound
+from rszoo.hub.stated import is_possible
 
 __all__ = ["Certified", "certified", "computed"]
 
@@ -28,7 +29,7 @@ class Certified:
         norm: of the radii.
         images: how many inputs, such as "320 of 360"; "-" where not said.
         sigma, n, alpha: noise level, draws per input, failure probability; None where not said.
-        bound: what the certificates bound, one of `rszoo.certificates.kind.BOUNDS`.
+        bound: what the certificates bound, see `rszoo.certificates.bound`.
         acr: average certified radius; None where not said.
         accuracy: radius -> certified accuracy there, in [0, 1].
         complete: whether no input is known to be missing.
@@ -78,7 +79,7 @@ def certified(metadata: dict[str, Any]) -> list[Certified]:
             dataset,
             str(args.get("norm", "l2")).upper(),
             _number(args.get("sigma")),
-            stated_bound(args),
+            known_bound(args.get("bound")),
         )
         groups.setdefault(key, []).append(metric)
     found = [_certified(*key, metrics) for key, metrics in groups.items()]
@@ -90,7 +91,7 @@ def certified(metadata: dict[str, Any]) -> list[Certified]:
 
 def _possible(one: Certified) -> bool:
     """Return whether the numbers can be true; of other norms than L2 nothing is known."""
-    bounds = {"sigma": one.sigma, "n": one.n, "alpha": one.alpha}
+    bounds = {"sigma": one.sigma, "n": most_draws(one.bound, one.n), "alpha": one.alpha}
     return one.norm != "L2" or is_possible(one.acr, one.accuracy, **bounds)
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import rszoo
-from rszoo.certificates.kind import BOUNDS, ONE_SIDED
+from rszoo.certificates.bound import bound_order
+from rszoo.certificates.kind import ONE_SIDED
 from rszoo.hub_server.card import tags
 from rszoo.hub_server.certified import Certified, certified
 from rszoo.hub_server.evidence import Evidence
@@ -50,7 +51,7 @@ def numbers_table(rows: list[Row], *, by_model: bool) -> str:
         by_model: many models, each at the usual radii, those of a data set by their names; else
             one model, with all that is known of it as far as a table can hold it.
     """
-    bounds = sorted({_bound(row) for row in rows}, key=BOUNDS.index)
+    bounds = sorted({_bound(row) for row in rows}, key=bound_order)
     return "".join(
         (f"<h3>{escape(bound)} bound</h3>" if bounds != [ONE_SIDED] else "")
         + _table([row for row in rows if _bound(row) == bound], by_model=by_model)

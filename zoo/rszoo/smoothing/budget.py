@@ -26,9 +26,12 @@ class Budget:
         tolerance: with `radii`, stop as soon as the certified radius is so close to the smallest
             that is out of reach; see `rszoo.smoothing.decisions.radius_grid`.
         bound: what is bounded, see `rszoo.certificates.kind.Kind.bound`.
+        n_max: make so many draws where all of the n agree, see
+            `rszoo.certificates.kinds.extended`; None: never more than n.
 
     Raises:
-        ValueError: n0, n or alpha out of range, a tolerance without radii, or no such bound.
+        ValueError: n0, n, alpha or n_max out of range, a tolerance without radii, no such bound,
+            or what does not go together.
     """
 
     n0: int = 100
@@ -38,6 +41,7 @@ class Budget:
     radii: tuple[float, ...] | None = None
     tolerance: float = 0.0
     bound: str = ONE_SIDED
+    n_max: int | None = None
 
     def __post_init__(self) -> None:
         check_draws(n0=self.n0, n=self.n, alpha=self.alpha)
@@ -45,6 +49,15 @@ class Budget:
             raise ValueError(f"expected radii with tolerance={self.tolerance}, got none")
         if self.bound not in BOUNDS:
             raise ValueError(f"expected a bound of {', '.join(BOUNDS)}, got {self.bound!r}")
+        if self.n_max is not None and self.n_max <= self.n:
+            raise ValueError(f"expected n_max above n={self.n}, got {self.n_max}")
+        asked = {
+            "radii": self.radii is not None,
+            f"bound={self.bound!r}": self.bound != ONE_SIDED,
+            "n_max": self.n_max is not None,
+        }
+        if len(both := [name for name, given in asked.items() if given]) > 1:
+            raise ValueError(f"expected one of {' and '.join(both)}, which do not go together")
 
     @classmethod
     def of(
@@ -57,6 +70,7 @@ class Budget:
         radii: Sequence[float] | None,
         tolerance: float,
         bound: str,
+        n_max: int | None,
     ) -> "Budget":
         """Return the budget of a call that leaves its seed to chance where it says None."""
         return cls(
@@ -67,9 +81,15 @@ class Budget:
             radii=None if radii is None else tuple(radii),
             tolerance=tolerance,
             bound=bound,
+            n_max=n_max,
         )
 
     @property
     def draws(self) -> int:
         """The most draws that a certificate takes of one network."""
-        return self.n0 + self.n
+        return self.n0 + (self.n_max or self.n)
+
+    @property
+    def open_ended(self) -> bool:
+        """Whether it depends on the votes how many draws are made."""
+        return self.radii is not None or self.n_max is not None

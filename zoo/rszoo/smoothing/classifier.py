@@ -5,7 +5,6 @@ Randomized Smoothing, https://arxiv.org/abs/1902.02918, section 3.2.
 """
 
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
-from contextlib import closing
 from copy import copy
 from typing import ClassVar
 
@@ -26,11 +25,11 @@ from rszoo.networks.fused.network import Fused
 from rszoo.networks.logits import WithLogits, as_network
 from rszoo.networks.opaque import is_opaque, precision_of
 from rszoo.smoothing.checks import check_classes, check_draws, check_sigma, checked
-from rszoo.smoothing.decisions import RadiusTests
 from rszoo.smoothing.interface import Budget, Classifier
 from rszoo.smoothing.lattice import SCHEME_SUFFIX
 from rszoo.smoothing.noise import SCHEME, Stream
 from rszoo.smoothing.one_by_one import OneByOne, check_layers
+from rszoo.smoothing.procedures import procedure
 from rszoo.smoothing.votes import default_batch_size, running_votes
 from rszoo.smoothing.voting import OnDraws, Voting
 
@@ -59,6 +58,7 @@ class SmoothedClassifier(Classifier):
 
     certifies_at_radii: ClassVar[bool] = True
     bounds: ClassVar[Collection[str]] = BOUNDS
+    extends: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -136,6 +136,8 @@ class SmoothedClassifier(Classifier):
 
     def kind(self, budget: Budget) -> str:
         """Return the name of the kind of its certificates."""
+        if budget.n_max is not None:
+            return "extended"
         return kind_of_bound(budget.bound).name if budget.radii is None else "early"
 
     @property
@@ -165,36 +167,7 @@ class SmoothedClassifier(Classifier):
         Raises:
             ValueError: radii or tolerance out of range.
         """
-        selecting = {"stream": Stream.SELECTION, "seed": budget.seed, "on_progress": on_progress}
-        estimating = {**selecting, "stream": Stream.ESTIMATION}
-
-        # CERTIFY of Cohen et al. (2019), in the words of their Algorithm 1:
-        def with_all_draws(image: Tensor) -> Certificate:
-            # counts0 <- SampleUnderNoise(f, x, n0, sigma)
-            (counts0,) = self.running(image, [budget.n0], **selecting)
-            # counts <- SampleUnderNoise(f, x, n, sigma)
-            (counts,) = self.running(image, [budget.n], **estimating)
-            return self.certificate(counts0, counts, budget)
-
-        if budget.radii is None:
-            return with_all_draws
-        tests = RadiusTests.of(
-            budget.radii,
-            sigma=self.applied_sigma,
-            n=budget.n,
-            alpha=budget.alpha,
-            tolerance=budget.tolerance,
-        )
-        looks = tests.looks.tolist()
-
-        def at_radii(image: Tensor) -> Certificate:
-            (selection,) = self.running(image, [budget.n0], **selecting)
-            candidate = selection.index(max(selection))
-            with closing(self.running(image, looks, **estimating)) as runs:
-                votes = (one[candidate] for one in runs)
-                return tests.certificate(candidate, votes, n0=budget.n0)
-
-        return at_radii
+        return procedure(self, budget, on_progress)
 
     def predictor(
         self, *, n: int, alpha: float, seed: int, on_progress: OnDraws = None

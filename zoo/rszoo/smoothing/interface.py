@@ -46,6 +46,9 @@ class Classifier(ABC):
     #: Whether it can be certified at given radii only.
     certifies_at_radii: ClassVar[bool] = False
 
+    #: Whether it can make more draws where all of the n agree.
+    extends: ClassVar[bool] = False
+
     #: What it can bound, of `rszoo.certificates.kind.BOUNDS`.
     bounds: ClassVar[Collection[str]] = (ONE_SIDED,)
 
@@ -98,6 +101,7 @@ class Classifier(ABC):
         radii: Sequence[float] | None = None,
         tolerance: float = 0.0,
         bound: str = ONE_SIDED,
+        n_max: int | None = None,
         on_progress: OnDraws = None,
     ) -> Certificate:
         """Certify one input `[C, H, W]`; `certify_batch` certifies several.
@@ -133,6 +137,7 @@ class Classifier(ABC):
             bound: "one-sided", the published one, of the class against all others together;
                 "runner-up", of the class and of each other one at alpha / 2 each, which is much
                 where other classes share the rest; "chosen": the better of them, by the n0 draws.
+            n_max: make so many draws where all of the n agree, for a larger radius.
             on_progress: called with the number of new draws as they are done.
 
         Returns:
@@ -142,16 +147,15 @@ class Classifier(ABC):
             DataError: x has the wrong type or shape, or is not finite.
             RszooError: a network gives NaN, another number of logits, or logits that depend on
                 the other images in a batch.
-            ValueError: n0, n, alpha, radii, tolerance or bound out of range; or radii, a tolerance
-                or another bound for a kind that takes none.
+            ValueError: n0, n, alpha, radii, tolerance, bound or n_max out of range, or what does
+                not go together, or with this kind.
 
         Warns:
             UserWarning: with `input_shape`, for pixels outside [0, 1].
             DeprecationWarning: for a batch, whose certificates are a list until 0.2.
         """
-        budget = Budget.of(
-            n0=n0, n=n, alpha=alpha, seed=seed, radii=radii, tolerance=tolerance, bound=bound
-        )
+        stopping = {"radii": radii, "tolerance": tolerance, "bound": bound, "n_max": n_max}
+        budget = Budget.of(n0=n0, n=n, alpha=alpha, seed=seed, **stopping)
         return self._answer(self._certifying(budget, on_progress), x)
 
     def certify_batch(
@@ -165,6 +169,7 @@ class Classifier(ABC):
         radii: Sequence[float] | None = None,
         tolerance: float = 0.0,
         bound: str = ONE_SIDED,
+        n_max: int | None = None,
         on_progress: OnDraws = None,
     ) -> list[Certificate]:
         """Certify each input of a batch `[B, C, H, W]`, in order.
@@ -174,9 +179,8 @@ class Classifier(ABC):
 
         Args and errors are those of `certify`; a `DataError` refuses a single input.
         """
-        budget = Budget.of(
-            n0=n0, n=n, alpha=alpha, seed=seed, radii=radii, tolerance=tolerance, bound=bound
-        )
+        stopping = {"radii": radii, "tolerance": tolerance, "bound": bound, "n_max": n_max}
+        budget = Budget.of(n0=n0, n=n, alpha=alpha, seed=seed, **stopping)
         return self._answers(self._certifying(budget, on_progress), x)
 
     def certify_within(
@@ -189,7 +193,7 @@ class Classifier(ABC):
 
         Raises:
             DataError: x has the wrong type or shape, or is not finite.
-            ValueError: radii, a tolerance or another bound for a kind that takes none.
+            ValueError: what a kind does not take.
         """
         return self._answer(self._certifying(budget, on_progress), x)
 
@@ -250,8 +254,8 @@ class Classifier(ABC):
                 f"expected bound={' or '.join(map(repr, self.bounds))} with a "
                 f"{type(self).__name__}, got {budget.bound!r}"
             )
-        if budget.bound != ONE_SIDED and budget.radii is not None:
-            raise ValueError(f"expected no radii with bound={budget.bound!r}")
+        if budget.n_max is not None and not self.extends:
+            raise ValueError(f"expected no n_max with a {type(self).__name__}")
         one = self.certifier(budget, on_progress)
         return lambda image: self.named(one(image))
 

@@ -25,6 +25,7 @@ _MARKS = (
     ("alpha_mix", "mixed"),
     ("per_input_sigma", "nominal"),
     ("radii", "early"),
+    ("n_max", "extended"),
 )
 _UNMARKED = "fixed"
 

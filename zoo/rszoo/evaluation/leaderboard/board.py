@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from rszoo.certificates.kind import BOUNDS
+from rszoo.certificates.bound import bound_order
 from rszoo.evaluation.leaderboard.entry import Entry
 from rszoo.evaluation.leaderboard.places import differing, reference, unfit, usual
 from rszoo.evaluation.metrics import Summary, summary
@@ -49,7 +49,7 @@ class Group:
     Attributes:
         dataset, sigma: None where the logs do not say.
         checked: whether the images are known to be that data set's; see `Entry`.
-        bound: what the certificates bound, one of `rszoo.certificates.kind.BOUNDS`.
+        bound: what the certificates bound, see `rszoo.certificates.bound`.
         images, n, alpha: of the protocol that has places; where none has, of one of most owners.
         radii: where the certified accuracy is given.
         rows: at least one of a model at hand.
@@ -97,7 +97,7 @@ def grouped(entries: Sequence[Entry], published: Sequence[Entry] = ()) -> list[G
                 key[0] is None,
                 key[0],
                 key[1] or math.inf,
-                BOUNDS.index(key[2]),
+                bound_order(key[2]),
                 not key[3],
             ),
         )
