@@ -21,7 +21,7 @@ from rszoo.evaluation.attack_log import AttackLog, AttackRow, read_attack_log
 from rszoo.evaluation.inputs import InputSet
 from rszoo.evaluation.log import read_log
 from rszoo.evaluation.merge import merge_logs
-from rszoo.evaluation.soft_answers import LogProbabilities, soft_answers
+from rszoo.evaluation.soft_answers import soft_answers, without_noise
 from rszoo.hub.attacked import target_of
 from rszoo.hub.catalog import find
 from rszoo.networks.mixing import MixingNetwork
@@ -64,7 +64,7 @@ def even_images(count: int = COUNT) -> InputSet:
 
 
 def target(network: nn.Module, answer: Callable[[Tensor], int] | None = None) -> Target:
-    soft = LogProbabilities(network)
+    soft = without_noise(network)
     return Target(
         soft=lambda: soft,
         answer=answer or (lambda image: int(network(image[None]).argmax())),

@@ -85,6 +85,13 @@ def attack(
     batch_size: Annotated[
         int, typer.Option(min=1, help="Inputs that are attacked together.")
     ] = 32,
+    within_certificates: Annotated[
+        bool,
+        typer.Option(
+            "--within-certificates",
+            help="Look instead for points that break the certificates of the bundle.",
+        ),
+    ] = False,
     dataset: Annotated[
         str | None,
         typer.Option(
@@ -104,6 +111,9 @@ def attack(
     What withstands this attack may fall to another: the share is an upper bound, and no
     certificate. A smoothed model is attacked through its noise, a mix through both parts.
 
+    With --within-certificates it ends with exit code 1 where more certificates are broken than
+    chance explains, or one that fresh draws certify again.
+
     Example:
 
         rszoo attack runs/digits-adversarial-0.00 --eps 0.1
@@ -111,30 +121,31 @@ def attack(
         rszoo attack builtin/digits-cat_rs-0.50 --norm l2 --eps 0.5 --limit 100
 
         rszoo attack runs/digits-part-0.00 --eps 0.1 --attack autoattack
+
+        rszoo attack builtin/digits-cat_rs-0.50 --within-certificates --limit 50
     """
-    from rszoo.evaluation import attacks
-    from rszoo.evaluation.attack import NORMS, Attack
+    from rszoo.evaluation.attack import Attack
     from rszoo.evaluation.attack import attack as attack_all
     from rszoo.hub.attacked import target_of
     from rszoo.hub.catalog import find
-    from rszoo.hub.writing import check_outside_bundles
     from rszoo.smoothing.execution import Execution
+    from rszoo_cli.broken import check_whole, print_broken
     from rszoo_cli.inputs import to_certify
     from rszoo_cli.usage import check_inputs, check_log, seed_named
 
-    if norm not in NORMS:
-        raise typer.BadParameter(f"expected --norm {' or '.join(NORMS)}, got {norm!r}")
-    if attack not in attacks.names():
-        raise typer.BadParameter(f"expected --attack {', '.join(attacks.names())}, got {attack!r}")
+    _check_named(attack, norm)
     check_inputs(inputs, skip or dataset, shard=None, attach=False)
     check_log(inputs, log_file, resume=resume, attach=False, overwrite=False)
     bundle = find(model)
     where = {"root": data_root, "download": download}
+    if within_certificates:
+        check_whole(inputs, log_file or resume or skip)
+        options = {"count": limit, "steps": steps, "draws": draws, "n": n, "seed": seed}
+        return print_broken(bundle, options, {**where, "device": device}, dataset, json=json)
     todo = to_certify(inputs, bundle, dataset, None, limit, skip=skip, resize=resize, **where)
     if log_file is None and not inputs:
         log_file = Path("attacks") / f"{bundle.config.name}-{attack}-{norm}-{eps:.4g}.tsv"
-    if log_file is not None:
-        check_outside_bundles(log_file)
+    _check_written(log_file)
     seed = seed_named(seed, before=_seed_of(log_file, resume=resume), shard=None)
     how: Any = {"norm": norm, "eps": eps, "steps": steps, "seed": seed, "batch_size": batch_size}
     execution = Execution(device=device, precision=precision)
@@ -151,6 +162,28 @@ def attack(
         _print_own(rows, bundle, named, seed, json=json)
     else:
         _print_counts(rows, bundle, named, log_file, json=json)
+
+
+def _check_named(attack: str, norm: str) -> None:
+    """Refuse an attack or a norm that there is not."""
+    from rszoo.evaluation import attacks
+    from rszoo.evaluation.attack import NORMS
+
+    if norm not in NORMS:
+        raise typer.BadParameter(f"expected --norm {' or '.join(NORMS)}, got {norm!r}")
+    if attack not in attacks.names():
+        raise typer.BadParameter(f"expected --attack {', '.join(attacks.names())}, got {attack!r}")
+
+
+def _check_written(log_file: Path | None) -> None:
+    """Refuse a log in a bundle, or one that the output is redirected to."""
+    from rszoo.evaluation.protocol import protocol_path
+    from rszoo.hub.writing import check_outside_bundles
+    from rszoo_cli.usage import check_redirect
+
+    if log_file is not None:
+        check_outside_bundles(log_file)
+        check_redirect(log_file, protocol_path(log_file))
 
 
 def _seed_of(log_file: Path | None, *, resume: bool) -> int | None:

@@ -14,13 +14,15 @@ from torch import Tensor, nn
 
 from rszoo.errors import RszooError
 from rszoo.networks.mixing import log_mix
+from rszoo.networks.opaque import is_opaque
 from rszoo.smoothing.classifier import SmoothedClassifier
+from rszoo.smoothing.experts import ExpertsClassifier
 from rszoo.smoothing.interface import Classifier
 from rszoo.smoothing.mixed import MixedClassifier
 from rszoo.smoothing.mixing_weights import FixedWeight, LearnedWeight, Weight
 from rszoo.smoothing.noise import gaussian_copies
 
-__all__ = ["LogProbabilities", "soft_answers"]
+__all__ = ["soft_answers", "soft_parts", "without_noise"]
 
 
 @singledispatch
@@ -34,7 +36,7 @@ def soft_answers(classifier: Classifier, draws: int) -> nn.Module:
         draws: noisy copies of each image.
 
     Raises:
-        RszooError: there is none for this kind of classifier.
+        RszooError: there is none for this kind of classifier, or a network has no gradient.
     """
     raise RszooError(
         f"no attack goes through a {type(classifier).__name__} yet, whose experts take turns; "
@@ -46,12 +48,47 @@ def soft_answers(classifier: Classifier, draws: int) -> nn.Module:
 def _of_smoothed(classifier: SmoothedClassifier, draws: int) -> nn.Module:
     assert classifier.input_shape is not None  # a bundle has one
     one = torch.zeros(1, *classifier.input_shape, device=classifier.device)
-    return _SoftVotes(classifier.base, gaussian_copies(one, draws, classifier.sigma))
+    return _SoftVotes(
+        _with_gradient(classifier.base), gaussian_copies(one, draws, classifier.sigma)
+    )
 
 
 @soft_answers.register
 def _of_mixed(classifier: MixedClassifier, draws: int) -> nn.Module:
+    _with_gradient(classifier.standard)
     return _SoftMix(classifier, soft_answers(classifier.robust, draws))
+
+
+@singledispatch
+def soft_parts(classifier: Classifier, draws: int) -> list[nn.Module]:
+    """Return all that an attack may climb: the whole, or each of the experts that take turns.
+
+    Args and errors are those of `soft_answers`.
+    """
+    return [soft_answers(classifier, draws)]
+
+
+@soft_parts.register
+def _of_experts(classifier: ExpertsClassifier, draws: int) -> list[nn.Module]:
+    return [soft_answers(expert, draws) for expert in classifier.experts]
+
+
+def without_noise(network: nn.Module) -> nn.Module:
+    """Return the log-probabilities of a network that is used without noise, to attack.
+
+    Raises:
+        RszooError: it has no gradient.
+    """
+    return _LogProbabilities(_with_gradient(network))
+
+
+def _with_gradient(network: nn.Module) -> nn.Module:
+    if is_opaque(network):
+        raise RszooError(
+            "expected a network with gradients to attack, got an opaque one (ONNX); attack the "
+            "network that it was exported from"
+        )
+    return network
 
 
 @singledispatch
@@ -73,7 +110,7 @@ def _of_learned(weight: LearnedWeight, standard: Tensor, robust: Tensor) -> Tens
     return weight.network.weight(weight.network(standard, robust))
 
 
-class LogProbabilities(nn.Module):
+class _LogProbabilities(nn.Module):
     """The log-probabilities of a network that is used without noise."""
 
     def __init__(self, network: nn.Module) -> None:

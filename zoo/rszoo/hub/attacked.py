@@ -1,18 +1,24 @@
-"""A bundle as what `rszoo attack` attacks."""
+"""A bundle, and its certificates, as what `rszoo attack` attacks."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rszoo.errors import RszooError
 from rszoo.evaluation.attack import Target
+from rszoo.evaluation.breaking import Breaking, Search, break_certificates
+from rszoo.evaluation.log import LogTable
+from rszoo.evaluation.progress import Metering, unseen
 from rszoo.hub.bundle import Bundle
 from rszoo.hub.classifiers import classifier_of
+from rszoo.hub.evidence import check_about
 from rszoo.hub.job import subject_of
+from rszoo.hub.parts import fetch_parts
+from rszoo.hub.verification import execution_of, images_of
 from rszoo.smoothing.execution import Execution
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["target_of"]
+__all__ = ["broken_certificates", "target_of"]
 
 
 def target_of(
@@ -42,7 +48,7 @@ def target_of(
     stated = {**model, **classifier.protocol_entries, "draws": draws, "n": n, "alpha": alpha}
 
     def soft() -> "nn.Module":
-        return _with_gradient(bundle, soft_answers(classifier, draws))
+        return soft_answers(classifier, draws)
 
     soft()  # which says at once what cannot be attacked
 
@@ -61,7 +67,7 @@ def target_of(
 def _without_noise(bundle: Bundle, execution: Execution, model: dict[str, object]) -> Target:
     import torch
 
-    from rszoo.evaluation.soft_answers import LogProbabilities
+    from rszoo.evaluation.soft_answers import without_noise
     from rszoo.networks.execution import (
         autocast,
         evaluation_mode,
@@ -74,7 +80,7 @@ def _without_noise(bundle: Bundle, execution: Execution, model: dict[str, object
     device = resolve_device(execution.device)
     precision = resolve_precision(execution.precision, device)
     network = place(WithLogits(bundle.network()), device)
-    soft = _with_gradient(bundle, LogProbabilities(network))
+    soft = without_noise(network)
 
     def answer(image: "Tensor") -> int:
         with torch.inference_mode(), evaluation_mode(network), autocast(device, precision):
@@ -89,17 +95,39 @@ def _without_noise(bundle: Bundle, execution: Execution, model: dict[str, object
     )
 
 
-def _with_gradient(bundle: Bundle, network: "nn.Module") -> "nn.Module":
-    """Return the network, unless it is an ONNX file, through which no attack sees.
+def broken_certificates(
+    bundle: Bundle,
+    log: LogTable,
+    search: Search,
+    *,
+    dataset: str | None = None,
+    root: Path | None = None,
+    download: bool = False,
+    device: str | None = None,
+    metering: Metering = unseen,
+) -> Breaking:
+    """Look for points that break the certificates of a log of a bundle.
+
+    Guarantee:
+        That of `rszoo.evaluation.breaking.break_certificates`.
+
+    Args:
+        bundle: its parts are fetched, and checked against its config.
+        log: about the bundle, and a data set.
+        search: how.
+        dataset, root, download, device: as `rszoo.hub.verification.verify_log` takes them.
+        metering: how progress is shown.
 
     Raises:
-        RszooError: it is.
+        DataError: the log is about another model, or inputs that are not there, or is not of
+            certificates of the bundle alone.
+        RszooError: the networks have no gradient.
+        ValueError: the seed is that of the log.
     """
-    from rszoo.networks.opaque import is_opaque
-
-    if is_opaque(network):
-        raise RszooError(
-            f"{bundle.id}: expected a network with gradients to attack, got an opaque one (ONNX); "
-            "attack the network that it was exported from"
-        )
-    return network
+    fetch_parts(bundle)
+    check_about(log, bundle)
+    images = images_of(log, bundle, dataset, root=root, download=download)
+    classifier = classifier_of(bundle, execution_of(log, device))
+    total = min(len(log), search.count or len(log))
+    with metering(total=total, unit="certificates") as meter:
+        return break_certificates(classifier, log, images, search, meter=meter)

@@ -22,7 +22,14 @@ from rszoo.smoothing.interface import Classifier
 from rszoo.smoothing.lattice import SCHEME_SUFFIX
 from rszoo.theory.agreement import PARTS, Together, power, together
 
-__all__ = ["EXCESSES", "Recheck", "Verification", "verify_log"]
+__all__ = [
+    "EXCESSES",
+    "Recheck",
+    "Verification",
+    "execution_of",
+    "images_of",
+    "verify_log",
+]
 
 #: Shares by which votes may be too high, of which is said whether they would have been found.
 EXCESSES = (0.001, 0.005, 0.01)
@@ -152,10 +159,10 @@ def verify_log(
     if recheck.inputs == 0:
         nothing = Replay(because="no inputs are drawn again")
         return Verification(log=log, level=recheck.level, seed=seed, replay=nothing)
-    images = _images(log, bundle, dataset, root=root, download=download)
+    images = images_of(log, bundle, dataset, root=root, download=download)
     chosen = sample(log, images, count=recheck.inputs, seed=seed)
     rows = planned(log, chosen, draws=recheck.replayed, seed=seed)
-    classifier, part = classifier_of(bundle, _execution(log, device)), recheck.level / PARTS
+    classifier, part = classifier_of(bundle, execution_of(log, device)), recheck.level / PARTS
     own = _on_its_device(classifier, log, bundle, device)
     total = len(chosen) * recheck.draws + sum(row.draws for row in rows)
     with metering(total=total, unit="draws") as meter:
@@ -195,7 +202,7 @@ def _on_its_device(
         resolve_device(own)
     except RszooError:
         return f"its noise is that of a device {own!r}, which is not here"
-    return classifier_of(bundle, _execution(log, own))
+    return classifier_of(bundle, execution_of(log, own))
 
 
 def _together(
@@ -212,7 +219,7 @@ def _together(
     return both, tuple(powers)
 
 
-def _images(
+def images_of(
     log: LogTable, bundle: Bundle, dataset: str | None, *, root: Path | None, download: bool
 ) -> Sequence[Input]:
     """Return the images that a log is about.
@@ -232,7 +239,7 @@ def _images(
     return images.inputs
 
 
-def _execution(log: LogTable, device: str | None) -> Execution:
+def execution_of(log: LogTable, device: str | None) -> Execution:
     """Return the execution that a log's protocol states, on a device."""
     assert log.protocol is not None  # `check_about` has seen to it
     stated = log.protocol.evaluation
