@@ -150,6 +150,14 @@ def config() -> tuple[list[tuple[str, bytes]], Read]:
         {"kind": "ensemble", "members": [part, part], "sigma": 0.5},
         {"kind": "denoised", "denoiser": part, "classifier": part, "sigma": 0.5},
         {
+            "kind": "adapted",
+            "backbone": part,
+            "rank": 8,
+            "alpha": 16.0,
+            "sigma": 0.5,
+            "weights_sha256": "0" * 64,
+        },
+        {
             "kind": "mixed",
             "standard": part,
             "robust": part,

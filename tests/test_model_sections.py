@@ -43,6 +43,7 @@ def test_the_methods_of_each_section() -> None:
         "fine_tuning": [
             name for name in methods.names() if name not in ("denoising", "dual_rs", "mixing")
         ],
+        "adapter": [name for name in methods.names() if methods.trains(name) == "smoothed"],
     }
 
 

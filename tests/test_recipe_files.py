@@ -200,7 +200,8 @@ def test_unlisted_sigma_and_profile_are_refused(read: Read) -> None:
         (
             "zzz=3",
             "zzz: unknown key; expected one of ['network', 'weights', 'hyperparameters', 'train', "
-            "'targets', 'experts', 'parts', 'denoised', 'fine_tuning', 'certify'] before the "
+            "'targets', 'experts', 'parts', 'denoised', 'fine_tuning', 'adapter', 'certify'] "
+            "before the "
             "first dot",
         ),
         (
@@ -494,6 +495,8 @@ def test_the_recipe_of_a_bundle_with_a_bad_value(tmp_path: Path) -> None:
         ("gaussian", [], []),
         ("gaussian", ["fine_tuning.start=a"], ["a"]),
         ("gaussian", ["fine_tuning.start=a", "fine_tuning.router=b"], ["a", "b"]),
+        ("gaussian", ["adapter.backbone=a"], ["a"]),
+        ("gaussian", ["adapter.backbone=standard"], []),
         ("dual_rs", ["experts.bundles=[a,b]"], ["a", "b"]),
         ("dual_rs", [], []),
         ("mixing", [], []),

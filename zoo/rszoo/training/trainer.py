@@ -18,7 +18,6 @@ from rszoo._files import write_json_atomically
 from rszoo._locks import exclusive
 from rszoo.hub.bundle import Bundle, open_bundle
 from rszoo.hub.catalog import find
-from rszoo.hub.configs.network import LibraryConfig, NetworkConfig
 from rszoo.hub.origin import Origin, Trained
 from rszoo.hub.writing import write_bundle
 from rszoo.networks.execution import place
@@ -30,6 +29,7 @@ from rszoo.training.recipes.prerequisites import models_of
 from rszoo.training.recipes.recipe import Recipe
 from rszoo.training.setting import Setting
 from rszoo.training.tasks.choosing import task_of
+from rszoo.training.tasks.finished import Finished
 from rszoo.training.tasks.task import Task
 from rszoo.training.tracking.tracked import TrackedRun, Tracking
 
@@ -174,16 +174,13 @@ class Trainer:
     ) -> Bundle:
         """Write the bundle of a finished training."""
         recipe = output.recipe
-        config = NetworkConfig.of(
-            task.images,
-            kind=methods.trains(recipe.method),
-            name=recipe.name,
-            method=recipe.method,
-            dataset=recipe.dataset,
-            architecture=recipe.network.model_dump(),
-            library=LibraryConfig.of(recipe.network.name),
-            sigma=recipe.sigma,
-            trained_precision=self.setting.precision,
+        finished = Finished(
+            recipe=recipe,
+            images=task.images,
+            network=state.network,
+            folder=output.folder,
+            precision=self.setting.precision,
+            half=self.half,
         )
         origin = Origin(
             facts=output.identity,
@@ -196,7 +193,7 @@ class Trainer:
         )
         return write_bundle(
             output.folder,
-            config=config,
+            config=task.config(finished),
             network=state.network,
             recipe=recipe.to_yaml(),
             origin=origin,

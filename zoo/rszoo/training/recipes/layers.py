@@ -65,6 +65,7 @@ class Values(Section):
     parts: dict[str, Any] | None = Field(default={})
     denoised: dict[str, Any] | None = Field(default={})
     fine_tuning: dict[str, Any] | None = Field(default={})
+    adapter: dict[str, Any] | None = Field(default={})
     certify: dict[str, Any] = Field(default={})
 
     def layer(self) -> dict[str, Any]:

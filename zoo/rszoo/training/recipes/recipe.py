@@ -22,6 +22,7 @@ from pydantic import (
 from rszoo._yaml import parse_yaml, to_yaml
 from rszoo.errors import RecipeError, RszooError
 from rszoo.training.recipes.problems import explain, model_at, show
+from rszoo.training.recipes.sections.adapter import AdapterSpec
 from rszoo.training.recipes.sections.base import Count, ModelSection, Section, SigmaOrNone
 from rszoo.training.recipes.sections.common import CertifySpec, NetworkSpec, TrainSpec
 from rszoo.training.recipes.sections.denoised import DenoisedSpec
@@ -63,6 +64,7 @@ class Recipe(Section):
         parts: for methods that train the weight of a mix, else null.
         denoised: for methods that train a denoiser, else null.
         fine_tuning: where the training goes on from a finished model, else null.
+        adapter: where low-rank changes of a finished model learn alone, else null.
     """
 
     method: str
@@ -79,6 +81,7 @@ class Recipe(Section):
     parts: PartsSpec | None = None
     denoised: DenoisedSpec | None = None
     fine_tuning: FineTuningSpec | None = None
+    adapter: AdapterSpec | None = None
     certify: CertifySpec
 
     @property
@@ -221,6 +224,9 @@ def _misfits(recipe: Recipe) -> Iterator[tuple[str, str]]:
     mix_step, steps = recipe.weights.get("mix_step"), recipe.weights.get("attack_steps")
     if mix_step and steps is not None and mix_step >= steps:
         yield "weights", f"expected mix_step < attack_steps, got {mix_step} and {steps}"
+    tasks = [key for key, section in recipe.sections.items() if section.task is not None]
+    if len(tasks) > 1:
+        yield tasks[1], f"expected one of {tasks}, each a training of its own, got both"
     for key, kind in MODEL_SECTIONS.items():
         section = recipe.sections.get(key)
         if section is None and kind.needed_by(method):

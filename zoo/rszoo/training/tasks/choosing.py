@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from rszoo.training.recipes.recipe import Recipe
 from rszoo.training.setting import Setting
+from rszoo.training.tasks.adaptation import adaptation
 from rszoo.training.tasks.classification import classification
 from rszoo.training.tasks.denoising import denoising
 from rszoo.training.tasks.fine_tuning import fine_tuning
@@ -14,7 +15,7 @@ from rszoo.training.tasks.task import Models, Task
 __all__ = ["task_of"]
 
 _TASKS: dict[str, Callable[[Setting, Recipe, Models], Task]] = {
-    task.__name__: task for task in (denoising, fine_tuning, mixing, routing)
+    task.__name__: task for task in (adaptation, denoising, fine_tuning, mixing, routing)
 }
 
 

@@ -16,7 +16,7 @@ from rszoo.hub.kinds.network import of_kind
 from rszoo.training.recipes.recipe import Recipe
 from rszoo.training.setting import Setting
 from rszoo.training.tasks.classification import classification
-from rszoo.training.tasks.parents import check_same_data, parent_of
+from rszoo.training.tasks.parents import check_same_data, check_same_network, parent_of
 from rszoo.training.tasks.task import Models, Task
 from rszoo.training.tasks.votes import votes_of
 
@@ -56,11 +56,7 @@ def _check_start(start: Bundle, setting: Setting, recipe: Recipe) -> None:
             f"{start.id}: expected the normalization {images.normalization}, got "
             f"{config.normalization}"
         )
-    if config.architecture != recipe.network.model_dump():
-        raise RszooError(
-            f"{start.id}: expected the recipe's network, {recipe.network.model_dump()}, got "
-            f"{config.architecture}; change the recipe's network"
-        )
+    check_same_network(start, recipe)
 
 
 def _sigmas(router: Bundle, start: Bundle, *, device: torch.device) -> Tensor:

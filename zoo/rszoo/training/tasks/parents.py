@@ -6,7 +6,7 @@ from rszoo.hub.origin import Parent
 from rszoo.training.recipes.recipe import Recipe
 from rszoo.training.setting import Setting
 
-__all__ = ["check_same_data", "parent_of"]
+__all__ = ["check_same_data", "check_same_network", "parent_of"]
 
 
 def check_same_data(bundle: Bundle, setting: Setting, recipe: Recipe) -> None:
@@ -20,6 +20,20 @@ def check_same_data(bundle: Bundle, setting: Setting, recipe: Recipe) -> None:
         raise RszooError(
             f"{bundle.id}: expected a model for the inputs and classes of {recipe.dataset!r}, got "
             f"one for others ({config.dataset!r})"
+        )
+
+
+def check_same_network(bundle: Bundle, recipe: Recipe) -> None:
+    """Refuse a bundle whose network is another than that of a recipe.
+
+    Raises:
+        RszooError: it is.
+    """
+    found = bundle.of_network.architecture
+    if found != recipe.network.model_dump():
+        raise RszooError(
+            f"{bundle.id}: expected the recipe's network, {recipe.network.model_dump()}, got "
+            f"{found}; change the recipe's network"
         )
 
 

@@ -2,12 +2,15 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor, nn
 
 from rszoo.data import ImageSet
 from rszoo.hub.bundle import Bundle
+from rszoo.hub.config import BundleConfig
 from rszoo.hub.origin import Parent
+from rszoo.training.tasks.finished import Finished, network_config
 
 __all__ = ["Models", "Task"]
 
@@ -28,6 +31,7 @@ class Task:
         noise: noise level at which its accuracy is watched; None: the recipe's.
         start: the network to go on with; None begins anew.
         sigmas: noise level of each training image, `[N]`; None: the recipe's.
+        config: makes the config of the bundle.
     """
 
     images: ImageSet
@@ -35,7 +39,8 @@ class Task:
     per_example: Mapping[str, Tensor]
     parents: list[Parent]
     judged: Tensor | None = None
-    wrap: Callable[[nn.Sequential], nn.Module] | None = None
+    wrap: Callable[[Any], nn.Module] | None = None
     noise: float | None = None
-    start: nn.Sequential | None = None
+    start: nn.Module | None = None
     sigmas: Tensor | None = None
+    config: Callable[[Finished], BundleConfig] = network_config
