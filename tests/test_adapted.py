@@ -162,6 +162,11 @@ def test_several_share_the_weights_of_their_backbone() -> None:
     assert not torch.allclose(logits(one, x), logits(other, x))
 
 
+def test_changes_are_made_where_the_weights_are() -> None:
+    adapted = Adapted(backbone().to("meta"), rank=2, alpha=4.0)
+    assert {one.device.type for one in adapted.parameters()} == {"meta"}
+
+
 def test_it_travels_to_another_process() -> None:
     adapted = Adapted(backbone(), rank=2, alpha=4.0)
     learned(adapted)

@@ -13,7 +13,8 @@ __all__ = ["denoised"]
 
 def denoised(
     denoiser: Annotated[
-        str, typer.Option(metavar="ID", help="A denoiser, that rszoo train denoising made.")
+        str,
+        typer.Option(metavar="ID", help="A denoiser: trained by denoising, or an imported one."),
     ],
     classifier: Annotated[
         str, typer.Option(metavar="ID", help="A bundle that classifies, such as an imported one.")

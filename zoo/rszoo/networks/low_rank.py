@@ -37,8 +37,9 @@ class LowRank(nn.Module):
         super().__init__()
         rows, columns = len(weight), weight[0].numel()
         kept = min(rank, rows, columns)
-        self.A = nn.Parameter(torch.empty(kept, columns))
-        self.B = nn.Parameter(torch.zeros(rows, kept))
+        # Where the weight is: another network may have taken what both share to a GPU already.
+        self.A = nn.Parameter(torch.empty(kept, columns, device=weight.device))
+        self.B = nn.Parameter(torch.zeros(rows, kept, device=weight.device))
         self.scale = alpha / rank
         nn.init.kaiming_uniform_(self.A, a=math.sqrt(5))  # as a linear layer begins
 
