@@ -1,6 +1,7 @@
 """`rszoo attack`: what is found, what it is called, and what nothing takes it for."""
 
 import json
+import math
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -24,8 +25,11 @@ from rszoo.evaluation.merge import merge_logs
 from rszoo.evaluation.soft_answers import soft_answers, without_noise
 from rszoo.hub.attacked import target_of
 from rszoo.hub.catalog import find
+from rszoo.hub.inputs import inputs_for
 from rszoo.networks.mixing import MixingNetwork
+from rszoo.smoothing.cascade import CascadeClassifier
 from rszoo.smoothing.classifier import SmoothedClassifier
+from rszoo.smoothing.dual import DualClassifier
 from rszoo.smoothing.execution import Execution
 from rszoo.smoothing.mixed import MixedClassifier
 from rszoo.smoothing.mixing_weights import GradientWeight, LearnedWeight
@@ -224,11 +228,52 @@ def test_a_weight_by_a_gradient_is_refused() -> None:
         soft_answers(mix, 2)(torch.rand(1, *SHAPE))
 
 
-def test_experts_that_take_turns_are_refused() -> None:
-    with pytest.raises(RszooError, match=r"builtin/|no attack goes through a Cascade"):
-        target_of(
-            find("builtin/digits-cascade-0.50"), Execution(), draws=2, n=10, alpha=0.1, seed=0
-        )
+class Answers(nn.Module):
+    """Answers each image with the same logits."""
+
+    def __init__(self, *probabilities: float) -> None:
+        super().__init__()
+        self.logits = nn.Parameter(torch.tensor(probabilities).log())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.logits + 0.0 * x.flatten(1).sum(1, keepdim=True)
+
+
+def expert(*probabilities: float, sigma: float = 0.25) -> SmoothedClassifier:
+    return SmoothedClassifier(
+        Answers(*probabilities),
+        sigma=sigma,
+        num_classes=len(probabilities),
+        input_shape=SHAPE,
+        device="cpu",
+    )
+
+
+def test_the_attack_of_a_dual_model_goes_through_its_router() -> None:
+    experts = [expert(0.7, 0.2, 0.1), expert(0.1, 0.3, 0.6, sigma=0.5)]
+    dual = DualClassifier(experts, expert(0.25, 0.75))
+    found = soft_answers(dual, 4)(torch.rand(2, *SHAPE)).exp()
+    expected = 0.25 * np.array([0.7, 0.2, 0.1]) + 0.75 * np.array([0.1, 0.3, 0.6])
+    assert found.detach().numpy() == pytest.approx(np.stack([expected] * 2), abs=1e-6)
+
+
+def test_the_attack_of_a_cascade_goes_through_those_that_are_not_sure() -> None:
+    experts = [expert(0.9, 0.1), expert(0.55, 0.45, sigma=0.5), expert(0.3, 0.7, sigma=1.0)]
+    found = soft_answers(CascadeClassifier(experts), 4)(torch.rand(1, *SHAPE)).exp()[0]
+    sure = [1 / (1 + math.exp(-margin / 0.1)) for margin in (0.05, 0.2)]  # of the noisier two
+    below = sure[0] * np.array([0.55, 0.45]) + (1 - sure[0]) * np.array([0.9, 0.1])
+    expected = sure[1] * np.array([0.3, 0.7]) + (1 - sure[1]) * below
+    assert found.detach().numpy() == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["digits-cascade-0.50", "digits-dual-0.50"])
+def test_experts_that_take_turns_are_attacked(name: str) -> None:
+    bundle = find(f"builtin/{name}")
+    inputs = inputs_for(bundle, limit=8)
+    of_bundle = target_of(bundle, Execution(), draws=8, n=200, alpha=0.01, seed=0)
+    near, far = (attack(of_bundle, inputs, of("pgd", "l2", eps)) for eps in (0.01, 2.0))
+    assert right(near) == sum(row.clean == row.label for row in near) >= 6
+    assert right(far) <= 2
 
 
 class Killed(Exception):

@@ -3,6 +3,7 @@
 import json
 from contextlib import nullcontext
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,17 +16,20 @@ from typer.testing import CliRunner
 from rszoo.certificates.base import Prediction
 from rszoo.certificates.kinds import kind
 from rszoo.errors import DataError
+from rszoo.evaluation import breaking
 from rszoo.evaluation.breaking import Breaking, Search, Trial, break_certificates
-from rszoo.evaluation.log import LogTable
+from rszoo.evaluation.job import LogFile
+from rszoo.evaluation.log import LogTable, read_log
 from rszoo.evaluation.progress import unseen
 from rszoo.hub.attacked import broken_certificates
 from rszoo.hub.catalog import find
 from rszoo.hub.classifiers import classifier_of
 from rszoo.hub.evidence import evidence_of
 from rszoo.hub.inputs import inputs_for
+from rszoo.hub.job import certify_bundle
 from rszoo.smoothing.classifier import SmoothedClassifier
 from rszoo.smoothing.execution import Execution
-from rszoo.smoothing.interface import Classifier
+from rszoo.smoothing.interface import Budget, Classifier
 from rszoo.smoothing.lattice import check_on_lattice
 from rszoo_cli import app
 
@@ -107,6 +111,17 @@ def test_one_that_fresh_draws_certify_again_is_a_defect() -> None:
     assert [(t.broken, t.again) for t in result.trials] == [(True, True)]
     assert result.p_value == pytest.approx(0.001, rel=1e-6)  # which alone would be no defect
     assert result.defect
+
+
+@pytest.mark.parametrize(
+    "asked", [{}, {"radii": (0.1, 0.2)}, {"bound": "runner-up"}, {"n_max": 80}]
+)
+def test_fresh_draws_are_made_as_those_of_the_log(asked: dict[str, Any], tmp_path: Path) -> None:
+    bundle, log = find(NAME), LogFile(path=tmp_path / "a.tsv")
+    budget = Budget(n0=10, n=40, alpha=0.01, seed=1, **asked)
+    certify_bundle(bundle, inputs_for(bundle, limit=2), budget, log=log)
+    again = breaking._budget(read_log(log.path), 0, seed=2)
+    assert again == replace(budget, seed=2)
 
 
 def result(broken: int, *, count: int = 200, again: bool = False) -> Breaking:

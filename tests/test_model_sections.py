@@ -112,7 +112,7 @@ def test_a_sweep_trains_in_the_order_of_a_training() -> None:
     ]
 
 
-@pytest.mark.parametrize("method", ["mixing", "standard", "dual_rs"])
+@pytest.mark.parametrize("method", ["mixing", "standard", "dual_rs", "part"])
 def test_experts_are_classifiers(method: str) -> None:
     values = load_recipe("dual_rs").resolve(sigma=0.5).model_dump()
     wrong = {**values, "experts": {"draws": 9, "method": method, "sigmas": [0.25, 0.5]}}

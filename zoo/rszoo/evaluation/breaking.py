@@ -239,8 +239,14 @@ def _repeated(
     classifier: Classifier, log: LogTable, row: int, x: Tensor, trial: Trial, *, seed: int
 ) -> Trial:
     """Return the trial that says whether fresh draws certify the input beyond the point."""
+    fresh = classifier.certify_within(_budget(log, row, seed=seed), x)
+    return replace(trial, again=fresh.label == trial.label and fresh.radius > trial.distance)
+
+
+def _budget(log: LogTable, row: int, *, seed: int) -> Budget:
+    """Return the budget under which a row was certified, with another seed."""
     certificate = log.certificate(row)
-    budget = Budget(
+    return Budget(
         n0=certificate.n0,
         n=certificate.n,
         alpha=certificate.alpha,
@@ -248,6 +254,5 @@ def _repeated(
         radii=log.tested,
         tolerance=log.tolerance,
         bound=log.kind.bound,
+        n_max=None if log.protocol is None else log.protocol.n_max,
     )
-    fresh = classifier.certify_within(budget, x)
-    return replace(trial, again=fresh.label == trial.label and fresh.radius > trial.distance)
