@@ -14,6 +14,7 @@ from rszoo import data
 from rszoo.evaluation.log import read_log
 from rszoo.hub.bundle import open_bundle
 from rszoo.hub.writing import write_bundle
+from rszoo.theory.radii import linf_radius
 from rszoo_cli import console, main
 
 MODEL = "runs/digits-gaussian-0.25"
@@ -319,6 +320,7 @@ def test_own_inputs_as_json(rszoo: Command) -> None:
             "sigma": 0.25,
             "draws": 1000,
             "spent": 1000,
+            "linf_radius": linf_radius(0.6158156536828822, 64),
             "seed": 0,
         }
     ]

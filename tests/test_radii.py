@@ -3,6 +3,7 @@
 import math
 import random
 import re
+from decimal import Decimal
 
 import mpmath
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from rszoo.theory.radii import (
     certified_radius,
     largest_radius,
+    linf_radius,
     needed_probability,
 )
 
@@ -110,3 +112,14 @@ def test_the_needed_probability_is_never_below_the_exact_one() -> None:
             needed = needed_probability(radius, 1.0)
             assert mpmath.mpf(needed) >= mpmath.ncdf(mpmath.mpf(radius))
             assert needed <= float(mpmath.ncdf(mpmath.mpf(radius))) + 1e-11
+
+
+def test_the_linf_radius_is_never_above_the_exact_one() -> None:
+    for radius, numbers in ((0.25, 3072), (1.9, 784), (1e-9, 7), (3.0, 1)):
+        found = Decimal(linf_radius(radius, numbers))
+        assert found**2 * numbers < Decimal(radius) ** 2  # its corner lies inside the L2 ball
+        assert float(found) == pytest.approx(radius / math.sqrt(numbers))
+    assert linf_radius(0.0, 4) == 0.0
+    for radius, numbers in ((-1.0, 4), (math.inf, 4), (1.0, 0)):
+        with pytest.raises(ValueError, match=r"expected a finite radius >= 0 and numbers >= 1"):
+            linf_radius(radius, numbers)

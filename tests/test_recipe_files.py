@@ -467,6 +467,9 @@ def test_the_recipe_of_a_bundle_is_a_recipe_file_of_one_run(name: str, tmp_path:
     assert changed.digest != made.digest
     with pytest.raises(RecipeError, match=r"'digits' is not in the recipe's list \['mnist'\]"):
         again.resolve(dataset="digits", sigma=made.sigma)
+    if name == "dual_rs":  # the noise of a router is a value like others
+        assert again.resolve(sigma=0.3).sigma == 0.3
+        return
     with pytest.raises(RecipeError, match=r"sigma: 0\.3 is not in the recipe's list"):
         again.resolve(sigma=0.3)
 

@@ -30,7 +30,7 @@ from rszoo.training.recipes.files import load_recipe
 from rszoo.training.recipes.prerequisites import model_ids
 from rszoo.training.recipes.recipe import Recipe
 from rszoo.training.setting import Setting
-from rszoo.training.tasks.routing import balanced_weights, radii_of_labels, routing
+from rszoo.training.tasks.routing import balanced_weights, expected_radii, radii_of_labels, routing
 from rszoo.training.tasks.task import Task
 from rszoo.training.tasks.votes import vote_shares
 from rszoo.training.tracking.tracked import Tracking, open_tracking
@@ -168,6 +168,70 @@ def test_weights_balance_the_experts() -> None:
 def test_an_expert_that_serves_no_image_best_does_no_harm() -> None:
     radii = torch.tensor([[0.0, 0.2, 0.0], [0.0, 0.0, 0.7], [0.0, 0.0, 0.0]])
     assert torch.equal(balanced_weights(radii), torch.tensor([1.5, 1.5, 0.0]))
+
+
+def test_weights_that_balance_by_half() -> None:
+    radii = torch.tensor([[0.5, 0.2], [0.0, 0.0], [0.1, 0.0], [0.3, 0.0], [0.2, 0.6]])
+    # 1 / sqrt(3) for each of three and 1 for one, of which the mean over all five is 1.
+    some = torch.tensor([3**-0.5, 0, 3**-0.5, 3**-0.5, 1])
+    assert torch.allclose(balanced_weights(radii, power=0.5), some * 5 / (3 * 3**-0.5 + 1))
+    alike = balanced_weights(radii, power=0.0)
+    assert torch.allclose(alike, torch.tensor([1.25, 0.0, 1.25, 1.25, 1.25]))
+
+
+def test_estimates_do_not_end_where_a_bound_from_few_draws_does() -> None:
+    # All of 100 draws: the bound says 1.50 sigma at most; an estimate what (100.5 / 101) gives.
+    votes, labels = torch.tensor([[1.0, 0.0], [0.8, 0.2], [0.3, 0.7]]), torch.tensor([0, 0, 0])
+    found = expected_radii(votes, labels, draws=100, sigma=0.5, cap=2.0)
+    assert found.tolist() == pytest.approx(
+        [0.5 * norm.ppf(100.5 / 101), 0.5 * norm.ppf(80.5 / 101), 0.0]
+    )
+    bound = radii_of_labels(votes, labels, draws=100, sigma=0.5, alpha=0.001)
+    assert float(bound[0]) < 1.51 * 0.5 < float(found[0])
+    assert expected_radii(votes, labels, draws=100, sigma=0.5, cap=0.4)[0] == pytest.approx(0.4)
+
+
+def test_labels_by_estimate_and_half_balance_reach_the_task(trainer: Trainer) -> None:
+    task = routed(trainer, recipe("experts.labels=estimate", "experts.balance=0.5"))
+    radii = task.per_example["expert_radii"]
+    assert (radii >= radii_by(BUILTIN, trainer.setting.images)).all()
+    weights = task.per_example["example_weights"]
+    assert torch.equal(weights, balanced_weights(radii, power=0.5))
+    assert task.start is None
+
+
+def test_it_may_begin_with_the_noisiest_expert(trainer: Trainer) -> None:
+    task = routed(trainer, recipe("experts.from_noisiest=true"))
+    assert task.start is not None
+    known = find(BUILTIN[-1]).network().state_dict()
+    new = task.start.state_dict()
+    last = [key for key, value in known.items() if value.shape != new[key].shape]
+    assert [key.split(".")[-1] for key in last] == ["weight", "bias"]
+    assert all(torch.equal(value, known[key]) for key, value in new.items() if key not in last)
+    assert task.start(trainer.setting.images.images(torch.arange(3))).shape == (3, 2)
+    again = routed(trainer, recipe("experts.from_noisiest=true")).start
+    assert again is not None
+    assert all(torch.equal(value, new[key]) for key, value in again.state_dict().items())
+    with pytest.raises(RszooError, match=r"expected the recipe's network to begin with, .*lenet"):
+        routed(trainer, recipe("experts.from_noisiest=true", "network.name=lenet"))
+
+
+def test_the_noise_of_a_router_is_a_value_like_others() -> None:
+    file = load_recipe("dual_rs")
+    free = file.resolve(sigma=0.35)
+    assert free.sigma == 0.35
+    assert file.resolve(dataset="cifar10", sigma=0.7).profile == "own"
+    assert file.resolve(dataset="cifar10", sigma=1.0).profile == "published"
+
+
+def test_recipes_of_before_keep_their_digests() -> None:
+    text = (find("builtin/digits-dual_rs-0.50").path / "recipe.yaml").read_text()
+    before = Recipe.from_yaml(text)
+    assert before.experts is not None
+    assert (before.experts.labels, before.experts.balance) == ("bound", 1.0)
+    assert not {"labels", "balance", "from_noisiest"} & before.model_dump()["experts"].keys()
+    changed = load_recipe("dual_rs").resolve(sigma=0.5, overrides=["experts.balance=0.5"])
+    assert Recipe.from_yaml(changed.to_yaml()) == changed
 
 
 def radii_by(names: Sequence[str], images: data.ImageSet, *, draws: int = DRAWS) -> Tensor:

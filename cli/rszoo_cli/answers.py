@@ -1,6 +1,6 @@
 """What `rszoo certify` prints when it is done."""
 
-from collections.abc import Sequence
+import math
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +9,8 @@ from rszoo_cli.console import out
 from rszoo_cli.per_input import print_nominal
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from rszoo.certificates.base import Certificate
     from rszoo.evaluation.job import Certified
     from rszoo.hub.bundle import Bundle
@@ -29,52 +31,67 @@ def print_answers(
         json: print JSON, and nothing else, to stdout.
     """
     if own:
-        _print_own(certified, bundle.config.class_names, json=json)
+        _print_own(certified, bundle, json=json)
     elif log is not None:
         print_summary(log, json=json)
 
 
-def _print_own(certified: "Certified", classes: Sequence[str], *, json: bool) -> None:
+def _print_own(certified: "Certified", bundle: "Bundle", *, json: bool) -> None:
     """Print label and radius of each of the user's own inputs."""
+    if json:
+        out.print_json(data=_own_values(certified, bundle))
+    else:
+        out.print(_own_table(certified, bundle))
+        print_seed(certified.seed)
+    if not certified.kind.certifies:
+        print_nominal()
+
+
+def _own_values(certified: "Certified", bundle: "Bundle") -> list[dict[str, object]]:
+    """Return the answers to the user's own inputs, as JSON values."""
+    from rszoo.theory.radii import linf_radius
+
+    numbers = math.prod(bundle.config.input_shape)
+    return [
+        {
+            "input": one.name,
+            "class": _name(bundle, certificate.label),
+            **_fields(certificate),
+            "linf_radius": linf_radius(certificate.radius, numbers),
+            "seed": certified.seed,
+        }
+        for one, certificate in certified.answers
+    ]
+
+
+def _own_table(certified: "Certified", bundle: "Bundle") -> "Table":
+    """Return the answers to the user's own inputs, as a table."""
     from rich.table import Table
     from rich.text import Text
 
     from rszoo.certificates.base import ABSTAIN
     from rszoo.theory.rounding import floor_digits
 
-    def name(label: int) -> str | None:
-        return None if label == ABSTAIN else classes[label]
-
-    kind, answers = certified.kind, certified.answers
-    nominal = not kind.certifies
-    if json:
-        out.print_json(
-            data=[
-                {
-                    "input": one.name,
-                    "class": name(certificate.label),
-                    **_fields(certificate),
-                    "seed": certified.seed,
-                }
-                for one, certificate in answers
-            ]
+    nominal = not certified.kind.certifies
+    table = Table("input", "label", box=None)
+    table.add_column("nominal radius" if nominal else "radius", justify="right")
+    table.add_column("confidence", justify="right")
+    for one, certificate in certified.answers:
+        unsure = nominal or certificate.label == ABSTAIN
+        table.add_row(
+            Text(str(one.name)),
+            Text(_name(bundle, certificate.label) or "abstains"),
+            floor_digits(certified.kind.shown_radius(certificate), 4),
+            "-" if unsure else _confidence(certificate.alpha),
         )
-    else:
-        table = Table("input", "label", box=None)
-        table.add_column("nominal radius" if nominal else "radius", justify="right")
-        table.add_column("confidence", justify="right")
-        for one, certificate in answers:
-            unsure = nominal or certificate.label == ABSTAIN
-            table.add_row(
-                Text(str(one.name)),
-                Text(name(certificate.label) or "abstains"),
-                floor_digits(kind.shown_radius(certificate), 4),
-                "-" if unsure else _confidence(certificate.alpha),
-            )
-        out.print(table)
-        print_seed(certified.seed)
-    if nominal:
-        print_nominal()
+    return table
+
+
+def _name(bundle: "Bundle", label: int) -> str | None:
+    """Return what a class is called; None for an abstention."""
+    from rszoo.certificates.base import ABSTAIN
+
+    return None if label == ABSTAIN else bundle.config.class_names[label]
 
 
 def print_seed(seed: int) -> None:

@@ -10,7 +10,13 @@ from scipy.special import ndtr, ndtri
 
 from rszoo.theory.bounds import clopper_pearson_lower
 
-__all__ = ["certified_radius", "largest_radius", "needed_probability", "radius_between"]
+__all__ = [
+    "certified_radius",
+    "largest_radius",
+    "linf_radius",
+    "needed_probability",
+    "radius_between",
+]
 
 # ndtri is right to a few units in the last place; see bounds.py.
 _ROUNDING = 2.0**-40
@@ -81,6 +87,31 @@ def radius_between(p_lower: float, other_upper: float, sigma: float) -> float:
     one, other = float(ndtri(p_lower)), float(ndtri(other_upper))
     # A difference of two: what it is rounded down by is a share of them, not of it.
     return max(0.0, sigma / 2 * (one - other - _ROUNDING * (1.0 + abs(one) + abs(other))))
+
+
+def linf_radius(radius: float, numbers: int) -> float:
+    """Return the Linf radius that follows from an L2 radius, rounded down.
+
+    Guarantee:
+        Every perturbation none of whose numbers exceeds the returned value has an L2 norm of at
+        most `radius`: sqrt(numbers) times as much. (That of L1 is `radius` itself, as no L2 norm
+        exceeds the L1 norm.)
+
+    Args:
+        radius: L2, pixel units, at least 0.
+        numbers: of one input, channels x height x width.
+
+    Raises:
+        ValueError: an argument is out of range.
+
+    >>> linf_radius(0.5, 4) < 0.25, round(linf_radius(0.5, 4), 9)
+    (True, 0.25)
+    """
+    if not (0.0 <= radius < math.inf and numbers >= 1):
+        raise ValueError(
+            f"expected a finite radius >= 0 and numbers >= 1, got {radius=}, {numbers=}"
+        )
+    return radius / math.sqrt(numbers) * (1.0 - _ROUNDING)
 
 
 def needed_probability(radius: float, sigma: float) -> float:

@@ -74,7 +74,8 @@ class RecipeFile:
         Args:
             dataset: a data set of the recipe; any other name or path takes the block `other`;
                 None for the file's.
-            sigma: noise level, one of `sigmas(dataset)`.
+            sigma: noise level, one of `sigmas(dataset)`; of a router, which has no values of its
+                own for each, any.
             profile: one of `profiles(dataset)`; None for the first. The recipe's is `own` instead
                 of `published` where its values are others than the published ones.
             overrides: texts such as `train.lr=0.05`, applied last; values are YAML.
@@ -106,7 +107,7 @@ class RecipeFile:
         """Return the recipe of one training run, its profile as the file has it."""
         key, block = self._block(dataset)
         problems = []
-        if sigma not in self.sigmas(dataset):
+        if sigma not in self.sigmas(dataset) and not self._takes_any_sigma():
             problems.append(
                 f"sigma: {show(sigma)} is not in the recipe's list {self.sigmas(dataset)} for "
                 f"{dataset!r}; to add it, edit a copy (rszoo recipe cp {self.method})"
@@ -174,6 +175,13 @@ class RecipeFile:
                         found |= dict.fromkeys(error.problems)
         return list(found)
 
+    def _takes_any_sigma(self) -> bool:
+        """Return whether the noise level is a value like others: it is a router's."""
+        from rszoo import methods
+
+        known = self.method in methods.names()  # else that is the problem
+        return known and methods.trains(self.method) == "router"
+
     def _block(self, dataset: str) -> tuple[str, DataSet]:
         blocks = self.content.datasets
         key = dataset if dataset in blocks else OTHER
@@ -210,6 +218,8 @@ def is_published(recipe: Recipe) -> bool:
         return False
     shipped = RecipeFile(recipe.method, content)
     try:
+        if recipe.sigma not in shipped.sigmas(recipe.dataset):
+            return False
         published = shipped._resolved(
             dataset=recipe.dataset,
             sigma=recipe.sigma,

@@ -6,14 +6,16 @@ the image's label, known before any draw. The largest of several such radii has 
 """
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from rszoo import networks
 from rszoo.data import ImageSet
 from rszoo.errors import RszooError
 from rszoo.hub.bundle import Bundle
 from rszoo.hub.kinds.network import of_kind
+from rszoo.smoothing.level_sets import expected_radius
 from rszoo.theory.bounds import clopper_pearson_lower
-from rszoo.theory.radii import certified_radius
+from rszoo.theory.radii import certified_radius, largest_radius
 from rszoo.training.recipes.recipe import Recipe
 from rszoo.training.recipes.sections.experts import ExpertsSpec
 from rszoo.training.setting import Setting
@@ -21,7 +23,7 @@ from rszoo.training.tasks.parents import check_same_data, parent_of
 from rszoo.training.tasks.task import Models, Task
 from rszoo.training.tasks.votes import votes_of
 
-__all__ = ["balanced_weights", "radii_of_labels", "routing"]
+__all__ = ["balanced_weights", "expected_radii", "radii_of_labels", "routing"]
 
 # A bundle, and the noise level at which it serves; None for its own.
 _Expert = tuple[Bundle, float | None]
@@ -40,9 +42,13 @@ def routing(setting: Setting, recipe: Recipe, models: Models) -> Task:
     return Task(
         images=setting.images.relabelled(radii.argmax(1), names),
         test_images=setting.test_images.relabelled(test_radii.argmax(1), names),
-        per_example={"expert_radii": radii, "example_weights": balanced_weights(radii)},
+        per_example={
+            "expert_radii": radii,
+            "example_weights": balanced_weights(radii, power=_spec(recipe).balance),
+        },
         parents=[parent_of(expert, sigma=sigma) for expert, sigma in experts],
         judged=test_radii.any(1).nonzero()[:, 0],
+        start=_start(recipe, experts) if _spec(recipe).from_noisiest else None,
     )
 
 
@@ -64,15 +70,30 @@ def radii_of_labels(
     return table.to(shares.device)[votes.round().long()]
 
 
-def balanced_weights(radii: Tensor) -> Tensor:
-    """Return a weight per image, `[N]` with mean 1, that gives each expert the same total.
+def expected_radii(
+    shares: Tensor, labels: Tensor, *, draws: int, sigma: float, cap: float
+) -> Tensor:
+    """Return the radius that many draws would certify each image's label at, `[N]`.
+
+    Args:
+        shares, labels, draws, sigma: see `radii_of_labels`.
+        cap: the largest radius that they could, pixel units.
+    """
+    known = [expected_radius(votes, draws, sigma, cap=cap) for votes in range(draws + 1)]
+    votes = shares.gather(1, labels.unsqueeze(1)).squeeze(1) * draws
+    return torch.tensor(known, device=shares.device)[votes.round().long()]
+
+
+def balanced_weights(radii: Tensor, *, power: float = 1.0) -> Tensor:
+    """Return a weight per image, `[N]` with mean 1, that makes up for how rare its expert is.
 
     Args:
         radii: `[N, K]`; an image of zeros has weight 0, and not all of them are.
+        power: 1 gives each expert the same total, 0 each image the same weight.
     """
     served, best = radii.any(1), radii.argmax(1)
     counts = torch.bincount(best[served], minlength=radii.shape[1])
-    weights = served / counts[best].clamp(min=1)
+    weights = served / counts[best].clamp(min=1) ** power
     return weights * (len(weights) / weights.sum())
 
 
@@ -115,6 +136,37 @@ def _radii(setting: Setting, recipe: Recipe, expert: _Expert, images: ImageSet) 
     bundle, another = expert
     sigma, draws = another or bundle.of_network.sigma, _spec(recipe).draws
     shares = votes_of(setting, bundle, images, sigma=sigma, draws=draws, seed=recipe.seed)
-    return radii_of_labels(
-        shares, images.labels, draws=draws, sigma=sigma, alpha=recipe.certify.alpha
-    )
+    alpha = recipe.certify.alpha
+    if _spec(recipe).labels == "estimate":
+        cap = largest_radius(recipe.certify.n, alpha, sigma)
+        return expected_radii(shares, images.labels, draws=draws, sigma=sigma, cap=cap)
+    return radii_of_labels(shares, images.labels, draws=draws, sigma=sigma, alpha=alpha)
+
+
+def _start(recipe: Recipe, experts: list[_Expert]) -> nn.Sequential:
+    """Return the network of the noisiest expert, with new layers where classes are counted.
+
+    Raises:
+        RszooError: the expert has another network than the recipe.
+    """
+    noisiest, _ = max(experts, key=lambda one: one[1] or one[0].of_network.sigma)
+    config = noisiest.of_network
+    if config.architecture != recipe.network.model_dump():
+        raise RszooError(
+            f"{noisiest.id}: expected the recipe's network to begin with, "
+            f"{recipe.network.model_dump()}, got {config.architecture}; change the recipe's "
+            "network, or set experts.from_noisiest=false"
+        )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        network = networks.build(
+            recipe.network.name,
+            input_shape=config.input_shape,
+            num_classes=len(experts),
+            normalization=config.normalization,
+            **recipe.network.options,
+        )
+    new, known = network.state_dict(), noisiest.network().state_dict()
+    same = {key: value for key, value in known.items() if value.shape == new[key].shape}
+    network.load_state_dict({**new, **same})
+    return network

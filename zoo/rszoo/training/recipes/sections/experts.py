@@ -2,9 +2,15 @@
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+)
 
 from rszoo.errors import unknown_name
 from rszoo.training.recipes.problems import show
@@ -24,6 +30,13 @@ class ExpertsSpec(ModelSection):
             are trained if need be.
         sigmas: their noise levels.
         bundles: the experts' ids, as `rszoo.load` takes them; or one, that serves at `sigmas`.
+        labels: what of the votes is an expert's radius: "bound", what the draws certify, or
+            "estimate", what many would. A bound from 100 draws ends at 1.5 sigma, and so prefers
+            the noisy expert.
+        balance: 1 gives each expert the same weight among the images, 0 each image the same; the
+            weight of an image is 1 / (share of its best expert)^balance.
+        from_noisiest: begin with the network of the noisiest expert, but for the layers whose
+            shape depends on the number of classes.
     """
 
     refusal: ClassVar[str] = "takes no experts; remove them"
@@ -33,6 +46,9 @@ class ExpertsSpec(ModelSection):
     method: str | None = None
     sigmas: list[Sigma] | None = Field(default=None, min_length=2)
     bundles: list[str] | None = Field(default=None, min_length=1, validate_default=True)
+    labels: Literal["bound", "estimate"] = "bound"
+    balance: Annotated[float, Field(ge=0, le=1)] = 1.0
+    from_noisiest: bool = False
 
     @field_validator("sigmas", "bundles")
     @classmethod
@@ -56,6 +72,15 @@ class ExpertsSpec(ModelSection):
             got = [*given, *(["bundles"] if value is not None else [])]
             raise ValueError(f"expected either method and sigmas, or bundles, got {got}")
         return value
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, values_of: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # So that the digests of recipes from before these keys stay what they are.
+        values = values_of(self)
+        for key in ("labels", "balance", "from_noisiest"):
+            if values[key] == type(self).model_fields[key].default:
+                del values[key]
+        return values
 
     @staticmethod
     def drop_other_form(before: dict[str, Any], now: Mapping[str, Any]) -> None:
