@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from rszoo.hub.catalog import find
 from rszoo.hub.manifest import Manifest
-from rszoo_cli import app
+from rszoo_cli import app, console
 from rszoo_cli.console import _Stream, err, harmless, out
 
 #: A line that would erase the screen, go back to the start of the line, colour, turn round.
@@ -92,3 +92,27 @@ def test_tables_and_styles_are_texts_as_well() -> None:
     assert {c for c in written if not c.isprintable()} == {"\n"}
     assert written.count("3\\u001b[2J\\u009b1A") == 2
     assert written.count("[red]x[/red]:smile:") == 1  # a cell ends where its column does
+
+
+def listing(*, terminal: bool, width: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the lines of a table with a long id, as a reader sees them."""
+    shown = _Stream(file=io.StringIO(), force_terminal=terminal, width=width, color_system=None)
+    monkeypatch.setattr(console, "out", shown)
+    table = Table("id", "method", box=None, pad_edge=False)
+    table.add_row("builtin/digits-smoothadv_consistency-0.50", "smoothadv and consistency")
+    console.print_listing(table)
+    assert isinstance(shown.file, io.StringIO)
+    return [line.rstrip() for line in shown.file.getvalue().splitlines()]
+
+
+def test_another_program_finds_every_id_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert listing(terminal=False, width=30, monkeypatch=monkeypatch)[1:] == [
+        "builtin/digits-smoothadv_consistency-0.50  smoothadv and consistency"
+    ]
+
+
+def test_on_a_terminal_the_other_columns_are_folded(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert listing(terminal=True, width=56, monkeypatch=monkeypatch)[1:] == [
+        "builtin/digits-smoothadv_consistency-0.50  smoothadv and",
+        "                                           consistency",
+    ]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rszoo_cli.console import err, out
+from rszoo_cli.console import err, out, print_listing
 from rszoo_cli.hub_models import list_hub
 from rszoo_cli.options import Json
 
@@ -54,9 +54,10 @@ def ls(
         broken = {name: {"problem": problem} for name, problem in problems.items()}
         out.print_json(data=[{"id": name, **(broken | described)[name]} for name, _ in found])
         return
-    out.print(
-        _listed(described) if found else f"no bundles in {runs}; make one with: rszoo train cat_rs"
-    )
+    if found:
+        print_listing(_listed(described))
+    else:
+        out.print(f"no bundles in {runs}; make one with: rszoo train cat_rs")
     problems |= {
         name: one["certified"]["problem"]
         for name, one in described.items()
@@ -77,7 +78,7 @@ def _listed(described: Mapping[str, dict[str, Any]]) -> "Table":
     from rszoo.theory.rounding import as_stated
 
     table = Table(box=None, pad_edge=False)
-    table.add_column("id", overflow="fold")
+    table.add_column("id")
     for heading in ("method", "network"):
         table.add_column(heading)
     known = [row["certified"] for row in described.values() if row["certified"]]

@@ -7,12 +7,17 @@ taken for markup, and no character of it acts on the terminal or turns what foll
 import os
 import sys
 from collections.abc import Iterable
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
-__all__ = ["err", "harmless", "out"]
+if TYPE_CHECKING:
+    from rich.table import Table
+
+__all__ = ["err", "harmless", "out", "print_listing"]
+
+_WIDEST = 10_000  # columns of a table that a program reads
 
 
 def harmless(text: str) -> str:
@@ -54,3 +59,22 @@ class _Stream(Console):
 
 out = _Stream(markup=False, emoji=False)
 err = _Stream(stderr=True, markup=False, emoji=False)
+
+
+def print_listing(table: "Table") -> None:
+    """Print a table with a thing in every row; neither its first column nor a number is broken.
+
+    On a terminal the other texts are folded where they have to be. For another program, such as
+    grep, every row is one line.
+    """
+    from rich.measure import Measurement
+
+    table.columns[0].no_wrap = True
+    for column in table.columns[1:]:
+        column.no_wrap, column.overflow = column.justify == "right", "fold"
+    if out.is_terminal:
+        out.print(table)
+        return
+    options = out.options.update(max_width=_WIDEST)
+    width = max(out.width, Measurement.get(out, options, table).maximum)
+    _Stream(file=out.file, width=width, markup=False, emoji=False).print(table)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rszoo_cli.console import err, out
+from rszoo_cli.console import err, out, print_listing
 from rszoo_cli.options import Json
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def list_hub(chosen: dict[str, Any], *, json: bool) -> None:
         bounds = sorted({one.bound for one in found}, key=bound_order)
         for bound in bounds:
             print_bound(bound, alone=bounds == [bound])
-            out.print(_table([one for one in found if one.bound == bound]))
+            print_listing(_table([one for one in found if one.bound == bound]))
         out.print(
             f"\nThe numbers of each are {NOT_CHECKED}. rszoo leaderboard --hub computes them from "
             "the certificates."
@@ -131,7 +131,7 @@ def _table(found: "Sequence[Listed]") -> "Table":
 
     radii = sorted({radius for one in found for radius in one.certified_accuracy})[:9:2]
     table = Table(box=None, pad_edge=False)
-    table.add_column("id", overflow="fold")
+    table.add_column("id")
     for heading in ("data", "method"):
         table.add_column(heading)
     for heading in ("sigma", "n", "ACR", *(as_radius(radius) for radius in radii)):

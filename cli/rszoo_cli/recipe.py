@@ -64,16 +64,16 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
     from rich.table import Table
 
     from rszoo.data import names
-    from rszoo_cli.console import out
+    from rszoo_cli.console import out, print_listing
 
     table = Table(box=None, pad_edge=False)
     for heading in ("method", "paper", "data sets", "sigmas", "profiles"):
-        table.add_column(heading, overflow="fold", no_wrap=heading == "method")
+        table.add_column(heading)
     for row in rows:
         datasets = _listed(row["datasets"], of=names())
         cells = [row["name"], _cited(row["paper"]), datasets, row["sigmas"], row["profiles"]]
         table.add_row(*(" ".join(map(str, c)) if isinstance(c, list) else str(c) for c in cells))
-    out.print(table)
+    print_listing(table)
     out.print(f"\nall data sets: {' '.join(names())}; any other name or path as well")
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rszoo.theory.rounding import as_acr, as_share, as_stated
-from rszoo_cli.console import out
+from rszoo_cli.console import out, print_listing
 from rszoo_cli.options import Json
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def list_runs(
     if json:
         out.print_json(data=[asdict(training) for training in chosen])
     elif chosen:
-        out.print(_listed(chosen))
+        print_listing(_listed(chosen))
     elif trainings:
         out.print(f"none of {len(trainings)} trainings in {place} is such a one", soft_wrap=True)
     else:
