@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from torch.autograd.profiler_util import FunctionEvent
 from torch.profiler import ProfilerActivity, profile
-from training_speed import CPU, NETWORKS, Step, steps
+from training_speed import NETWORKS, Step, steps
 
 from rszoo.networks.execution import resolve_precision
 
@@ -66,10 +66,11 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    precision = resolve_precision("auto", CPU)
+    cpu = torch.device("cpu")
+    precision = resolve_precision("auto", cpu)
     table = Table("method", "ms", *KINDS, OTHER, padding=0)
     for method in options.methods:
-        took, parts = shares(steps(method, options.network, precision)[0]["rszoo"])
+        took, parts = shares(steps(method, options.network, precision, cpu)[0]["rszoo"])
         table.add_row(method, f"{took:.0f}", *(f"{parts[kind]:.0%}" for kind in (*KINDS, OTHER)))
     Console().print(f"{options.network}, {precision}, {options.threads} threads", table)
 
