@@ -52,7 +52,8 @@ def test_a_classifier_on_a_gpu_is_fused_by_itself_and_agrees_with_the_library() 
     assert "fused" not in library.protocol_entries
     counts, others = (torch.tensor(one.votes(x, n=n)) for one in (fused, library))
     assert counts.sum() == n
-    # The same noise: what differs is rounding, which decides where two classes are near.
-    assert (counts - others).abs().sum() / 2 < 0.02 * n
+    # The same noise: what differs is rounding, which decides where two classes are near, as they
+    # often are for a network that has learned nothing.
+    assert (counts - others).abs().sum() / 2 < 0.05 * n
     assert fused.votes(x, n=n) == counts.tolist()
     assert not SmoothedClassifier(network, **options, precision="float32").fused

@@ -11,13 +11,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from rszoo.errors import RszooError
+
 __all__ = ["IMAGES", "NotWorking", "Plan", "Step", "Unsupported", "by_torch"]
 
 #: The value that a step reads which reads the images themselves, standardised.
 IMAGES = -1
 
 
-class Unsupported(Exception):
+class Unsupported(RszooError):
     """A network, or a machine, that the fused kernels do not serve; says what was expected."""
 
 
