@@ -80,6 +80,19 @@ class Asking(nn.Module):
         return self.last((x if x.sum() > 0 else -x).mean((2, 3)))
 
 
+class Remembering(Plain):
+    """Keeps what it first computed, as some networks keep tables."""
+
+    def __init__(self) -> None:
+        super().__init__(relu=torch.relu, pool=nn.AdaptiveAvgPool2d(1))
+        self.kept: Tensor | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits = super().forward(x)
+        self.kept = logits if self.kept is None else self.kept
+        return logits
+
+
 def hooked() -> nn.Module:
     """Return a network with a hook at a layer, of which no trace tells."""
     network = resnet()
@@ -127,6 +140,12 @@ def test_a_plan_has_the_logits_of_its_network(name: str) -> None:
     assert len(plan.steps) == steps
     with torch.no_grad(), evaluation_mode(network):
         assert distance(by_torch(plan, x), network(x)) < 1e-5
+
+
+def test_a_network_remembers_nothing_of_its_trace() -> None:
+    network = Remembering().eval()
+    planned(network, SHAPE)
+    assert isinstance(network.kept, Tensor)  # of the images that plan and network are compared on
 
 
 @pytest.mark.parametrize("name", NOT_PLANNED)

@@ -6,6 +6,7 @@ other logits than the network, which may do what a trace does not see (hooks, fo
 """
 
 import operator
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -80,11 +81,14 @@ def planned(network: nn.Module, input_shape: tuple[int, ...]) -> Plan:
         raise _other(f"inputs of shape {tuple(input_shape)}")
     with evaluation_mode(network):
         try:
-            graph = _Tracer().trace(network)
+            # A copy that shares its tensors: what a network remembers of a trace is no number.
+            tensors = {id(one): one for one in (*network.parameters(), *network.buffers())}
+            traced = deepcopy(network, tensors)
+            graph = _Tracer().trace(traced)
         except Exception as error:  # whatever code of others does with what is no tensor
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise _other(f"a network that cannot be traced ({reason})") from error
-        plan = _Reading(network, graph, channels=input_shape[0]).plan()
+        plan = _Reading(traced, graph, channels=input_shape[0]).plan()
         _check_same(network, plan, input_shape)
     return plan
 
