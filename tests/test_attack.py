@@ -89,7 +89,13 @@ def right(rows: list[AttackRow]) -> int:
 
 @pytest.mark.parametrize(
     ("name", "norm"),
-    [("pgd", "linf"), ("pgd", "l2"), ("apgd", "linf"), ("apgd", "l2"), ("autoattack", "linf")],
+    [
+        ("pgd", "linf"),
+        ("pgd", "l2"),
+        ("apgd", "linf"),
+        ("apgd", "l2"),
+        pytest.param("autoattack", "linf", marks=pytest.mark.slow),
+    ],
 )
 def test_a_robust_and_a_broken_model_are_told_apart(name: str, norm: str) -> None:
     # Almost half a fifth of brightness lies between an image and the next class: out of the reach
@@ -172,7 +178,7 @@ def test_points_are_brought_back_into_the_ball_exactly(norm: str, eps: float) ->
         assert max(distances(x, naive, norm=norm)) > eps
     near = x + 1e-3 * torch.rand_like(x).clamp(max=0.5)
     kept = within(x, near.clamp(0, 1), norm=norm, eps=eps)
-    torch.testing.assert_close(kept, near.clamp(0, 1))
+    assert torch.allclose(kept, near.clamp(0, 1), atol=1e-6)
 
 
 def linear(seed: int) -> nn.Sequential:
@@ -193,7 +199,7 @@ def test_the_attack_of_a_smoothed_classifier_goes_through_its_noise() -> None:
     torch.manual_seed(5)
     noise = 0.25 * torch.randn(64, 1, *SHAPE)
     expected = torch.stack([network(x + e).softmax(1) for e in noise]).mean(0).log()
-    torch.testing.assert_close(got, expected)
+    assert torch.allclose(got, expected, atol=1e-6)
     assert not torch.allclose(got, network(x).log_softmax(1), atol=1e-3)
 
 
@@ -212,7 +218,7 @@ def test_the_attack_of_a_mix_goes_through_all_of_it(learned: bool) -> None:
     shares = weighing.weight(weighing(standard(x), robust(x))) if learned else torch.tensor(0.7)
     shares = shares.view(-1, 1)
     expected = ((1 - shares) * standard(x).softmax(1) + shares * h).log()
-    torch.testing.assert_close(soft(x), expected)
+    assert torch.allclose(soft(x), expected, atol=1e-6)
     # Its gradient is that of the whole, the weight too.
     x.requires_grad_()
     (whole,) = torch.autograd.grad(soft(x)[:, 0].sum(), x)
@@ -269,11 +275,11 @@ def test_the_attack_of_a_cascade_goes_through_those_that_are_not_sure() -> None:
 @pytest.mark.parametrize("name", ["digits-cascade-0.50", "digits-dual-0.50"])
 def test_experts_that_take_turns_are_attacked(name: str) -> None:
     bundle = find(f"builtin/{name}")
-    inputs = inputs_for(bundle, limit=8)
-    of_bundle = target_of(bundle, Execution(), draws=8, n=200, alpha=0.01, seed=0)
+    inputs = inputs_for(bundle, limit=4)
+    of_bundle = target_of(bundle, Execution(), draws=8, n=100, alpha=0.01, seed=0)
     near, far = (attack(of_bundle, inputs, of("pgd", "l2", eps)) for eps in (0.01, 2.0))
-    assert right(near) == sum(row.clean == row.label for row in near) >= 6
-    assert right(far) <= 2
+    assert right(near) == sum(row.clean == row.label for row in near) >= 3
+    assert right(far) <= 1
 
 
 class Killed(Exception):
@@ -388,10 +394,11 @@ def test_broken_logs_are_refused(tmp_path: Path, line: bytes, said: str) -> None
         AttackLog(path, {}, resume=True)
 
 
-def test_autoattack_in_l2() -> None:  # where it finds something: a search in vain takes long
-    rows = attack(target(Brightness(10.0)), even_images(CLASSES), of("autoattack", "l2"))
+@pytest.mark.parametrize("norm", NORMS)
+def test_autoattack(norm: str) -> None:  # where it finds something: a search in vain takes long
+    rows = attack(target(Brightness(10.0)), even_images(CLASSES), of("autoattack", norm))
     assert right(rows) == 0
-    assert all(0 < row.distance <= NORMS["l2"] for row in rows)
+    assert all(0 < row.distance <= NORMS[norm] for row in rows)
 
 
 def command(*arguments: str) -> list[dict[str, Any]]:
