@@ -1,4 +1,4 @@
-"""A part of the fused kernels as it must not be: the left border reads the row above."""
+"""A part of the fused kernels as it must not be: beyond a border is the opposite one."""
 
 import triton
 import triton.language as tl
@@ -18,8 +18,8 @@ def values(
     W: constexpr,
     C: constexpr,
 ) -> tensor:
-    """Return what `rszoo.networks.fused.kernels._values` does, but beyond columns."""
+    """Return what `rszoo.networks.fused.kernels._values` does, but no zeros beside a row."""
     there = inside & (row >= 0) & (row < H)
-    pixel = (image * H + row) * W + column
+    pixel = (image * H + row) * W + (column + W) % W
     at = pixel[:, None] * C + tl.arange(0, C)[None, :]
     return tl.load(x + at, mask=there[:, None], other=0.0)
