@@ -85,7 +85,7 @@ def test_no_picture_shows_two(paths: list[Path], tmp_path: Path) -> None:
     both = ["report", *map(str, paths[:2]), "--plot", str(picture)]
     done = CliRunner().invoke(app, both)
     assert done.exit_code == 2
-    assert "expected logs of one bound for one picture, got one-sided, runner-up" in " ".join(
+    assert "expected logs of one bound for one picture, got 'one-sided', 'runner-up'" in " ".join(
         done.output.replace("│", " ").split()
     )
     assert not picture.exists()

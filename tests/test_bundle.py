@@ -301,7 +301,10 @@ def test_an_existing_folder_is_replaced_only_when_asked(
     values = {"config": bundle.config, "network": network, "recipe": "b: 2\n", "origin": Origin()}
     with pytest.raises(RszooError) as caught:
         write_bundle(bundle.path, **values)
-    assert str(caught.value) == (f"expected a new folder, got {str(bundle.path)!r}, which exists")
+    assert str(caught.value) == (
+        f"expected a new folder, got {str(bundle.path)!r}, which exists; name another one, or "
+        "replace it (--overwrite, overwrite=True)"
+    )
     assert bundle.recipe.read_text() == "a: 1\n"
     replaced = write_bundle(bundle.path, replace=True, **values)
     assert replaced.recipe.read_text() == "b: 2\n"

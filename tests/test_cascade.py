@@ -482,7 +482,7 @@ def test_a_bundle_of_somebody_elses_making(tmp_path: Path) -> None:
     strange = Expert(id=router.id, digest=router.weights_digest)
     config = made.config.model_copy(update={"experts": (parts[0], strange)})
     other = write_bundle(tmp_path / "other", config=config, origin=Origin())
-    with pytest.raises(RszooError, match="expected a smoothed bundle, got a router"):
+    with pytest.raises(RszooError, match="as an expert, got one of kind 'router'"):
         classifier_of(other, Execution(device="cpu"))
 
 
@@ -491,7 +491,7 @@ def test_parts_that_do_not_fit(tmp_path: Path) -> None:
         compose_cascade(tmp_path / "cascade", experts=[find(DIGITS[0]), find(DIGITS[0])])
     with pytest.raises(RszooError, match="expected at least two experts, got 1"):
         compose_cascade(tmp_path / "cascade", experts=[find(DIGITS[0])])
-    with pytest.raises(RszooError, match="expected a smoothed bundle, got a standard"):
+    with pytest.raises(RszooError, match="as an expert, got one of kind 'standard'"):
         compose_cascade(
             tmp_path / "cascade", experts=[find(DIGITS[0]), find("builtin/digits-standard-0.00")]
         )

@@ -251,7 +251,8 @@ def test_of_two_that_write_a_new_bundle_the_second_is_refused() -> None:
         shutil.copytree(MODEL, new)
     second.join(DEADLINE)
     assert [str(error) for error in refused] == [
-        "expected a new folder, got 'runs/new', which exists"
+        "expected a new folder, got 'runs/new', which exists; name another one, or replace it "
+        "(--overwrite, overwrite=True)"
     ]
 
 

@@ -183,7 +183,7 @@ def test_parts_that_do_not_fit(router: Bundle, tmp_path: Path) -> None:
         compose_dual(to, experts=[*experts, experts[0]], router=router)
     with pytest.raises(RszooError, match="got a smoothed one with 10 classes"):
         compose_dual(to, experts=experts, router=experts[0])
-    with pytest.raises(RszooError, match="router: expected a smoothed bundle, got a router"):
+    with pytest.raises(RszooError, match="as an expert, got one of kind 'router'"):
         compose_dual(to, experts=[experts[0], router], router=router)
     other = constant(tmp_path / "runs" / "other", 0, kind="smoothed", classes=("a", "b"))
     with pytest.raises(RszooError, match="other: expected the inputs and classes of builtin/"):

@@ -87,4 +87,4 @@ def test_the_card_of_a_shipped_model_names_what_was_certified() -> None:
     bundle = find("builtin/digits-cat_rs-0.50")
     card = card_files(bundle, "org/name")["README.md"].decode()
     assert "robustness for digits, made with `cat_rs`" in card
-    assert "360 images of digits, test; n" in card
+    assert "360 images of digits, test; one-sided bound, n = " in card

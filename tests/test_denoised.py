@@ -301,9 +301,9 @@ def test_no_expert_is_a_part_of_others_alone(tmp_path: Path) -> None:
     (denoised,) = composed(tmp_path, (0.5,))
     for other in (denoiser(tmp_path / "other", 0.25), find(STANDARD)):
         kind = other.config.kind
-        with pytest.raises(RszooError, match=f"expected a smoothed bundle, got a {kind}"):
+        with pytest.raises(RszooError, match=f"as an expert, got one of kind '{kind}'"):
             compose_cascade(tmp_path / "cascade", experts=[other, denoised])
-    with pytest.raises(RszooError, match="expected a smoothed bundle, got a cascade"):
+    with pytest.raises(RszooError, match="as an expert, got one of kind 'cascade'"):
         compose_cascade(
             tmp_path / "cascade", experts=[find("builtin/digits-cascade-0.50"), denoised]
         )

@@ -23,6 +23,7 @@ from typer.testing import CliRunner, Result
 from rszoo import networks
 from rszoo._torchvision import import_torchvision
 from rszoo.errors import IntegrityError, RecipeError, RszooError
+from rszoo.exchange.published import source_of
 from rszoo.hub.bundle import Bundle, open_bundle
 from rszoo.networks import library
 from rszoo.networks.library import Facts
@@ -461,3 +462,8 @@ def test_a_missing_head_is_no_random_one(tmp_path: Path) -> None:
     )
     with pytest.raises(RszooError, match=r"2 missing keys \(classifier.bias, classifier.weight"):
         imported(folder, VIT)
+
+
+def test_a_folder_that_is_not_there_is_said_to_be_missing(tmp_path: Path) -> None:
+    with pytest.raises(RszooError, match=r"nowhere: expected a file with weights, or a folder"):
+        source_of(tmp_path / "nowhere", "transformers:google/vit-base-patch16-224", sigma=0.5)

@@ -205,7 +205,7 @@ def test_an_existing_bundle_is_kept() -> None:
     compose()
     arguments = ("--standard", STANDARD, "--robust", ROBUST, "--out", "runs/mix")
     message = failure("compose", "mixed", *arguments, "--alpha-mix", "0.9")
-    assert message == "expected a new folder, got 'runs/mix', which exists"
+    assert message.startswith("expected a new folder, got 'runs/mix', which exists; name another")
     assert open_bundle("runs/mix").config.alpha_mix == 0.76
     compose("--alpha-mix", "0.9", "--overwrite")
     assert open_bundle("runs/mix").config.alpha_mix == 0.9

@@ -117,6 +117,9 @@ def test_the_n0_draws_choose_the_bound() -> None:
     several, none = [60, 20, 20], [99, 1, 0]
     # Other classes shared the rest: the runner-up's, whatever the n draws are.
     assert of(CHOSEN, several, [999, 1, 0]).radius == of(RUNNER_UP, [9, 0, 0], [999, 1, 0]).radius
+    # So it is where neither lets expect anything: the published one could find nothing.
+    few = of(CHOSEN, [39, 30, 31], [450, 300, 250])
+    assert few.radius == of(RUNNER_UP, [9, 0, 0], [450, 300, 250]).radius > 0.0
     first = of(CHOSEN, none, [600, 250, 150])
     assert first.radius == pytest.approx(
         certificate_from_votes(0, 600, n0=100, n=1000, alpha=0.001, sigma=SIGMA).radius, abs=1e-8

@@ -237,7 +237,7 @@ def test_what_an_opaque_network_cannot_do(opaque: Bundle) -> None:
         opaque.network()
     with pytest.raises(RszooError, match=r"it is model.onnx in the bundle"):
         kind_of(opaque).network(opaque)
-    with pytest.raises(RszooError, match="expected a smoothed bundle, got a opaque"):
+    with pytest.raises(RszooError, match="as an expert, got one of kind 'opaque'"):
         compose_cascade(opaque.path.parent / "two", experts=[opaque, opaque])
 
 

@@ -78,7 +78,7 @@ def _lines(found: "Breaking", bundle: "Bundle") -> "Iterator[str]":
         )
     yield (
         f"{len(found.trials)} certificates at alpha {as_stated(found.alpha)}, {found.points} "
-        f"points: {len(found.broken)} broken, of which chance explains {found.explained}"
+        f"points: {len(found.broken)} broken; chance alone may break up to {found.explained}"
     )
     yield "defect: that is not chance" if found.defect else "no defect found by this attack"
 

@@ -88,8 +88,8 @@ def _check_one(bounds: Sequence[str]) -> None:
     """Refuse to draw curves of different bounds into one picture."""
     if len(bounds) > 1:
         raise typer.BadParameter(
-            f"expected logs of one bound for one picture, got {', '.join(bounds)}; draw one for "
-            "each",
+            f"expected logs of one bound for one picture, got {', '.join(map(repr, bounds))}; "
+            "draw one for each",
             param_hint="--plot",
         )
 

@@ -45,7 +45,7 @@ def bound_named(
     if len(given) > 1:
         raise typer.BadParameter(f"expected {' or '.join(given)}, got both")
     if kind_of(bundle).smoothed is None:
-        raise typer.BadParameter(f"{given[0]} is not for models made of others")
+        raise typer.BadParameter(f"{given[0]} is not for models made of others; leave it out")
     if early:
         raise typer.BadParameter(f"expected {given[0]} without --radii and --adaptive")
     if n_max is not None and n_max <= n:

@@ -65,9 +65,19 @@ class IntegrityError(RszooError):
         super().__init__(f"{path}: expected {expected}, got {actual}; {hint}")
 
 
+#: Names that a message lists.
+_MOST_NAMES = 20
+
+
 def unknown_name(kind: str, name: object, known: Iterable[str]) -> RszooError:
-    """Return the error for a name that no registry knows, with the nearest one suggested."""
+    """Return the error for a name that no registry knows, with the nearest ones suggested.
+
+    Of many known names only the three that are nearest are listed.
+    """
     known = sorted(known)
+    if len(known) > _MOST_NAMES:
+        near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.0)
+        return RszooError(f"unknown {kind} {name!r}; expected one of {len(known)}, such as {near}")
     return RszooError(
         f"unknown {kind} {name!r}{did_you_mean(name, known)}; expected one of {known}"
     )

@@ -47,10 +47,13 @@ def source_of(path: str | Path, network: str, *, sigma: float) -> Source:
         sigma: noise level that is stated; options of a network may depend on it.
 
     Raises:
-        RszooError: a folder of another kind, or a library that is unknown or not installed.
+        RszooError: nothing there, a folder of another kind, or a library that is unknown or not
+            installed.
     """
     path = Path(path)
     found = networks.library_of(network)
+    if found is not None and not path.exists():  # options may follow from what is beside
+        raise RszooError(f"{path}: expected a file with weights, or a folder, got none")
     if not path.is_dir():
         facts = Facts() if found is None else found[0].facts(found[1])
         return Source(weights=path, options={}, facts=facts)

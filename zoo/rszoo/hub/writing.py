@@ -66,7 +66,10 @@ def write_bundle(
     check_outside_bundles(folder)
     with alone_with(folder):
         if folder.exists() and not replace:
-            raise RszooError(f"expected a new folder, got {str(folder)!r}, which exists")
+            raise RszooError(
+                f"expected a new folder, got {str(folder)!r}, which exists; name another one, or "
+                "replace it (--overwrite, overwrite=True)"
+            )
         if folder.exists() and not _is_replaceable(folder):
             raise RszooError(
                 f"expected a bundle to replace, got {str(folder)!r}, which holds something else"

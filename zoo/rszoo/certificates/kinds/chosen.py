@@ -48,7 +48,7 @@ def bounds(votes: int, seen: Chosen, *, n0: int, n: int, alpha: float) -> tuple[
     """Return a lower bound on the candidate's probability, and an upper one on each other's.
 
     They are those of `runner_up`, or a lower bound at the whole alpha and what it leaves for the
-    others: whichever gives more for counts in the proportions of the n0 draws.
+    others: the latter where it gives more for counts in the proportions of the n0 draws.
 
     Guarantee:
         With probability at least 1 - alpha over the n draws both hold, whatever the n0 draws are,
@@ -64,7 +64,8 @@ def bounds(votes: int, seen: Chosen, *, n0: int, n: int, alpha: float) -> tuple[
     expected = round(seen.first_votes / n0 * n)
     others = replace(seen, runner_up_votes=round(seen.first_runner_up_votes / n0 * n))
     with_runner_up = radius_between(*runner_up.bounds(expected, others, **budget), 1.0)
-    if with_runner_up > radius_between(*_against_all(expected, n=n, alpha=alpha), 1.0):
+    # Where both expect nothing, the runner-up's may still find something.
+    if with_runner_up >= radius_between(*_against_all(expected, n=n, alpha=alpha), 1.0):
         return runner_up.bounds(votes, seen, **budget)
     return _against_all(votes, n=n, alpha=alpha)
 

@@ -134,7 +134,10 @@ def _check_alike(experts: Sequence[Bundle]) -> None:
     for expert in experts:
         config = expert.config
         if not _is_smoothed(expert):
-            raise RszooError(f"{expert.id}: expected a smoothed bundle, got a {config.kind}")
+            raise RszooError(
+                f"{expert.id}: expected a bundle of one smoothed network as an expert, got one of "
+                f"kind {config.kind!r}"
+            )
         if (config.input_shape, config.class_names) != (first.input_shape, first.class_names):
             raise RszooError(
                 f"{expert.id}: expected the inputs and classes of {experts[0].id}, got others"

@@ -40,7 +40,8 @@ def check_backbone(backbone: Bundle) -> NetworkConfig:
     config = backbone.of_network
     if config.kind not in ("smoothed", "standard"):
         raise RszooError(
-            f"{backbone.id}: expected a network that classifies, to adapt, got a {config.kind}"
+            f"{backbone.id}: expected a network that classifies, to adapt, got one of kind "
+            f"{config.kind!r}"
         )
     return config
 
