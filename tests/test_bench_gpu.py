@@ -23,7 +23,7 @@ def test_the_table_of_a_run_that_was_cut_off(tmp_path: Path) -> None:
 
 
 def test_wrong_usage_says_what_is_right() -> None:
-    for script in ("run.sh", "cifar10.sh"):
+    for script in ("run.sh", "cifar10.sh", "denoised.sh"):
         done = subprocess.run([BENCH / script, "--what"], capture_output=True, text=True)
         assert done.returncode == 2
         assert f"bench/gpu/{script} " in done.stdout

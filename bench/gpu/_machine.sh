@@ -1,4 +1,4 @@
-# What bench/gpu/run.sh and cifar10.sh begin with: options, wheels, and where things are.
+# What run.sh, cifar10.sh and denoised.sh of bench/gpu begin with: options, wheels, and where things are.
 # To be sourced, with `usage` defined, and the defaults of minutes, out, wheels, device and dataset.
 
 while [ $# -gt 0 ]; do
@@ -40,3 +40,10 @@ fi
 export MLFLOW_TRACKING_URI="sqlite:///$out/mlflow.db"
 [ ! -e "$dataset" ] || dataset=$(cd "$dataset" && pwd)
 cd "$root" || exit 1
+
+# within COMMAND...: run it in the time that is left; 124 where that is not enough.
+within() {
+	left=$((end - $(date +%s)))
+	[ "$left" -gt 5 ] || return 124
+	timeout --signal=INT --kill-after=20 "$left" "$python" "$@"
+}

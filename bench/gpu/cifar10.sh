@@ -26,13 +26,6 @@ fi
 profile="--profile short"
 [ ! -e "$dataset" ] || profile= # folders and arrays have but one
 
-# within COMMAND...: run it in the time that is left; 124 where that is not enough.
-within() {
-	left=$((end - $(date +%s)))
-	[ "$left" -gt 5 ] || return 124
-	timeout --signal=INT --kill-after=20 "$left" "$python" "$@"
-}
-
 log="$out/$method-$sigma.log"
 within -m rszoo_cli train "$method" --sigma "$sigma" --dataset "$dataset" $profile --resume \
 	--device "$device" --out "$out/runs" network.name=cifar_resnet network.depth=$depth $epochs 2>&1 | tee -a "$log"
