@@ -3,9 +3,9 @@
 # nothing; float32 and float16 are right.
 #
 # triton 3.7.1, torch 2.13.0, numpy 2.4.6. Seen with TRITON_INTERPRET=1: a * b of two bfloat16 blocks
-# is the product of their 16-bit patterns, and tl.dot of two bfloat16 blocks is some 10^9 times as
-# large as it should be. Loads and stores of bfloat16 alone are right, and so is what is converted to
-# float32 before it is multiplied.
+# is the product of their 16-bit patterns modulo 2^16, and tl.dot of two bfloat16 blocks is some 10^9
+# times as large as it should be. Loads of bfloat16 are right, and so is what is converted to float32
+# before it is multiplied.
 #
 # It matters to whoever tests a kernel without a GPU: the bfloat16 that it runs in is the one type that
 # the interpreter cannot vouch for.
