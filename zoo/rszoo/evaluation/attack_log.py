@@ -10,18 +10,16 @@ import csv
 import io
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
-from types import TracebackType
 
 from rszoo._files import write_json_atomically
 from rszoo._json import read_json_bytes
 from rszoo.errors import DataError, RszooError
 from rszoo.evaluation.content import read_content
-from rszoo.evaluation.log import open_locked
 from rszoo.evaluation.protocol import OF_ATTACKS, protocol_path
+from rszoo.evaluation.row_file import RowFile
 from rszoo.evaluation.rows import ATTACKED, LONGEST_LINE, MOST_ROWS, line
 
 __all__ = ["AttackLog", "AttackRow", "read_attack_log"]
@@ -56,7 +54,7 @@ class AttackRow:
     input: str | None = None
 
 
-class AttackLog:
+class AttackLog(RowFile):
     """A log of attacks open for appending, by this process alone; a context manager.
 
     Attributes:
@@ -76,27 +74,20 @@ class AttackLog:
                 another process writes it, or it cannot be written.
             DataError: what is there is no log of attacks.
         """
-        self.path = path
-        self._file = open_locked(path)
+        super().__init__(path)
         try:
             self.rows = self._begun(json.loads(json.dumps(stated)), resume=resume)
         except BaseException:
-            self._file.close()
+            self.close()
             raise
 
     def _begun(self, stated: dict[str, object], *, resume: bool) -> list[AttackRow]:
-        data = read_content(self.path)
-        if data and not resume:
-            raise RszooError(
-                f"expected a new file, got {self.path}, which exists; continue it with --resume, "
-                "or name another one with --out"
-            )
+        data = self.content(resume=resume)
         rows, end = _parsed(self.path, data)
         beside = protocol_path(self.path)
         if data or beside.exists():
             _check_same(beside, stated)
-        self._file.truncate(end)
-        os.fsync(self._file.fileno())
+        self.cut(end)
         if not data:
             write_json_atomically(beside, stated)
         return rows
@@ -111,27 +102,8 @@ class AttackLog:
         if not self.rows:
             named = rows[0].input is not None
             text = line((*ATTACKED, *([_INPUT] if named else []))) + text
-        try:
-            rest = memoryview(text)
-            while rest:
-                rest = rest[self._file.write(rest) :]
-        except OSError as error:
-            raise RszooError(
-                f"cannot write {str(self.path)!r}: {error.strerror}; once that is mended, "
-                "continue with --resume"
-            ) from error
+        self.write(text)
         self.rows += rows
-
-    def __enter__(self) -> "AttackLog":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._file.close()
 
 
 def read_attack_log(path: Path) -> tuple[list[AttackRow], dict[str, object]]:

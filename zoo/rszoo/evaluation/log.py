@@ -9,13 +9,9 @@ A row counts as written once its line break is in the file. A run that is killed
 at most one unfinished row, the last, which reading leaves out and resuming cuts off.
 """
 
-import fcntl
-import io
-import os
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
-from types import TracebackType
 
 from rszoo.certificates.base import Certificate
 from rszoo.certificates.columns import INPUT, Column
@@ -23,7 +19,6 @@ from rszoo.certificates.kind import Kind
 from rszoo.certificates.kinds import kind
 from rszoo.certificates.protocol import Protocol
 from rszoo.errors import DataError, RszooError
-from rszoo.evaluation.content import read_content
 from rszoo.evaluation.protocol import (
     check_replaceable,
     continued,
@@ -31,6 +26,7 @@ from rszoo.evaluation.protocol import (
     read_protocol,
     write_protocol,
 )
+from rszoo.evaluation.row_file import RowFile
 from rszoo.evaluation.rows import (
     MOST_ROWS,
     Content,
@@ -48,7 +44,6 @@ __all__ = [
     "CertificationLog",
     "LogTable",
     "as_log",
-    "open_locked",
     "printable",
     "protocol_path",
     "read_log",
@@ -59,7 +54,7 @@ __all__ = [
 NO_LABEL = -1
 
 
-class CertificationLog:
+class CertificationLog(RowFile):
     """A log open for appending, by this process alone; a context manager.
 
     Attributes:
@@ -67,13 +62,12 @@ class CertificationLog:
         done: the indices of the inputs in it.
     """
 
-    def __init__(self, file: io.FileIO, path: Path, content: Content, *, kind: Kind) -> None:
+    def __init__(self, path: Path, *, kind: Kind) -> None:
         """Use `CertificationLog.open`."""
+        super().__init__(path)
         self._kind = kind
-        self.path = path
-        self.done = _listed(content)
-        self._file = file
-        self._columns = content.columns
+        self.done: set[int] = set()
+        self._columns: tuple[Column, ...] = ()
 
     @classmethod
     def open(
@@ -104,29 +98,23 @@ class CertificationLog:
         path = Path(path)
         _check_count(path, protocol)
         check_replaceable(path, protocol)
-        file = open_locked(path)
+        log = cls(path, kind=kind(protocol.kind))
         try:
-            data = read_content(path)
-            if data and not resume:
-                raise RszooError(
-                    f"expected a new file, got {path}, which exists; continue it with --resume, "
-                    "or name another one with --out"
-                )
-            content = _parse_own(path, data)
+            content = _parse_own(path, log.content(resume=resume))
             if restart and content.columns and _is_other(path, protocol, content):
                 content = Content(None, False, [], 0)
             if content.columns:
                 protocol = _continued(path, protocol, content)
-                file.truncate(content.end)
+                log.cut(content.end)
             else:
                 # In this order: rows of before never stand beside a protocol that is not theirs.
-                file.truncate(0)
-                os.fsync(file.fileno())
+                log.cut(0)
                 write_protocol(path, protocol)
         except BaseException:
-            file.close()
+            log.close()
             raise
-        return cls(file, path, content, kind=kind(protocol.kind))
+        log.done, log._columns = _listed(content), content.columns
+        return log
 
     def append(
         self,
@@ -158,36 +146,9 @@ class CertificationLog:
             raise ValueError(f"expected rows with the columns {expected}, got {input=}")
         row = _row(columns, idx, label, certificate, seconds, input)
         header = b"" if self._columns else line([column.name for column in columns])
-        self._write(header + row)
+        self.write(header + row)
         self._columns = columns
         self.done.add(int(idx))
-
-    def close(self) -> None:
-        """Close the file and let other processes write it."""
-        self._file.close()
-
-    def __enter__(self) -> "CertificationLog":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def _write(self, data: bytes) -> None:
-        """Write all of `data`; the file is not buffered, so nothing stays behind in memory."""
-        rest = memoryview(data)
-        try:
-            while rest:
-                rest = rest[self._file.write(rest) :]
-        except OSError as error:
-            raise RszooError(
-                f"cannot write {str(self.path)!r}: {error.strerror}; once that is mended, "
-                "continue with --resume"
-            ) from error
 
 
 def as_log(kind: Kind, rows: Sequence[tuple[int, int, Certificate, float, str | None]]) -> bytes:
@@ -269,31 +230,3 @@ def _is_other(path: Path, protocol: Protocol, content: Content) -> bool:
     except RszooError:
         return True
     return False
-
-
-def open_locked(path: Path) -> io.FileIO:
-    """Open a log for reading and appending; the lock lives as long as the file is open.
-
-    Raises:
-        RszooError: it is no file, another process writes it, or it cannot be written.
-    """
-    if path.exists() and not (path.is_file() or path.is_dir()):
-        raise RszooError(
-            f"expected a file or a new name for the log, got {str(path)!r}, a pipe or a device; "
-            "name another one with --out"
-        )
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = open(path, "a+b", buffering=0)
-    except OSError as error:
-        raise RszooError(f"cannot write {str(path)!r}: {error.strerror}") from error
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        file.close()
-        raise RszooError(
-            f"{path} is being written by another process; wait for it to end, or name another "
-            "log with --out"
-        ) from error
-    file.seek(0)
-    return file
