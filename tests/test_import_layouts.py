@@ -156,12 +156,12 @@ def test_several_sets_of_weights_are_not_chosen_from(tmp_path: Path) -> None:
     path = saved(tmp_path, content)
     assert refusal(path) == (
         f"{path}: expected one set of weights for the network, got 2, 'model', 'model_ema'; name "
-        "one with --key"
+        "one with --weights"
     )
     assert same(put(path, key="model"), weights_of(1))
     assert same(put(path, key="model_ema"), weights_of(2))
     assert refusal(path, key="ema").startswith(f"{path}: expected one of the sets of weights 'mod")
-    result = run(path, tmp_path / "it", "--key", "model_ema")
+    result = run(path, tmp_path / "it", "--weights", "model_ema")
     assert result.exit_code == 0, result.output
     bundle = open_bundle(tmp_path / "it")
     assert same(dict(bundle.network()[1].state_dict()), weights_of(2))  # type: ignore[index]
@@ -176,7 +176,7 @@ def test_an_average_within_the_state_dict(tmp_path: Path) -> None:
     path = saved(tmp_path, {"state_dict": content})
     message = refusal(path)
     assert message.endswith(
-        "; --key state_dict.model or --key state_dict.ema takes a part that fits"
+        "; --weights state_dict.model or --weights state_dict.ema takes a part that fits"
     )
     assert same(put(path, key="state_dict.ema"), weights_of(2))
 

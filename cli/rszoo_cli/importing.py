@@ -54,9 +54,11 @@ _Normalization = Annotated[
     ),
 ]
 _Method = Annotated[str, typer.Option(help="How it was trained.")]
-_Key = Annotated[
+_Weights = Annotated[
     str | None,
-    typer.Option("--key", help="Which weights, where the file holds several, such as model_ema."),
+    typer.Option(
+        "--weights", help="Which weights, where the file holds several, such as model_ema."
+    ),
 ]
 _Out = Annotated[
     Path | None, typer.Option("--out", help="The bundle's folder.", show_default="runs/NAME")
@@ -76,7 +78,7 @@ def import_checkpoint(
     normalization: _Normalization,
     options: _Options = None,
     method: _Method = "unknown",
-    key: _Key = None,
+    weights: _Weights = None,
     out_folder: _Out = None,
     overwrite: _Overwrite = False,
     data_root: DataRoot = None,
@@ -123,7 +125,7 @@ def import_checkpoint(
         data_root=data_root,
         download=download,
         device=device,
-        key=key,
+        key=weights,
         overwrite=overwrite,
         checked=not no_check,
     )

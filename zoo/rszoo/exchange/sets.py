@@ -40,14 +40,14 @@ def chosen_set(checkpoint: Checkpoint, wanted: Weights, *, key: str | None) -> W
         if key not in named:
             raise RszooError(
                 f"{checkpoint.path}: expected one of the sets of weights {_listed(named)}, got "
-                f"--key {key!r}; name one of them"
+                f"--weights {key!r}; name one of them"
             )
         return named[key]
     fitting = [place for place, weights in sets.items() if _fits(weights, wanted)]
     if len(fitting) > 1:
         raise RszooError(
             f"{checkpoint.path}: expected one set of weights for the network, got "
-            f"{len(fitting)}, {_listed(fitting)}; name one with --key"
+            f"{len(fitting)}, {_listed(fitting)}; name one with --weights"
         )
     return sets[(fitting or list(sets))[0]]
 

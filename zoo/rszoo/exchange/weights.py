@@ -95,7 +95,7 @@ def _check_names(
     ]
     said = f"; the file calls its network {checkpoint.arch!r}" if checkpoint.arch else ""
     keys = groups_that_fit(checkpoint, wanted)
-    remedy = f"--key {' or --key '.join(keys)} takes a part that fits" if keys else _HINT
+    remedy = f"--weights {' or --weights '.join(keys)} takes a part that fits" if keys else _HINT
     raise RszooError(
         f"{checkpoint.path}: expected the {len(wanted)} tensors of the network, got "
         f"{' and '.join(parts)}{said}; {remedy}"
