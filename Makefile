@@ -7,13 +7,14 @@ SIGMAS := 0.25 0.50 1.00
 
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo zoo test lint bench clean
+.PHONY: help demo zoo test lint docs bench clean
 
 help:
 	@echo 'make demo    train, certify and plot CAT-RS on handwritten digits, into demo/'
 	@echo 'make zoo     the bundles that come with rszoo, by the pipeline of dvc.yaml'
 	@echo 'make test    lint, types, import rules and tests'
 	@echo 'make lint    lint, types and import rules'
+	@echo 'make docs    the documentation as a site, into site/'
 	@echo 'make bench   every script in bench/'
 	@echo 'make clean   remove .venv, caches and demo/'
 
@@ -61,11 +62,14 @@ lint: $(READY)
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+
 bench: $(READY)
 	@set -- bench/[!_]*.py; \
 	if [ ! -e "$$1" ]; then echo 'no scripts in bench/'; exit 0; fi; \
 	for script; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
 
 clean:
-	rm -rf .venv demo dist build .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv demo site dist build .pytest_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

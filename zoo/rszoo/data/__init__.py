@@ -4,8 +4,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rszoo.data.facts import KnownSet
 from rszoo.data.known import known_set, names
-from rszoo.data.known_set import KnownSet
 from rszoo.data.normalization import Normalization
 from rszoo.data.root import data_root, is_default
 from rszoo.data.splits import SPLITS

@@ -3,7 +3,7 @@
 import re
 
 from rszoo import _registry
-from rszoo.data.known_set import KnownSet
+from rszoo.data.facts import KnownSet
 
 __all__ = ["SETS", "known_set", "name_of_own", "names"]
 

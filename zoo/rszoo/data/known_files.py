@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from rszoo import _registry
+from rszoo.data.facts import KnownSet
 from rszoo.data.image_set import ImageSet
 from rszoo.data.known import SETS
-from rszoo.data.known_set import KnownSet
 from rszoo.data.torchvision_files import load_in_memory
 from rszoo.errors import DataError
 

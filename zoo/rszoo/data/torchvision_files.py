@@ -9,9 +9,9 @@ from urllib.error import URLError
 import torch
 
 from rszoo._torchvision import import_torchvision
+from rszoo.data.facts import KnownSet
 from rszoo.data.image_set import ImageSet
 from rszoo.data.in_memory import in_memory
-from rszoo.data.known_set import KnownSet
 from rszoo.errors import DataError
 
 __all__ = ["ELSEWHERE", "load_in_memory", "opened", "remedy"]

@@ -4,7 +4,7 @@ Krizhevsky (2009), https://www.cs.toronto.edu/~kriz/cifar.html. Standardisation:
 (2023), https://github.com/alinlab/smoothing-catrs, `datasets.py`.
 """
 
-from rszoo.data.known_set import KnownSet
+from rszoo.data.facts import KnownSet
 from rszoo.data.normalization import Normalization
 
 _CLASSES = """

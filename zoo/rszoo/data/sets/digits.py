@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rszoo.data.known_set import KnownSet
+from rszoo.data.facts import KnownSet
 from rszoo.data.splits import every_fifth
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 Xiao, Rasul, Vollgraf (2017), https://github.com/zalandoresearch/fashion-mnist.
 """
 
-from rszoo.data.known_set import KnownSet
+from rszoo.data.facts import KnownSet
 
 _CLASSES = "T-shirt/top,Trouser,Pullover,Dress,Coat,Sandal,Shirt,Sneaker,Bag,Ankle boot"
 

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rszoo.data.known_set import KnownSet
+from rszoo.data.facts import KnownSet
 from rszoo.data.normalization import Normalization
 
 if TYPE_CHECKING:

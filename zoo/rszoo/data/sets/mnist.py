@@ -3,7 +3,7 @@
 LeCun, Bottou, Bengio, Haffner (1998), http://yann.lecun.com/exdb/mnist/.
 """
 
-from rszoo.data.known_set import KnownSet
+from rszoo.data.facts import KnownSet
 
 SET = KnownSet(
     shape=(1, 28, 28),

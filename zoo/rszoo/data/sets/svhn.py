@@ -7,7 +7,7 @@ the part "extra". torchvision reads the files `train_32x32.mat` and `test_32x32.
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rszoo.data.known_set import KnownSet
+from rszoo.data.facts import KnownSet
 
 if TYPE_CHECKING:
     from rszoo.data.image_set import ImageSet
