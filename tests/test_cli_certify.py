@@ -377,7 +377,9 @@ def test_wrong_usage(rszoo: Command) -> None:
         assert usage_error(rszoo("certify", option, "0")).startswith(
             f"Invalid value for '{option}': "
         )
-    assert usage_error(rszoo("predict")) == "Missing argument 'IMAGE|FOLDER|ARRAY...'."
+    assert usage_error(rszoo("predict")) == (
+        "Missing argument 'IMAGE|FOLDER|ARRAY...'. Own inputs."
+    )
     assert not Path("certificates").exists()
 
 

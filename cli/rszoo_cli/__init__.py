@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
 
 from rszoo import errors
 from rszoo.errors import RecipeError, RszooError
@@ -24,6 +23,7 @@ from rszoo_cli.certify import certify
 from rszoo_cli.console import err
 from rszoo_cli.data import data
 from rszoo_cli.exporting import export
+from rszoo_cli.help import Command, Group
 from rszoo_cli.hub_models import pull, push
 from rszoo_cli.importing import import_checkpoint
 from rszoo_cli.leaderboard import leaderboard
@@ -49,7 +49,7 @@ _INTERRUPTED = {
 _OWN = [Path(__file__).parent, Path(errors.__file__).parent]
 
 
-class _Commands(TyperGroup):
+class _Commands(Group):
     """The sub-commands; one that is interrupted says how to go on."""
 
     def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]
@@ -67,28 +67,27 @@ app = typer.Typer(
     name="rszoo",
     help="The model zoo for certified robustness by randomized smoothing.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     epilog="Example: `rszoo train recipes/cat_rs.yaml`, "
     "then `rszoo certify --model runs/digits-cat_rs-0.50`.",
 )
-app.command()(train)
-app.command()(sweep)
-app.command()(certify)
-app.command()(predict)
-app.command()(report)
-app.command()(leaderboard)
-app.command()(merge)
-app.command()(attack)
-app.command()(verify)
-app.command()(data)
-app.command()(ls)
-app.command()(show)
-app.command()(push)
-app.command()(pull)
-app.command("import")(import_checkpoint)
-app.command()(export)
+app.command(cls=Command)(train)
+app.command(cls=Command)(sweep)
+app.command(cls=Command)(certify)
+app.command(cls=Command)(predict)
+app.command(cls=Command)(report)
+app.command(cls=Command)(leaderboard)
+app.command(cls=Command)(merge)
+app.command(cls=Command)(attack)
+app.command(cls=Command)(verify)
+app.command(cls=Command)(data)
+app.command(cls=Command)(ls)
+app.command(cls=Command)(show)
+app.command(cls=Command)(push)
+app.command(cls=Command)(pull)
+app.command("import", cls=Command)(import_checkpoint)
+app.command(cls=Command)(export)
 app.add_typer(compose.app, name="compose", epilog="Example: `rszoo compose dual --help`.")
 app.add_typer(recipe.app, name="recipe", epilog="Example: `rszoo recipe show cat_rs`.")
 app.add_typer(runs.app, name="runs", epilog="Example: `rszoo runs ls`.")

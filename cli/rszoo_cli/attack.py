@@ -1,6 +1,5 @@
 """`rszoo attack`: what a model answers to inputs that an attack has moved."""
 
-import math
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -15,11 +14,18 @@ from rszoo_cli.options import (
     DataRoot,
     Device,
     Download,
+    Inputs,
     Json,
+    Limit,
     NoiseSeed,
     Precision,
     Resize,
+    ResumeLog,
+    Skip,
+    TestData,
 )
+from rszoo_cli.panels import advanced, budget, output
+from rszoo_cli.values import count, distance
 
 if TYPE_CHECKING:
     from rszoo.evaluation.attack_log import AttackRow
@@ -29,98 +35,96 @@ __all__ = ["attack"]
 
 _LEVEL = 0.05  # of the intervals
 
-
-def _distance(value: float) -> float:
-    if not 0.0 < value < math.inf:
-        raise typer.BadParameter(f"expected 0 < eps < infinity, got {value}")
-    return value
+_Target = Annotated[
+    str,
+    typer.Argument(
+        metavar="ID", help="A bundle: path, builtin/NAME or org/name[@revision] of a hub."
+    ),
+]
+_Distance = Annotated[
+    float,
+    typer.Option(
+        parser=distance,
+        help="Largest distance, pixels in [0, 1]: 0.03 or 8/255.",
+        show_default="8/255",
+    ),
+]
+_Norm = Annotated[str, typer.Option(metavar="linf|l2", help="How it is measured.")]
+_Attack = Annotated[
+    str,
+    typer.Option(metavar="NAME", help="pgd; apgd or autoattack with pip install 'rszoo[attack]'."),
+]
+_Within = Annotated[
+    bool,
+    typer.Option(
+        "--within-certificates",
+        help="Look instead for points that break the certificates of the bundle.",
+    ),
+]
+_Steps = Annotated[int, budget(metavar="N", parser=count(), help="Gradient steps of pgd.")]
+_Climbed = Annotated[
+    int,
+    budget(
+        metavar="N",
+        parser=count(),
+        help="Noisy copies that it climbs, of a smoothed model.",
+    ),
+]
+_Answered = Annotated[
+    int, budget("--n", parser=count(), help="Draws for each answer of a smoothed model.")
+]
+_LogFile = Annotated[
+    Path | None,
+    output(
+        "--out",
+        metavar="FILE.tsv",
+        help="The log.",
+        show_default="attacks/NAME-...tsv; none for own inputs",
+    ),
+]
+_BatchSize = Annotated[
+    int, advanced(metavar="N", parser=count(), help="Inputs that are attacked together.")
+]
 
 
 def attack(
-    model: Annotated[
-        str,
-        typer.Argument(
-            metavar="ID", help="A bundle: its path, builtin/NAME, or org/name[@revision] on a hub."
-        ),
-    ],
-    inputs: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            metavar="[IMAGE|FOLDER|ARRAY]...",
-            help="Own inputs; without any, the test images of the model's data set.",
-        ),
-    ] = None,
-    eps: Annotated[
-        float, typer.Option(callback=_distance, help="Largest distance, pixels in [0, 1].")
-    ] = 8 / 255,
-    norm: Annotated[str, typer.Option(metavar="linf|l2", help="How it is measured.")] = "linf",
-    attack: Annotated[
-        str, typer.Option(metavar="pgd|apgd|autoattack", help="apgd, autoattack: rszoo[attack].")
-    ] = "pgd",
-    steps: Annotated[int, typer.Option(min=1, help="Gradient steps of pgd.")] = 20,
-    draws: Annotated[
-        int, typer.Option(min=1, help="Noisy copies that the attack of a smoothed model climbs.")
-    ] = 32,
-    n: Annotated[
-        int, typer.Option("--n", min=1, help="Draws for each answer of a smoothed model.")
-    ] = 1000,
+    model: _Target,
+    inputs: Inputs = None,
+    eps: _Distance = 8 / 255,
+    norm: _Norm = "linf",
+    attack: _Attack = "pgd",
+    within_certificates: _Within = False,
+    steps: _Steps = 20,
+    draws: _Climbed = 32,
+    n: _Answered = 1000,
     alpha: Alpha = 0.001,
-    skip: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="Take every skip-th test image.", show_default="so that about 500 are"
-        ),
-    ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Attack at most so many.")] = None,
     seed: NoiseSeed = None,
-    log_file: Annotated[
-        Path | None,
-        typer.Option(
-            "--out",
-            help="The log; its protocol is written beside it.",
-            show_default="attacks/NAME-ATTACK-NORM-EPS.tsv for a data set, none for own inputs",
-        ),
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue the log.")] = False,
-    batch_size: Annotated[
-        int, typer.Option(min=1, help="Inputs that are attacked together.")
-    ] = 32,
-    within_certificates: Annotated[
-        bool,
-        typer.Option(
-            "--within-certificates",
-            help="Look instead for points that break the certificates of the bundle.",
-        ),
-    ] = False,
-    dataset: Annotated[
-        str | None,
-        typer.Option(
-            help="Take the test images of this data set, a name or a path.",
-            show_default="the one the model was trained on",
-        ),
-    ] = None,
+    dataset: TestData = None,
+    skip: Skip = None,
+    limit: Limit = None,
     resize: Resize = False,
     data_root: DataRoot = None,
     download: Download = False,
     device: Device = None,
-    precision: Precision = "auto",
+    log_file: _LogFile = None,
+    resume: ResumeLog = False,
     json: Json = False,
+    batch_size: _BatchSize = 32,
+    precision: Precision = "auto",
 ) -> None:
-    """Attack a model: how many inputs are still answered rightly once they are moved by eps.
+    """Attack a model: how many inputs are still answered rightly once moved by eps.
 
-    What withstands this attack may fall to another: the share is an upper bound, and no
-    certificate. A smoothed model is attacked through its noise, a mix through both parts.
+    What withstands this attack may fall to another: the share is an upper bound, no certificate. A
+    smoothed model is attacked through its noise, a mix through both parts.
 
-    With --within-certificates it ends with exit code 1 where more certificates are broken than
-    chance explains, or one that fresh draws certify again.
+    --within-certificates: exit code 1 if more break than chance explains, or one is certified
+    again.
 
     Example:
 
         rszoo attack runs/digits-adversarial-0.00 --eps 0.1
 
         rszoo attack builtin/digits-cat_rs-0.50 --norm l2 --eps 0.5 --limit 100
-
-        rszoo attack runs/digits-part-0.00 --eps 0.1 --attack autoattack
 
         rszoo attack builtin/digits-cat_rs-0.50 --within-certificates --limit 50
     """

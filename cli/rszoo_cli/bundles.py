@@ -9,6 +9,7 @@ import typer
 from rszoo_cli.console import err, out, print_listing
 from rszoo_cli.hub_models import list_hub
 from rszoo_cli.options import Json
+from rszoo_cli.panels import data
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -19,16 +20,16 @@ __all__ = ["ls", "show"]
 
 
 def ls(
-    runs: Annotated[Path, typer.Option(help="Folder of bundles.")] = Path("runs"),
+    runs: Annotated[Path, typer.Option(metavar="FOLDER", help="Of bundles.")] = Path("runs"),
     hub: Annotated[bool, typer.Option("--hub", help="List the models on the hub.")] = False,
-    author: Annotated[str | None, typer.Option(help="With --hub: whose.")] = None,
-    search: Annotated[str | None, typer.Option(help="With --hub: part of the name.")] = None,
-    dataset: Annotated[str | None, typer.Option(help="With --hub: of this data set.")] = None,
-    method: Annotated[str | None, typer.Option(help="With --hub: trained so.")] = None,
-    sigma: Annotated[float | None, typer.Option(help="With --hub: at this noise level.")] = None,
+    author: Annotated[str | None, data(help="With --hub: whose.")] = None,
+    search: Annotated[str | None, data(help="With --hub: part of the name.")] = None,
+    dataset: Annotated[str | None, data(help="With --hub: of this data set.")] = None,
+    method: Annotated[str | None, data(help="With --hub: trained so.")] = None,
+    sigma: Annotated[float | None, data(help="With --hub: at this noise level.")] = None,
     json: Json = False,
 ) -> None:
-    """List the bundles in the runs folder, and those that come with rszoo, or those on the hub.
+    """List the bundles in the runs folder and those of rszoo, or the models on the hub.
 
     Numbers of models on the hub are stated by their authors and not checked; what cannot be true
     is left out. rszoo leaderboard --hub computes them from the certificates.

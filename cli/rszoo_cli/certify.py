@@ -12,15 +12,24 @@ from rszoo_cli.attaching import check_attachable, finish_log
 from rszoo_cli.console import err
 from rszoo_cli.inputs import log_named, log_to, shard_named, to_certify
 from rszoo_cli.options import (
+    Address,
     Alpha,
     DataRoot,
+    Devices,
     Download,
+    Engine,
+    Inputs,
     Json,
+    Limit,
     Model,
     NoiseSeed,
     Precision,
     Resize,
+    ResumeLog,
+    Skip,
+    TestData,
 )
+from rszoo_cli.panels import advanced, budget, output
 from rszoo_cli.per_input import (
     MemoryFile,
     PerInputSigma,
@@ -38,66 +47,95 @@ from rszoo_cli.usage import (
     seed_named,
     warn_if_in_vain,
 )
+from rszoo_cli.values import count
 
 __all__ = ["certify"]
 
-_Inputs = Annotated[
-    list[Path] | None,
-    typer.Argument(
-        metavar="[IMAGE|FOLDER|ARRAY]...",
-        help="Own inputs; without any, the test images of the model's data set.",
-    ),
+_Estimation = Annotated[
+    int, budget("--n", parser=count(), help="Draws for each certificate, such as 10000 or 1e5.")
 ]
-_Estimation = Annotated[int, typer.Option("--n", min=1, help="Draws for the certificate.")]
-_Selection = Annotated[int, typer.Option("--n0", min=1, help="Draws for selecting the class.")]
+_Selection = Annotated[
+    int, budget("--n0", metavar="N", parser=count(), help="Draws for selecting the class.")
+]
 _Radii = Annotated[
     str | None,
-    typer.Option(
-        metavar="R,R,...", help="Certify at these radii only, with as few draws as decide them."
-    ),
+    budget(metavar="R,R,...", help="At these radii only, with as few draws as decide them."),
 ]
 _Adaptive = Annotated[
-    bool, typer.Option("--adaptive", help="Stop drawing where more would change little.")
+    bool, budget("--adaptive", help="Stop drawing where more would change little.")
 ]
-_Tolerance = Annotated[
-    float | None,
-    typer.Option(
-        "--radius-tol",
-        help="With --adaptive: how much radius may be given up.",
-        show_default="a tenth of sigma",
+_LogFile = Annotated[
+    Path | None,
+    output(
+        "--out",
+        metavar="FILE.tsv",
+        help="The log.",
+        show_default="certificates/NAME.tsv; none for own inputs",
     ),
+]
+_Attach = Annotated[bool, output("--attach", help="Put the finished log into the bundle.")]
+_DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Say what it would take here, and certify nothing.")
 ]
 _Most = Annotated[
     int | None,
-    typer.Option("--n-max", min=2, help="Make so many draws where all --n of them agree."),
+    advanced(
+        "--n-max",
+        metavar="N",
+        parser=count(2),
+        help="Make so many draws where all --n of them agree.",
+    ),
 ]
 _RunnerUp = Annotated[
     bool,
-    typer.Option(
+    advanced(
         "--runner-up",
         help="Bound the runner-up too: larger radii where several classes share the rest.",
     ),
 ]
 _ChooseBound = Annotated[
     bool,
-    typer.Option(
+    advanced(
         "--choose-bound", help="Bound it where the first n0 draws let expect a larger radius."
     ),
 ]
-_Skip = Annotated[
-    int | None,
-    typer.Option(
-        min=1, help="Take every skip-th test image.", show_default="so that about 500 are done"
+_Tolerance = Annotated[
+    float | None,
+    advanced(
+        "--radius-tol",
+        metavar="R",
+        help="With --adaptive: how much radius may be given up.",
+        show_default="a tenth of sigma",
     ),
 ]
-_Limit = Annotated[int | None, typer.Option(min=1, help="Certify at most so many.")]
+_Shard = Annotated[
+    str | None,
+    advanced(metavar="I/N", help="Certify every N-th input from the I-th on; see rszoo merge."),
+]
+_Overwrite = Annotated[
+    bool,
+    advanced(
+        "--overwrite",
+        help="With --attach: even over a log of more inputs. With --resume: begin a log of "
+        "something else anew.",
+    ),
+]
+_BatchSize = Annotated[
+    int | None,
+    advanced(
+        metavar="N",
+        parser=count(1, 1000),
+        help="Noisy inputs per forward.",
+        show_default="measured, where it is worth it",
+    ),
+]
 _Compile = Annotated[
     bool,
-    typer.Option("--compile", help="Compile the network: worth it for hours of a residual one."),
+    advanced("--compile", help="Compile the network: worth it for hours of a residual one."),
 ]
 _Fused = Annotated[
     bool | None,
-    typer.Option(
+    advanced(
         "--fused/--no-fused",
         help="Evaluate networks by fused kernels.",
         show_default="those that they serve, on a GPU",
@@ -105,106 +143,46 @@ _Fused = Annotated[
 ]
 _Sound = Annotated[
     bool,
-    typer.Option("--sound", help="Noise on the lattice of 8-bit pixels: sound in floating point."),
-]
-_Engine = Annotated[
-    str, typer.Option(metavar="local|ray", help="Where: in this process, or on a Ray cluster.")
-]
-_Address = Annotated[
-    str | None,
-    typer.Option(
-        help="With --engine ray: the cluster's address.", show_default="one on this machine"
-    ),
-]
-_Devices = Annotated[
-    str | None,
-    typer.Option(
-        "--device",
-        help="cpu, cuda, cuda:1, ..., or several: cuda:0,cuda:1.",
-        show_default="a GPU if there is one",
-    ),
-]
-_BatchSize = Annotated[
-    int | None,
-    typer.Option(
-        min=1,
-        max=1000,
-        help="Noisy inputs per forward.",
-        show_default="measured, where it is worth it",
-    ),
-]
-_Shard = Annotated[
-    str | None,
-    typer.Option(
-        metavar="I/N", help="Certify every N-th input from the I-th on; see rszoo merge."
-    ),
-]
-_LogFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--out",
-        help="The log; its protocol is written beside it.",
-        show_default="certificates/NAME.tsv for a data set, none for own inputs",
-    ),
-]
-_Resume = Annotated[bool, typer.Option("--resume", help="Continue the log.")]
-_Attach = Annotated[bool, typer.Option("--attach", help="Put the finished log into the bundle.")]
-_Overwrite = Annotated[
-    bool,
-    typer.Option(
-        "--overwrite",
-        help="With --attach: even over a log of more inputs. With --resume: begin a log of "
-        "something else anew.",
-    ),
-]
-_DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Say what it would take here, and certify nothing.")
-]
-_Dataset = Annotated[
-    str | None,
-    typer.Option(
-        help="Take the test images of this data set, a name or a path.",
-        show_default="the one the model was trained on",
-    ),
+    advanced("--sound", help="Noise on the lattice of 8-bit pixels: sound in floating point."),
 ]
 
 
 def certify(
     model: Model,
-    inputs: _Inputs = None,
+    inputs: Inputs = None,
+    dry_run: _DryRun = False,
     n: _Estimation = 100_000,
     n0: _Selection = 100,
-    n_max: _Most = None,
     alpha: Alpha = 0.001,
-    runner_up: _RunnerUp = False,
-    choose_bound: _ChooseBound = False,
     radii: _Radii = None,
     adaptive: _Adaptive = False,
-    radius_tol: _Tolerance = None,
-    per_input_sigma: PerInputSigma = None,
-    memory: MemoryFile = None,
-    skip: _Skip = None,
-    limit: _Limit = None,
-    engine: _Engine = "local",
-    address: _Address = None,
-    shard: _Shard = None,
     seed: NoiseSeed = None,
-    log_file: _LogFile = None,
-    resume: _Resume = False,
-    attach: _Attach = False,
-    overwrite: _Overwrite = False,
-    dataset: _Dataset = None,
+    dataset: TestData = None,
+    skip: Skip = None,
+    limit: Limit = None,
     resize: Resize = False,
     data_root: DataRoot = None,
     download: Download = False,
-    device: _Devices = None,
+    device: Devices = None,
+    engine: Engine = "local",
+    address: Address = None,
+    log_file: _LogFile = None,
+    resume: ResumeLog = False,
+    attach: _Attach = False,
+    json: Json = False,
+    n_max: _Most = None,
+    runner_up: _RunnerUp = False,
+    choose_bound: _ChooseBound = False,
+    radius_tol: _Tolerance = None,
+    per_input_sigma: PerInputSigma = None,
+    memory: MemoryFile = None,
+    shard: _Shard = None,
+    overwrite: _Overwrite = False,
     batch_size: _BatchSize = None,
     precision: Precision = "auto",
     compile: _Compile = False,
     fused: _Fused = None,
     sound: _Sound = False,
-    dry_run: _DryRun = False,
-    json: Json = False,
 ) -> None:
     """Certify inputs: label and L2 radius within which no perturbation changes it.
 
@@ -218,10 +196,7 @@ def certify(
 
         rszoo certify --model builtin/digits-cat_rs-0.50 --radii 0.25,0.5,0.75
 
-        rszoo certify --model builtin/digits-cat_rs-0.50 --dry-run
-
-        rszoo certify --model runs/digits-insta_rs-0.50 --per-input-sigma memory
-    """
+        rszoo certify --model builtin/digits-cat_rs-0.50 --dry-run"""
     from rszoo.evaluation.job import seed_of
     from rszoo.hub.catalog import find
     from rszoo.hub.job import certify_bundle

@@ -22,10 +22,10 @@ def export(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Export a bundle's base network as ONNX and as a state dict. Certificates stay behind.
+    """Export a bundle's base network as ONNX and as a state dict.
 
-    The standardisation is inside the ONNX model, and the number of images is free. ONNX needs
-    `pip install 'rszoo[onnx]'`.
+    Certificates stay behind. The standardisation is inside the ONNX model, and the number of
+    images is free. ONNX needs `pip install 'rszoo[onnx]'`.
 
     Example:
 

@@ -5,14 +5,16 @@ from typing import Annotated
 
 import typer
 
+from rszoo_cli.help import Command, Group
+
 __all__ = ["app"]
 
-app = typer.Typer(no_args_is_help=True, help="A Hugging Face hub of your own.")
+app = typer.Typer(cls=Group, no_args_is_help=True, help="A Hugging Face hub of your own.")
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
-@app.command()
+@app.command(cls=Command)
 def gc(root: Annotated[Path, typer.Option(help="Folder of the hub.")] = Path("hub")) -> None:
     """Remove the files that no model of a hub has any more, while the hub is stopped.
 
@@ -37,7 +39,7 @@ def gc(root: Annotated[Path, typer.Option(help="Folder of the hub.")] = Path("hu
     typer.echo(f"removed {count} file{'' if count == 1 else 's'}, {size_text(size)}")
 
 
-@app.command()
+@app.command(cls=Command)
 def serve(
     root: Annotated[Path, typer.Option(help="Folder of the hub; made if need be.")] = Path("hub"),
     port: Annotated[

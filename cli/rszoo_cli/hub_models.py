@@ -8,6 +8,7 @@ import typer
 
 from rszoo_cli.console import err, out, print_listing
 from rszoo_cli.options import Json
+from rszoo_cli.panels import advanced
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -26,14 +27,14 @@ def push(
         str | None, typer.Option(help="Licence for the card: mit, apache-2.0, cc-by-4.0, ...")
     ] = None,
     uncertified: Annotated[
-        bool, typer.Option("--uncertified", help="Even without certificates.")
+        bool, advanced("--uncertified", help="Even without certificates.")
     ] = False,
     replace: Annotated[
         bool,
-        typer.Option("--replace", help="Even over another model, or one with more certificates."),
+        advanced("--replace", help="Even over another model, or one with more certificates."),
     ] = False,
     sign: Annotated[
-        Path | None, typer.Option(metavar="KEY", help="Sign it with this private key (PEM).")
+        Path | None, advanced(metavar="KEY.pem", help="Sign it with this private key.")
     ] = None,
     json: Json = False,
 ) -> None:

@@ -9,6 +9,7 @@ import typer
 from rszoo.theory.rounding import as_share
 from rszoo_cli.console import err, out
 from rszoo_cli.options import DataRoot, Device, Download, Json
+from rszoo_cli.panels import advanced, data, output
 
 if TYPE_CHECKING:
     from rszoo.exchange.importing import Imported
@@ -26,7 +27,8 @@ _Checkpoint = Annotated[
 ]
 _Name = Annotated[str, typer.Option(help="Name of the bundle.")]
 _Dataset = Annotated[
-    str, typer.Option(help="A data set's name, a folder of class folders, or an .npz file.")
+    str,
+    data(metavar="DATA", help="A data set's name, a folder of class folders, or an .npz file."),
 ]
 _Sigma = Annotated[
     float,
@@ -56,17 +58,16 @@ _Normalization = Annotated[
 _Method = Annotated[str, typer.Option(help="How it was trained.")]
 _Weights = Annotated[
     str | None,
-    typer.Option(
-        "--weights", help="Which weights, where the file holds several, such as model_ema."
-    ),
+    advanced("--weights", help="Which weights, where the file holds several, such as model_ema."),
 ]
 _Out = Annotated[
-    Path | None, typer.Option("--out", help="The bundle's folder.", show_default="runs/NAME")
+    Path | None,
+    output("--out", metavar="FOLDER", help="The bundle's folder.", show_default="runs/NAME"),
 ]
 _NoCheck = Annotated[
-    bool, typer.Option("--no-check", help="Leave out the check of the accuracy under noise.")
+    bool, advanced("--no-check", help="Leave out the check of the accuracy under noise.")
 ]
-_Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the bundle that is there.")]
+_Overwrite = Annotated[bool, output("--overwrite", help="Replace the bundle that is there.")]
 
 
 def import_checkpoint(
@@ -78,14 +79,14 @@ def import_checkpoint(
     normalization: _Normalization,
     options: _Options = None,
     method: _Method = "unknown",
-    weights: _Weights = None,
-    out_folder: _Out = None,
-    overwrite: _Overwrite = False,
     data_root: DataRoot = None,
     download: Download = False,
     device: Device = None,
-    no_check: _NoCheck = False,
+    out_folder: _Out = None,
+    overwrite: _Overwrite = False,
     json: Json = False,
+    weights: _Weights = None,
+    no_check: _NoCheck = False,
 ) -> None:
     """Import a checkpoint of other software as a bundle; nothing in the file is executed.
 

@@ -10,6 +10,7 @@ from rich.text import Text
 from rszoo.errors import RszooError
 from rszoo_cli.console import err, out
 from rszoo_cli.options import Json
+from rszoo_cli.panels import data, output
 from rszoo_cli.usage import check_not_read
 
 if TYPE_CHECKING:
@@ -32,19 +33,19 @@ _Paths = Annotated[
 
 def leaderboard(
     paths: _Paths = None,
-    hub: Annotated[bool, typer.Option("--hub", help="The models on the hub.")] = False,
-    author: Annotated[str | None, typer.Option(help="With --hub: whose.")] = None,
-    search: Annotated[str | None, typer.Option(help="With --hub: part of the name.")] = None,
+    hub: Annotated[bool, data("--hub", help="The models on the hub.")] = False,
+    author: Annotated[str | None, data(help="With --hub: whose.")] = None,
+    search: Annotated[str | None, data(help="With --hub: part of the name.")] = None,
     html: Annotated[
-        Path | None, typer.Option(metavar="FILE.html", help="Write a page of its own.")
+        Path | None, output(metavar="FILE.html", help="Write a page of its own.")
     ] = None,
-    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
+    markdown: Annotated[bool, output("--markdown", help="Print Markdown.")] = False,
     json: Json = False,
-    dataset: Annotated[str | None, typer.Option(help="This data set only.")] = None,
-    sigma: Annotated[float | None, typer.Option(help="This noise level only.")] = None,
-    method: Annotated[str | None, typer.Option(help="This method only.")] = None,
+    dataset: Annotated[str | None, data(help="This data set only.")] = None,
+    sigma: Annotated[float | None, data(help="This noise level only.")] = None,
+    method: Annotated[str | None, data(help="This method only.")] = None,
 ) -> None:
-    """Compare certified models: certified accuracy, ACR, abstentions, distribution of p, costs.
+    """Compare certified models: accuracy, ACR, abstentions, distribution of p, costs.
 
     One table per data set and noise level; what was certified otherwise than the rest of its
     table is marked.

@@ -7,6 +7,7 @@ import typer
 
 from rszoo_cli.answers import print_summary
 from rszoo_cli.console import err
+from rszoo_cli.options import Json
 from rszoo_cli.usage import check_redirect
 
 __all__ = ["merge"]
@@ -18,7 +19,7 @@ def merge(
     partial: Annotated[
         bool, typer.Option("--partial", help="Merge although some inputs are in none of the logs.")
     ] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")] = False,
+    json: Json = False,
 ) -> None:
     """Merge the logs of `rszoo certify --shard`: same protocol, each input in one of them.
 

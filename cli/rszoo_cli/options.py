@@ -5,17 +5,32 @@ from typing import Annotated
 
 import typer
 
+from rszoo_cli.panels import advanced, budget, data, output, where
+from rszoo_cli.values import count
+
 __all__ = [
+    "Address",
     "Alpha",
     "DataRoot",
     "Device",
+    "Devices",
     "Download",
+    "Engine",
+    "Inputs",
     "Json",
+    "Limit",
     "Model",
     "NoiseSeed",
+    "Overrides",
     "Precision",
+    "Profile",
+    "RecipeData",
     "RecipeSeed",
     "Resize",
+    "ResumeLog",
+    "Sigmas",
+    "Skip",
+    "TestData",
 ]
 
 
@@ -25,33 +40,40 @@ def _probability(value: float) -> float:
     return value
 
 
-Alpha = Annotated[
-    float, typer.Option(callback=_probability, help="Failure probability per input.")
-]
 Model = Annotated[
     str,
     typer.Option(
         "--model",
         "-m",
         metavar="ID",
-        help="A bundle: its path, builtin/NAME, or org/name[@revision] on a hub.",
+        help="A bundle: path, builtin/NAME or org/name[@revision] of a hub.",
     ),
 ]
-DataRoot = Annotated[
-    Path | None,
+Inputs = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        metavar="[IMAGE|FOLDER|ARRAY]...",
+        help="Own inputs; without any, the test images of the model's data set.",
+    ),
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[KEY=VALUE]...", help="Values that differ, as train.epochs=5."),
+]
+Sigmas = Annotated[
+    list[float] | None,
     typer.Option(
-        help="Folder that holds the data sets.", envvar="RSZOO_DATA", show_default="a cache folder"
+        "--sigma", help="Noise level; may be repeated.", show_default="all of the recipe"
     ),
 ]
-Download = Annotated[bool, typer.Option("--download", help="Fetch a missing data set.")]
-Device = Annotated[
-    str | None, typer.Option(help="cpu, cuda, cuda:1, ...", show_default="a GPU if there is one")
+Profile = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Schedule of the recipe, such as short or published.",
+        show_default="the first",
+    ),
 ]
-Precision = Annotated[
-    str, typer.Option(help="auto, float32 or bfloat16. auto: bfloat16 where it is fast.")
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, to stdout.")]
-Resize = Annotated[bool, typer.Option("--resize", help="Scale images to the model's size.")]
 RecipeSeed = Annotated[
     int | None,
     typer.Option(
@@ -59,16 +81,86 @@ RecipeSeed = Annotated[
         min=0,
         max=2**63 - 1,
         help="Seed of everything random.",
-        show_default="0, or that of a bundle's recipe",
+        show_default="0, or the bundle's",
     ),
 ]
+
+Alpha = Annotated[float, budget(callback=_probability, help="Failure probability per input.")]
 NoiseSeed = Annotated[
     int | None,
-    typer.Option(
+    budget(
         "--seed",
         min=0,
         max=2**63 - 1,
         help="Seed of all noise.",
-        show_default="a random one, or with --resume that of the log",
+        show_default="random, or with --resume the log's",
     ),
+]
+
+RecipeData = Annotated[
+    str | None,
+    data(
+        "--dataset",
+        metavar="DATA",
+        help="A data set's name, a folder of class folders, or an .npz file.",
+        show_default="digits, or the bundle's",
+    ),
+]
+TestData = Annotated[
+    str | None,
+    data(
+        "--dataset",
+        metavar="NAME|PATH",
+        help="Whose test images.",
+        show_default="those of the model's data set",
+    ),
+]
+Skip = Annotated[
+    int | None,
+    data(
+        metavar="N",
+        parser=count(),
+        help="Take every N-th test image.",
+        show_default="so that about 500 are",
+    ),
+]
+Limit = Annotated[int | None, data(metavar="N", parser=count(), help="At most so many inputs.")]
+Resize = Annotated[bool, data("--resize", help="Scale images to the model's size.")]
+DataRoot = Annotated[
+    Path | None,
+    data(
+        metavar="FOLDER",
+        help="Where the data sets are.",
+        envvar="RSZOO_DATA",
+        show_default="a cache folder",
+    ),
+]
+Download = Annotated[bool, data("--download", help="Fetch a missing data set.")]
+
+Device = Annotated[str | None, where(help="cpu, cuda, cuda:1, ...", show_default="a GPU if any")]
+Devices = Annotated[
+    str | None,
+    where(
+        "--device",
+        help="cpu, cuda, cuda:1; several: cuda:0,cuda:1.",
+        show_default="a GPU if any",
+    ),
+]
+Engine = Annotated[
+    str, where(metavar="local|ray", help="In processes of this machine, or on a Ray cluster.")
+]
+Address = Annotated[
+    str | None,
+    where(
+        metavar="HOST:PORT",
+        help="With --engine ray: the cluster's.",
+        show_default="one on this machine",
+    ),
+]
+
+ResumeLog = Annotated[bool, output("--resume", help="Continue the log.")]
+Json = Annotated[bool, output("--json", help="Print JSON, and nothing else, to stdout.")]
+
+Precision = Annotated[
+    str, advanced(help="auto, float32 or bfloat16. auto: bfloat16 where it is fast.")
 ]

@@ -9,6 +9,7 @@ import typer
 
 from rszoo.errors import RszooError
 from rszoo_cli.console import err
+from rszoo_cli.panels import advanced
 
 if TYPE_CHECKING:
     from rszoo.hub.bundle import Bundle
@@ -26,16 +27,16 @@ __all__ = [
 
 PerInputSigma = Annotated[
     str | None,
-    typer.Option(
+    advanced(
         metavar="dual|memory|nominal",
-        help="Noise that fits each input (Insta-RS), made sound by the router of a dual model, or "
-        "by a memory of the answers so far, or not at all: nominal radii are no certificates.",
-        show_default="as the model is: one level, or that of a dual model's router",
+        help="Noise that fits each input (Insta-RS), made sound by the router of a dual model, by "
+        "a memory of the answers so far, or not at all: nominal radii are no certificates.",
+        show_default="as the model is",
     ),
 ]
 MemoryFile = Annotated[
     Path | None,
-    typer.Option(
+    advanced(
         "--memory",
         metavar="FILE",
         help="Of --per-input-sigma memory: the answers so far; continued if it is there.",

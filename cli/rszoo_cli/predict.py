@@ -8,6 +8,8 @@ import typer
 from rszoo.theory.rounding import as_share
 from rszoo_cli.console import err, out
 from rszoo_cli.options import Alpha, Device, Json, Model, NoiseSeed, Precision, Resize
+from rszoo_cli.panels import budget
+from rszoo_cli.values import count
 
 if TYPE_CHECKING:
     from rszoo.certificates.base import Prediction
@@ -20,7 +22,7 @@ def predict(
     inputs: Annotated[
         list[Path], typer.Argument(metavar="IMAGE|FOLDER|ARRAY...", help="Own inputs.")
     ],
-    n: Annotated[int, typer.Option(min=1, help="Draws.")] = 1000,
+    n: Annotated[int, budget(parser=count(), help="Draws for each answer.")] = 1000,
     alpha: Alpha = 0.001,
     seed: NoiseSeed = None,
     resize: Resize = False,

@@ -6,16 +6,17 @@ from typing import Annotated, Any
 
 import typer
 
-from rszoo_cli.options import Json, RecipeSeed
+from rszoo_cli.help import Command, Group
+from rszoo_cli.options import Json, Overrides, Profile, RecipeData, RecipeSeed, Sigmas
 
 __all__ = ["app"]
 
-app = typer.Typer(no_args_is_help=True, help="List, show, copy and check recipes.")
+app = typer.Typer(cls=Group, no_args_is_help=True, help="List, show, copy and check recipes.")
 
-Name = Annotated[str, typer.Argument(help="Name of a recipe, or a recipe file.")]
+Name = Annotated[str, typer.Argument(metavar="RECIPE", help="Name of a recipe, or a recipe file.")]
 
 
-@app.command("ls")
+@app.command("ls", cls=Command)
 def list_recipes(as_json: Json = False) -> None:
     """List the recipes that come with rszoo.
 
@@ -89,24 +90,13 @@ def _listed(names: list[str], *, of: list[str]) -> str | list[str]:
     return f"all but {' '.join(missing)}" if len(missing) < len(names) else names
 
 
-@app.command("show")
+@app.command("show", cls=Command)
 def show_recipe(
     name: Name,
-    overrides: Annotated[
-        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Changes, as for train.")
-    ] = None,
-    dataset: Annotated[
-        str | None,
-        typer.Option(
-            help="Data set, by name or path.", show_default="digits, or that of a bundle's recipe"
-        ),
-    ] = None,
-    sigma: Annotated[
-        list[float] | None, typer.Option(help="Noise level; repeatable. Default: all.")
-    ] = None,
-    profile: Annotated[
-        str | None, typer.Option(help="Schedule, such as short or published.")
-    ] = None,
+    overrides: Overrides = None,
+    dataset: RecipeData = None,
+    sigma: Sigmas = None,
+    profile: Profile = None,
     seed: RecipeSeed = None,
     as_json: Json = False,
 ) -> None:
@@ -133,7 +123,7 @@ def show_recipe(
         typer.echo("---\n".join(texts), nl=False)
 
 
-@app.command("cp")
+@app.command("cp", cls=Command)
 def copy_recipe(
     name: Name,
     destination: Annotated[
@@ -152,9 +142,11 @@ def copy_recipe(
     typer.echo(copy(name, destination, overwrite=force))
 
 
-@app.command("validate")
+@app.command("validate", cls=Command)
 def validate_recipes(
-    files: Annotated[list[str], typer.Argument(help="Recipe files, or names of recipes.")],
+    files: Annotated[
+        list[str], typer.Argument(metavar="RECIPE...", help="Recipe files, or names of recipes.")
+    ],
 ) -> None:
     """Check recipes: every data set, sigma and profile, all problems at once.
 

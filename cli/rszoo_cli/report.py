@@ -11,6 +11,7 @@ from rich.text import Text
 
 from rszoo.errors import RszooError
 from rszoo_cli.console import err, out
+from rszoo_cli.options import Json
 from rszoo_cli.report_tables import (
     print_at_once,
     print_bound,
@@ -42,9 +43,9 @@ def report(
         Path | None,
         typer.Option(metavar="FILE.png", help="Draw certified accuracy against radius."),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")] = False,
+    json: Json = False,
 ) -> None:
-    """Sum up certification logs: ACR, certified accuracy, abstentions, the distribution of p.
+    """Sum up certification logs: ACR, certified accuracy, abstentions, distribution of p.
 
     Several logs are compared in one table, and in one picture; those of different bounds have
     tables of their own.

@@ -9,6 +9,7 @@ import typer
 
 from rszoo.theory.rounding import as_acr, as_share, as_stated
 from rszoo_cli.console import out, print_listing
+from rszoo_cli.help import Command, Group
 from rszoo_cli.options import Json
 
 if TYPE_CHECKING:
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = typer.Typer(no_args_is_help=True, help="List, show and compare runs in the MLflow store.")
+app = typer.Typer(
+    cls=Group, no_args_is_help=True, help="List, show and compare runs in the MLflow store."
+)
 
 _Runs = Annotated[
     Path, typer.Option(help="Folder with the MLflow store, unless MLFLOW_TRACKING_URI names one.")
@@ -27,7 +30,7 @@ _Runs = Annotated[
 _Id = "A run's id, or the first characters of it."
 
 
-@app.command("ls")
+@app.command("ls", cls=Command)
 def list_runs(
     runs: _Runs = Path("runs"),
     dataset: Annotated[str | None, typer.Option(help="This data set only.")] = None,
@@ -72,7 +75,7 @@ def list_runs(
         out.print(f"no trainings in {place}; begin one with: rszoo train cat_rs", soft_wrap=True)
 
 
-@app.command("show")
+@app.command("show", cls=Command)
 def show_run(
     run: Annotated[str, typer.Argument(metavar="RUN", help=_Id)],
     runs: _Runs = Path("runs"),
@@ -103,7 +106,7 @@ def show_run(
     out.print(table)
 
 
-@app.command("compare")
+@app.command("compare", cls=Command)
 def compare_runs(
     run: Annotated[list[str], typer.Argument(metavar="RUN RUN...", help=_Id)],
     runs: _Runs = Path("runs"),

@@ -7,8 +7,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rszoo_cli.console import err
-from rszoo_cli.options import DataRoot, Download, Json, Precision
+from rszoo_cli.options import (
+    Address,
+    DataRoot,
+    Download,
+    Json,
+    Precision,
+    Profile,
+    RecipeData,
+    Sigmas,
+)
+from rszoo_cli.options import Engine as EngineName
+from rszoo_cli.panels import output, where
 from rszoo_cli.usage import engine_named
+from rszoo_cli.values import count
 
 if TYPE_CHECKING:
     from rszoo.training.recipes.recipe import Recipe
@@ -24,49 +36,45 @@ _Arguments = Annotated[
         show_default=False,
     ),
 ]
+_Seeds = Annotated[
+    int, typer.Option(metavar="N", parser=count(), help="How many seeds: 0, 1, ...")
+]
+_Jobs = Annotated[
+    int | None,
+    where(
+        metavar="N",
+        parser=count(),
+        help="Trainings at once.",
+        show_default="one per GPU; without, one per core",
+    ),
+]
+_Devices = Annotated[
+    str | None,
+    where(
+        "--device", help="cpu, cuda, or some: cuda:0,cuda:1.", show_default="all GPUs there are"
+    ),
+]
+_Out = Annotated[
+    Path,
+    output("--out", metavar="FOLDER", help="Of seed-0, seed-1, ... and the MLflow store."),
+]
 
 
 def sweep(
     arguments: _Arguments,
-    dataset: Annotated[
-        str | None,
-        typer.Option(
-            help="A data set's name, a folder of class folders, or an .npz file.",
-            show_default="digits, or that of a bundle's recipe",
-        ),
-    ] = None,
-    sigmas: Annotated[
-        list[float] | None,
-        typer.Option(
-            "--sigma", help="Noise level; may be repeated.", show_default="all of each recipe"
-        ),
-    ] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="How many seeds: 0, 1, ...")] = 1,
-    profile: Annotated[
-        str | None, typer.Option(help="One of the recipes' schedules.", show_default="the first")
-    ] = None,
-    out_folder: Annotated[
-        Path, typer.Option("--out", help="Folder for seed-0, seed-1, ... and the MLflow store.")
-    ] = Path("runs"),
-    jobs: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="Trainings at once.", show_default="one per GPU; without, one per core"
-        ),
-    ] = None,
-    engine: Annotated[str, typer.Option(help="local, or ray for a cluster.")] = "local",
-    address: Annotated[
-        str | None,
-        typer.Option(help="HOST:PORT of the Ray cluster.", show_default="one on this machine"),
-    ] = None,
-    device: Annotated[
-        str | None,
-        typer.Option(help="cpu, cuda, or some: cuda:0,cuda:1.", show_default="all GPUs there are"),
-    ] = None,
+    sigmas: Sigmas = None,
+    seeds: _Seeds = 1,
+    profile: Profile = None,
+    dataset: RecipeData = None,
     data_root: DataRoot = None,
     download: Download = False,
-    precision: Precision = "auto",
+    jobs: _Jobs = None,
+    device: _Devices = None,
+    engine: EngineName = "local",
+    address: Address = None,
+    out_folder: _Out = Path("runs"),
     json: Json = False,
+    precision: Precision = "auto",
 ) -> None:
     """Train every recipe at every noise level with every seed, several at a time.
 

@@ -2,15 +2,24 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from rszoo_cli.console import err, out
-from rszoo_cli.options import DataRoot, Device, Download, Json, Precision, RecipeSeed
-
-if TYPE_CHECKING:
-    pass
+from rszoo_cli.options import (
+    DataRoot,
+    Device,
+    Download,
+    Json,
+    Overrides,
+    Precision,
+    Profile,
+    RecipeData,
+    RecipeSeed,
+    Sigmas,
+)
+from rszoo_cli.panels import advanced, output
 
 __all__ = ["train"]
 
@@ -19,59 +28,37 @@ _Recipe = Annotated[
     str,
     typer.Argument(metavar="RECIPE", help="A recipe's file or name, or a bundle's folder."),
 ]
-_Overrides = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="[KEY=VALUE]...", help="Values that differ, as train.epochs=5."),
+_Out = Annotated[
+    Path, output("--out", metavar="FOLDER", help="Of the bundles and the MLflow store.")
 ]
-_Dataset = Annotated[
-    str | None,
-    typer.Option(
-        help="A data set's name, a folder of class folders, or an .npz file.",
-        show_default="digits, or that of a bundle's recipe",
-    ),
-]
-_Sigmas = Annotated[
-    list[float] | None,
-    typer.Option(
-        "--sigma", help="Noise level; may be repeated.", show_default="all of the recipe"
-    ),
-]
-_Profile = Annotated[
-    str | None, typer.Option(help="One of the recipe's schedules.", show_default="the first")
-]
-_Out = Annotated[Path, typer.Option("--out", help="Folder for the bundles and the MLflow store.")]
-_Resume = Annotated[
-    bool, typer.Option("--resume", help="Keep what is finished, continue what is not.")
-]
+_Resume = Annotated[bool, output("--resume", help="Keep what is finished, continue what is not.")]
 _Overwrite = Annotated[
     bool,
-    typer.Option(
+    output(
         "--overwrite",
         help="Train again what is there; with --resume, only what other recipes, data or models "
         "made.",
     ),
 ]
-_Half = Annotated[
-    bool, typer.Option("--half", help="Store the weights in float16: half the size.")
-]
+_Half = Annotated[bool, advanced("--half", help="Store the weights in float16: half the size.")]
 
 
 def train(
     recipe: _Recipe,
-    overrides: _Overrides = None,
-    dataset: _Dataset = None,
-    sigmas: _Sigmas = None,
-    profile: _Profile = None,
-    out_folder: _Out = Path("runs"),
-    resume: _Resume = False,
-    overwrite: _Overwrite = False,
+    overrides: Overrides = None,
+    sigmas: Sigmas = None,
+    profile: Profile = None,
     seed: RecipeSeed = None,
+    dataset: RecipeData = None,
     data_root: DataRoot = None,
     download: Download = False,
     device: Device = None,
+    out_folder: _Out = Path("runs"),
+    resume: _Resume = False,
+    overwrite: _Overwrite = False,
+    json: Json = False,
     precision: Precision = "auto",
     half: _Half = False,
-    json: Json = False,
 ) -> None:
     """Train a recipe: one tracked run and one bundle per noise level.
 

@@ -9,6 +9,8 @@ import typer
 from rszoo.evaluation.progress_bar import ProgressBar
 from rszoo_cli.console import err, out
 from rszoo_cli.options import DataRoot, Device, Download, Json
+from rszoo_cli.panels import budget, data
+from rszoo_cli.values import count
 
 if TYPE_CHECKING:
     from rszoo.evaluation.log import LogTable
@@ -17,39 +19,60 @@ if TYPE_CHECKING:
 __all__ = ["verify"]
 
 
+_Target = Annotated[str, typer.Argument(metavar="LOG|ID", help="A log, or a certified bundle.")]
+_Model = Annotated[
+    str | None,
+    typer.Option("--model", "-m", metavar="ID", help="The bundle that a log is about."),
+]
+_Key = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE.pem", help="Public key that must have signed the bundle."),
+]
+_Sample = Annotated[
+    int | None,
+    budget(
+        metavar="N", parser=count(0), help="Draw again for so many inputs.", show_default="all"
+    ),
+]
+_Fresh = Annotated[int, budget("--n", parser=count(), help="Fresh draws for each of them.")]
+_Replay = Annotated[
+    int,
+    budget(
+        metavar="N", parser=count(0), help="Draws to repeat under the log's own seed, at most."
+    ),
+]
+_Level = Annotated[
+    float,
+    budget(metavar="P", min=1e-9, max=0.5, help="Probability of finding fault with a true log."),
+]
+_Seed = Annotated[int | None, budget(min=0, help="Of sample and noise.", show_default="random")]
+_Inputs = Annotated[
+    str | None,
+    data(
+        "--dataset",
+        metavar="NAME|PATH",
+        help="Where the inputs are.",
+        show_default="the log's data set",
+    ),
+]
+
+
 def verify(
-    target: Annotated[str, typer.Argument(metavar="LOG|ID", help="A log, or a certified bundle.")],
-    model: Annotated[
-        str | None,
-        typer.Option("--model", "-m", metavar="ID", help="The bundle that a log is about."),
-    ] = None,
-    sample: Annotated[
-        int | None, typer.Option(min=0, help="Draw again for so many inputs.", show_default="all")
-    ] = None,
-    n: Annotated[int, typer.Option("--n", min=1, help="Fresh draws for each of them.")] = 10_000,
-    replay: Annotated[
-        int, typer.Option(min=0, help="Draws to repeat under the log's own seed, at most.")
-    ] = 4_000_000,
-    level: Annotated[
-        float,
-        typer.Option(min=1e-9, max=0.5, help="Probability of finding fault with a true log."),
-    ] = 0.001,
-    seed: Annotated[
-        int | None, typer.Option(min=0, help="Of sample and noise.", show_default="random")
-    ] = None,
-    key: Annotated[
-        Path | None, typer.Option(help="Public key (PEM) that must have signed the bundle.")
-    ] = None,
-    dataset: Annotated[
-        str | None,
-        typer.Option(help="Where the inputs are.", show_default="the data set of the log"),
-    ] = None,
+    target: _Target,
+    model: _Model = None,
+    key: _Key = None,
+    sample: _Sample = None,
+    n: _Fresh = 10_000,
+    replay: _Replay = 4_000_000,
+    level: _Level = 0.001,
+    seed: _Seed = None,
+    dataset: _Inputs = None,
     data_root: DataRoot = None,
     download: Download = False,
     device: Device = None,
     json: Json = False,
 ) -> None:
-    """Check a log: files, radii from counts, rows drawn again with its own noise and with other.
+    """Check a log: files, radii from counts, rows drawn again with the same noise and other.
 
     Of a model made of others, the parts are checked as well.
 

@@ -7,6 +7,8 @@ import typer
 
 from rszoo_cli.compose._shown import check_free, show_composed
 from rszoo_cli.options import DataRoot, Json
+from rszoo_cli.panels import advanced, output
+from rszoo_cli.values import count
 
 __all__ = ["dual"]
 
@@ -17,7 +19,7 @@ _Experts = Annotated[
         metavar="ID", help="A smoothed bundle; once for each, in the order of the router's."
     ),
 ]
-_Out = Annotated[Path, typer.Option("--out", help="The new bundle's folder.")]
+_Out = Annotated[Path, output("--out", metavar="FOLDER", help="The new bundle's.")]
 _Sigmas = Annotated[
     list[float] | None,
     typer.Option(
@@ -32,14 +34,17 @@ _TrainRouter = Annotated[
 ]
 _Rounds = Annotated[
     int,
-    typer.Option(
-        min=0,
+    advanced(
+        metavar="N",
+        parser=count(0),
         help="With --train-router and --sigma: fine-tune the expert under the noise that the "
         "router gives, and again with a new router, so many times.",
     ),
 ]
-_Profile = Annotated[str | None, typer.Option(help="With --train-router: of its recipe.")]
-_Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
+_Profile = Annotated[
+    str | None, advanced(metavar="NAME", help="With --train-router: of its recipe.")
+]
+_Overwrite = Annotated[bool, output("--overwrite", help="Replace what is there.")]
 
 
 def dual(
