@@ -246,6 +246,21 @@ def test_running_votes_are_the_votes_of_fewer_draws() -> None:
     assert running == [count(network, x, look) for look in looks]
 
 
+def test_every_draw_is_in_the_precision_at_many_looks() -> None:
+    """Each yield of a generator leaves inference mode, which once turned autocast off for good."""
+    types: list[torch.dtype] = []
+    network = linear()
+    network.register_forward_hook(lambda module, given, logits: types.append(logits.dtype))
+    where = {"sigma": SIGMA, "stream": Stream.ESTIMATION, "seed": 0, "num_classes": CLASSES}
+    x = torch.rand(SHAPE)
+    for precision, expected in (("bfloat16", torch.bfloat16), ("float32", torch.float32)):
+        types.clear()
+        looks = [1, 7, CHUNK, CHUNK + 1, 3 * CHUNK]
+        assert len(list(running_votes(network, x, looks=looks, precision=precision, **where))) == 5  # type: ignore[arg-type]
+        assert len(types) == 6
+        assert {*types} == {expected}
+
+
 def test_running_votes_draw_nothing_that_is_not_asked_for() -> None:
     network = Recorder(linear()).train()
     votes = running_votes(

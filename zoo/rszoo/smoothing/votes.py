@@ -133,17 +133,17 @@ def running_votes(
     batch_size = batch_size or default_batch_size(x.shape, device)
     counts = torch.zeros(num_classes, dtype=torch.int64, device=device)
     undefined = torch.zeros((), dtype=torch.int64, device=device)
-    with evaluation_mode(network), autocast(device, precision):
+    with evaluation_mode(network):
         dtype = torch.float64 if sound else torch.float32
         for noise, look in _noise_until(
             looks, x, first=first, stream=stream, seed=seed, dtype=dtype
         ):
             noisy = add_on_lattice(x, noise, sigma) if sound else noise.mul_(sigma).add_(x)
-            for batch in noisy.split(batch_size):
-                largest, answers = _logits(network, batch, num_classes).max(1)
-                undefined += largest.isnan().sum()
-                # Unlike bincount, this does not make a GPU wait for the host.
-                counts.scatter_add_(0, answers, torch.ones_like(answers))
+            # Not around the loop: a generator leaves inference mode at each yield, and with it,
+            # for good, every autocast that it entered within.
+            with autocast(device, precision):
+                for batch in noisy.split(batch_size):
+                    _count(_logits(network, batch, num_classes), counts, undefined)
             if on_progress is not None:
                 on_progress(len(noise))
             if look is not None:
@@ -172,6 +172,14 @@ def _noise_until(
         for stop in sorted({*reached, end}):
             yield chunk[done - start : stop - start], stop if stop in reached else None
             done = stop
+
+
+def _count(logits: Tensor, counts: Tensor, undefined: Tensor) -> None:
+    """Add the answers of a batch to the counts, and those that are NaN to `undefined`."""
+    largest, answers = logits.max(1)
+    undefined += largest.isnan().sum()
+    # Unlike bincount, this does not make a GPU wait for the host.
+    counts.scatter_add_(0, answers, torch.ones_like(answers))
 
 
 def _check_defined(undefined: Tensor, draws: int) -> None:
