@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import zlib
 from pathlib import Path
 from typing import Any
@@ -77,3 +78,27 @@ def dvc_hash(folder: Path) -> str:
 def test_a_sample_is_certified_again(name: str) -> None:
     result = CliRunner().invoke(app, ["verify", name, "--seed", "1"], catch_exceptions=False)
     assert result.exit_code == 0, result.output
+
+
+def shown(name: str) -> list[str]:
+    done = CliRunner().invoke(app, ["show", name])
+    assert done.exit_code == 0, done.output
+    return [line.strip() for line in done.stdout.partition("certified on")[0].splitlines()]
+
+
+def test_show_says_what_a_model_is_and_where_it_comes_from() -> None:
+    bundle = find("builtin/digits-cat_rs-0.50")
+    origin = bundle.manifest.origin
+    lines = shown(bundle.id)
+    assert "classes     10: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9" in lines
+    assert (
+        f"made from   digits-gaussian-0.25 ({(origin.parents[0].weights_sha256 or '')[:12]})"
+        in lines
+    )
+    assert f"recipe      {origin.facts['recipe']}" in lines
+    assert f"weights     {bundle.weights_digest}" in lines
+    (trained,) = (line for line in lines if line.startswith("trained  "))
+    assert re.fullmatch(r"trained     in [\d.]+ s, on cpu, 1 thread, seed 0", trained)
+    assert not [line for line in lines if re.match(r"\w+[._]\w+ ", line)]  # a file's keys
+    dual = shown("builtin/digits-dual-0.50")
+    assert "parts      digits-cat_rs-0.25, digits-cat_rs-0.50, digits-dual_rs-0.50" in dual

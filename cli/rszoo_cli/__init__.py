@@ -23,7 +23,7 @@ from rszoo_cli.certify import certify
 from rszoo_cli.console import err
 from rszoo_cli.data import data
 from rszoo_cli.exporting import export
-from rszoo_cli.help import Command, Group
+from rszoo_cli.help import Command, Group, LongCommand
 from rszoo_cli.hub_models import pull, push
 from rszoo_cli.importing import import_checkpoint
 from rszoo_cli.leaderboard import leaderboard
@@ -72,22 +72,22 @@ app = typer.Typer(
     epilog="Example: `rszoo train recipes/cat_rs.yaml`, "
     "then `rszoo certify --model runs/digits-cat_rs-0.50`.",
 )
-app.command(cls=Command)(train)
-app.command(cls=Command)(sweep)
-app.command(cls=Command)(certify)
-app.command(cls=Command)(predict)
-app.command(cls=Command)(report)
-app.command(cls=Command)(leaderboard)
-app.command(cls=Command)(merge)
-app.command(cls=Command)(attack)
-app.command(cls=Command)(verify)
-app.command(cls=Command)(data)
+app.command(cls=LongCommand)(train)
+app.command(cls=LongCommand)(sweep)
+app.command(cls=LongCommand)(certify)
+app.command(cls=LongCommand)(predict)
+app.command(cls=LongCommand)(report)
+app.command(cls=LongCommand)(leaderboard)
+app.command(cls=LongCommand)(merge)
+app.command(cls=LongCommand)(attack)
+app.command(cls=LongCommand)(verify)
+app.command(cls=LongCommand)(data)
 app.command(cls=Command)(ls)
 app.command(cls=Command)(show)
-app.command(cls=Command)(push)
-app.command(cls=Command)(pull)
-app.command("import", cls=Command)(import_checkpoint)
-app.command(cls=Command)(export)
+app.command(cls=LongCommand)(push)
+app.command(cls=LongCommand)(pull)
+app.command("import", cls=LongCommand)(import_checkpoint)
+app.command(cls=LongCommand)(export)
 app.add_typer(compose.app, name="compose", epilog="Example: `rszoo compose dual --help`.")
 app.add_typer(recipe.app, name="recipe", epilog="Example: `rszoo recipe show cat_rs`.")
 app.add_typer(runs.app, name="runs", epilog="Example: `rszoo runs ls`.")

@@ -132,29 +132,24 @@ def show(
 
         print_lineage(bundle, json=json)
         return
-    described = {
-        "id": bundle.id,
-        **_described(bundle),
-        **({"library": built_by} if (built_by := bundle.config.built_by) else {}),
-        "input_shape": list(bundle.config.input_shape),
-        "classes": list(bundle.config.class_names),
-        "weights_sha256": bundle.weights_digest,
-        **kind_of(bundle).composition(bundle.config),
-        "origin": bundle.manifest.origin.model_dump(),
-    }
+    composition = kind_of(bundle).composition(bundle.config)
     if json:
-        out.print_json(data=described)
+        out.print_json(
+            data={
+                "id": bundle.id,
+                **_described(bundle),
+                **({"library": built_by} if (built_by := bundle.config.built_by) else {}),
+                "input_shape": list(bundle.config.input_shape),
+                "classes": list(bundle.config.class_names),
+                "weights_sha256": bundle.weights_digest,
+                **composition,
+                "origin": bundle.manifest.origin.model_dump(),
+            }
+        )
         return
-    from rich.table import Table
-    from rich.text import Text
+    from rszoo_cli.bundle_shown import print_bundle
 
-    table = Table(box=None, show_header=False)
-    table.add_column(style="bold")
-    table.add_column(overflow="fold")  # a digest that is cut short is of no use
-    del described["certified"]  # the table below says more
-    for key, value in _flat(described):
-        table.add_row(key, Text(value))
-    out.print(table)
+    print_bundle(bundle, composition)
     if bundle.evidence is not None:
         out.print()
         _print_evidence(bundle)
@@ -214,17 +209,3 @@ def _rounded(acr: float | None) -> str:
     from rszoo.theory.rounding import as_acr
 
     return "-" if acr is None else as_acr(acr)
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    rows = []
-    for key, value in values.items():
-        if isinstance(value, dict):
-            rows += _flat(value, f"{prefix}{key}.")
-        elif isinstance(value, list) and any(isinstance(entry, dict) for entry in value):
-            rows += _flat({str(i): entry for i, entry in enumerate(value)}, f"{prefix}{key}.")
-        elif isinstance(value, list):
-            rows.append((f"{prefix}{key}", ", ".join(map(str, value)) or "-"))
-        else:
-            rows.append((f"{prefix}{key}", "-" if value is None else str(value)))
-    return rows

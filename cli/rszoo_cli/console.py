@@ -7,12 +7,14 @@ taken for markup, and no character of it acts on the terminal or turns what foll
 import os
 import sys
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from rich.console import Console, ConsoleOptions, RenderableType
+from rich.control import Control
 from rich.segment import Segment
 
 if TYPE_CHECKING:
+    from rich.live import Live
     from rich.table import Table
 
 __all__ = ["err", "harmless", "out", "print_listing"]
@@ -40,6 +42,34 @@ def _escaped(character: str) -> str:
 
 class _Stream(Console):
     """A console that prints texts as texts; the movements of progress bars are no texts."""
+
+    _waiting: "Live | None" = None
+
+    def wait(self, text: str) -> None:
+        """Show a text on a terminal until there is something else to show."""
+        if not self.is_terminal:
+            return
+        from rich.live import Live
+        from rich.spinner import Spinner
+
+        waiting = Live(Spinner("dots", text), console=self, transient=True)
+        waiting.start(refresh=True)
+        self._waiting = waiting  # from now on: it was no other text that began to show it
+
+    def end_wait(self) -> None:
+        """Take away what `wait` shows."""
+        if self._waiting is not None:
+            waiting, self._waiting = self._waiting, None
+            waiting.stop()
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        if not all(isinstance(one, Control) for one in objects):  # or it is a movement
+            err.end_wait()
+        super().print(*objects, **options)
+
+    def set_live(self, live: "Live") -> Any:  # noqa: ANN401
+        err.end_wait()
+        return super().set_live(live)
 
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None

@@ -1,6 +1,7 @@
 """The help of commands: what they do, examples, then their options in panels."""
 
 import inspect
+import os
 import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -8,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import typer
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
+from rszoo_cli.console import err
 from rszoo_cli.panels import PANELS
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.text import Text
 
-__all__ = ["Command", "Group"]
+__all__ = ["Command", "Group", "LongCommand"]
 
 
 _Param = TyperOption | TyperArgument
@@ -63,6 +65,18 @@ class Command(TyperCommand):
 
     def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401
         _print(self, ctx)
+
+
+class LongCommand(Command):
+    """A command that takes more than a second, and says at once that it has begun."""
+
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401
+        if os.environ.get("RANK", "0") == "0":  # torchrun's first process, or alone
+            err.wait(f"{ctx.command_path}: starting")
+        try:
+            return super().invoke(ctx)
+        finally:
+            err.end_wait()
 
 
 class Group(TyperGroup):

@@ -5,10 +5,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-from rich.table import Column, Table
+from rich.progress import TaskID, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
 
 from rszoo.evaluation.formatting import as_duration, expected
+from rszoo.evaluation.progress_bar import bars, fitting
 from rszoo.theory.rounding import as_acr, as_error, as_share, as_share_at_most, as_stated
 from rszoo.training.sweep import Job, Outcome, Spread, SummaryRow, SweepObserver, summarized
 from rszoo.training.sweep.progress import Progress as Report
@@ -27,23 +28,7 @@ class Shown(SweepObserver):
     """Draws a bar for the sweep, and one for every training that runs, on stderr."""
 
     def __init__(self) -> None:
-        self.bars = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=10),
-            TextColumn("{task.percentage:>3.0f}%"),
-            TimeElapsedColumn(),
-            TextColumn(
-                "{task.fields[status]}",
-                style="dim",
-                markup=False,
-                # What is cut where a line is too long; the other columns would be as well.
-                table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"),
-            ),
-            expand=True,
-            console=err,
-            transient=True,
-            disable=not err.is_terminal,
-        )
+        self.bars = bars(err, TimeElapsedColumn(), TimeRemainingColumn(compact=True))
         self.rows: dict[Job, TaskID] = {}
         self._first: dict[Job, tuple[float, Report]] = {}
         self._told = False
@@ -58,7 +43,8 @@ class Shown(SweepObserver):
     def progressed(self, running: Mapping[Job, Report]) -> None:
         for job, now in running.items():
             if job not in self.rows:
-                self.rows[job] = self.bars.add_task(job.label, total=now.total, status="")
+                name = fitting(job.label, err)
+                self.rows[job] = self.bars.add_task(name, total=now.total, status="")
             status = now.status if now.task == job.recipe.name else now.task
             self.bars.update(self.rows[job], total=now.total, completed=now.done, status=status)
 

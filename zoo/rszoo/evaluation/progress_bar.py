@@ -12,11 +12,12 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
 from rich.text import Text
 
 from rszoo.evaluation.formatting import expected, slow_image
 
-__all__ = ["ProgressBar"]
+__all__ = ["ProgressBar", "bars", "fitting"]
 
 # Seconds between lines: half a minute, later a twentieth of the time that has passed.
 _SECONDS = 30.0
@@ -29,6 +30,38 @@ _SLOW_STEP = 10.0
 
 # Work of fewer seconds is over before anybody has read how long it takes.
 _LONG = 10.0
+
+# Columns of a terminal for all but a task's name.
+_NUMBERS = 46
+
+
+def bars(console: Console, *numbers: ProgressColumn) -> Progress:
+    """Return bars for a terminal: name, bar, share, numbers, and a status in what is left.
+
+    However narrow the terminal is, the status is cut and nothing else.
+    """
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=min(max(console.width // 8, 10), 40)),
+        TextColumn("{task.percentage:>3.0f}%"),
+        *numbers,
+        TextColumn(
+            "{task.fields[status]}",
+            style="dim",
+            markup=False,
+            table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"),
+        ),
+        expand=True,
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+
+
+def fitting(name: str, console: Console) -> str:
+    """Return the name of a task, cut where the numbers beside it would have no place."""
+    most = max(console.width - _NUMBERS, 12)
+    return name if len(name) <= most else f"{name[: most - 1]}…"
 
 
 class ProgressBar:
@@ -72,18 +105,9 @@ class ProgressBar:
         self._began = time.monotonic()
         self._next_line = self._began + _SECONDS
         self._status = ""
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.percentage:>3.0f}%"),
-            _RateColumn(unit),
-            TimeRemainingColumn(compact=True),
-            TextColumn("{task.fields[status]}", style="dim"),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
-        self._task = self._bar.add_task(task, total=total, completed=done, status="")
+        self._bar = bars(console, _RateColumn(unit), TimeRemainingColumn(compact=True))
+        name = fitting(task, console)
+        self._task = self._bar.add_task(name, total=total, completed=done, status="")
 
     def advance(self, amount: int = 1) -> None:
         """Add `amount` units to those that are done."""
@@ -156,4 +180,7 @@ class _RateColumn(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:,.0f} {self._unit}/s", style="dim")
+        if speed is None:
+            return Text("")
+        digits = 0 if speed >= 10.0 else 1
+        return Text(f"{speed:,.{digits}f} {self._unit}/s", style="dim")
