@@ -18,6 +18,7 @@ ALL = (
         "chosen",
         "dual",
         "early",
+        "early_runner_up",
         "extended",
         "fixed",
         "memory",

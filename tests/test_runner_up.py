@@ -16,10 +16,10 @@ from torch import Tensor, nn
 
 import rszoo
 from rszoo.certificates.base import ABSTAIN, Certificate, certificate_from_votes
+from rszoo.certificates.counts import RunnerUp, runner_up_of
 from rszoo.certificates.kind import BOUNDS, Kind
 from rszoo.certificates.kinds import kind, kind_of_bound, protocol_of
 from rszoo.certificates.kinds.chosen import Chosen
-from rszoo.certificates.runner_up import RunnerUp, runner_up_of
 from rszoo.errors import DataError, RszooError
 from rszoo.evaluation.given import inputs_given
 from rszoo.evaluation.log import CertificationLog, LogTable, read_log
@@ -241,8 +241,8 @@ def test_what_cannot_be_bounded_so_is_refused() -> None:
     x = torch.zeros(2)
     with pytest.raises(ValueError, match=r"expected a bound of one-sided, .*, got 'both'"):
         smoothed.certify(x, bound="both")
-    with pytest.raises(ValueError, match=r"expected one of radii and bound='runner-up', which"):
-        smoothed.certify(x, bound="runner-up", radii=[0.1])
+    with pytest.raises(ValueError, match=r"expected one of radii and bound='chosen', which"):
+        smoothed.certify(x, bound="chosen", radii=[0.1])
     cascade = CascadeClassifier([smoothed.with_sigma(0.25), smoothed])
     with pytest.raises(ValueError, match=r"expected bound='one-sided' with a CascadeClassifier"):
         cascade.certify(x, bound="chosen")

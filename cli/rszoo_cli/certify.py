@@ -208,7 +208,8 @@ def certify(
     where, part = engine_named(engine, address, device), shard_named(shard)
     alone = where.is_one_process and part is None
     bundle = find(model)
-    early = early_stopping(bundle, radii, adaptive, radius_tol, n=n, alpha=alpha)
+    budget = {"n": n, "alpha": alpha}
+    early = early_stopping(bundle, radii, adaptive, radius_tol, **budget, runner_up=runner_up)
     limits = early | bound_named(bundle, runner_up, choose_bound, n_max, n=n, early=bool(early))
     check_per_input(per_input_sigma, memory, alone=alone, attach=attach, plain=not limits)
     search = searched(per_input_sigma, bundle)
@@ -222,15 +223,15 @@ def certify(
     log = log_file and log_to(log_file, resume=resume, restart=resume and overwrite)
     how = {"execution": execution, "engine": where, "log": log, "searched": search is not None}
     if dry_run:
-        budget = Budget(n0=n0, n=n, alpha=alpha, **limits)
-        return print_plan(bundle, todo, budget, json=json, **how)
+        planned = Budget(n0=n0, **budget, **limits)
+        return print_plan(bundle, todo, planned, json=json, **how)
     with opened_memory(memory_file(search, memory, log_file)) as opened:
         before = opened.seed if opened else seed_of(log, weights=bundle.weights_digest)
         seed = seed_named(seed, before=before, shard=part)
         certified = certify_bundle(
             bundle,
             todo,
-            Budget(n0=n0, n=n, alpha=alpha, seed=seed, **limits),
+            Budget(n0=n0, **budget, seed=seed, **limits),
             memory=opened,
             metering=partial(ProgressBar, err, f"certify {bundle.config.name}", faster=FASTER),
             **how,

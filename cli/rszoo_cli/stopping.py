@@ -46,7 +46,7 @@ def bound_named(
         raise typer.BadParameter(f"expected {' or '.join(given)}, got both")
     if kind_of(bundle).smoothed is None:
         raise typer.BadParameter(f"{given[0]} is not for models made of others; leave it out")
-    if early:
+    if early and not runner_up:
         raise typer.BadParameter(f"expected {given[0]} without --radii and --adaptive")
     if n_max is not None and n_max <= n:
         raise typer.BadParameter(f"expected --n-max above --n {n}, got {n_max}")
@@ -61,8 +61,15 @@ def early_stopping(
     *,
     n: int,
     alpha: float,
+    runner_up: bool,
 ) -> dict[str, Any]:
-    """Return the radii to certify at, and the tolerance; nothing when all draws are wanted."""
+    """Return the radii to certify at, and the tolerance; nothing when all draws are wanted.
+
+    Args:
+        bundle: what is certified.
+        radii, adaptive, radius_tol, runner_up: the options.
+        n, alpha: of each certificate.
+    """
     if radii is None and not adaptive and radius_tol is None:
         return {}
     from rszoo.hub.kinds import kind_of
@@ -74,15 +81,19 @@ def early_stopping(
         raise typer.BadParameter("expected --radii or --adaptive, got both")
     if not adaptive and radius_tol is not None:
         raise typer.BadParameter("expected --adaptive with --radius-tol, got none")
+    budget = {"n": n, "alpha": alpha}
     if radii is None:
-        return _grid(radius_tol, sigma=sigma, n=n, alpha=alpha)
-    return {"radii": _listed(radii, sigma=sigma, n=n, alpha=alpha)}
+        return _grid(radius_tol, sigma=sigma, **budget, runner_up=runner_up)
+    return {"radii": _listed(radii, sigma=sigma, **budget, runner_up=runner_up)}
 
 
-def _grid(radius_tol: float | None, *, sigma: float, n: int, alpha: float) -> dict[str, Any]:
+def _grid(
+    radius_tol: float | None, *, sigma: float, n: int, alpha: float, runner_up: bool
+) -> dict[str, Any]:
     """Return a grid of radii that is fine enough for a tolerance, and the tolerance."""
     from rszoo.certificates.work import Test, check_work
-    from rszoo.smoothing.decisions import radius_grid
+    from rszoo.smoothing.decisions import radii_up_to, radius_grid
+    from rszoo.smoothing.runner_up import check_steps, largest_between
 
     tolerance = _USUAL_TOLERANCE * sigma if radius_tol is None else radius_tol
     if not 0.01 * sigma <= tolerance <= 10 * sigma:
@@ -90,17 +101,24 @@ def _grid(radius_tol: float | None, *, sigma: float, n: int, alpha: float) -> di
             f"expected --radius-tol between {0.01 * sigma:g} and {10 * sigma:g} for sigma "
             f"{sigma:g}, got {tolerance:g}"
         )
-    grid = radius_grid(sigma=sigma, n=n, alpha=alpha, tolerance=tolerance)
     try:
-        check_work(Test(radius, sigma, n, alpha) for radius in grid)
+        if runner_up:
+            check_steps(n=n, alpha=alpha)
+            grid = radii_up_to(largest_between(n=n, alpha=alpha, sigma=sigma), tolerance)
+        else:
+            grid = radius_grid(sigma=sigma, n=n, alpha=alpha, tolerance=tolerance)
+            check_work(Test(radius, sigma, n, alpha) for radius in grid)
     except ValueError as error:
         raise typer.BadParameter(f"{error}; enlarge --radius-tol or lower --n") from None
     return {"radii": grid, "tolerance": tolerance}
 
 
-def _listed(radii: str, *, sigma: float, n: int, alpha: float) -> tuple[float, ...]:
+def _listed(
+    radii: str, *, sigma: float, n: int, alpha: float, runner_up: bool
+) -> tuple[float, ...]:
     """Return the radii that are listed, if n draws can certify them."""
     from rszoo.smoothing.decisions import RadiusTests
+    from rszoo.smoothing.runner_up import RunnerUpTests
 
     try:
         given = tuple(sorted({float(radius) for radius in radii.split(",")}))
@@ -108,8 +126,9 @@ def _listed(radii: str, *, sigma: float, n: int, alpha: float) -> tuple[float, .
         raise typer.BadParameter(
             f"expected --radii as numbers with commas between them, got {radii!r}"
         ) from None
+    tests = RunnerUpTests if runner_up else RadiusTests
     try:
-        RadiusTests.of(given, sigma=sigma, n=n, alpha=alpha)
+        tests.of(given, sigma=sigma, n=n, alpha=alpha)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
     return given

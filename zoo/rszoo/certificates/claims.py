@@ -1,6 +1,8 @@
 """What kinds of certificates have in common: claims of one voter, and what protocols state."""
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import ClassVar
 
 from pydantic import model_validator
 
@@ -27,13 +29,16 @@ from rszoo.theory.radii import needed_probability
 from rszoo.theory.sequential import enough, looks
 
 __all__ = [
+    "AtRadii",
     "OneSigma",
     "at_alpha",
     "budget_stated",
     "claimed_by_all_draws",
     "counted",
     "decided",
+    "exceeded",
     "of_votes",
+    "radii_stated",
     "sampled",
     "sigma_stated",
     "stopped",
@@ -49,6 +54,17 @@ class OneSigma(Protocol):
         if "sigma" in self.model_fields_set and self.sigma is None:
             raise ValueError("expected a noise level sigma, got null")
         return self
+
+
+class AtRadii(OneSigma):
+    """The protocol of certificates at given radii only."""
+
+    at_radii: ClassVar[bool] = True
+
+    @cached_property
+    def claimable(self) -> frozenset[float]:
+        """The radii that a row may claim."""
+        return frozenset((0.0, *(self.radii or ())))
 
 
 def of_votes(row: Row) -> Certificate:
@@ -102,11 +118,21 @@ def decided(row: Row, *, radius: float, sigma: float, votes: int, draws: int) ->
         sigma: of the noise, pixel units.
         votes, draws: at the look at which it was decided.
     """
-    bound = needed_probability(radius, sigma)
-    if not bound < 1.0:
+    needed = needed_probability(radius, sigma)
+    return exceeded(needed, n=row["n"], alpha=row["alpha"], votes=votes, draws=draws)
+
+
+def exceeded(p: float, *, n: int, alpha: float, votes: int, draws: int) -> bool:
+    """Return whether the votes of a sequential test decide that a proportion exceeds p.
+
+    Args:
+        p: which is asked for.
+        n, alpha: of the test.
+        votes, draws: at the look at which it was decided.
+    """
+    if not p < 1.0:
         return False
-    at_look = looks(row["n"]) == draws
-    return bool((at_look & (votes >= enough(bound, row["n"], row["alpha"]))).any())
+    return bool(((looks(n) == draws) & (votes >= enough(p, n, alpha))).any())
 
 
 def the_network(certificate: Certificate) -> tuple[Voter, ...]:
@@ -164,3 +190,12 @@ def sigma_stated(row: Row, protocol: Protocol) -> Stated:
         return budget_stated(row, protocol)
     sigma = (applied_sigma(protocol.sigma), row["sigma"])
     return {**budget_stated(row, protocol), "sigma": sigma}
+
+
+def radii_stated(row: Row, protocol: AtRadii) -> Stated:
+    """Return what protocol and row both say: the radius is one of those that were asked for."""
+    stated, asked, claimed = sigma_stated(row, protocol), protocol.claimable, row["radius"]
+    if claimed in asked:
+        return stated
+    nearest = min(asked, key=lambda radius: abs(radius - claimed))
+    return {**stated, "radius": (nearest, claimed)}

@@ -16,6 +16,7 @@ __all__ = [
     "BOUNDS",
     "NETWORK",
     "ONE_SIDED",
+    "RUNNER_UP",
     "AtLeast",
     "Claim",
     "Fault",
@@ -33,9 +34,11 @@ __all__ = [
 #: The bound of the published certificates: of the class, against all others together.
 ONE_SIDED = "one-sided"
 
-#: What may be bounded. "runner-up": the class, and each other one; "chosen": the better of both,
-#: by the draws that select the class.
-BOUNDS = (ONE_SIDED, "runner-up", "chosen")
+#: Of the class, and of each other one.
+RUNNER_UP = "runner-up"
+
+#: What may be bounded. "chosen": the better of both, by the draws that select the class.
+BOUNDS = (ONE_SIDED, RUNNER_UP, "chosen")
 
 #: The values of a row by column.
 Row = Mapping[str, Any]
@@ -162,6 +165,8 @@ class Kind:
             abstention claims nothing of the others.
         voter_names: the names of all voters of a classifier whose row this is.
         shown_radius: the radius to show; another one than `radius` where that is not certified.
+        marked: the kind of before whose protocol states the same, by what it is told apart; None
+            for its own.
         bound: what is bounded, one of `BOUNDS`. Numbers of different bounds never stand in one
             table.
         of_counts: the certificate of one network from the votes of the n0 draws and of all n; None
@@ -188,6 +193,7 @@ class Kind:
     voters: Callable[[Certificate], tuple[Voter, ...]]
     voter_names: Callable[[Certificate], tuple[str, ...]] = lambda certificate: (NETWORK,)
     shown_radius: Callable[[Certificate], float] = lambda certificate: certificate.radius
+    marked: str | None = None
     bound: str = ONE_SIDED
     of_counts: OfCounts | None = None
     at_alpha: Callable[[Certificate, float], Certificate] | None = None

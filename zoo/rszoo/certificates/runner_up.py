@@ -6,12 +6,13 @@ class.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 from typing import Any, Protocol
 
-from rszoo.certificates.base import ABSTAIN, Certificate, Details
+from rszoo.certificates.base import ABSTAIN, Certificate
 from rszoo.certificates.claims import OneSigma, counted, sigma_stated
-from rszoo.certificates.columns import COUNTED, Column, draws, index, real
+from rszoo.certificates.columns import COUNTED, Column
+from rszoo.certificates.counts import COUNTS, RunnerUp, counts_fault, without_each_other
 from rszoo.certificates.kind import (
     NETWORK,
     AtLeast,
@@ -21,15 +22,10 @@ from rszoo.certificates.kind import (
     Voter,
     agrees,
     differing,
-    disordered,
 )
-from rszoo.errors import DataError
 from rszoo.theory.radii import radius_between
 
-__all__ = ["Bounds", "RunnerUp", "kind_with", "largest_fault", "runner_up_of"]
-
-#: Classes of a network whose counts are all in the rows.
-_ALL_COUNTS = 20
+__all__ = ["Bounds", "kind_with"]
 
 # In which the radii of two platforms may differ, as a share of sigma: a tenth of what each was
 # rounded down by.
@@ -38,54 +34,6 @@ _DIGITS = 1e-13
 # Fields of a certificate that a row has under the same names, and that nothing follows from.
 _BUDGET = ("n0", "n", "alpha")
 _GIVEN = ("candidate", "votes", *_BUDGET, "sigma")
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunnerUp(Details):
-    """The details of a certificate that bounds the runner-up too.
-
-    Attributes:
-        classes: how many the network has.
-        runner_up: the class other than the candidate with the most votes of the n draws, the first
-            of several.
-        runner_up_votes: of the n draws.
-        other_upper: upper confidence bound on the probability of every class but the candidate.
-        counts: the votes on each class; empty for more than 20 classes.
-    """
-
-    classes: int
-    runner_up: int
-    runner_up_votes: int
-    other_upper: float
-    counts: tuple[int, ...]
-
-    @classmethod
-    def of(cls, counts0: Sequence[int], counts: Sequence[int], candidate: int) -> "RunnerUp":
-        """Return the details that votes on each class give; the bound is not known yet.
-
-        Args:
-            counts0, counts: of the n0 and of the n draws.
-            candidate: the class of the certificate.
-        """
-        return cls(**cls.counted(counts0, counts, candidate), other_upper=1.0)
-
-    @classmethod
-    def in_row(cls, row: Row) -> "RunnerUp":
-        """Return the details that a row states."""
-        return cls(**{field.name: row[field.name] for field in fields(cls)})
-
-    @classmethod
-    def counted(
-        cls, counts0: Sequence[int], counts: Sequence[int], candidate: int
-    ) -> dict[str, Any]:
-        """Return the fields that are counted; a kind adds its own."""
-        second = runner_up_of(counts, candidate)
-        return {
-            "classes": len(counts),
-            "runner_up": second,
-            "runner_up_votes": counts[second],
-            "counts": tuple(counts) if len(counts) <= _ALL_COUNTS else (),
-        }
 
 
 class Bounds(Protocol):
@@ -112,25 +60,6 @@ class Bounds(Protocol):
             n0, n, alpha: as in a `Certificate`.
         """
         ...
-
-
-def runner_up_of(counts: Sequence[int], candidate: int) -> int:
-    """Return the class other than the candidate with the most votes, the first of several."""
-    others = (c for c in range(len(counts)) if c != candidate)
-    return max(others, key=counts.__getitem__)
-
-
-def largest_fault(votes: int, *, of: int, classes: int) -> Fault | None:
-    """Return the fault of a count that is not the largest of some classes.
-
-    Args:
-        votes: the count.
-        of: the votes of all these classes together.
-        classes: how many they are.
-    """
-    if votes <= of <= votes * classes:
-        return None
-    return f"the most votes of {classes} classes that have {of} together", votes
 
 
 def kind_with(
@@ -166,13 +95,13 @@ def kind_with(
         return certified({**vars(certificate), "alpha": alpha}, certificate.details)
 
     def wrong(row: Row) -> Fault | None:
-        if found := _counts_fault(row) or fault(row):
+        if found := counts_fault(row, of="n") or fault(row):
             return found
         return _claim_fault(row, certified(row, details.in_row(row)))
 
     return Kind(
         name=name,
-        columns=(*COUNTED, *_COLUMNS, *columns),
+        columns=(*COUNTED, *COUNTS, *columns),
         protocol=OneSigma,
         details=details,
         fault=wrong,
@@ -201,27 +130,6 @@ def _certificate(given: Mapping[str, Any], p_lower: float, seen: RunnerUp) -> Ce
         spent=given["n"],
         details=seen,
     )
-
-
-def _counts_fault(row: Row) -> Fault | None:
-    """Return what is wrong with the counts of a row, whatever it claims."""
-    classes, votes, second = row["classes"], row["votes"], row["runner_up_votes"]
-    if fault := disordered(("votes", "n"), (votes, row["n"])):
-        return fault
-    if row["candidate"] == row["runner_up"] or max(row["candidate"], row["runner_up"]) >= classes:
-        return f"two of {classes} classes", f"{row['candidate']} and {row['runner_up']}"
-    if fault := largest_fault(second, of=row["n"] - votes, classes=classes - 1):
-        return fault
-    counts = row["counts"]
-    if len(counts) != (classes if classes <= _ALL_COUNTS else 0):
-        return f"the counts of {classes} classes (of none above {_ALL_COUNTS})", len(counts)
-    if counts:
-        runner_up = runner_up_of(counts, row["candidate"])
-        right = (sum(counts), counts[row["candidate"]], runner_up, counts[runner_up])
-        given = (row["n"], votes, row["runner_up"], second)
-        if given != right:
-            return f"n, votes, runner_up and its votes {right} for the row's counts", given
-    return None
 
 
 def _claim_fault(row: Row, right: Certificate) -> Fault | None:
@@ -255,37 +163,10 @@ def _voters(certificate: Certificate) -> tuple[Voter, ...]:
     """
     seen, candidate = certificate.details, certificate.candidate
     assert isinstance(seen, RunnerUp)
-    classes = seen.classes
-
-    def without_each_other(votes: Sequence[int]) -> list[int]:
-        if len(votes) != classes:
-            raise DataError(f"expected rows of {len(votes)} classes, got {classes}")
-        return [sum(votes) - count for c, count in enumerate(votes) if c != candidate]
-
     others = AtLeast(
-        events=without_each_other,
+        events=without_each_other(seen, candidate),
         votes=certificate.n - seen.runner_up_votes,
         draws=certificate.n,
     )
     claims = (counted(certificate), others)
     return (Voter(name=NETWORK, sigma=certificate.sigma, claims=claims),)
-
-
-def _read_counts(text: str) -> tuple[int, ...]:
-    return tuple(int(count) for count in text.split(":") if text)
-
-
-_COLUMNS = (
-    draws("classes"),
-    index("runner_up"),
-    index("runner_up_votes"),
-    real("other_upper", lambda value: 0.0 < value <= 1.0, "a number in (0, 1]"),
-    Column(
-        name="counts",
-        dtype=object,
-        read=_read_counts,
-        holds=lambda counts: all(0 <= count < 1 << 63 for count in counts),
-        expected="the votes on each class, with ':' between them",
-        write=lambda counts: ":".join(map(str, counts)),
-    ),
-)

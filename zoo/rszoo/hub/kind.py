@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 __all__ = ["OF_ONE_NETWORK", "Kind", "listed_parts", "stated_noise"]
 
 #: The kinds of certificate that a smoothed network has.
-OF_ONE_NETWORK = ("fixed", "runner_up", "chosen", "extended", "early", "memory", "nominal")
+OF_ONE_NETWORK = (
+    *("fixed", "runner_up", "chosen", "extended", "early", "early_runner_up"),
+    *("memory", "nominal"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from rszoo.certificates.kind import BOUNDS, ONE_SIDED
+from rszoo.certificates.kind import BOUNDS, ONE_SIDED, RUNNER_UP
 from rszoo.smoothing.checks import check_draws
 from rszoo.smoothing.noise import random_seed
 
@@ -25,7 +25,7 @@ class Budget:
             certificate is for the largest that is reached. None: one radius from all n draws.
         tolerance: with `radii`, stop as soon as the certified radius is so close to the smallest
             that is out of reach; see `rszoo.smoothing.decisions.radius_grid`.
-        bound: what is bounded, see `rszoo.certificates.kind.Kind.bound`.
+        bound: what is bounded, see `rszoo.certificates.kind.Kind.bound`; "chosen" not with radii.
         n_max: make so many draws where all of the n agree, see
             `rszoo.certificates.kinds.extended`; None: never more than n.
 
@@ -56,7 +56,8 @@ class Budget:
             f"bound={self.bound!r}": self.bound != ONE_SIDED,
             "n_max": self.n_max is not None,
         }
-        if len(both := [name for name, given in asked.items() if given]) > 1:
+        both = [name for name, given in asked.items() if given]
+        if len(both) > 1 and not (self.bound == RUNNER_UP and self.n_max is None):
             raise ValueError(f"expected one of {' and '.join(both)}, which do not go together")
 
     @classmethod

@@ -17,7 +17,7 @@ from rszoo.certificates.base import (
     applied_sigma,
     prediction_from_votes,
 )
-from rszoo.certificates.kind import BOUNDS, NETWORK
+from rszoo.certificates.kind import BOUNDS, NETWORK, ONE_SIDED
 from rszoo.certificates.kinds import kind_of_bound
 from rszoo.networks.evaluated import evaluated
 from rszoo.networks.execution import place, resolve_device
@@ -138,7 +138,9 @@ class SmoothedClassifier(Classifier):
         """Return the name of the kind of its certificates."""
         if budget.n_max is not None:
             return "extended"
-        return kind_of_bound(budget.bound).name if budget.radii is None else "early"
+        if budget.radii is None:
+            return kind_of_bound(budget.bound).name
+        return "early" if budget.bound == ONE_SIDED else "early_runner_up"
 
     @property
     def voters(self) -> Mapping[str, tuple[Voting, Stream]]:

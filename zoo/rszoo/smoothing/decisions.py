@@ -12,7 +12,7 @@ these tests in 36 %; four above, 82 and 72 %. At sigma = 0.5 and r = 0.5 such a 
 0.0024 of radius.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,10 +24,27 @@ from rszoo.theory.radii import largest_radius, needed_probability
 from rszoo.theory.rounding import floor_digits
 from rszoo.theory.sequential import Boundary, boundary, looks
 
-__all__ = ["RadiusTests", "radius_grid"]
+__all__ = ["Decision", "RadiusTests", "check_radii", "decided", "radii_up_to", "radius_grid"]
 
 # Radii of the grid within one tolerance: more waste fewer draws, and take longer to prepare.
 _FINENESS = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """Which of some radii the draws have certified, when nothing was left to decide.
+
+    Attributes:
+        certified: how many, from the smallest on.
+        look: at which they were first certified; without any, the last one.
+        draws: up to that look.
+        spent: draws up to the last look.
+    """
+
+    certified: int
+    look: int
+    draws: int
+    spent: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,13 +85,13 @@ class RadiusTests:
             ValueError: no radii, one that n draws cannot certify, more than the log could say, or
                 a negative tolerance.
         """
-        cap = largest_radius(n, alpha, sigma)
-        ordered = tuple(sorted({float(radius) for radius in radii}))
-        if not (ordered and 0.0 <= ordered[0] and ordered[-1] <= cap and tolerance >= 0.0):
-            raise ValueError(
-                f"expected radii from 0 to {floor_digits(cap, 4)}, the most that {n=} draws "
-                f"certify at {alpha=}, and tolerance >= 0, got {list(radii)}, {tolerance=}"
-            )
+        ordered = check_radii(
+            radii,
+            cap=largest_radius(n, alpha, sigma),
+            n=n,
+            alpha=alpha,
+            tolerance=tolerance,
+        )
         check_work(Test(radius, sigma, n, alpha) for radius in ordered)
         tests = [boundary(needed_probability(radius, sigma), n, alpha) for radius in ordered]
         return cls(
@@ -103,37 +120,92 @@ class RadiusTests:
             votes: on it among the first `looks[0]`, `looks[1]`, ... draws.
             n0: draws for its selection.
         """
-        certified, reachable = 0, len(self.radii)  # how many radii, from the smallest on
-        draws = spent = evidence = 0
-        for i, count in enumerate(votes):
-            spent = int(self.looks[i])
-            now = int((count >= self.above[:, i]).sum())
-            if now > certified or not certified:
-                certified, draws, evidence = max(now, certified), spent, count
-            excluded = np.flatnonzero(count <= self.below[:, i])
-            reachable = min(reachable, int(excluded[0])) if excluded.size else reachable
-            if self._settled(certified, reachable):
-                break
+        counted: list[int] = []
+
+        def verdicts() -> Iterator[tuple[int, int]]:
+            for i, count in enumerate(votes):
+                counted.append(count)
+                excluded = np.flatnonzero(count <= self.below[:, i])
+                reachable = int(excluded[0]) if excluded.size else len(self.radii)
+                yield int((count >= self.above[:, i]).sum()), reachable
+
+        how = {"looks": self.looks, "tolerance": self.tolerance}
+        given = decided(verdicts(), radii=self.radii, **how)
+        certified = given.certified
         radius = self.radii[certified - 1] if certified else 0.0
         return Certificate(
             label=candidate if certified else ABSTAIN,
             radius=radius,
             p_lower=needed_probability(radius, self.sigma) if certified else 0.0,
             candidate=candidate,
-            votes=evidence,
+            votes=counted[given.look],
             n0=n0,
             n=self.n,
             alpha=self.alpha,
             sigma=self.sigma,
-            draws=draws,
-            spent=spent,
+            draws=given.draws,
+            spent=given.spent,
         )
 
-    def _settled(self, certified: int, reachable: int) -> bool:
+    def of_runs(self, candidate: int, runs: Iterable[Sequence[int]], *, n0: int) -> Certificate:
+        """Return the same as `certificate`, for the votes on each class at each look.
+
+        Guarantee:
+            That of `certificate`.
+        """
+        return self.certificate(candidate, (votes[candidate] for votes in runs), n0=n0)
+
+
+def check_radii(
+    radii: Sequence[float], *, cap: float, n: int, alpha: float, tolerance: float
+) -> tuple[float, ...]:
+    """Return radii in order, each once, if they can be certified.
+
+    Args:
+        radii: pixel units.
+        cap: the largest that n draws certify at alpha.
+        n, alpha, tolerance: as in `RadiusTests`.
+
+    Raises:
+        ValueError: no radii, one beyond the cap, or a negative tolerance.
+    """
+    ordered = tuple(sorted({float(radius) for radius in radii}))
+    if not (ordered and 0.0 <= ordered[0] and ordered[-1] <= cap and tolerance >= 0.0):
+        raise ValueError(
+            f"expected radii from 0 to {floor_digits(cap, 4)}, the most that {n=} draws "
+            f"certify at {alpha=}, and tolerance >= 0, got {list(radii)}, {tolerance=}"
+        )
+    return ordered
+
+
+def decided(
+    verdicts: Iterable[tuple[int, int]],
+    *,
+    radii: Sequence[float],
+    looks: NDArray[np.int64],
+    tolerance: float,
+) -> Decision:
+    """Return which radii are certified, taking no more verdicts than are needed.
+
+    Args:
+        verdicts: at each look, how many radii are certified, and how many not yet out of reach;
+            from the smallest on.
+        radii: increasing.
+        looks, tolerance: as in `RadiusTests`.
+    """
+    certified, reachable, spent = 0, len(radii), 0
+    look = draws = 0
+    for i, (now, left) in enumerate(verdicts):
+        spent = int(looks[i])
+        if now > certified or not certified:
+            certified, look, draws = max(now, certified), i, spent
+        reachable = min(reachable, left)
         if certified >= reachable:
-            return True
-        beyond = self.radii[min(reachable, len(self.radii) - 1)]
-        return bool(certified) and beyond - self.radii[certified - 1] <= self.tolerance
+            break
+        beyond = radii[min(reachable, len(radii) - 1)]
+        if certified and beyond - radii[certified - 1] <= tolerance:
+            break
+    return Decision(certified=certified, look=look, draws=draws, spent=spent)
 
 
 def _hopeless(test: Boundary, *, n: int, alpha: float) -> NDArray[np.int64]:
@@ -148,5 +220,10 @@ def _hopeless(test: Boundary, *, n: int, alpha: float) -> NDArray[np.int64]:
 
 def radius_grid(*, sigma: float, n: int, alpha: float, tolerance: float) -> tuple[float, ...]:
     """Return radii from 0 to the largest that n draws certify, four to every tolerance."""
+    return radii_up_to(largest_radius(n, alpha, sigma), tolerance)
+
+
+def radii_up_to(cap: float, tolerance: float) -> tuple[float, ...]:
+    """Return radii from 0 to a largest one, four to every tolerance."""
     step = tolerance / _FINENESS
-    return tuple(step * i for i in range(int(largest_radius(n, alpha, sigma) / step) + 1))
+    return tuple(step * i for i in range(int(cap / step) + 1))

@@ -11,10 +11,12 @@ from typing import Protocol
 from torch import Tensor
 
 from rszoo.certificates.base import Certificate
+from rszoo.certificates.kind import ONE_SIDED
 from rszoo.certificates.kinds.extended import extended_certificate
 from rszoo.smoothing.budget import Budget
 from rszoo.smoothing.decisions import RadiusTests
 from rszoo.smoothing.noise import Stream
+from rszoo.smoothing.runner_up import RunnerUpTests
 from rszoo.smoothing.voting import OnDraws
 
 __all__ = ["Drawing", "procedure"]
@@ -62,13 +64,9 @@ def procedure(
         return partial(_with_more_draws, network, budget, on_progress)
     if budget.radii is None:
         return partial(_with_all_draws, network, budget, on_progress)
-    tests = RadiusTests.of(
-        budget.radii,
-        sigma=network.applied_sigma,
-        n=budget.n,
-        alpha=budget.alpha,
-        tolerance=budget.tolerance,
-    )
+    budgeted = {"n": budget.n, "alpha": budget.alpha, "tolerance": budget.tolerance}
+    of_bound = RadiusTests if budget.bound == ONE_SIDED else RunnerUpTests
+    tests = of_bound.of(budget.radii, sigma=network.applied_sigma, **budgeted)
     return partial(_at_radii, network, budget, on_progress, tests)
 
 
@@ -134,11 +132,14 @@ def _with_more_draws(
 
 
 def _at_radii(
-    network: Drawing, budget: Budget, on_progress: OnDraws, tests: RadiusTests, image: Tensor
+    network: Drawing,
+    budget: Budget,
+    on_progress: OnDraws,
+    tests: RadiusTests | RunnerUpTests,
+    image: Tensor,
 ) -> Certificate:
     """Return the certificate of as many draws as decide the radii that are asked for."""
     counts0 = _selection(network, image, budget, on_progress)
     candidate, looks = counts0.index(max(counts0)), tests.looks.tolist()
     with closing(_estimation(network, image, looks, budget, on_progress)) as runs:
-        votes = (one[candidate] for one in runs)
-        return tests.certificate(candidate, votes, n0=budget.n0)
+        return tests.of_runs(candidate, runs, n0=budget.n0)

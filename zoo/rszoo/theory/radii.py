@@ -12,6 +12,7 @@ from rszoo.theory.bounds import clopper_pearson_lower
 
 __all__ = [
     "certified_radius",
+    "exceeding",
     "largest_radius",
     "linf_radius",
     "needed_probability",
@@ -133,9 +134,18 @@ def needed_probability(radius: float, sigma: float) -> float:
     """
     if not (0.0 <= radius < math.inf and 0.0 < sigma < math.inf):
         raise ValueError(f"expected finite radius >= 0 and sigma > 0, got {radius=}, {sigma=}")
+    return exceeding(radius / sigma)
+
+
+def exceeding(z: float) -> float:
+    """Return Phi(z), rounded up: by more than the arithmetic of z and Phi is wrong by.
+
+    >>> exceeding(0.0) > 0.5, exceeding(-3.0) < 0.00135
+    (True, True)
+    """
     # In terms of the tail, so that the rounding stays small where the probability is near 1; there
     # the difference itself is rounded, by half a unit of its last place at most.
-    return math.nextafter(1.0 - float(ndtr(-radius / sigma)) * (1.0 - _ROUNDING), 1.0)
+    return math.nextafter(1.0 - float(ndtr(-z)) * (1.0 - _ROUNDING), 1.0)
 
 
 def largest_radius(n: int, alpha: float, sigma: float) -> float:

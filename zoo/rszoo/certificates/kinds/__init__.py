@@ -74,9 +74,11 @@ def protocol_of(values: Mapping[str, Any]) -> Protocol:
     """
     stated, inferred = values.get("kind"), _inferred(values)
     name = inferred if stated is None else stated
-    if not isinstance(name, str) or (inferred != _UNMARKED and name != inferred):
+    known = isinstance(name, str) and name in names()
+    marked = (kind(name).marked or name) if known else name
+    if not isinstance(name, str) or (inferred != _UNMARKED and marked != inferred):
         raise DataError(f"expected kind {inferred!r} by what else is stated, got {stated!r}")
-    if name not in names():
+    if not known:
         raise DataError(
             f"expected a kind of certificate ({', '.join(names())}), got {name!r}; the log may "
             "come from a newer rszoo"

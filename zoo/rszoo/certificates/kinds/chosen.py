@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from rszoo.certificates.columns import index
+from rszoo.certificates.counts import RunnerUp, largest_fault, runner_up_of
 from rszoo.certificates.kind import Fault, Row, disordered
 from rszoo.certificates.kinds import runner_up
-from rszoo.certificates.runner_up import RunnerUp, kind_with, largest_fault, runner_up_of
+from rszoo.certificates.runner_up import kind_with
 from rszoo.theory.bounds import clopper_pearson_lower, clopper_pearson_upper
 from rszoo.theory.radii import radius_between
 

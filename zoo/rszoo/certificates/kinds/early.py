@@ -1,17 +1,13 @@
 """Certificates of one network at given radii, decided as soon as the draws allow."""
 
-from functools import cached_property
-from typing import ClassVar
-
 from rszoo.certificates.base import ABSTAIN, Certificate
-from rszoo.certificates.claims import OneSigma, decided, sigma_stated, stopped
+from rszoo.certificates.claims import AtRadii, decided, radii_stated, stopped
 from rszoo.certificates.columns import COUNTED, draws
 from rszoo.certificates.kind import (
     NETWORK,
     Fault,
     Kind,
     Row,
-    Stated,
     Voter,
     differing,
     disordered,
@@ -20,17 +16,6 @@ from rszoo.certificates.work import Test
 from rszoo.theory.radii import needed_probability
 
 __all__ = ["KIND"]
-
-
-class _AtRadii(OneSigma):
-    """The protocol of certificates at given radii only."""
-
-    at_radii: ClassVar[bool] = True
-
-    @cached_property
-    def claimable(self) -> frozenset[float]:
-        """The radii that a row may claim."""
-        return frozenset((0.0, *(self.radii or ())))
 
 
 def _fault(row: Row) -> Fault | None:
@@ -55,15 +40,6 @@ def _claim(row: Row) -> dict[str, float]:
     return {"predict": label, "p_lower": bound}
 
 
-def _stated(row: Row, protocol: _AtRadii) -> Stated:
-    """Return what protocol and row both say: the radius is one of those that were asked for."""
-    stated, asked, claimed = sigma_stated(row, protocol), protocol.claimable, row["radius"]
-    if claimed in asked:
-        return stated
-    nearest = min(asked, key=lambda radius: abs(radius - claimed))
-    return {**stated, "radius": (nearest, claimed)}
-
-
 def _tests(row: Row) -> tuple[Test, ...]:
     return (Test(*(row[name] for name in Test._fields)),)
 
@@ -86,10 +62,10 @@ def _voters(certificate: Certificate) -> tuple[Voter, ...]:
 KIND = Kind(
     name="early",
     columns=(*COUNTED, draws("draws"), draws("spent")),
-    protocol=_AtRadii,
+    protocol=AtRadii,
     details=None,
     fault=_fault,
-    stated=_stated,
+    stated=radii_stated,
     voters=_voters,
     tests=_tests,
 )

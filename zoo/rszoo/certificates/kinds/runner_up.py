@@ -7,7 +7,9 @@ grows with the count. So the bound of the largest other count is below P(B) with
 alpha / 2 at most; where it is not, no other class is more probable than it says.
 """
 
-from rszoo.certificates.runner_up import RunnerUp, kind_with
+from rszoo.certificates.counts import RunnerUp
+from rszoo.certificates.kind import RUNNER_UP
+from rszoo.certificates.runner_up import kind_with
 from rszoo.theory.bounds import clopper_pearson_lower, clopper_pearson_upper
 
 __all__ = ["KIND", "bounds"]
@@ -29,4 +31,4 @@ def bounds(votes: int, seen: RunnerUp, *, n0: int, n: int, alpha: float) -> tupl
     return lower, clopper_pearson_upper(seen.runner_up_votes, n, alpha / 2)
 
 
-KIND = kind_with(bounds, RunnerUp, name="runner_up", bound="runner-up")
+KIND = kind_with(bounds, RunnerUp, name="runner_up", bound=RUNNER_UP)
