@@ -64,6 +64,7 @@ def test_the_commands() -> None:
         "compose ensemble",
         "compose mixed",
         "data",
+        "explore",
         "export",
         "hub",
         "hub gc",

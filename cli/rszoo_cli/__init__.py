@@ -22,6 +22,7 @@ from rszoo_cli.bundles import ls, show
 from rszoo_cli.certify import certify
 from rszoo_cli.console import err
 from rszoo_cli.data import data
+from rszoo_cli.explore import explore
 from rszoo_cli.exporting import export
 from rszoo_cli.help import Command, Group, LongCommand
 from rszoo_cli.hub_models import pull, push
@@ -80,6 +81,7 @@ app.command(cls=LongCommand)(report)
 app.command(cls=LongCommand)(leaderboard)
 app.command(cls=LongCommand)(merge)
 app.command(cls=LongCommand)(attack)
+app.command(cls=LongCommand)(explore)
 app.command(cls=LongCommand)(verify)
 app.command(cls=LongCommand)(data)
 app.command(cls=Command)(ls)

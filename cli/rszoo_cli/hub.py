@@ -11,8 +11,6 @@ __all__ = ["app"]
 
 app = typer.Typer(cls=Group, no_args_is_help=True, help="A Hugging Face hub of your own.")
 
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
-
 
 @app.command(cls=Command)
 def gc(root: Annotated[Path, typer.Option(help="Folder of the hub.")] = Path("hub")) -> None:
@@ -76,14 +74,10 @@ def serve(
     from rszoo.hub_server.serve import new_token
     from rszoo.hub_server.serve import serve as run
     from rszoo_cli.console import err
+    from rszoo_cli.usage import warn_if_open
 
     access = Access(token=token or new_token(), read_token=read_token or None)
-    if host not in _LOOPBACK:
-        err.print(
-            f"warning: tokens and models travel unencrypted to and from {host}",
-            style="yellow",
-            soft_wrap=True,
-        )
+    warn_if_open(host, "tokens and models")
 
     def ready(url: str) -> None:
         _print_start(url, root, None if token else access.token)

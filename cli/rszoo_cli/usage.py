@@ -21,7 +21,10 @@ __all__ = [
     "engine_named",
     "seed_named",
     "warn_if_in_vain",
+    "warn_if_open",
 ]
+
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def check_inputs(own: object, of_a_data_set: object, *, shard: str | None, attach: bool) -> None:
@@ -111,6 +114,16 @@ def warn_if_in_vain(n: int, alpha: float) -> None:
         needed = math.floor(-math.log2(alpha)) + 1
         err.print(
             f"warning: {n} draws certify nothing at alpha {alpha:g}: at least {needed} are needed",
+            style="yellow",
+            soft_wrap=True,
+        )
+
+
+def warn_if_open(host: str, what: str) -> None:
+    """Warn when a server can be reached from other machines, to which nothing is encrypted."""
+    if host not in _LOOPBACK:
+        err.print(
+            f"warning: {what} travel unencrypted to and from {host}",
             style="yellow",
             soft_wrap=True,
         )

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -86,26 +87,43 @@ def open_image(path: str | Path) -> Image.Image:
     """
     check_size(Path(path), most=MOST_BYTES, error=DataError)
     try:
+        # Not by its name: PIL would map the file, and mistake the sides of a turned TIFF.
+        file = open(path, "rb")
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    with file:
+        return decoded(file, path)
+
+
+def decoded(file: BinaryIO, name: str | Path) -> Image.Image:
+    """Return the picture in an open file as it is seen; see `open_image`.
+
+    Args:
+        file: its bytes, of which there are not too many.
+        name: in errors and warnings.
+    """
+    try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # PIL's, of what is of no consequence here
-            # Not by its name: PIL would map the file, and mistake the sides of a turned TIFF.
-            with open(path, "rb") as file, Image.open(file, formats=[*FORMATS]) as image:
+            with Image.open(file, formats=[*FORMATS]) as image:
                 wrong = _wrong(image)
                 said = "" if wrong else _said(image)
                 picture = image if wrong else _upright(image)
     except MemoryError:
         raise
     except Exception as error:  # on damaged files PIL's decoders raise almost anything
-        unknown = isinstance(error, UnidentifiedImageError)
-        reason = f"cannot identify image file {str(path)!r}" if unknown else error
-        raise DataError(
-            f"{path}: cannot be read as an image ({reason}); replace or remove the file"
-        ) from error
+        raise _unreadable(name, error) from error
     if wrong:
-        raise DataError(f"{path}: expected {wrong}")
+        raise DataError(f"{name}: expected {wrong}")
     if said:
-        warnings.warn(f"{path}: {said}", stacklevel=2)
+        warnings.warn(f"{name}: {said}", stacklevel=2)
     return picture
+
+
+def _unreadable(name: str | Path, error: Exception) -> DataError:
+    unknown = isinstance(error, UnidentifiedImageError)
+    reason = f"cannot identify image file {str(name)!r}" if unknown else error
+    return DataError(f"{name}: cannot be read as an image ({reason}); replace or remove the file")
 
 
 def seen(picture: Image.Image, name: str) -> Image.Image:

@@ -27,7 +27,7 @@ from rszoo.evaluation.protocol import OF_ATTACKS
 from rszoo.methods._attacks import box, frozen
 from rszoo.smoothing.noise import input_seed
 
-__all__ = ["NORMS", "Attack", "Target", "attack", "distances", "within"]
+__all__ = ["NORMS", "Attack", "Target", "attack", "attacked", "distances", "within"]
 
 NORMS = ("linf", "l2")
 
@@ -142,7 +142,7 @@ def _rows(target: Target, some: Sequence[Input], attack: Attack) -> list[AttackR
     moved = x.clone()
     if right.any():
         labels = torch.tensor(wanted, device=x.device)[right]
-        moved[right] = _attacked(target, x[right], labels, attack)
+        moved[right] = attacked(target.soft, x[right], labels, attack)
     far = distances(x, moved, norm=attack.norm)
     answers = [
         target.answer(image) if was_right else before
@@ -163,15 +163,22 @@ def _rows(target: Target, some: Sequence[Input], attack: Attack) -> list[AttackR
     ]
 
 
-def _attacked(target: Target, x: Tensor, y: Tensor, attack: Attack) -> Tensor:
-    """Return the attacked images, within the ball; nothing is drawn from the global generator."""
+def attacked(soft: Callable[[], nn.Module], x: Tensor, y: Tensor, attack: Attack) -> Tensor:
+    """Return attacked images, within the ball; torch's global generator is left as it was.
+
+    Args:
+        soft: gives the network that is climbed, see `Target`.
+        x: images `[B, C, H, W]`, on its device.
+        y: the class that each is led away from.
+        attack: which, and with what values.
+    """
     cuda = [x.device] if x.device.type == "cuda" else []
     with torch.random.fork_rng(cuda):
         torch.manual_seed(input_seed(x, attack.seed))
-        soft = target.soft()
-        with frozen(soft), torch.enable_grad():
+        network = soft()
+        with frozen(network), torch.enable_grad():
             moved = attacks.load(attack.name).run(
-                soft, x, y, norm=attack.norm, eps=attack.eps, steps=attack.steps
+                network, x, y, norm=attack.norm, eps=attack.eps, steps=attack.steps
             )
     return within(x, moved.detach(), norm=attack.norm, eps=attack.eps)
 

@@ -3,12 +3,18 @@
 import secrets
 import socket
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rszoo.errors import RszooError
 from rszoo.hub_server.access import Access
+from rszoo.hub_server.limits import Limits
 
-__all__ = ["new_token", "serve"]
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+__all__ = ["new_token", "serve", "serve_app"]
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -32,18 +38,43 @@ def serve(
         RszooError: the folder is in use or unreadable, or the address cannot be had.
         KeyboardInterrupt: Ctrl-C, after all is closed.
     """
-    import uvicorn
-
     from rszoo.hub_server.app import make_app
-    from rszoo.hub_server.connections import server_config
     from rszoo.hub_server.context import Hub
-    from rszoo.hub_server.limits import Limits
     from rszoo.hub_server.store import open_store
 
-    with open_store(root) as store, _listening(host, port) as listener:
+    limits = Limits.of_process()
+    with open_store(root) as store:
+        hub = Hub(store=store, access=access, limits=limits)
+        make = partial(make_app, hub)
+        serve_app(make, limits=limits, host=host, port=port, ready=ready)
+
+
+def serve_app(
+    make: "Callable[..., ASGIApp]",
+    *,
+    limits: Limits,
+    host: str,
+    port: int,
+    ready: Callable[[str], None],
+) -> None:
+    """Run an application until it is interrupted.
+
+    Args:
+        make: makes it of `hosts`, the names under which it may be addressed; None for any.
+        limits: of what it holds and waits for.
+        host, port, ready: as `serve` takes them.
+
+    Raises:
+        RszooError: the address cannot be had.
+        KeyboardInterrupt: Ctrl-C, after all is closed.
+    """
+    import uvicorn
+
+    from rszoo.hub_server.connections import server_config
+
+    with _listening(host, port) as listener:
         hosts = [*_LOOPBACK, "[::1]"] if host in _LOOPBACK else None
-        hub = Hub(store=store, access=access, limits=Limits.of_process())
-        config = server_config(make_app(hub, hosts=hosts), hub.limits)
+        config = server_config(make(hosts=hosts), limits)
         ready(_address(host, listener.getsockname()[1]))
         uvicorn.Server(config).run(sockets=[listener])
 
