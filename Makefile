@@ -37,13 +37,13 @@ $(READY): pyproject.toml constraints.txt
 	fi
 	@touch $@
 
+# What is there is kept, and what was interrupted goes on; `rm -r demo` begins anew.
 demo: $(READY)
-	rm -rf demo
-	mkdir demo
-	$(BIN)/rszoo train recipes/cat_rs.yaml --out demo/runs
+	mkdir -p demo
+	$(BIN)/rszoo train recipes/cat_rs.yaml --out demo/runs --resume --overwrite
 	for sigma in $(SIGMAS); do \
 		$(BIN)/rszoo certify --model demo/runs/digits-cat_rs-$$sigma --n 10000 --skip 1 \
-			--out demo/digits-cat_rs-$$sigma.tsv || exit 1; \
+			--out demo/digits-cat_rs-$$sigma.tsv --resume --overwrite || exit 1; \
 	done
 	$(BIN)/rszoo report demo/*.tsv --plot demo/curve.png
 

@@ -211,12 +211,12 @@ def test_a_data_set_that_has_moved(rszoo: Command, constant_bundle: Path) -> Non
 
 
 OWN = """\
- input              label  radius  confidence
- a.png              3      0.6158       0.999
- folder/b.png       3      0.6158       0.999
- folder/deep/c.png  3      0.6158       0.999
- two.npy[0]         3      0.6158       0.999
- two.npy[1]         3      0.6158       0.999
+ input              label  radius  holds with probability
+ a.png              3      0.6158                   0.999
+ folder/b.png       3      0.6158                   0.999
+ folder/deep/c.png  3      0.6158                   0.999
+ two.npy[0]         3      0.6158                   0.999
+ two.npy[1]         3      0.6158                   0.999
 seed 0"""
 
 
@@ -326,9 +326,24 @@ def test_own_inputs_as_json(rszoo: Command) -> None:
     ]
 
 
+def test_what_is_bounded_is_said_of_own_inputs_too(rszoo: Command) -> None:
+    usual = rszoo("certify", "--n", "1000", "a.png").out
+    assert "bound" not in usual
+    for options, bound in (
+        (["--runner-up"], "runner-up"),
+        (["--choose-bound"], "chosen"),
+        (["--n-max", "2000"], "one-sided, up to 2,000 draws"),
+    ):
+        shown = rszoo("certify", "--n", "1000", *options, "a.png").out
+        assert shown.splitlines()[:2] == [f"bound: {bound}", ""]
+        assert shown.splitlines()[2].split()[:3] == usual.split()[:3]
+
+
 def test_an_abstention_is_said_plainly(rszoo: Command) -> None:
     assert rszoo("certify", "--n", "5", "a.png").out == (
-        " input  label     radius  confidence\n a.png  abstains  0.0000           -\nseed 0"
+        " input  label     radius  holds with probability\n"
+        " a.png  abstains  0.0000                       -\n"
+        "seed 0"
     )
     (entry,) = json.loads(rszoo("certify", "--n", "5", "--json", "a.png").out)
     assert (entry["class"], entry["label"], entry["radius"]) == (None, -1, 0.0)
@@ -340,7 +355,7 @@ def test_too_few_draws_are_warned_of(rszoo: Command) -> None:
     assert rszoo("certify", "--n", "10", "a.png").err == ""
 
 
-def test_confidence_is_not_rounded_up(rszoo: Command) -> None:
+def test_the_probability_is_not_rounded_up(rszoo: Command) -> None:
     done = rszoo("certify", "--n", "1000", "--alpha", "1e-9", "a.png")
     assert done.out.split()[-3] == "0.999999999"
 
@@ -353,7 +368,9 @@ def test_another_shape(rszoo: Command) -> None:
         "1x10x12; pass --resize to scale it",
     )
     assert rszoo("certify", "--n", "1000", "--resize", "big.png").out == (
-        " input    label  radius  confidence\n big.png  3      0.6158       0.999\nseed 0"
+        " input    label  radius  holds with probability\n"
+        " big.png  3      0.6158                   0.999\n"
+        "seed 0"
     )
 
 
@@ -410,6 +427,27 @@ def test_a_damaged_bundle(rszoo: Command) -> None:
             "error: recipe.yaml: expected 0 bytes, got 1 bytes; the bundle is damaged or was "
             "changed by hand; fetch or make it again",
         )
+
+
+def test_predict_leaves_out_what_cannot_be_read_if_asked_to(rszoo: Command) -> None:
+    Path("folder", "bad.png").write_text("no picture")
+    refused = rszoo("predict", "--n", "100", "folder", "big.png", "none.png")
+    assert (refused.code, refused.out) == (1, "")
+    first, *others = refused.err.splitlines()
+    assert first == "error: expected inputs that can be read, got 3 others:"
+    names = ["folder/bad.png", "big.png", "none.png"]
+    assert [line.strip().partition(":")[0] for line in others] == names
+    done = rszoo("predict", "--n", "100", "--skip-bad", "folder", "big.png", "none.png")
+    assert done.code == 1
+    assert done.out.splitlines()[1:] == [
+        " folder/b.png       3              100.0%",
+        " folder/deep/c.png  3              100.0%",
+        "seed 0",
+    ]
+    assert [line.split(": ")[1] for line in done.err.splitlines()] == names
+    assert rszoo("predict", "--n", "100", "--skip-bad", "folder/b.png").code == 0
+    alone = rszoo("predict", "--skip-bad", "none.png")
+    assert (alone.code, alone.err.partition(":")[0]) == (1, "error")
 
 
 def test_predict(rszoo: Command) -> None:

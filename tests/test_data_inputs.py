@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from rszoo import data
+from rszoo.data.inputs import read_apart
 from rszoo.errors import DataError
 
 RGB = np.random.default_rng(0).integers(0, 256, (5, 6, 3), dtype=np.uint8)
@@ -182,3 +183,18 @@ def test_floats_outside_the_unit_interval(tmp_path: Path) -> None:
         f"{path}: expected floats in [0, 1], got values from 0 to 255; "
         "scale the array, or give uint8"
     )
+
+
+def test_all_that_cannot_be_read_is_said_at_once(tmp_path: Path, picture: Path) -> None:
+    (tmp_path / "bad.png").write_text("x")
+    np.save(tmp_path / "large.npy", np.zeros((2, 3, 9, 9), dtype=np.uint8))
+    with pytest.raises(DataError) as caught:
+        data.read_images([tmp_path, tmp_path / "none"], shape=SHAPE)
+    first, *others = str(caught.value).splitlines()
+    assert first == "expected inputs that can be read, got 3 others:"
+    places = [f"{tmp_path}/{name}" for name in ("bad.png", "large.npy[0]", "none")]
+    assert [line.split(": ")[0].strip() for line in others] == places
+    named, problems = read_apart([tmp_path, tmp_path / "none"], shape=SHAPE)
+    assert [name for name, _ in named] == [str(picture)]
+    assert [str(problem) for problem in problems] == [line.strip() for line in others]
+    assert read_apart([picture], shape=SHAPE)[1] == []

@@ -311,6 +311,21 @@ def test_a_tag_that_is_taken_is_refused_before_anything_is_replaced(
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("license", "meant"),
+    [("apache2", "apache-2.0"), ("MIT", "mit"), ("CC-BY-4", "cc-by-4.0"), ("gpl-v3.0", "gpl-3.0")],
+)
+def test_a_licence_has_to_be_one(
+    writer: RunningHub, certified: Bundle, license: str, meant: str
+) -> None:
+    before = writer.faults.count("POST")
+    with pytest.raises(RszooError, match=rf"got '{license}' \(did you mean '{meant}'\?\)"):
+        push(certified, MODEL, license=license)
+    with pytest.raises(RszooError, match="got 'my own'; any other licence is 'other' there"):
+        push(certified, MODEL, license="my own")
+    assert writer.faults.count("POST") == before, "nothing is asked of the hub"
+
+
 def test_a_tag_that_somebody_makes_meanwhile(
     writer: RunningHub, certified: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -38,9 +38,13 @@ def print_answers(
 
 def _print_own(certified: "Certified", bundle: "Bundle", *, json: bool) -> None:
     """Print label and radius of each of the user's own inputs."""
+    from rszoo.certificates.bound import bound_text
+    from rszoo_cli.report_tables import print_bound
+
     if json:
         out.print_json(data=_own_values(certified, bundle))
     else:
+        print_bound(bound_text(certified.kind.bound, certified.protocol.n_max), alone=True)
         out.print(_own_table(certified, bundle))
         print_seed(certified.seed)
     if not certified.kind.certifies:
@@ -75,14 +79,14 @@ def _own_table(certified: "Certified", bundle: "Bundle") -> "Table":
     nominal = not certified.kind.certifies
     table = Table("input", "label", box=None)
     table.add_column("nominal radius" if nominal else "radius", justify="right")
-    table.add_column("confidence", justify="right")
+    table.add_column("holds with probability", justify="right")
     for one, certificate in certified.answers:
         unsure = nominal or certificate.label == ABSTAIN
         table.add_row(
             Text(str(one.name)),
             Text(_name(bundle, certificate.label) or "abstains"),
             floor_digits(certified.kind.shown_radius(certificate), 4),
-            "-" if unsure else _confidence(certificate.alpha),
+            "-" if unsure else _at_least(certificate.alpha),
         )
     return table
 
@@ -99,7 +103,8 @@ def print_seed(seed: int) -> None:
     out.print(f"seed {seed}", highlight=False)
 
 
-def _confidence(alpha: float) -> str:
+def _at_least(alpha: float) -> str:
+    """Return the probability with which a certificate holds, at least."""
     return str(1 - Decimal(repr(alpha)))  # never rounded up, to 1 least of all
 
 

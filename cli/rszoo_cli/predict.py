@@ -1,18 +1,22 @@
 """`rszoo predict`: the smoothed classifier's answers, without radii."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from rszoo.theory.rounding import as_share
 from rszoo_cli.console import err, out
 from rszoo_cli.options import Alpha, Device, Json, Model, NoiseSeed, Precision, Resize
-from rszoo_cli.panels import budget
+from rszoo_cli.panels import budget, data
 from rszoo_cli.values import count
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from rszoo.certificates.base import Prediction
+    from rszoo.errors import DataError
 
 __all__ = ["predict"]
 
@@ -26,6 +30,10 @@ def predict(
     alpha: Alpha = 0.001,
     seed: NoiseSeed = None,
     resize: Resize = False,
+    skip_bad: Annotated[
+        bool,
+        data("--skip-bad", help="Leave out inputs that cannot be read; then exit code 1."),
+    ] = False,
     device: Device = None,
     precision: Precision = "auto",
     json: Json = False,
@@ -38,22 +46,17 @@ def predict(
 
         rszoo predict --model runs/cifar10-cat_rs-0.50 photo.png
     """
-    from rich.table import Table
-    from rich.text import Text
-
     from rszoo.certificates.base import ABSTAIN, Prediction
-    from rszoo.data import read_images
     from rszoo.evaluation.progress_bar import ProgressBar
     from rszoo.hub.catalog import find
     from rszoo.hub.classifiers import classifier_of
     from rszoo.smoothing.execution import Execution
-    from rszoo_cli.answers import print_seed
     from rszoo_cli.usage import seed_named
 
     seed = seed_named(seed, before=None, shard=None)
     bundle = find(model)
     classifier = classifier_of(bundle, Execution(device=device, precision=precision))
-    named = read_images(inputs, shape=bundle.config.input_shape, resize=resize)
+    named, problems = _read(inputs, skip_bad, shape=bundle.config.input_shape, resize=resize)
     rows: list[tuple[str, str | None, Prediction]] = []
     total = n * len(named)
     with ProgressBar(err, f"predict {bundle.config.name}", total=total, unit="draws") as meter:
@@ -65,7 +68,34 @@ def predict(
             rows.append((name, bundle.config.class_names[answer.label] if known else None, answer))
     if json:
         out.print_json(data=[_fields(*row, seed) for row in rows])
-        return
+    else:
+        _print_table(rows, seed)
+    if problems:
+        for problem in problems:
+            err.print(f"left out: {problem}", style="yellow", highlight=False, soft_wrap=True)
+        raise typer.Exit(1)
+
+
+def _read(
+    inputs: list[Path], skip_bad: bool, **how: Any
+) -> "tuple[list[tuple[str, Tensor]], Sequence[DataError]]":
+    """Return the inputs, and what is wrong with those that are left out."""
+    from rszoo.data import read_images
+    from rszoo.data.inputs import read_apart
+
+    if skip_bad:
+        named, problems = read_apart(inputs, **how)
+        if named:
+            return named, problems
+    return read_images(inputs, **how), ()
+
+
+def _print_table(rows: "Sequence[tuple[str, str | None, Prediction]]", seed: int) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from rszoo_cli.answers import print_seed
+
     table = Table("input", "label", box=None)
     table.add_column("share of votes", justify="right")
     for name, label, row in rows:

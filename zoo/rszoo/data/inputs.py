@@ -41,28 +41,58 @@ def read_images(
 
     Raises:
         DataError: nothing found, an unreadable file, an image of another shape, or a picture that
-            is seen otherwise than it is read (`rszoo.data.decode`).
+            is seen otherwise than it is read (`rszoo.data.decode`); all that is wrong, in one
+            message.
 
     Warns:
         UserWarning: colours are lost, for a model of grey images.
     """
-    return [
-        (name, _fitted(image, name, shape, resize=resize))
-        for place, given in enumerate(paths)
-        for name, image in _given(given, place, shape[0])
-    ]
+    named, problems = read_apart(paths, shape=shape, resize=resize)
+    if len(problems) > 1:
+        listed = "".join(f"\n  {problem}" for problem in problems)
+        raise DataError(f"expected inputs that can be read, got {len(problems)} others:{listed}")
+    if problems:
+        raise problems[0]
+    return named
 
 
-def _given(
-    given: str | Path | Image.Image, place: int, channels: int
-) -> Iterator[tuple[str, Tensor]]:
-    """Yield name and image of everything in a picture, a file or a folder."""
+def read_apart(
+    paths: Iterable[str | Path | Image.Image],
+    *,
+    shape: tuple[int, int, int],
+    resize: bool = False,
+) -> tuple[list[tuple[str, Tensor]], list[DataError]]:
+    """Return what `read_images` returns, of good inputs, and what is wrong with the others.
+
+    Of a file with several images, none is returned where one is not as it should be.
+
+    Args:
+        paths, shape, resize: see `read_images`.
+    """
+    named: list[tuple[str, Tensor]] = []
+    problems: list[DataError] = []
+    for place, given in enumerate(paths):
+        try:
+            sources = [given] if isinstance(given, Image.Image) else _files(given)
+        except DataError as error:
+            problems.append(error)
+            continue
+        for source in sources:
+            try:
+                read = list(_given(source, place, shape[0]))
+                named += [(name, _fitted(one, name, shape, resize=resize)) for name, one in read]
+            except DataError as error:
+                problems.append(error)
+    return named, problems
+
+
+def _given(given: Path | Image.Image, place: int, channels: int) -> Iterator[tuple[str, Tensor]]:
+    """Yield name and image of everything in a picture or a file."""
     if isinstance(given, Image.Image):
         name = f"picture {place}"
         yield name, pixels_of(_with_channels(seen(given, name), channels, name))
-        return
-    for path in _files(given):
-        yield from _images(path, channels)
+    else:
+        yield from _images(given, channels)
 
 
 def _files(given: str | Path) -> list[Path]:

@@ -11,6 +11,7 @@ from rszoo.hub.card import card_files
 from rszoo.hub.evidence import check_of_bundle_alone, evidence_of
 from rszoo.hub.files import MANIFEST, ONNX, PRESENTATION, RECORD, SIGNATURE, WEIGHTS
 from rszoo.hub.ids import HubId
+from rszoo.hub.licenses import check_license
 from rszoo.hub.parts import own_parts
 from rszoo.hub.replacing import check_replaceable
 from rszoo.hub.signing import is_signed_with, signature
@@ -57,20 +58,21 @@ def push(
         model: where, without a revision.
         tag: for the commit.
         private: of a model that is new.
-        license: for the card.
+        license: for the card, one of `rszoo.hub.licenses.LICENSES`.
         uncertified: publish it even without certificates.
         replace: publish it even in the place of another model, or of one with more certificates.
         sign: PEM file of a private key to sign it with; see `rszoo.hub.signing`.
 
     Raises:
         RszooError: the bundle has no certificates, or some of more than the bundle, the id has a
-            revision, the tag is none, a part is not on a hub, or what is there is not to be
-            replaced.
+            revision, the tag is none, no licence has such a name, a part is not on a hub, or what
+            is there is not to be replaced.
         DataError: its certificates are not about it.
         HubError: no permission; the tag is another commit's; the model was changed at the same
             time; no hub. Where the tag alone failed, the error says what is published.
     """
     _check_place(model, tag)
+    check_license(license)
     _check_publishable(bundle, uncertified=uncertified)
     files: dict[str, bytes | Path] = {
         name: bundle.path / name for name in (*bundle.manifest.files, MANIFEST)
