@@ -4,6 +4,7 @@ import asyncio
 import http.client
 import json
 import re
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from explorer import HOST, client_of, opened
+from forks import Forks
 from hub_server import Server
 from starlette.testclient import TestClient
 from typer.testing import CliRunner
@@ -151,6 +153,48 @@ def test_a_job_ends_when_nobody_waits_for_it() -> None:
 
     asyncio.run(run())
     assert ended.wait(10)
+
+
+def test_an_interrupt_ends_all_jobs() -> None:
+    def endless(emit: Emit) -> None:
+        while True:
+            emit.check()
+            time.sleep(0.001)
+
+    async def run() -> list[str]:
+        worker = Worker()
+        streams = [worker.events(endless) for _ in range(3)]
+        for one in streams:
+            await anext(one)
+        worker.end()
+        return [text for one in streams async for text in one]
+
+    assert asyncio.run(run()) == []
+
+
+def test_ctrl_c_waits_for_no_certificate(forks: Forks, tmp_path: Path) -> None:
+    arguments = ["-m", "rszoo_cli", "explore", "--model", f"builtin/{MODEL}"]
+    said = tmp_path / "out", tmp_path / "err"
+    with said[0].open("wb") as out, said[1].open("wb") as err:
+        process = forks.start(*arguments, stdout=out, stderr=err)
+    end = time.monotonic() + 60
+    while "Ctrl-C" not in said[0].read_text():
+        assert process.poll() is None, said[1].read_text()
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    port = int(said[0].read_text().split()[1].rpartition(":")[2])
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    connection.request("GET", "/tests/3")
+    image = json.load(connection.getresponse())["id"]
+    body = {"model": f"builtin/{MODEL}", "image": image, "n": 10**6, "n0": 100, "alpha": 0.001}
+    connection.request("POST", "/certify", json.dumps(body))
+    stream = connection.getresponse()
+    while b"1000" not in stream.readline():
+        pass
+    process.send_signal(signal.SIGINT)
+    assert b"event: certificate" not in stream.read()
+    connection.close()
+    assert (process.wait(60), said[1].read_text()) == (0, "stopped\n")
 
 
 def test_few_may_wait() -> None:

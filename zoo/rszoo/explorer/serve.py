@@ -25,4 +25,5 @@ def serve(session: Session, *, host: str, port: int, ready: Callable[[str], None
         KeyboardInterrupt: Ctrl-C, after all is closed.
     """
     make = partial(make_app, session)
-    serve_app(make, limits=Limits.of_process(), host=host, port=port, ready=ready)
+    where = {"host": host, "port": port, "ready": ready, "interrupted": session.worker.end}
+    serve_app(make, limits=Limits.of_process(), **where)

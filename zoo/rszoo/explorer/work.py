@@ -60,6 +60,7 @@ class Worker:
         """Start no thread yet."""
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="explorer")
         self._asked = 0
+        self._emits: set[Emit] = set()
 
     async def result(self, function: Callable[[], T]) -> T:
         """Return what a function returns, which takes little time.
@@ -91,6 +92,7 @@ class Worker:
                 loop.call_soon_threadsafe(texts.put_nowait, text)
 
         emit = Emit(give)
+        self._emits.add(emit)
         doing = self._thread.submit(_done, job, emit, give)
         try:
             yield ": begun\n\n"
@@ -98,8 +100,14 @@ class Worker:
                 yield text
         finally:
             emit.end()
+            self._emits.discard(emit)
             doing.cancel()
             self._asked -= 1
+
+    def end(self) -> None:
+        """End the jobs that run or wait, whose events end, too."""
+        for emit in [*self._emits]:
+            emit.end()
 
     def _take(self) -> None:
         if self._asked >= _MOST_AT_ONCE:

@@ -2,7 +2,9 @@
 
 import asyncio
 import socket
+from collections.abc import Callable
 from functools import partial
+from types import FrameType
 from typing import Any, cast
 
 import uvicorn
@@ -11,7 +13,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from rszoo.hub_server.limits import Limits
 
-__all__ = ["Listener", "server_config"]
+__all__ = ["Listener", "Server", "server_config"]
 
 _CHECKS = 8  # in the shortest time that is allowed for anything
 _REFUSAL = (
@@ -30,6 +32,20 @@ class Listener(socket.socket):
     def listen(self, backlog: int = 0, /) -> None:
         """Let as many wait as the system allows."""
         super().listen(socket.SOMAXCONN)
+
+
+class Server(uvicorn.Server):
+    """A server that says when it is interrupted, before it waits for what is being answered."""
+
+    def __init__(self, config: uvicorn.Config, interrupted: Callable[[], None]) -> None:
+        """Begin with what is called, in the main thread, at every interrupt."""
+        super().__init__(config)
+        self._interrupted = interrupted
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Let what is being answered come to an end."""
+        self._interrupted()
+        super().handle_exit(sig, frame)
 
 
 def server_config(app: ASGIApp, limits: Limits) -> uvicorn.Config:

@@ -56,6 +56,7 @@ def serve_app(
     host: str,
     port: int,
     ready: Callable[[str], None],
+    interrupted: Callable[[], None] = lambda: None,
 ) -> None:
     """Run an application until it is interrupted.
 
@@ -63,20 +64,19 @@ def serve_app(
         make: makes it of `hosts`, the names under which it may be addressed; None for any.
         limits: of what it holds and waits for.
         host, port, ready: as `serve` takes them.
+        interrupted: called before what is being answered is waited for, a few seconds at most.
 
     Raises:
         RszooError: the address cannot be had.
         KeyboardInterrupt: Ctrl-C, after all is closed.
     """
-    import uvicorn
-
-    from rszoo.hub_server.connections import server_config
+    from rszoo.hub_server.connections import Server, server_config
 
     with _listening(host, port) as listener:
         hosts = [*_LOOPBACK, "[::1]"] if host in _LOOPBACK else None
         config = server_config(make(hosts=hosts), limits)
         ready(_address(host, listener.getsockname()[1]))
-        uvicorn.Server(config).run(sockets=[listener])
+        Server(config, interrupted).run(sockets=[listener])
 
 
 def _listening(host: str, port: int) -> socket.socket:

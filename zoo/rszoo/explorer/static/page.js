@@ -39,10 +39,13 @@ async function certify() {
   try {
     const voters = await json(`/voters?${new URLSearchParams({ model })}`, { signal: mine.signal });
     await votes.begin(voters, asked.image, model, asked);
+    let certificate = null;
     await stream("/certify", asked, mine.signal, {
       votes: votes.show,
-      certificate: (values) => answered(values, asked),
+      certificate: (values) => { certificate = values; },
     });
+    if (certificate === null) throw new Error("the explorer was stopped before all draws were made");
+    answered(certificate, asked);
   } catch (error) {
     votes.halted(error.name === "AbortError" ? "Stopped before all draws were made" : "Something went wrong");
     fail(error);
