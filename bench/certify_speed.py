@@ -4,11 +4,13 @@
                                   [--device cuda] [--out FILE]
 
 rszoo    SmoothedClassifier's counting loop, noise included, the network by PyTorch (--no-fused)
+shared   the same, one chunk after the other, of which torch's threads share every operation
 compiled the same with --compile
 fused    the same with the fused kernels, where they run and serve the network
 art      PyTorchRandomizedSmoothing.certify of adversarial-robustness-toolbox 1.20, if installed
 classic  float32, contiguous, batches of 1000, counts moved to the CPU after every batch
-limit    the compiled network on noise that is already in memory: no engine of it can be faster
+limit    the compiled network on noise that is already in memory, torch's threads sharing every
+         operation: with one thread, no engine of it can be faster
 bare     the fused network on that noise
 
 Engines take turns within a repeat, so that a machine whose speed drifts treats them alike. With
@@ -82,6 +84,9 @@ def engines(workload: str, device: torch.device, precision: str) -> dict[str, En
             for answer in answers.cpu().numpy():
                 counts[answer] += 1
 
+    class Shared(nn.Sequential):
+        """A network of which nobody knows whether several threads may evaluate it at once."""
+
     ready = torch.randn((1000, *shape), device=device).to(memory_format=torch.channels_last)
 
     @torch.inference_mode()
@@ -93,6 +98,8 @@ def engines(workload: str, device: torch.device, precision: str) -> dict[str, En
             torch.cuda.synchronize(device)
 
     given: dict[str, Engine] = {"rszoo": partial(counting, network=network)}
+    if device.type == "cpu":
+        given["shared"] = partial(counting, network=Shared(network))
     if kernels is not None:
         given["fused"] = partial(counting, network=kernels)
         given["bare"] = partial(bare, network=kernels, size=1000)
@@ -135,6 +142,7 @@ def rate(engine: Engine, seconds: float) -> float:
         engine(chunk)
         spent += time.perf_counter() - started
         draws += chunk
+        chunk = min(2 * chunk, 100_000)  # those of one certificate
     return draws / spent
 
 

@@ -84,7 +84,7 @@ class Machine(_Statement):
     Attributes:
         processor: name of the CPU.
         cpu_capability: the instructions that torch uses, such as "AVX512".
-        threads: that one operation of torch uses.
+        threads: that torch has, for one operation or for as many chunks of noise at once.
     """
 
     processor: str | None = None

@@ -6,6 +6,8 @@ right about noisy images of which most noise was removed. What is smoothed, and 
 composite of both; nothing is assumed of either.
 """
 
+from typing import ClassVar
+
 from torch import Tensor, nn
 
 __all__ = ["Denoised", "Denoising"]
@@ -18,6 +20,8 @@ class Denoised(nn.Module):
         denoiser: maps noisy images `[B, C, H, W]` to images, pixels about in [0, 1].
         classifier: maps images to logits `[B, classes]`.
     """
+
+    stateless: ClassVar[bool] = True
 
     def __init__(self, denoiser: nn.Module, classifier: nn.Module) -> None:
         """Put a denoiser in front of a classifier."""

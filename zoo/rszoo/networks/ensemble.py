@@ -7,6 +7,7 @@ probable class is more often the answer, and its certified radius is larger.
 """
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +21,8 @@ class Ensemble(nn.Module):
     Attributes:
         networks: each maps images `[B, C, H, W]` in [0, 1] to logits `[B, classes]`.
     """
+
+    stateless: ClassVar[bool] = True
 
     def __init__(self, networks: Sequence[nn.Module]) -> None:
         """Put networks together.

@@ -5,7 +5,7 @@ with them; some of torchvision answer a named tuple in training. This is the one
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -50,6 +50,8 @@ class WithLogits(nn.Module):
     Attributes:
         network: maps images `[B, C, H, W]` to logits, or to something that holds them.
     """
+
+    stateless: ClassVar[bool] = True
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()

@@ -1,5 +1,7 @@
 """Per-channel standardisation as the first layer of a network."""
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
@@ -12,6 +14,8 @@ class Normalize(nn.Module):
     The constants follow the module to its device but stay out of the state dict: they belong to
     the data set, and the checkpoints of the original research code do not hold them either.
     """
+
+    stateless: ClassVar[bool] = True
 
     mean: Tensor
     std: Tensor

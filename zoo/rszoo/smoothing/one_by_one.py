@@ -12,6 +12,7 @@ made to be caught by no check, one that counts its calls for example, is not fou
 """
 
 import math
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -56,6 +57,9 @@ class OneByOne(nn.Module):
             number for the shape of the images.
         tolerance: see `TOLERANCE`.
     """
+
+    # But for what was tried, which may happen twice and in any order.
+    stateless: ClassVar[bool] = True
 
     def __init__(self, network: nn.Module, *, batch_size: int | None, precision: str) -> None:
         """Wrap a network that is evaluated in "float32" or "bfloat16"."""

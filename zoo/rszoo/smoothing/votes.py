@@ -1,30 +1,32 @@
 """The hot loop: draw noise, run the network, count the classes.
 
-One pass over the chunks of noise; counts stay on the device until somebody looks at them, memory
-does not grow with the number of draws, and no draw costs a Python iteration.
+One pass over the chunks of noise, on a CPU several chunks at once; counts stay on the device until
+somebody looks at them, memory does not grow with the number of draws, and no draw costs a Python
+iteration.
 """
 
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
 from rszoo.errors import RszooError
-from rszoo.networks.execution import autocast, evaluation_mode
-from rszoo.smoothing.lattice import add_on_lattice
-from rszoo.smoothing.noise import (
-    CHUNK,
-    STREAM_CHUNKS,
-    Stream,
-    input_seed,
-    standard_normal_chunk,
-)
+from rszoo.networks.execution import evaluation_mode
+from rszoo.smoothing.at_once import in_order, is_stateless
+from rszoo.smoothing.draws import Draws
+from rszoo.smoothing.noise import CHUNK, STREAM_CHUNKS, Stream, input_seed
 
 __all__ = ["count_votes", "default_batch_size", "running_votes"]
 
 # Floats of input per forward on a CPU: larger batches fall out of the caches (LeNet is a third
 # slower at 2,000 images than at 125).
 _CPU_BATCH_FLOATS = 100_000
+
+# Floats of noise up to a look that are worth threads, which take milliseconds to begin: 3 chunks
+# for LeNet, 33 for digits. And floats at a time, of all threads: 512 MiB in float32.
+_WORTH_FLOATS, _AT_ONCE_FLOATS = 1 << 21, 1 << 27
 
 _DIVISORS = (1000, 500, 250, 200, 125, 100, 50, 40, 25, 20, 10, 8, 5, 4, 2, 1)  # of `CHUNK`
 
@@ -125,61 +127,61 @@ def running_votes(
         RszooError: the network gives another number of logits, or gives NaN.
         ValueError: more draws than a stream holds, or `first` is not the first of a chunk.
     """
+    _check_range(looks, first)
+    draws = Draws(
+        network=network,
+        x=x,
+        sigma=sigma,
+        input_seed=input_seed(x, seed),
+        stream=stream,
+        num_classes=num_classes,
+        precision=precision,
+        sound=sound,
+        batch_size=batch_size or default_batch_size(x.shape, x.device),
+    )
+    threads = _threads(network, x)
+    # The last is of draws without an answer: the logits are no numbers.
+    counts = torch.zeros(num_classes + 1, dtype=torch.int64, device=x.device)
+    with evaluation_mode(network):
+        for look, pieces in _up_to_looks(looks, first):
+            with closing(_counted(draws, pieces, threads)) as counted:
+                for piece, votes in zip(pieces, counted, strict=True):
+                    counts += votes
+                    if on_progress is not None:
+                        on_progress(len(piece))
+            _check_defined(counts[-1], look)
+            yield counts[:-1].tolist()
+
+
+def _check_range(looks: Sequence[int], first: int) -> None:
     if first % CHUNK or not 0 <= first < looks[0]:
         raise ValueError(f"expected first as a multiple of {CHUNK} below {looks[0]}, got {first}")
     if looks[-1] > STREAM_CHUNKS * CHUNK:
         raise ValueError(f"expected at most {STREAM_CHUNKS * CHUNK} draws, got {looks[-1]}")
-    device = x.device
-    batch_size = batch_size or default_batch_size(x.shape, device)
-    counts = torch.zeros(num_classes, dtype=torch.int64, device=device)
-    undefined = torch.zeros((), dtype=torch.int64, device=device)
-    with evaluation_mode(network):
-        dtype = torch.float64 if sound else torch.float32
-        for noise, look in _noise_until(
-            looks, x, first=first, stream=stream, seed=seed, dtype=dtype
-        ):
-            noisy = add_on_lattice(x, noise, sigma) if sound else noise.mul_(sigma).add_(x)
-            # Not around the loop: a generator leaves inference mode at each yield, and with it,
-            # for good, every autocast that it entered within.
-            with autocast(device, precision):
-                for batch in noisy.split(batch_size):
-                    _count(_logits(network, batch, num_classes), counts, undefined)
-            if on_progress is not None:
-                on_progress(len(noise))
-            if look is not None:
-                _check_defined(undefined, look)
-                yield counts.tolist()
 
 
-def _noise_until(
-    looks: Sequence[int],
-    x: Tensor,
-    *,
-    first: int,
-    stream: Stream,
-    seed: int,
-    dtype: torch.dtype,
-) -> Iterator[tuple[Tensor, int | None]]:
-    """Yield the noise in pieces that end at chunks and looks, each with the look it ends at."""
-    base = input_seed(x, seed)
-    done = first
-    for index in range(first // CHUNK, -(-looks[-1] // CHUNK)):
-        chunk = standard_normal_chunk(
-            x.shape, input_seed=base, chunk=stream + index, device=x.device, dtype=dtype
-        )
-        start, end = index * CHUNK, min((index + 1) * CHUNK, looks[-1])
-        reached = [look for look in looks if done < look <= end]
-        for stop in sorted({*reached, end}):
-            yield chunk[done - start : stop - start], stop if stop in reached else None
-            done = stop
+def _up_to_looks(looks: Sequence[int], first: int) -> Iterator[tuple[int, list[range]]]:
+    """Yield each look with the draws up to it, in pieces that end at chunks."""
+    for look in looks:
+        ends = [*range(first - first % CHUNK + CHUNK, look, CHUNK), look]
+        yield look, [range(*piece) for piece in pairwise([first, *ends])]
+        first = look
 
 
-def _count(logits: Tensor, counts: Tensor, undefined: Tensor) -> None:
-    """Add the answers of a batch to the counts, and those that are NaN to `undefined`."""
-    largest, answers = logits.max(1)
-    undefined += largest.isnan().sum()
-    # Unlike bincount, this does not make a GPU wait for the host.
-    counts.scatter_add_(0, answers, torch.ones_like(answers))
+def _threads(network: nn.Module, x: Tensor) -> int:
+    """Return how many chunks to work on at once: on a CPU as many as torch has threads."""
+    if x.device.type != "cpu" or not is_stateless(network):
+        return 1
+    return min(torch.get_num_threads(), _AT_ONCE_FLOATS // (CHUNK * x.numel()))
+
+
+def _counted(draws: Draws, pieces: Sequence[range], threads: int) -> Generator[Tensor]:
+    """Yield the votes of each piece; several at once if there are threads for it."""
+    floats = draws.x.numel() * sum(map(len, pieces))
+    if threads > 1 and len(pieces) > 1 and floats >= _WORTH_FLOATS:
+        yield from in_order(draws.count_alone, pieces, threads=threads)
+    else:
+        yield from map(draws.count, pieces)
 
 
 def _check_defined(undefined: Tensor, draws: int) -> None:
@@ -188,13 +190,3 @@ def _check_defined(undefined: Tensor, draws: int) -> None:
             f"expected logits that are numbers, got NaN for {int(undefined)} of {draws} draws; "
             "the network's weights are broken"
         )
-
-
-def _logits(network: nn.Module, batch: Tensor, num_classes: int) -> Tensor:
-    logits = network(batch)
-    if logits.shape != (len(batch), num_classes):
-        raise RszooError(
-            f"expected logits of shape {(len(batch), num_classes)} from the network, got "
-            f"{tuple(logits.shape)}; check num_classes"
-        )
-    return logits
