@@ -187,8 +187,8 @@ def test_the_test_images_of_another_data_set(rszoo: Command) -> None:
         **{**arrays, "train_labels": np.arange(10) % 2, "test_labels": np.arange(10) % 2},
     )
     assert rszoo("certify", "--dataset", "two.npz", "--out", "b.tsv").err == (
-        "error: two: expected images of shape 1x8x8 and the model's 10 classes, got 1x8x8 and "
-        "2 classes; take another --dataset"
+        "error: two: expected images of shape 1x8x8 and the model's 10 classes ('0', '1', "
+        "'2', ...), got 1x8x8 and 2 classes ('0', '1'); take another --dataset"
     )
 
 

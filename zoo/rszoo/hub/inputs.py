@@ -1,5 +1,6 @@
 """The inputs that a bundle can be certified on."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from rszoo.data import known_set, load, names
@@ -44,11 +45,16 @@ def inputs_for(
     if images.shape != config.input_shape or config.class_names not in wordings:
         raise DataError(
             f"{images.name}: expected images of shape {_shape(config.input_shape)} and the "
-            f"model's {len(config.class_names)} classes, got {_shape(images.shape)} and "
-            f"{images.num_classes} classes; take another --dataset"
+            f"model's {_classes(config.class_names)}, got {_shape(images.shape)} and "
+            f"{_classes(images.class_names)}; take another --dataset"
         )
     return InputSet.of_data_set(images, skip=skip, limit=limit)
 
 
 def _shape(shape: tuple[int, int, int]) -> str:
     return "x".join(map(str, shape))
+
+
+def _classes(names: Sequence[str]) -> str:
+    shown = [repr(name[:40]) for name in names[:3]] + ["..."] * (len(names) > 3)
+    return f"{len(names)} classes ({', '.join(shown)})"
