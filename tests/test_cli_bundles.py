@@ -87,6 +87,24 @@ def test_ls_of_nothing() -> None:
     assert json.loads(printed("ls", "--runs", "none", "--json")) == []
 
 
+@pytest.mark.parametrize(
+    ("chosen", "listed"),
+    [
+        (("--method", "gaussian", "--sigma", "0.25"), [MODEL]),
+        (("--search", "GAUSS"), [MODEL]),
+        (("--dataset", "digits"), [MODEL]),
+        (("--method", "macer"), []),
+        (("--sigma", "0.5"), []),
+        (("--search", "macer"), []),
+        (("--dataset", "mnist"), []),
+    ],
+)
+def test_ls_of_some(chosen: tuple[str, ...], listed: list[str]) -> None:
+    assert [row["id"] for row in json.loads(printed("ls", "--json", *chosen))] == listed
+    if not listed:
+        assert printed("ls", *chosen).startswith("no such bundles in runs;")
+
+
 SHOWN = """\
  model     runs/digits-gaussian-0.25
  data set  digits

@@ -23,10 +23,10 @@ def ls(
     runs: Annotated[Path, typer.Option(metavar="FOLDER", help="Of bundles.")] = Path("runs"),
     hub: Annotated[bool, typer.Option("--hub", help="List the models on the hub.")] = False,
     author: Annotated[str | None, data(help="With --hub: whose.")] = None,
-    search: Annotated[str | None, data(help="With --hub: part of the name.")] = None,
-    dataset: Annotated[str | None, data(help="With --hub: of this data set.")] = None,
-    method: Annotated[str | None, data(help="With --hub: trained so.")] = None,
-    sigma: Annotated[float | None, data(help="With --hub: at this noise level.")] = None,
+    search: Annotated[str | None, data(help="Part of the name.")] = None,
+    dataset: Annotated[str | None, data(help="Of this data set.")] = None,
+    method: Annotated[str | None, data(help="Trained so.")] = None,
+    sigma: Annotated[float | None, data(help="At this noise level.")] = None,
     json: Json = False,
 ) -> None:
     """List the bundles in the runs folder and those of rszoo, or the models on the hub.
@@ -38,27 +38,29 @@ def ls(
 
         rszoo ls --hub --dataset mnist --sigma 0.5
     """
-    chosen = {"author": author, "search": search, "dataset": dataset}
-    chosen |= {"method": method, "sigma": sigma}
+    wanted = {"dataset": dataset, "method": method, "sigma": sigma}
     if hub:
-        list_hub(chosen, json=json)
+        list_hub({"author": author, "search": search, **wanted}, json=json)
         return
-    if given := [f"--{name}" for name, value in chosen.items() if value is not None]:
-        raise typer.BadParameter(f"{', '.join(given)}: expected --hub as well")
+    if author is not None:
+        raise typer.BadParameter("--author: expected --hub as well")
     from rszoo.errors import RszooError
     from rszoo.hub.catalog import builtin_bundles, bundles_in
 
     found = [*((str(path), bundle) for path, bundle in bundles_in(runs)), *builtin_bundles()]
+    found = [(name, one) for name, one in found if (search or "").lower() in name.lower()]
     problems = {name: str(one) for name, one in found if isinstance(one, RszooError)}
     described = {name: _described(one) for name, one in found if not isinstance(one, RszooError)}
+    described = {name: row for name, row in described.items() if _fits(row, wanted)}
     if json:
-        broken = {name: {"problem": problem} for name, problem in problems.items()}
-        out.print_json(data=[{"id": name, **(broken | described)[name]} for name, _ in found])
+        rows = {name: {"problem": problem} for name, problem in problems.items()} | described
+        out.print_json(data=[{"id": name, **rows[name]} for name, _ in found if name in rows])
         return
-    if found:
+    if described or problems:
         print_listing(_listed(described))
     else:
-        out.print(f"no bundles in {runs}; make one with: rszoo train cat_rs")
+        such = "" if search is None and not any(wanted.values()) else "such "
+        out.print(f"no {such}bundles in {runs}; make one with: rszoo train cat_rs")
     problems |= {
         name: one["certified"]["problem"]
         for name, one in described.items()
@@ -66,6 +68,10 @@ def ls(
     }
     for name, problem in problems.items():
         err.print(f"{name}: {problem}", style="red", markup=False, soft_wrap=True)
+
+
+def _fits(row: Mapping[str, Any], wanted: Mapping[str, object]) -> bool:
+    return all(value is None or row[key] == value for key, value in wanted.items())
 
 
 def _listed(described: Mapping[str, dict[str, Any]]) -> "Table":
