@@ -6,12 +6,13 @@ generators differ). The input enters by a digest of its pixels, not by its place
 """
 
 import hashlib
-import math
 import secrets
 from enum import IntEnum
 
 import torch
 from torch import Tensor
+
+from rszoo.theory.box_muller import unreached_share
 
 __all__ = [
     "CHUNK",
@@ -95,27 +96,41 @@ def standard_normal_chunk(
     return torch.empty((CHUNK, *shape), device=device, dtype=dtype).normal_(generator=generator)
 
 
-def generator_shortfall(numbers: int, *, dtype: torch.dtype = torch.float32) -> float:
-    """Return the share of the Gaussian that lies further out than a CPU's generator reaches.
+# The smallest uniform number of torch's generators, by kind of device and of number. That of a CPU
+# is tried by the tests; that of CUDA is from the source of cuRAND (curand_normal.h, version 13).
+_SMALLEST = {
+    ("cpu", torch.float32): 2.0**-24,
+    ("cpu", torch.float64): 2.0**-53,
+    ("cuda", torch.float32): 2.0**-33,
+    ("cuda", torch.float64): 2.0**-54,
+}
 
-    Two numbers at a time are made of two uniform ones, u and v (Box and Muller, 1958): their norm
-    is sqrt(-2 ln u). u is a multiple of 2^-24, in float64 of 2^-53: the norm is 5.77 at most, or
+
+def generator_shortfall(
+    numbers: int, *, dtype: torch.dtype = torch.float32, device: str = "cpu"
+) -> float:
+    """Return the share of the Gaussian that lies further out than a generator reaches.
+
+    Two numbers at a time are made of two uniform ones, u and v, as `rszoo.theory.box_muller` has
+    it. On a CPU u is a multiple of 2^-24, in float64 of 2^-53: their norm is 5.77 at most, or
     8.57. Two normal numbers have a larger one with a probability of just 2^-24, or 2^-53.
 
     Guarantee:
         The probability of an event that does not turn on how numbers are rounded differs by this
         at most between the generator's noise and the Gaussian. Certificates do not subtract it: of
-        a network that is made to answer otherwise so far out, they may exceed the truth.
+        a network that is made to answer otherwise so far out, they may exceed the truth. Far out
+        rounding is coarse, see `rszoo.theory.box_muller.coarse_share`; with float64 neither
+        matters.
 
     Args:
         numbers: of an image, channels x height x width.
         dtype: of the noise; float64 is that of sound certificates.
+        device: "cpu" or "cuda".
 
     >>> f"{generator_shortfall(3 * 32 * 32):.1e}", f"{generator_shortfall(3 * 224 * 224):.1e}"
     ('9.2e-05', '4.5e-03')
     """
-    bits = {torch.float32: 24, torch.float64: 53}[dtype]
-    return -math.expm1(numbers / 2 * math.log1p(-(2.0**-bits)))
+    return unreached_share(numbers, smallest=_SMALLEST[device, dtype])
 
 
 def gaussian_copies(x: Tensor, m: int, sigma: float | Tensor) -> Tensor:
