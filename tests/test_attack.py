@@ -325,6 +325,20 @@ def logged(tmp_path: Path) -> Path:
     return tmp_path / "a.tsv"
 
 
+def test_what_is_another_in_a_log_is_said_value_by_value(tmp_path: Path) -> None:
+    path = logged(tmp_path)
+    stated = read_attack_log(path)[1]
+    nested = next(key for key, value in stated.items() if isinstance(value, dict) and value)
+    inner = sorted(stated[nested])[0]
+    path.with_suffix(".json").write_text(
+        json.dumps({**stated, nested: {**stated[nested], inner: "other"}})
+    )
+    with pytest.raises(RszooError) as caught:
+        attack(target(Brightness(0.3)), even_images(), of("pgd"), log=path, resume=True)
+    line = f'  {nested}.{inner}: "other" in the log, {json.dumps(stated[nested][inner])} now'
+    assert str(caught.value).splitlines()[1:-1] == [line]
+
+
 def test_a_log_says_what_it_is(tmp_path: Path) -> None:
     rows, stated = read_attack_log(logged(tmp_path))
     assert [row.idx for row in rows] == list(range(COUNT))

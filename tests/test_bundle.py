@@ -232,7 +232,8 @@ def test_a_config_with_an_unknown_network(folder: Path) -> None:
     (folder / "config.json").write_text(json.dumps(config))
     seal(folder)
     assert refused(folder, Bundle.network) == (
-        f"unknown network 'lenett' (did you mean 'lenet'?); expected one of {networks.names()}"
+        f"unknown network 'lenett' (did you mean 'lenet'?); expected one of {networks.names()}, "
+        "or of a library, such as torchvision:resnet18"
     )
 
 

@@ -227,8 +227,10 @@ def test_evidence_that_nobody_can_read_is_replaced(attachable: tuple[Bundle, Pat
 
 
 def test_what_is_not_certified_has_no_evidence(constant_bundle: Path) -> None:
-    with pytest.raises(RszooError, match=r"is not certified; rszoo certify --model .* --attach"):
+    with pytest.raises(RszooError, match=r"it holds no log; rszoo certify --model .* --attach"):
         evidence_of(open_bundle(constant_bundle))
+    with pytest.raises(RszooError, match="nothing is certified of such a network by itself"):
+        evidence_of(find("builtin/digits-standard-0.00"))
 
 
 def test_there_is_no_other_door() -> None:

@@ -177,7 +177,7 @@ def test_unknown_name() -> None:
     assert str(caught.value) == (
         "unknown network 'lenett' (did you mean 'lenet'?); "
         "expected one of ['cifar_resnet', 'cifar_resnet18', 'dncnn', 'drunet', 'lenet', 'mixing', "
-        "'resnet50', 'small_cnn']"
+        "'resnet50', 'small_cnn'], or of a library, such as torchvision:resnet18"
     )
 
 

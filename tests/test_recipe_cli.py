@@ -108,6 +108,15 @@ certify:
     )
 
 
+def test_show_knows_the_networks_of_libraries() -> None:
+    options = ["gaussian", "--sigma", "0.5"]
+    assert "name: torchvision:resnet18" in output(
+        "show", *options, "network.name=torchvision:resnet18"
+    )
+    result = run("show", *options, "network.name=torchvision:resnet81")
+    assert "did you mean 'resnet18'" in str(result.exception)
+
+
 def test_show_prints_every_sigma_of_the_default_data_set() -> None:
     documents = output("show", "cat_rs", "--seed", "3").split("---\n")
     made = [Recipe.from_yaml(document) for document in documents]

@@ -28,6 +28,15 @@ def test_missing_file_is_named_with_the_known_recipes(name: str) -> None:
     assert message(lambda: load_recipe(name)) == expected
 
 
+def test_the_path_in_a_checkout_stands_for_the_name_elsewhere() -> None:
+    with pytest.warns(UserWarning, match="no file recipes/macer.yaml here: the recipe macer that"):
+        found = load_recipe("recipes/macer.yaml")
+    assert found.content == load_recipe("macer").content
+    Path("recipes").mkdir()
+    Path("recipes/macer.yaml").write_bytes(recipe_path("gaussian").read_bytes())
+    assert load_recipe("recipes/macer.yaml").method == "gaussian"
+
+
 def test_folder_is_not_read_as_a_recipe() -> None:
     Path("folder").mkdir()
     expected = "folder/recipe.yaml: cannot be read: No such file or directory"

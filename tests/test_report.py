@@ -265,7 +265,8 @@ def test_a_bundle_is_checked_before_its_log_is_read(constant_bundle: Path) -> No
     name = str(constant_bundle)
     bare = run(name)
     assert str(bare.exception) == (
-        f"{name} is not certified; rszoo certify --model {name} --attach does it"
+        f"{name} is not certified: it holds no log; rszoo certify --model {name} --attach puts "
+        "one into it, or name a log itself, as certificates/digits-gaussian-0.25.tsv"
     )
     bundle = open_bundle(constant_bundle)
     log("a")

@@ -116,6 +116,7 @@ def other_answers() -> nn.Module:
     [
         (smoothed(nn.Linear(1, 1)), {"architecture": "small_cnn"}, "6 missing|6 tensors"),
         (smoothed(CNN()), {"architecture": "small_cn"}, "did you mean 'small_cnn'"),
+        (smoothed(CNN()), {"architecture": "mine"}, "torchvision:resnet18; .* is saved as ONNX"),
         (smoothed(CNN()), {"architecture": "small_cnn", "options": {"width": 2}}, "unknown key"),
         (smoothed(CNN(), None), {"architecture": "small_cnn"}, "a classifier with input_shape"),
         (smoothed(CNN(), (64,)), {"architecture": "small_cnn"}, "a classifier with input_shape"),

@@ -20,6 +20,7 @@ from rszoo.evaluation.log import CertificationLog, LogTable, read_log
 from rszoo.evaluation.replay import Replay
 from rszoo.evaluation.verify import counted, recertify
 from rszoo.hub.bundle import Bundle
+from rszoo.hub.catalog import find
 from rszoo.hub.classifiers import classifier_of
 from rszoo.hub.verification import Verification
 from rszoo.smoothing.execution import Execution
@@ -173,8 +174,32 @@ def test_the_logs_own_noise_proves_nothing(
 
 def test_wrong_usage(verify: Verify, bundle_folder: Path) -> None:
     assert "is not certified" in verify(str(bundle_folder))[2]
-    assert "expected --model with a log" in verify("a.tsv")[2]
     assert "--model is for logs" in verify(str(bundle_folder), "--model", "b")[2]
+
+
+def test_a_log_names_its_model(
+    verify: Verify, bundle_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    certify(bundle_folder, tmp_path / "a.tsv", "--n", "100")
+    code, out, err = verify("a.tsv", "--sample", "0")
+    assert (code, err) == (0, f"model: runs/{bundle_folder.name}\n")
+    assert out == verify("a.tsv", "--model", str(bundle_folder), "--sample", "0")[1]
+
+    stated = json.loads(Path("a.json").read_text())
+    for model in ({**stated["model"], "weights_sha256": "0" * 64}, {"name": "../runs/x"}, None):
+        Path("a.json").write_text(json.dumps({**stated, "model": model}))
+        code, _, err = verify("a.tsv", "--sample", "0")
+        assert (code, "expected --model with a log" in " ".join(err.split())) == (2, True), err
+    Path("a.json").write_text(json.dumps(stated))
+    Path("runs").rename("elsewhere")
+    code, _, err = verify("a.tsv", "--sample", "0")
+    wanted = f"with a log of {bundle_folder.name}, which with these weights is neither in runs nor"
+    assert (code, wanted in " ".join(err.replace("│", " ").split())) == (2, True), err
+    builtin = find("builtin/digits-gaussian-0.50")
+    assert builtin.evidence is not None
+    code, _, err = verify(str(builtin.evidence), "--sample", "0", "--replay", "0")
+    assert (code, err) == (0, "model: builtin/digits-gaussian-0.50\n")
 
 
 def test_the_test_of_two_samples_by_hand() -> None:

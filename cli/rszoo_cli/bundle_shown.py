@@ -87,15 +87,21 @@ def _origin(origin: "Origin") -> Iterator[tuple[str, str]]:
     if origin.training.noisy_accuracy is not None:
         accuracy = as_share(origin.training.noisy_accuracy)
         yield "accuracy", f"{accuracy} % of the test images, under one noise draw"
-    made = {"rszoo": origin.rszoo, "torch": origin.torch, "Python": origin.python}
+    made = {"rszoo": _rszoo(origin), "torch": origin.torch, "Python": origin.python}
     if known := [f"{name} {version}" for name, version in made.items() if version]:
         yield "made with", ", ".join(known)
-    if origin.git_commit:
-        yield "git commit", origin.git_commit
     for name, digest in origin.facts.items():
         yield name.replace("_", " "), digest
     if origin.mlflow_run:
         yield "MLflow run", origin.mlflow_run
+
+
+def _rszoo(origin: "Origin") -> str | None:
+    """Return the version of rszoo, and the commit of a checkout of it."""
+    if origin.git_commit is None or " " in origin.git_commit:  # "not a git checkout"
+        return origin.rszoo
+    commit, changes, _ = origin.git_commit.partition("+changes")
+    return f"{origin.rszoo or '?'} at commit {commit[:12]}{changes}"
 
 
 def _training(origin: "Origin") -> str:

@@ -54,14 +54,14 @@ def _names(group: "Group", given: Sequence[str]) -> Table:
 
 
 def _labels(group: "Group", given: Sequence[str]) -> list[Text]:
-    """Return what stands before a row: its label and method, and what to be careful of below."""
+    """Return what stands before a row: label, method and marks, and whether it is published."""
     from rszoo.evaluation.leaderboard.columns import labels
 
     return [
         Text.assemble(
-            f"{label} {row.entry.method or row.entry.model}\n",
-            ("published " if row.entry.paper else "", "cyan"),
-            (mark, "yellow"),
+            f"{label} {row.entry.method or row.entry.model}",
+            (f" {mark}" if mark else "", "yellow"),
+            ("\npublished" if row.entry.paper else "", "cyan"),
         )
         for label, row, mark in zip(labels(group), group.rows, given, strict=True)
     ]

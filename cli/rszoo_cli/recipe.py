@@ -106,6 +106,7 @@ def show_recipe(
 
         rszoo recipe show cat_rs --dataset mnist --sigma 0.5 train.epochs=20
     """
+    from rszoo import networks
     from rszoo.training.recipes.files import load_recipe
 
     file = load_recipe(name)
@@ -115,6 +116,8 @@ def show_recipe(
         )
         for one in sigma or file.sigmas(dataset)
     ]
+    for network in {recipe.network.name for recipe in recipes}:
+        networks.check_known(network)
     if as_json:
         rows = [{"name": r.name, "digest": r.digest, "recipe": r.model_dump()} for r in recipes]
         typer.echo(json.dumps(rows, indent=2))

@@ -19,10 +19,14 @@ if TYPE_CHECKING:
 __all__ = ["verify"]
 
 
+_RUNS = Path("runs")
+
 _Target = Annotated[str, typer.Argument(metavar="LOG|ID", help="A log, or a certified bundle.")]
 _Model = Annotated[
     str | None,
-    typer.Option("--model", "-m", metavar="ID", help="The bundle that a log is about."),
+    typer.Option(
+        "--model", "-m", metavar="ID", help="Of a log; else the one it names, if that is here."
+    ),
 ]
 _Key = Annotated[
     Path | None,
@@ -83,7 +87,7 @@ def verify(
 
         rszoo verify builtin/digits-cat_rs-0.50
 
-        rszoo verify certificates/a.tsv --model runs/a --sample 50
+        rszoo verify certificates/digits-cat_rs-0.50.tsv --sample 50
     """
     from rszoo.hub.verification import Recheck, verify_log
     from rszoo_cli.verify_shown import as_json, lines
@@ -124,10 +128,24 @@ def _opened(target: str, model: str | None) -> "tuple[LogTable, Bundle]":
     from rszoo.hub.ids import is_id
 
     if not is_id(target):
-        if model is None:
-            raise typer.BadParameter("expected --model with a log, got none")
-        return read_log(target), find(model)
+        log = read_log(target)
+        return log, _stated_model(log) if model is None else find(model)
     if model is not None:
         raise typer.BadParameter(f"--model is for logs, and {target} is a bundle")
     bundle = find(target)
     return evidence_of(bundle), bundle
+
+
+def _stated_model(log: "LogTable") -> "Bundle":
+    """Return the bundle that a log names, if it is here with the weights that the log states."""
+    from rszoo.hub.catalog import find_weights
+
+    stated = log.protocol.model if log.protocol else None
+    if stated is not None and stated.name and stated.weights_sha256:
+        if found := find_weights(stated.name, stated.weights_sha256, folder=_RUNS):
+            err.print(f"model: {found.id}", highlight=False, soft_wrap=True)
+            return found
+        named = f"of {stated.name}, which with these weights is neither in {_RUNS} nor of rszoo"
+    else:
+        named = "that does not say of which model it is"
+    raise typer.BadParameter(f"expected --model with a log {named}, got none")

@@ -16,9 +16,14 @@ from pathlib import Path
 
 from rszoo._files import write_json_atomically
 from rszoo._json import read_json_bytes
-from rszoo.errors import DataError, RszooError
+from rszoo.errors import DataError
 from rszoo.evaluation.content import read_content
-from rszoo.evaluation.protocol import OF_ATTACKS, protocol_path
+from rszoo.evaluation.protocol import (
+    OF_ATTACKS,
+    another_protocol,
+    differing_values,
+    protocol_path,
+)
 from rszoo.evaluation.row_file import RowFile
 from rszoo.evaluation.rows import ATTACKED, LONGEST_LINE, MOST_ROWS, line
 
@@ -209,14 +214,9 @@ def _protocol(path: Path) -> dict[str, object]:
 def _check_same(path: Path, stated: Mapping[str, object]) -> None:
     """Refuse to go on under another protocol than that of the log."""
     before = _protocol(path)
-    keys = sorted({*before, *stated} - {*_FREE})
-    different = [key for key in keys if before.get(key) != stated.get(key)]
-    if different:
-        lines = [
-            f"  {key}: {before.get(key)} in the log, {stated.get(key)} now" for key in different
-        ]
-        raise RszooError(
-            f"{path.with_suffix('.tsv')} was made under another protocol:\n"
-            + "\n".join(lines)
-            + "\ncontinue it with the values of the log, or name another log with --out"
-        )
+    mine, its = (
+        {key: value for key, value in values.items() if key not in _FREE}
+        for values in (before, stated)
+    )
+    if found := differing_values(mine, its):
+        raise another_protocol(path.with_suffix(".tsv"), found)

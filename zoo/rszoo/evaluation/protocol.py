@@ -1,7 +1,7 @@
 """The protocol of a certification log as a JSON file beside it; what it states is checked."""
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,11 @@ from rszoo.errors import DataError, RszooError
 
 __all__ = [
     "OF_ATTACKS",
+    "another_protocol",
     "check_replaceable",
     "continued",
     "differing",
+    "differing_values",
     "protocol_path",
     "read_protocol",
     "write_protocol",
@@ -109,8 +111,18 @@ def continued(path: Path, wanted: Protocol, listed: Collection[int]) -> Protocol
         if own is None:
             return stored
         found = [entry for entry in differing(stored, wanted) if entry[0] in _WHICH]
+    raise another_protocol(path, found)
+
+
+def another_protocol(path: Path, found: Iterable[tuple[str, str, str]]) -> RszooError:
+    """Return the error for a log that cannot be continued.
+
+    Args:
+        path: the log.
+        found: where its protocol differs: key, value in the log, value now.
+    """
     lines = [f"  {key}: {mine} in the log, {its} now" for key, mine, its in found]
-    raise RszooError(
+    return RszooError(
         f"{path} was made under another protocol:\n" + "\n".join(lines) + "\n"
         "continue it with the values of the log, or name another log with --out"
     )
@@ -130,7 +142,14 @@ def differing(first: Protocol, second: Protocol) -> list[tuple[str, str, str]]:
 
     Where it ran is left out: a log may be continued, or merged, on another machine.
     """
-    one, other = (_flat({**of.values(), "machine": None}) for of in (first, second))
+    return differing_values(*({**of.values(), "machine": None} for of in (first, second)))
+
+
+def differing_values(
+    first: Mapping[str, Any], second: Mapping[str, Any]
+) -> list[tuple[str, str, str]]:
+    """Return where two mappings differ: key, with dots of nested ones, and the values as JSON."""
+    one, other = _flat(first), _flat(second)
     values = [(k, one.get(k, "absent"), other.get(k, "absent")) for k in sorted({*one, *other})]
     return [entry for entry in values if entry[1] != entry[2]]
 

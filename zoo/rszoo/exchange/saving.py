@@ -127,6 +127,12 @@ def _named(
             f"expected the name of a network or an ONNX file, got {stated['name']!r}: such files "
             "run code of their authors when they are loaded; export it as ONNX"
         )
+    try:
+        networks.options(str(stated["name"]))
+    except RszooError as error:
+        raise RszooError(
+            f"{error}; a network that has no such name is saved as ONNX: architecture='FILE.onnx'"
+        ) from None
     described = checked_network(stated)
     values: dict[str, Any] = {
         **described,

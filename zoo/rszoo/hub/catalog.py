@@ -2,6 +2,7 @@
 
 import fnmatch
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import rszoo
@@ -11,7 +12,15 @@ from rszoo.hub.bundle import Bundle, open_bundle
 from rszoo.hub.files import MANIFEST
 from rszoo.hub.ids import BUILTIN, HubId, is_on_hub
 
-__all__ = ["builtin_bundles", "builtin_names", "bundles_in", "find", "is_own", "list_models"]
+__all__ = [
+    "builtin_bundles",
+    "builtin_names",
+    "bundles_in",
+    "find",
+    "find_weights",
+    "is_own",
+    "list_models",
+]
 
 
 def builtin_names() -> list[str]:
@@ -46,6 +55,23 @@ def find(model: str | Path) -> Bundle:
         except HubError as error:
             raise HubError(f"{error}; there is no folder {name!r} either") from error
     return open_bundle(model)
+
+
+def find_weights(name: str, digest: str, *, folder: Path) -> Bundle | None:
+    """Return the bundle of a name and of certain weights, or None where there is none here.
+
+    Args:
+        name: of the bundle, as a log states it.
+        digest: its `Bundle.weights_digest`.
+        folder: of bundles, which is looked into before those that come with rszoo.
+    """
+    if Path(name).name != name:  # a log may be anybody's
+        return None
+    for place in (folder / name, f"{BUILTIN}{name}"):
+        found = attempted(partial(find, place), expected="a bundle")
+        if isinstance(found, Bundle) and found.weights_digest == digest:
+            return found
+    return None
 
 
 def is_own(bundle: Bundle) -> bool:

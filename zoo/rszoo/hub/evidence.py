@@ -11,6 +11,7 @@ from rszoo.evaluation.coverage import check_complete
 from rszoo.evaluation.log import LogTable, read_log
 from rszoo.evaluation.protocol import protocol_path, read_protocol
 from rszoo.hub.bundle import Bundle, open_bundle
+from rszoo.hub.catalog import is_own
 from rszoo.hub.files import EVIDENCE, PROTOCOL
 from rszoo.hub.kinds import kind_of
 from rszoo.hub.limits import MOST_ROWS
@@ -37,9 +38,7 @@ def evidence_of(bundle: Bundle) -> LogTable:
         DataError: its log cannot be used, or is about another model.
     """
     if bundle.evidence is None:
-        raise RszooError(
-            f"{bundle.id} is not certified; rszoo certify --model {bundle.id} --attach does it"
-        )
+        raise RszooError(f"{bundle.id} is not certified: {_remedy(bundle)}")
     _check_stated(bundle.evidence, read_protocol(protocol_path(bundle.evidence)), bundle)
     log = read_log(bundle.evidence, most_rows=MOST_ROWS)
     check_about(log, bundle)
@@ -70,6 +69,16 @@ def check_about(log: LogTable, bundle: Bundle) -> None:
             f"{log.path} is not about {bundle.path}: expected rows of {classes} classes, got "
             "others"
         )
+
+
+def _remedy(bundle: Bundle) -> str:
+    """Return why a bundle has no evidence, and what to do."""
+    if not kind_of(bundle).certificates:
+        return "nothing is certified of such a network by itself"
+    certify, log = f"rszoo certify --model {bundle.id}", f"certificates/{bundle.config.name}.tsv"
+    if not is_own(bundle):
+        return f"it came without a log; {certify} writes one, {log}"
+    return f"it holds no log; {certify} --attach puts one into it, or name a log itself, as {log}"
 
 
 def _check_stated(path: Path, protocol: Protocol, bundle: Bundle) -> None:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ChannelStatistics",
     "build",
+    "check_known",
     "gives",
     "library_of",
     "names",
@@ -62,6 +63,18 @@ def library_of(name: str) -> tuple[Library, str] | None:
         return None
     found = _registry.load(_LIBRARIES, library, kind="library of networks")
     return found.LIBRARY, model
+
+
+def check_known(name: str) -> None:
+    """Refuse a network that the library which it names does not know, where that is installed.
+
+    Raises:
+        RszooError: it does not, or there is no such library.
+    """
+    found = library_of(name)
+    if found is not None and package_named(found[0].package) is not None:
+        library, model = found
+        library.facts(model)
 
 
 def gives(name: str) -> str:
@@ -227,4 +240,5 @@ def _builder(name: str) -> "Callable[..., nn.Module]":
         return partial(library.build, model)
     if name in registered.names():
         return registered.builder(name)
-    raise unknown_name("network", name, [*known, *registered.names()])
+    unknown = unknown_name("network", name, [*known, *registered.names()])
+    raise RszooError(f"{unknown}, or of a library, such as torchvision:resnet18")

@@ -3,6 +3,7 @@
 The recipe of a bundle, which is resolved, is a recipe file of one data set and one sigma.
 """
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,9 @@ def load_recipe(path_or_name: str | Path) -> RecipeFile:
 
     Raises:
         RecipeError: no such file or name, or the file is not a recipe.
+
+    Warns:
+        UserWarning: the path `recipes/NAME.yaml` of a checkout is taken for the recipe's name.
     """
     source = str(path_or_name)
     path = _locate(path_or_name)
@@ -65,7 +69,10 @@ def _of_one_run(values: dict[str, Any], source: str) -> RecipeFile:
 
 
 def _locate(path_or_name: str | Path) -> Path:
-    """Return the file: an existing path wins over the name of a recipe that comes with rszoo."""
+    """Return the file: an existing path wins over the name of a recipe that comes with rszoo.
+
+    `recipes/NAME.yaml` is where it lies in a checkout; elsewhere it stands for the name.
+    """
     from rszoo.hub.catalog import builtin_names, find
 
     source, path = str(path_or_name), Path(path_or_name)
@@ -75,6 +82,12 @@ def _locate(path_or_name: str | Path) -> Path:
         return path / "recipe.yaml" if path.is_dir() else path
     if source in recipe_names():
         return recipe_path(source)
+    if path.parent == Path("recipes") and path.name in {f"{name}.yaml" for name in recipe_names()}:
+        warnings.warn(
+            f"no file {source} here: the recipe {path.stem} that comes with rszoo is taken",
+            stacklevel=3,
+        )
+        return recipe_path(path.stem)
     hint = did_you_mean(source, recipe_names())
     raise RecipeError(
         [f"no such file{hint}; the recipes that come with rszoo are {recipe_names()}"],
