@@ -192,7 +192,7 @@ def test_the_options_of_certify(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert "expected --choose-bound without --radii" in said("--choose-bound", "--radii", "0.25")
     assert said("--runner-up", "--radii", "0.25", "--out", "c.tsv").startswith("bound: runner-up ")
     assert read_log("c.tsv").kind.name == "early_runner_up"
-    assert "--choose-bound and --n-max need one noise level" in said(
+    assert "--choose-bound, --n-max and --top-k need one noise level" in said(
         "--choose-bound", "--per-input-sigma", "nominal"
     )
     some[2] = "builtin/digits-cascade-0.50"

@@ -26,7 +26,7 @@ ALL = (
         "nominal",
         "original",
     ),
-    "runner_up",
+    *("runner_up", "top_k"),
 )
 EXPERTS = [{"sigma": 0.25}, {"sigma": 0.5}]
 ROUTED = {"experts": EXPERTS, "router": {"sigma": 1.0}}
@@ -52,6 +52,7 @@ def test_no_two_kinds_have_the_same_columns() -> None:
         ({"sigma": 0.5}, "fixed"),
         ({"radii": [0.5]}, "early"),
         ({"n": 100, "n_max": 1000}, "extended"),
+        ({"top_k": 3}, "top_k"),
         ({"alpha_mix": 0.7}, "mixed"),
         ({"experts": EXPERTS}, "cascade"),
         (ROUTED, "dual"),
@@ -89,6 +90,8 @@ def test_the_kind_of_an_old_log_follows_from_what_it_states(
         ({"kind": "extended", "n": 100}, "expected an n_max"),
         ({"kind": "extended", "n": 100, "n_max": 100}, "expected n_max above n=100, got 100"),
         ({"kind": "fixed", "n": 100, "n_max": 1000}, "expected kind 'extended'"),
+        ({"kind": "top_k"}, "expected a top_k"),
+        ({"kind": "fixed", "top_k": 3}, "expected kind 'top_k'"),
         ({"sigma": None}, "expected a noise level sigma, got null"),
         ({"sigma": 0.0}, "sigma: "),
         ({"alpha": 1.0}, "alpha: "),

@@ -251,7 +251,7 @@ def test_own_inputs(tmp_path: Path) -> None:
         ),
         (
             ["--per-input-sigma", "nominal", "--radii", "0.5"],
-            "--n-max need one noise level",
+            "--n-max and --top-k need one noise level",
         ),
         (
             ["--per-input-sigma", "dual"],

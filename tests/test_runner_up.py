@@ -133,11 +133,12 @@ def outcomes(n: int) -> Votes:
     return np.array([(a, b, n - a - b) for a in range(n + 1) for b in range(n + 1 - a)])
 
 
-def worst(radii: NDArray[np.float64], counts: Votes, alpha: float) -> float:
+def worst(radii: NDArray[np.float64], counts: Votes, alpha: float, *, first: int = 1) -> float:
     """Return the largest probability of claiming too much of class 0, in units of alpha.
 
     Args:
         radii: in units of sigma, for each of the outcomes; -inf for an abstention.
+        first: of the classes that class 0 is compared with.
     """
     chosen = gammaln(counts.sum(1) + 1) - gammaln(counts + 1).sum(1)
     shares = np.arange(0.01, 1.0, 0.02)
@@ -145,7 +146,7 @@ def worst(radii: NDArray[np.float64], counts: Votes, alpha: float) -> float:
     for a in shares:
         for b in shares[shares < 1.0 - a]:
             p = np.maximum([a, b, 1.0 - a - b], 1e-12)
-            true = (ndtri(a) - ndtri(p[1:].max())) / 2
+            true = (ndtri(a) - ndtri(p[first:].max())) / 2
             wrong = radii > true if true > 0.0 else radii > -np.inf
             found = max(found, float(np.exp(chosen + counts @ np.log(p))[wrong].sum()))
     return found / alpha

@@ -73,20 +73,20 @@ def _own_table(certified: "Certified", bundle: "Bundle") -> "Table":
     from rich.table import Table
     from rich.text import Text
 
-    from rszoo.certificates.base import ABSTAIN
     from rszoo.theory.rounding import floor_digits
 
     nominal = not certified.kind.certifies
-    table = Table("input", "label", box=None)
+    table = Table("input", "one of" if certified.kind.of_sets else "label", box=None)
     table.add_column("nominal radius" if nominal else "radius", justify="right")
     table.add_column("holds with probability", justify="right")
     for one, certificate in certified.answers:
-        unsure = nominal or certificate.label == ABSTAIN
+        found = certified.kind.shown_classes(certificate)
+        names = [bundle.config.class_names[label] for label in found]
         table.add_row(
             Text(str(one.name)),
-            Text(_name(bundle, certificate.label) or "abstains"),
+            Text(", ".join(names) or "abstains"),
             floor_digits(certified.kind.shown_radius(certificate), 4),
-            "-" if unsure else _at_least(certificate.alpha),
+            "-" if nominal or not found else _at_least(certificate.alpha),
         )
     return table
 
@@ -116,7 +116,7 @@ def print_summary(log: Path, *, json: bool) -> None:
     from rszoo.evaluation.metrics import summary
     from rszoo_cli.report_tables import print_bound, print_summaries
 
-    table = read_log(log, nominal=True)
+    table = read_log(log, nominal=True, sets=True)
     entry = summary(table.as_shown())
     if json:
         out.print_json(data=asdict(entry))

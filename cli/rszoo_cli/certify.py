@@ -99,6 +99,15 @@ _ChooseBound = Annotated[
         "--choose-bound", help="Bound it where the first n0 draws let expect a larger radius."
     ),
 ]
+_TopK = Annotated[
+    int | None,
+    advanced(
+        "--top-k",
+        metavar="K",
+        parser=count(2),
+        help="Certify that the answer is one of K classes, and no single one.",
+    ),
+]
 _Tolerance = Annotated[
     float | None,
     advanced(
@@ -173,6 +182,7 @@ def certify(
     n_max: _Most = None,
     runner_up: _RunnerUp = False,
     choose_bound: _ChooseBound = False,
+    top_k: _TopK = None,
     radius_tol: _Tolerance = None,
     per_input_sigma: PerInputSigma = None,
     memory: MemoryFile = None,
@@ -208,9 +218,10 @@ def certify(
     where, part = engine_named(engine, address, device), shard_named(shard)
     alone = where.is_one_process and part is None
     bundle = find(model)
-    budget = {"n": n, "alpha": alpha}
-    early = early_stopping(bundle, radii, adaptive, radius_tol, **budget, runner_up=runner_up)
-    limits = early | bound_named(bundle, runner_up, choose_bound, n_max, n=n, early=bool(early))
+    draws = {"n": n, "alpha": alpha}
+    early = early_stopping(bundle, radii, adaptive, radius_tol, **draws, runner_up=runner_up)
+    asked = {"runner_up": runner_up, "choose_bound": choose_bound, "n_max": n_max, "top_k": top_k}
+    limits = early | bound_named(bundle, asked, n=n, early=bool(early), attach=attach)
     check_per_input(per_input_sigma, memory, alone=alone, attach=attach, plain=not limits)
     search = searched(per_input_sigma, bundle)
     check_attachable(bundle, attach=attach)
@@ -223,15 +234,14 @@ def certify(
     log = log_file and log_to(log_file, resume=resume, restart=resume and overwrite)
     how = {"execution": execution, "engine": where, "log": log, "searched": search is not None}
     if dry_run:
-        planned = Budget(n0=n0, **budget, **limits)
-        return print_plan(bundle, todo, planned, json=json, **how)
+        return print_plan(bundle, todo, Budget(n0=n0, **draws, **limits), json=json, **how)
     with opened_memory(memory_file(search, memory, log_file)) as opened:
         before = opened.seed if opened else seed_of(log, weights=bundle.weights_digest)
         seed = seed_named(seed, before=before, shard=part)
         certified = certify_bundle(
             bundle,
             todo,
-            Budget(n0=n0, **budget, seed=seed, **limits),
+            Budget(n0=n0, **draws, seed=seed, **limits),
             memory=opened,
             metering=partial(ProgressBar, err, f"certify {bundle.config.name}", faster=FASTER),
             **how,

@@ -66,8 +66,8 @@ def check_per_input(
         return
     if not plain:
         raise typer.BadParameter(
-            "--radii, --adaptive, --runner-up, --choose-bound and --n-max need one noise level; "
-            "leave out --per-input-sigma"
+            "--radii, --adaptive, --runner-up, --choose-bound, --n-max and --top-k need one noise "
+            "level; leave out --per-input-sigma"
         )
     if attach:
         raise typer.BadParameter(

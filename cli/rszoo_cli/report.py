@@ -101,7 +101,7 @@ def _read(log: str) -> "LogTable":
     from rszoo.hub.ids import is_id
 
     if not is_id(log):
-        return read_log(log, nominal=True)
+        return read_log(log, nominal=True, sets=True)
     from rszoo.hub.catalog import find
     from rszoo.hub.evidence import evidence_of
 
@@ -109,18 +109,24 @@ def _read(log: str) -> "LogTable":
 
 
 def _of_one_kind(tables: list["LogTable"]) -> list["LogTable"]:
-    """Return nominal logs as such, which stand beside no certificates.
+    """Return nominal logs as such, which stand beside no certificates, and those of sets alike.
 
     Raises:
-        RszooError: only some are nominal.
+        RszooError: only some are nominal, or of sets.
     """
+    sets = [table.as_shown() for table in tables if table.kind.of_sets]
+    if sets and len(sets) < len(tables):
+        raise RszooError(
+            "expected certificates of answers, got those of sets of classes in "
+            f"{', '.join(str(table.path) for table in sets)}; report these by themselves"
+        )
     nominal = [table.as_shown() for table in tables if not table.kind.certifies]
     if nominal and len(nominal) < len(tables):
         raise RszooError(
             "expected certificates, got nominal radii, which are none, in "
             f"{', '.join(str(table.path) for table in nominal)}; report these by themselves"
         )
-    return nominal or tables
+    return nominal or sets or tables
 
 
 def _data(table: "LogTable", entry: "Summary") -> dict[str, Any]:

@@ -1,8 +1,10 @@
 """What `rszoo certify` bounds, and when it may stop drawing.
 
-`--runner-up`, `--choose-bound` and `--n-max`; `--radii`, `--adaptive` and `--radius-tol`.
+`--runner-up`, `--choose-bound`, `--n-max` and `--top-k`; `--radii`, `--adaptive` and
+`--radius-tol`.
 """
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -17,27 +19,29 @@ _USUAL_TOLERANCE = 0.1  # of sigma
 
 def bound_named(
     bundle: "Bundle",
-    runner_up: bool,
-    choose_bound: bool,
-    n_max: int | None,
+    options: Mapping[str, Any],
     *,
     n: int,
     early: bool,
+    attach: bool,
 ) -> dict[str, Any]:
     """Return what is to be bounded and from how many draws, where that is not the usual.
 
     Args:
         bundle: what is certified.
-        runner_up, choose_bound, n_max: the options.
+        options: runner_up, choose_bound, n_max and top_k.
         n: draws.
         early: whether the draws may stop early.
+        attach: whether the log is to go into the bundle.
     """
     from rszoo.hub.kinds import kind_of
 
+    n_max, top_k = options["n_max"], options["top_k"]
     asked: dict[str, dict[str, Any]] = {
-        "--runner-up": {"bound": "runner-up"} if runner_up else {},
-        "--choose-bound": {"bound": "chosen"} if choose_bound else {},
+        "--runner-up": {"bound": "runner-up"} if options["runner_up"] else {},
+        "--choose-bound": {"bound": "chosen"} if options["choose_bound"] else {},
         "--n-max": {"n_max": n_max} if n_max is not None else {},
+        "--top-k": {"top_k": top_k} if top_k is not None else {},
     }
     given = [option for option, limits in asked.items() if limits]
     if not given:
@@ -46,11 +50,23 @@ def bound_named(
         raise typer.BadParameter(f"expected {' or '.join(given)}, got both")
     if kind_of(bundle).smoothed is None:
         raise typer.BadParameter(f"{given[0]} is not for models made of others; leave it out")
-    if early and not runner_up:
+    if early and not options["runner_up"]:
         raise typer.BadParameter(f"expected {given[0]} without --radii and --adaptive")
     if n_max is not None and n_max <= n:
         raise typer.BadParameter(f"expected --n-max above --n {n}, got {n_max}")
+    if top_k is not None:
+        _check_top_k(top_k, len(bundle.config.class_names), attach=attach)
     return asked[given[0]]
+
+
+def _check_top_k(top_k: int, classes: int, *, attach: bool) -> None:
+    """Refuse a set of all classes, and to show certificates of sets as a bundle's evidence."""
+    if top_k >= classes:
+        raise typer.BadParameter(f"expected --top-k below the {classes} classes, got {top_k}")
+    if attach:
+        raise typer.BadParameter(
+            "--attach is for certificates of answers, which --top-k gives none of; leave it out"
+        )
 
 
 def early_stopping(

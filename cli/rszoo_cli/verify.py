@@ -128,7 +128,7 @@ def _opened(target: str, model: str | None) -> "tuple[LogTable, Bundle]":
     from rszoo.hub.ids import is_id
 
     if not is_id(target):
-        log = read_log(target)
+        log = read_log(target, sets=True)
         return log, _stated_model(log) if model is None else find(model)
     if model is not None:
         raise typer.BadParameter(f"--model is for logs, and {target} is a bundle")

@@ -4,6 +4,7 @@
 "runner-up"      of the class, and of each other one
 "chosen"         the better of both, by the draws that select the class
 "one-sided, up to 100,000 draws"    with more draws where all of the n agree
+"top-3"          that the answer is one of three classes, which is no bound of a single one
 """
 
 import re
@@ -15,16 +16,19 @@ __all__ = ["bound_order", "bound_text", "known_bound", "most_draws"]
 _TEXT = re.compile(rf"({'|'.join(BOUNDS)})(?:, up to ([0-9][0-9,]{{0,20}}) draws)?")
 
 
-def bound_text(bound: str, n_max: int | None = None) -> str:
+def bound_text(bound: str, n_max: int | None = None, top_k: int | None = None) -> str:
     """Return what is bounded, in words.
 
     Args:
         bound: one of `rszoo.certificates.kind.BOUNDS`.
         n_max: the most draws, where these may be more than n.
+        top_k: classes of a set, where that is certified.
 
     >>> bound_text("one-sided", 100_000)
     'one-sided, up to 100,000 draws'
     """
+    if top_k is not None:
+        return f"top-{top_k}"
     return bound if n_max is None else f"{bound}, up to {n_max:,} draws"
 
 

@@ -12,6 +12,7 @@ __all__ = [
     "INPUT",
     "ORIGINAL",
     "Column",
+    "classes",
     "draws",
     "index",
     "radius",
@@ -82,6 +83,18 @@ def radius(name: str) -> Column:
 def sigma(name: str) -> Column:
     """Return a column of noise levels in pixel units, above 0."""
     return real(name, lambda value: 0.0 < value < math.inf, "a positive finite number")
+
+
+def classes(name: str) -> Column:
+    """Return a column of several classes each."""
+    return Column(
+        name=name,
+        dtype=object,
+        read=lambda text: tuple(int(one) for one in text.split(":") if text),
+        holds=lambda found: all(0 <= one < _TOO_LARGE for one in found),
+        expected="classes, with ':' between them",
+        write=lambda found: ":".join(map(str, found)),
+    )
 
 
 def _text(name: str) -> Column:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rszoo.certificates.base import Certificate, Details
+from rszoo.certificates.base import ABSTAIN, Certificate, Details
 from rszoo.certificates.columns import Column
 from rszoo.certificates.protocol import Protocol
 from rszoo.certificates.work import Test
@@ -150,6 +150,11 @@ class Voter:
         return max(claim.draws for claim in self.claims)
 
 
+def _labelled(certificate: Certificate) -> tuple[int, ...]:
+    """Return the class of a certificate, if it has one."""
+    return () if certificate.label == ABSTAIN else (certificate.label,)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Kind:
     """A kind of certificate.
@@ -164,7 +169,10 @@ class Kind:
         voters: who voted in a row: the first is the one that the row's `votes` are of. An
             abstention claims nothing of the others.
         voter_names: the names of all voters of a classifier whose row this is.
-        shown_radius: the radius to show; another one than `radius` where that is not certified.
+        shown_radius: the radius to show; another one than `radius` where that is not certified,
+            or is of a set.
+        shown_classes: the classes one of which is the answer within that radius; none for an
+            abstention.
         marked: the kind of before whose protocol states the same, by what it is told apart; None
             for its own.
         bound: what is bounded, one of `BOUNDS`. Numbers of different bounds never stand in one
@@ -177,6 +185,8 @@ class Kind:
         redrawn: whether the votes were drawn for the row's own input.
         counted: whether rows hold the counts that they rest on; False: neither those nor a
             protocol, nor names of inputs.
+        of_sets: whether sets of classes are certified; False: single ones. Both have nothing to
+            do with each other, and stand in no table together.
         certifies: whether radii are certified; False: they are nominal.
         independent: whether every row stands for itself, so that logs may be merged.
         of_bundle: whether a bundle alone gives such certificates, so that it may hold them.
@@ -193,6 +203,7 @@ class Kind:
     voters: Callable[[Certificate], tuple[Voter, ...]]
     voter_names: Callable[[Certificate], tuple[str, ...]] = lambda certificate: (NETWORK,)
     shown_radius: Callable[[Certificate], float] = lambda certificate: certificate.radius
+    shown_classes: Callable[[Certificate], tuple[int, ...]] = _labelled
     marked: str | None = None
     bound: str = ONE_SIDED
     of_counts: OfCounts | None = None
@@ -200,6 +211,7 @@ class Kind:
     tests: Callable[[Row], Iterable[Test]] = lambda row: ()
     redrawn: Callable[[Certificate], bool] = lambda certificate: True
     counted: bool = True
+    of_sets: bool = False
     certifies: bool = True
     independent: bool = True
     of_bundle: bool = True

@@ -134,6 +134,7 @@ class Protocol(Evaluation):
         sigma: standard deviation of the noise, pixel units; None where there are several.
         n0, n, alpha: see `Certificate`.
         n_max: draws where all of the n agree; None where no more are made then.
+        top_k: how many classes each set has that is certified; None where one class is.
         seed: of all noise.
         radii: the only radii that could be certified, pixel units; None where every radius could.
         tolerance: how much radius was given up to save draws, pixel units.
@@ -148,6 +149,7 @@ class Protocol(Evaluation):
     n0: _Draws | None = None
     n: _Draws | None = None
     n_max: _Draws | None = None
+    top_k: _Draws | None = None
     alpha: _Probability | None = None
     seed: Annotated[int, Field(strict=True)] | None = None
     radii: Annotated[tuple[_Radius, ...], Field(min_length=1, max_length=MOST_TESTS)] | None = None
@@ -160,6 +162,15 @@ class Protocol(Evaluation):
 
     #: Whether the kind makes more draws where all of the n agree.
     extends: ClassVar[bool] = False
+
+    #: Whether the kind certifies sets of classes.
+    of_sets: ClassVar[bool] = False
+
+    @model_validator(mode="after")
+    def _has_top_k(self) -> "Protocol":
+        if (self.top_k is not None) != self.of_sets:
+            raise ValueError(f"expected {'a' if self.of_sets else 'no'} top_k")
+        return self
 
     @model_validator(mode="after")
     def _has_radii(self) -> "Protocol":

@@ -52,6 +52,7 @@ def protocol(
             "seed": budget.seed,
             **at_radii,
             **({} if budget.n_max is None else {"n_max": budget.n_max}),
+            **({} if budget.top_k is None else {"top_k": budget.top_k}),
             **classifier.protocol_entries,
             "versions": versions,
             **({} if machine is None else {"machine": machine}),

@@ -245,7 +245,7 @@ def _logged(
     log: LogFile, inputs: InputSet, classifier: Classifier
 ) -> list[tuple[Input, Certificate]]:
     """Return what the log holds already, so that a resumed run gives all of its inputs."""
-    table = read_log(log.path, nominal=True)
+    table = read_log(log.path, nominal=True, sets=True)
     wanted = {one.idx: one for one in inputs.inputs}
     return [
         (wanted[idx], classifier.named(table.certificate(row)))

@@ -132,7 +132,7 @@ def summary(log: LogTable, radii: Sequence[float] | None = None) -> Summary:
         ),
         bound=log.bound,
         nominal=not log.kind.certifies,
-        collapsed=why_collapsed(log),
+        collapsed=None if log.kind.of_sets else why_collapsed(log),
     )
 
 

@@ -67,6 +67,8 @@ def why_unknown(log: LogTable) -> str | None:
     """Return why a log says nothing of p; None where it does."""
     if log.votes is None:
         return "the log holds no counts"
+    if log.kind.of_sets:
+        return "sets of classes are certified, and the votes are of one class"
     if not log.kind.one_sigma:
         return "the votes are under several noise levels, and which one answers depends on n"
     if log.tested is not None or (log.draws != log.n).any():

@@ -105,7 +105,7 @@ def _missing(inputs: InputSet, log: LogFile | None) -> tuple[Input, ...]:
     """Return the inputs that a log that is continued does not hold."""
     if log is None or not (log.resume and Path(log.path).is_file()):
         return inputs.inputs
-    held = set(read_log(log.path, nominal=True).idx.tolist())
+    held = set(read_log(log.path, nominal=True, sets=True).idx.tolist())
     return tuple(one for one in inputs.inputs if one.idx not in held)
 
 

@@ -65,6 +65,13 @@ def picture(logs: Sequence[LogTable]) -> bytes:
     return drawn.getvalue()
 
 
+def _accuracy(log: LogTable) -> str:
+    """Return what is drawn; all logs of a picture have it in common."""
+    if log.kind.of_sets:
+        return f"certified {log.bound} accuracy"
+    return "certified accuracy" if log.kind.certifies else "nominal accuracy"
+
+
 def _figure(logs: Sequence[LogTable], labels: Sequence[str]) -> Figure:
     many = len(logs) > 3
     figure = Figure(figsize=(5.6, 4.6 if many else 3.8), layout="constrained")
@@ -80,7 +87,7 @@ def _figure(logs: Sequence[LogTable], labels: Sequence[str]) -> Figure:
             label=labels[i],
         )
     axes.set_xlabel("$L_2$ radius (pixels in [0, 1])")
-    axes.set_ylabel("certified accuracy" if logs[0].kind.certifies else "nominal accuracy")
+    axes.set_ylabel(_accuracy(logs[0]))
     axes.set_xlim(left=0.0)
     axes.set_ylim(0.0, 1.0)
     axes.yaxis.set_major_locator(MultipleLocator(0.2))

@@ -83,6 +83,7 @@ def _budget(stated: Protocol) -> Budget | None:
         tolerance=stated.tolerance,
         bound=kind(stated.kind).bound,
         n_max=stated.n_max,
+        top_k=stated.top_k,
     )
 
 

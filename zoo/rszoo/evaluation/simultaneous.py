@@ -75,6 +75,8 @@ def why_not_at_once(log: LogTable) -> str | None:
     reason = why_not_expected(log)
     if reason is not None:
         return reason
+    if log.kind.of_sets:
+        return "sets of classes are certified, each at its own alpha"
     if log.kind.at_alpha is None:
         return "the rows were decided early or have parts, and hold at their own alpha only"
     if log.alpha is None or len(np.unique(log.alpha)) != 1:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rszoo.certificates.base import Certificate
+from rszoo.certificates.base import ABSTAIN, Certificate
 from rszoo.certificates.bound import bound_text
 from rszoo.certificates.kind import Kind
 from rszoo.certificates.kinds.original import KIND as ORIGINAL
@@ -77,7 +77,9 @@ class LogTable:
     @property
     def bound(self) -> str:
         """What the certificates bound, in words; see `rszoo.certificates.bound`."""
-        return bound_text(self.kind.bound, None if self.protocol is None else self.protocol.n_max)
+        if self.protocol is None:
+            return bound_text(self.kind.bound)
+        return bound_text(self.kind.bound, self.protocol.n_max, self.protocol.top_k)
 
     @property
     def tolerance(self) -> float:
@@ -85,11 +87,21 @@ class LogTable:
         return 0.0 if self.protocol is None else self.protocol.tolerance
 
     def as_shown(self) -> "LogTable":
-        """Return the log with the radii to show: nominal ones where it certifies none."""
-        if self.kind.certifies:
+        """Return the log with the radii to show: nominal ones where it certifies none.
+
+        Of sets of classes it is the true class that is predicted where it is in the set.
+        """
+        if self.kind.certifies and not self.kind.of_sets:
             return self
-        shown = [self.kind.shown_radius(self.certificate(row)) for row in range(len(self))]
-        return replace(self, name=f"{self.name} (nominal)", radius=np.array(shown))
+        rows = [self.certificate(row) for row in range(len(self))]
+        radius = np.array([self.kind.shown_radius(one) for one in rows])
+        if not self.kind.certifies:
+            return replace(self, name=f"{self.name} (nominal)", radius=radius)
+        found = [self.kind.shown_classes(one) for one in rows]
+        correct = [label in one for label, one in zip(self.label.tolist(), found, strict=True)]
+        first = np.array([one[0] if one else ABSTAIN for one in found], dtype=np.int64)
+        predict = np.where(correct, self.label, first)
+        return replace(self, radius=radius, correct=np.array(correct), predict=predict)
 
     def certificate(self, row: int) -> Certificate:
         """Return the certificate of one row of a log that holds the counts."""
@@ -100,19 +112,22 @@ class LogTable:
         return Certificate(**_entry(given, row), details=details)
 
 
-def read_log(path: str | Path, *, nominal: bool = False, most_rows: int = MOST_ROWS) -> LogTable:
+def read_log(
+    path: str | Path, *, nominal: bool = False, sets: bool = False, most_rows: int = MOST_ROWS
+) -> LogTable:
     """Read a log of rszoo or of the original research code (six columns).
 
     Args:
         path: the log; that of a bundle is read by `rszoo.hub.evidence.evidence_of`.
         nominal: whether it may be one of nominal radii, which are no certificates.
+        sets: whether it may be one of sets of classes, which certify no class.
         most_rows: how many rows it may have.
 
     Raises:
         DataError: the file cannot be read, or has too many rows, or one is broken; names the file
-            and the line. Or it is nominal, and that was not asked for; or a row is not of the
-            log's protocol; or its inputs are called by the name of a data set that they are not
-            of.
+            and the line. Or it is nominal or of sets, and that was not asked for; or a row is not
+            of the log's protocol; or its inputs are called by the name of a data set that they are
+            not of.
     """
     path = Path(path)
     data = read_content(path)
@@ -123,6 +138,12 @@ def read_log(path: str | Path, *, nominal: bool = False, most_rows: int = MOST_R
             f"{path}: expected certificates, got nominal radii: the noise was searched for each "
             "input, and nothing makes that sound; rszoo report shows such logs by themselves, and "
             "rszoo certify --per-input-sigma memory or a dual model certifies"
+        )
+    if kind.of_sets and not sets:
+        raise DataError(
+            f"{path}: expected certificates of an answer, got those of sets of classes, of which "
+            "none is certified to be the answer; rszoo report shows such logs by themselves, and "
+            "rszoo certify without --top-k certifies answers"
         )
     beside = protocol_path(path)
     foreign = known is not None and not known.counted

@@ -36,6 +36,7 @@ def certify(
     tolerance: float = 0.0,
     bound: str = ONE_SIDED,
     n_max: int | None = None,
+    top_k: int | None = None,
     log: str | Path | None = None,
     resume: bool = False,
     name: str = "own",
@@ -55,7 +56,7 @@ def certify(
         labels: the true classes `[N]`, where the data do not have them.
         skip: certify every `skip`-th input.
         limit: certify at most so many; None for all.
-        n0, n, alpha, seed, radii, tolerance, bound, n_max: see `Classifier.certify`.
+        n0, n, alpha, seed, radii, tolerance, bound, n_max, top_k: see `Classifier.certify`.
         log: file that each certificate is written to as soon as it is there, with a protocol
             beside it; None keeps them in memory, for `Certified.save`.
         resume: continue the log, with its seed.
@@ -73,8 +74,9 @@ def certify(
     """
     if resume and (seed is None or log is None):
         raise ValueError(f"expected a log and its seed with resume=True, got {log=}, {seed=}")
-    stopping = {"radii": radii, "tolerance": tolerance, "bound": bound, "n_max": n_max}
-    budget = Budget.of(n0=n0, n=n, alpha=alpha, seed=seed, **stopping)
+    more = {"radii": radii, "tolerance": tolerance, "bound": bound}
+    more |= {"n_max": n_max, "top_k": top_k}
+    budget = Budget.of(n0=n0, n=n, alpha=alpha, seed=seed, **more)
     inputs = inputs_given(classifier, data, labels=labels, skip=skip, limit=limit)
     return certify_subject(
         Subject(

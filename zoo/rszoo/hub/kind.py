@@ -20,7 +20,7 @@ __all__ = ["OF_ONE_NETWORK", "Kind", "listed_parts", "stated_noise"]
 #: The kinds of certificate that a smoothed network has.
 OF_ONE_NETWORK = (
     *("fixed", "runner_up", "chosen", "extended", "early", "early_runner_up"),
-    *("memory", "nominal"),
+    *("top_k", "memory", "nominal"),
 )
 
 

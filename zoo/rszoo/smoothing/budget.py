@@ -1,6 +1,6 @@
 """What one certificate may cost, and how sure it has to be."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from rszoo.certificates.kind import BOUNDS, ONE_SIDED, RUNNER_UP
@@ -8,6 +8,9 @@ from rszoo.smoothing.checks import check_draws
 from rszoo.smoothing.noise import random_seed
 
 __all__ = ["Budget"]
+
+# What goes together.
+_TOGETHER = {"radii", f"bound={RUNNER_UP!r}"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +31,8 @@ class Budget:
         bound: what is bounded, see `rszoo.certificates.kind.Kind.bound`; "chosen" not with radii.
         n_max: make so many draws where all of the n agree, see
             `rszoo.certificates.kinds.extended`; None: never more than n.
+        top_k: certify that the answer is one of so many classes, see
+            `rszoo.certificates.kinds.top_k`; None: certify one class.
 
     Raises:
         ValueError: n0, n, alpha or n_max out of range, a tolerance without radii, no such bound,
@@ -42,6 +47,7 @@ class Budget:
     tolerance: float = 0.0
     bound: str = ONE_SIDED
     n_max: int | None = None
+    top_k: int | None = None
 
     def __post_init__(self) -> None:
         check_draws(n0=self.n0, n=self.n, alpha=self.alpha)
@@ -55,9 +61,10 @@ class Budget:
             "radii": self.radii is not None,
             f"bound={self.bound!r}": self.bound != ONE_SIDED,
             "n_max": self.n_max is not None,
+            "top_k": self.top_k is not None,
         }
         both = [name for name, given in asked.items() if given]
-        if len(both) > 1 and not (self.bound == RUNNER_UP and self.n_max is None):
+        if len(both) > 1 and set(both) != _TOGETHER:
             raise ValueError(f"expected one of {' and '.join(both)}, which do not go together")
 
     @classmethod
@@ -72,6 +79,7 @@ class Budget:
         tolerance: float,
         bound: str,
         n_max: int | None,
+        top_k: int | None,
     ) -> "Budget":
         """Return the budget of a call that leaves its seed to chance where it says None."""
         return cls(
@@ -83,7 +91,35 @@ class Budget:
             tolerance=tolerance,
             bound=bound,
             n_max=n_max,
+            top_k=top_k,
         )
+
+    def check_taken(
+        self, name: str, *, radii: bool, bounds: Collection[str], more: bool, sets: int
+    ) -> None:
+        """Refuse what a kind of classifier does not take.
+
+        Args:
+            name: of the classifier, in messages.
+            radii, more: whether it takes radii and n_max.
+            bounds: that it takes.
+            sets: it takes sets of fewer classes than these.
+
+        Raises:
+            ValueError: it does not take the radii, the bound, n_max or top_k.
+        """
+        if self.radii is not None and not radii:
+            raise ValueError(f"expected no radii and no tolerance with a {name}")
+        if self.bound not in bounds:
+            raise ValueError(
+                f"expected bound={' or '.join(map(repr, bounds))} with a {name}, got "
+                f"{self.bound!r}"
+            )
+        if self.n_max is not None and not more:
+            raise ValueError(f"expected no n_max with a {name}")
+        if self.top_k is not None and not 1 < self.top_k < sets:
+            most = f"top_k from 2 to {sets - 1}" if sets else "no top_k"
+            raise ValueError(f"expected {most} with a {name}, got {self.top_k}")
 
     @property
     def draws(self) -> int:

@@ -6,6 +6,7 @@ Randomized Smoothing, https://arxiv.org/abs/1902.02918, section 3.2.
 
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from copy import copy
+from functools import partial
 from typing import ClassVar
 
 import torch
@@ -19,6 +20,7 @@ from rszoo.certificates.base import (
 )
 from rszoo.certificates.kind import BOUNDS, NETWORK, ONE_SIDED
 from rszoo.certificates.kinds import kind_of_bound
+from rszoo.certificates.kinds.top_k import top_k_certificate
 from rszoo.networks.evaluated import evaluated
 from rszoo.networks.execution import place, resolve_device
 from rszoo.networks.fused.network import Fused
@@ -59,6 +61,7 @@ class SmoothedClassifier(Classifier):
     certifies_at_radii: ClassVar[bool] = True
     bounds: ClassVar[Collection[str]] = BOUNDS
     extends: ClassVar[bool] = True
+    certifies_sets: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -138,6 +141,8 @@ class SmoothedClassifier(Classifier):
         """Return the name of the kind of its certificates."""
         if budget.n_max is not None:
             return "extended"
+        if budget.top_k is not None:
+            return "top_k"
         if budget.radii is None:
             return kind_of_bound(budget.bound).name
         return "early" if budget.bound == ONE_SIDED else "early_runner_up"
@@ -219,6 +224,8 @@ class SmoothedClassifier(Classifier):
             budget: n0, n, alpha, and what is bounded.
         """
         of_counts = kind_of_bound(budget.bound).of_counts
+        if budget.top_k is not None:
+            of_counts = partial(top_k_certificate, size=budget.top_k)
         assert of_counts is not None
         return of_counts(
             counts0,

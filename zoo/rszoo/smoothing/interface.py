@@ -49,6 +49,9 @@ class Classifier(ABC):
     #: Whether it can make more draws where all of the n agree.
     extends: ClassVar[bool] = False
 
+    #: Whether it can certify sets of classes.
+    certifies_sets: ClassVar[bool] = False
+
     #: What it can bound, of `rszoo.certificates.kind.BOUNDS`.
     bounds: ClassVar[Collection[str]] = (ONE_SIDED,)
 
@@ -102,6 +105,7 @@ class Classifier(ABC):
         tolerance: float = 0.0,
         bound: str = ONE_SIDED,
         n_max: int | None = None,
+        top_k: int | None = None,
         on_progress: OnDraws = None,
     ) -> Certificate:
         """Certify one input `[C, H, W]`; `certify_batch` certifies several.
@@ -138,6 +142,8 @@ class Classifier(ABC):
                 "runner-up", of the class and of each other one at alpha / 2 each, which is much
                 where other classes share the rest; "chosen": the better of them, by the n0 draws.
             n_max: make so many draws where all of the n agree, for a larger radius.
+            top_k: certify that the answer is one of so many classes (`details.members`, within
+                `details.set_radius`), and no class: the label is an abstention.
             on_progress: called with the number of new draws as they are done.
 
         Returns:
@@ -147,15 +153,15 @@ class Classifier(ABC):
             DataError: x has the wrong type or shape, or is not finite.
             RszooError: a network gives NaN, another number of logits, or logits that depend on
                 the other images in a batch.
-            ValueError: n0, n, alpha, radii, tolerance, bound or n_max out of range, or what does
-                not go together, or with this kind.
+            ValueError: n0, n, alpha, radii, tolerance, bound, n_max or top_k out of range, or what
+                does not go together, or with this kind.
 
         Warns:
             UserWarning: with `input_shape`, for pixels outside [0, 1].
             DeprecationWarning: for a batch, whose certificates are a list until 0.2.
         """
-        stopping = {"radii": radii, "tolerance": tolerance, "bound": bound, "n_max": n_max}
-        budget = Budget.of(n0=n0, n=n, alpha=alpha, seed=seed, **stopping)
+        more = {"tolerance": tolerance, "bound": bound, "n_max": n_max, "top_k": top_k}
+        budget = Budget.of(n0=n0, n=n, alpha=alpha, seed=seed, radii=radii, **more)
         return self._answer(self._certifying(budget, on_progress), x)
 
     def certify_batch(
@@ -170,6 +176,7 @@ class Classifier(ABC):
         tolerance: float = 0.0,
         bound: str = ONE_SIDED,
         n_max: int | None = None,
+        top_k: int | None = None,
         on_progress: OnDraws = None,
     ) -> list[Certificate]:
         """Certify each input of a batch `[B, C, H, W]`, in order.
@@ -179,8 +186,8 @@ class Classifier(ABC):
 
         Args and errors are those of `certify`; a `DataError` refuses a single input.
         """
-        stopping = {"radii": radii, "tolerance": tolerance, "bound": bound, "n_max": n_max}
-        budget = Budget.of(n0=n0, n=n, alpha=alpha, seed=seed, **stopping)
+        more = {"tolerance": tolerance, "bound": bound, "n_max": n_max, "top_k": top_k}
+        budget = Budget.of(n0=n0, n=n, alpha=alpha, seed=seed, radii=radii, **more)
         return self._answers(self._certifying(budget, on_progress), x)
 
     def certify_within(
@@ -247,15 +254,13 @@ class Classifier(ABC):
 
     def _certifying(self, budget: Budget, on_progress: OnDraws) -> Callable[[Tensor], Certificate]:
         """Return `certifier`, for a kind that takes the budget, with names of classes."""
-        if budget.radii is not None and not self.certifies_at_radii:
-            raise ValueError(f"expected no radii and no tolerance with a {type(self).__name__}")
-        if budget.bound not in self.bounds:
-            raise ValueError(
-                f"expected bound={' or '.join(map(repr, self.bounds))} with a "
-                f"{type(self).__name__}, got {budget.bound!r}"
-            )
-        if budget.n_max is not None and not self.extends:
-            raise ValueError(f"expected no n_max with a {type(self).__name__}")
+        budget.check_taken(
+            type(self).__name__,
+            radii=self.certifies_at_radii,
+            bounds=self.bounds,
+            more=self.extends,
+            sets=self.num_classes if self.certifies_sets else 0,
+        )
         one = self.certifier(budget, on_progress)
         return lambda image: self.named(one(image))
 

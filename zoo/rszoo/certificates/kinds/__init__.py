@@ -26,6 +26,7 @@ _MARKS = (
     ("per_input_sigma", "nominal"),
     ("radii", "early"),
     ("n_max", "extended"),
+    ("top_k", "top_k"),
 )
 _UNMARKED = "fixed"
 
