@@ -22,6 +22,7 @@ from rszoo.hub.card import card_files
 from rszoo.hub.catalog import find
 from rszoo.hub.classifiers import classifier_of
 from rszoo.hub.configs.network import NetworkConfig
+from rszoo.hub.evidence import evidence_of
 from rszoo.hub.ids import HubId
 from rszoo.hub.kinds.dual import compose_dual
 from rszoo.hub.kinds.network import smoothed_classifier
@@ -29,6 +30,7 @@ from rszoo.hub.origin import Origin, Parent
 from rszoo.hub.parts import fetch_parts
 from rszoo.hub.pull import pull
 from rszoo.hub.push import push
+from rszoo.hub.push_parts import push_with_parts
 from rszoo.hub.writing import write_bundle
 from rszoo.smoothing.dual import DualClassifier
 from rszoo.smoothing.execution import Execution
@@ -227,7 +229,7 @@ def test_it_travels_with_its_parts(
     monkeypatch.setenv("HF_TOKEN", hub.token)
     experts = [find(EXPERTS[0]), on_hub(find(EXPERTS[1]), "org/expert")]
     local = compose_dual(tmp_path / "runs" / "local", experts=experts, router=router)
-    with pytest.raises(RszooError, match="its parts router are on no hub: push them, and compose"):
+    with pytest.raises(RszooError, match="its parts router are on no hub: push them too"):
         push(local, HubId("org/dual"), uncertified=True)
     composed = compose_dual(
         tmp_path / "runs" / "dual", experts=experts, router=on_hub(router, "org/router")
@@ -250,6 +252,62 @@ def test_it_travels_with_its_parts(
     empty_cache("third")
     with pytest.raises(HubError, match="cannot reach"):
         pull(pushed.id)
+
+
+def test_it_is_pushed_with_its_parts(
+    hub: RunningHub,
+    composed: Bundle,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    empty_cache: Callable[[str], None],
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", hub.token)
+    monkeypatch.chdir(tmp_path)
+    small = ["--n0", "10", "--n", "500", "--limit", "3", "--device", "cpu", "--seed", "1"]
+    assert run("certify", "-m", "runs/dual", *small, "--attach").exit_code == 0
+    here = find("runs/dual")
+    log = evidence_of(here)
+    before = hub.faults.count("/commit/")
+    with pytest.raises(RszooError, match=r"parts router are on no hub: push them too \(--with-p"):
+        run("push", "runs/dual", "org/dual")
+    assert hub.faults.count("/commit/") == before
+
+    done = run("push", "runs/dual", "org/dual", "--with-parts", "--license", "mit", "--json")
+    assert done.exit_code == 0, done.output
+    part = next(line for line in done.stderr.splitlines() if line.startswith("part: "))
+    assert part.startswith("part: org/router@")
+    assert find("runs/dual").weights_digest == here.weights_digest, "it stays as it was"
+    empty_cache("second")
+    shutil.rmtree("runs/router")
+    there = find(json.loads(done.stdout)["id"])
+    assert [one.id for one in there.config.parts][-1] == part.removeprefix("part: ")
+    assert [one.digest for one in there.config.parts] == [one.digest for one in here.config.parts]
+    pushed = evidence_of(there)
+    assert [pushed.certificate(row) for row in range(3)] == [
+        log.certificate(row) for row in range(3)
+    ]
+    assert run("verify", there.id, "--n", "500", "--sample", "1").exit_code == 0
+
+
+def test_pushing_it_again_with_its_parts_makes_no_commit(
+    hub: RunningHub, composed: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", hub.token)
+    first = push_with_parts(composed, HubId("org/dual"), uncertified=True)
+    assert [one.changed for one in first] == [True, True]
+    again = push_with_parts(composed, HubId("org/dual"), uncertified=True)
+    assert [(one.id, one.changed) for one in again] == [(one.id, False) for one in first]
+    alone = push_with_parts(find(EXPERTS[0]), HubId("org/expert"))
+    assert [str(one.id).partition("@")[0] for one in alone] == ["org/expert"]
+
+
+def test_two_parts_of_one_name_have_no_place(
+    hub: RunningHub, composed: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", hub.token)
+    with pytest.raises(RszooError, match="got org/router for 'router' and the bundle itself"):
+        push_with_parts(composed, HubId("org/router"), uncertified=True)
+    assert not hub.faults.count("/commit/")
 
 
 def test_what_is_only_shown_needs_no_parts(

@@ -26,6 +26,9 @@ def push(
     license: Annotated[
         str | None, typer.Option(help="Licence for the card: mit, apache-2.0, cc-by-4.0, ...")
     ] = None,
+    with_parts: Annotated[
+        bool, typer.Option("--with-parts", help="Push the own bundles that it is made of, too.")
+    ] = False,
     uncertified: Annotated[
         bool, advanced("--uncertified", help="Even without certificates.")
     ] = False,
@@ -50,18 +53,18 @@ def push(
     from rszoo.hub.catalog import find
     from rszoo.hub.ids import HubId
     from rszoo.hub.push import push as publish
+    from rszoo.hub.push_parts import push_with_parts
 
+    options = {"private": private, "license": license, "uncertified": uncertified}
+    options |= {"replace": replace, "sign": sign}
     with err.status(f"push {model}"):
-        done = publish(
-            find(model),
-            HubId.parse(to),
-            tag=tag,
-            private=private,
-            license=license,
-            uncertified=uncertified,
-            replace=replace,
-            sign=sign,
-        )
+        bundle, place = find(model), HubId.parse(to)
+        if with_parts:
+            *parts, done = push_with_parts(bundle, place, tag=tag, **options)
+        else:
+            parts, done = [], publish(bundle, place, tag=tag, **options)
+    for part in parts:
+        err.print(f"part: {part.id}", markup=False, highlight=False, soft_wrap=True)
     if json:
         out.print_json(data={"id": str(done.id), "url": done.url, "changed": done.changed})
         return

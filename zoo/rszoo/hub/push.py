@@ -16,7 +16,7 @@ from rszoo.hub.parts import own_parts
 from rszoo.hub.replacing import check_replaceable
 from rszoo.hub.signing import is_signed_with, signature
 
-__all__ = ["Pushed", "push"]
+__all__ = ["Pushed", "check_pushable", "push"]
 
 # What an earlier push may have left that this one does not bring.
 _OURS = {*RECORD, WEIGHTS, ONNX, MANIFEST, *PRESENTATION}
@@ -73,7 +73,8 @@ def push(
     """
     _check_place(model, tag)
     check_license(license)
-    _check_publishable(bundle, uncertified=uncertified)
+    check_pushable(bundle, uncertified=uncertified)
+    _check_findable(bundle)
     files: dict[str, bytes | Path] = {
         name: bundle.path / name for name in (*bundle.manifest.files, MANIFEST)
     }
@@ -107,7 +108,13 @@ def _check_place(model: HubId, tag: str | None) -> None:
         )
 
 
-def _check_publishable(bundle: Bundle, *, uncertified: bool) -> None:
+def check_pushable(bundle: Bundle, *, uncertified: bool) -> None:
+    """Refuse to publish a bundle whose certificates are missing, or not those of all its inputs.
+
+    Raises:
+        RszooError: they are.
+        DataError: they are not about the bundle.
+    """
     if bundle.evidence is None and not uncertified:
         raise RszooError(
             f"{bundle.id} is not certified: rszoo certify --model {bundle.id} --attach, or push "
@@ -117,10 +124,14 @@ def _check_publishable(bundle: Bundle, *, uncertified: bool) -> None:
         log = evidence_of(bundle)
         check_of_bundle_alone(log)
         check_complete(log, remedy="certify the others and attach the log again")
+
+
+def _check_findable(bundle: Bundle) -> None:
+    """Refuse a bundle whose parts nobody else can find."""
     if local := own_parts(bundle):
         raise RszooError(
-            f"{bundle.id}: its parts {', '.join(local)} are on no hub: push them, and compose it "
-            "from their ids there"
+            f"{bundle.id}: its parts {', '.join(local)} are on no hub: push them too "
+            "(--with-parts), or compose it from their ids there"
         )
 
 
