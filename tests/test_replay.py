@@ -3,12 +3,16 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 from typer.testing import CliRunner, Result
 
 from rszoo.certificates.base import certificate_from_votes
+from rszoo.certificates.kinds import protocol_of
+from rszoo.certificates.protocol import Protocol
 from rszoo.evaluation import repetition
 from rszoo.evaluation.log import protocol_path, read_log, read_protocol
 from rszoo.evaluation.machine import this_machine
@@ -186,6 +190,26 @@ def test_what_cannot_be_drawn_here_is_judged_by_fresh_draws_alone(
     assert f"no rows drawn again under the log's seed: {because}" in text
     assert (replay["rows"], str(replay["because"])[: len(because)]) == (0, because)
     assert "6 inputs certified again" in text
+
+
+def test_another_gpu_has_other_noise_if_it_has_more_threads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def on(gpu_threads: int | None) -> Protocol:
+        return protocol_of({"device": "cuda", "machine": {"gpu_threads": gpu_threads}})
+
+    h100, a100 = on(132 * 2048), on(108 * 2048)
+    assert repetition._hindrance(h100, h100) == ""
+    assert repetition._hindrance(h100, a100) == (
+        "its noise is of a GPU with 270336 threads, here are 221184"
+    )
+    for unknown in (on(None), protocol_of({"device": "cuda"})):
+        assert "does not state how many threads that has" in repetition._hindrance(unknown, h100)
+    for threads, blocks in ((2048, 2048), (1536, 1536), (1100, 1024)):
+        card = SimpleNamespace(multi_processor_count=132, max_threads_per_multi_processor=threads)
+        monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device, card=card: card)
+        assert this_machine(torch.device("cuda"))["gpu_threads"] == 132 * blocks
+    assert "gpu_threads" not in this_machine(torch.device("cpu"))
 
 
 def test_what_a_log_states_is_on_one_line(log: Path) -> None:

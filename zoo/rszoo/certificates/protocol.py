@@ -85,11 +85,13 @@ class Machine(_Statement):
         processor: name of the CPU.
         cpu_capability: the instructions that torch uses, such as "AVX512".
         threads: that torch has, for one operation or for as many chunks of noise at once.
+        gpu_threads: that torch deals random numbers to on a GPU, of which the noise depends.
     """
 
     processor: str | None = None
     cpu_capability: str | None = None
     threads: Annotated[int, Field(ge=1)] | None = None
+    gpu_threads: Annotated[int, Field(ge=1)] | None = None
 
 
 class Evaluation(_Statement):

@@ -201,7 +201,7 @@ def _stated(
         model=subject.model,
         inputs=inputs.source,
         versions=versions(),
-        machine=this_machine() if engine.is_one_process else None,
+        machine=this_machine(classifier.device) if engine.is_one_process else None,
     )
 
 

@@ -1,14 +1,15 @@
 """How nearly the draws of a log can be repeated here: equally, almost, or not at all.
 
-Noise is a function of seed and input on one kind of device. What a network answers to it is one of
-the last bits of its arithmetic too, where two classes are as good as equally likely: these depend
-on the precision, versions, batch size, processor and number of threads. So much is in a protocol.
+Noise is a function of seed and input on a CPU, and on GPUs of one size. What a network answers to
+it is one of the last bits of its arithmetic too, where two classes are as good as equally likely:
+these depend on the precision, versions, batch size, processor and number of threads. So much is in
+a protocol.
 """
 
 from dataclasses import dataclass
 
 from rszoo.certificates.kinds import kind, protocol_of
-from rszoo.certificates.protocol import Protocol
+from rszoo.certificates.protocol import Machine, Protocol
 from rszoo.evaluation.certify import protocol
 from rszoo.evaluation.log import LogTable
 from rszoo.evaluation.machine import this_machine, versions
@@ -90,7 +91,12 @@ def _budget(stated: Protocol) -> Budget | None:
 def _protocol_here(classifier: Classifier, budget: Budget, stated: Protocol) -> Protocol:
     """Return the protocol of a log if this classifier made it here, of the same inputs."""
     made = protocol(
-        classifier, budget, model={}, inputs={}, versions=versions(), machine=this_machine()
+        classifier,
+        budget,
+        model={},
+        inputs={},
+        versions=versions(),
+        machine=this_machine(classifier.device),
     )
     kept = {name: stated.values().get(name) for name in ("model", "inputs")}
     return protocol_of({**made.values(), **kept})
@@ -104,7 +110,22 @@ def _hindrance(stated: Protocol, mine: Protocol) -> str:
         there, here = getattr(stated.evaluation, name), getattr(mine.evaluation, name)
         if here != there:
             return f"its noise has {name} {there!r}, here it is {here!r}"
+    if mine.evaluation.device != "cpu":
+        return _dealt_otherwise(stated.machine, mine.machine)
     return ""
+
+
+def _dealt_otherwise(there: Machine | None, here: Machine | None) -> str:
+    """Return why two GPUs draw other noise; empty if they draw the same.
+
+    torch's generator for CUDA deals its numbers to as many threads as the GPU has, from a stream
+    for each (distribution_elementwise_grid_stride_kernel in ATen): the noise of one seed, of more
+    numbers than threads, is other noise on a GPU with more of them.
+    """
+    before, now = (None if one is None else one.gpu_threads for one in (there, here))
+    if before is None:
+        return "its noise is of a GPU, and its protocol does not state how many threads that has"
+    return "" if before == now else f"its noise is of a GPU with {before} threads, here are {now}"
 
 
 def _differences(stated: Protocol, mine: Protocol) -> str:
@@ -115,6 +136,8 @@ def _differences(stated: Protocol, mine: Protocol) -> str:
     if stated.machine is None:
         found.append("its machine is not stated")
     elif mine.machine is not None and mine.machine != stated.machine:
-        there, here = stated.machine.model_dump_json(), mine.machine.model_dump_json()
+        there, here = (
+            one.model_dump_json(exclude_none=True) for one in (stated.machine, mine.machine)
+        )
         found.append(f"machine was {there}, is {here}")
     return "; ".join(found)

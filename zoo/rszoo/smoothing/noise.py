@@ -1,8 +1,9 @@
 """All Gaussian noise is drawn here: for certification by chunks, for training by copies.
 
 Certification noise is a function of (seed, input, chunk) alone. Sharding, resuming, the number of
-inputs and the engine therefore cannot change a count (on one kind of device: CPU and CUDA
-generators differ). The input enters by a digest of its pixels, not by its place in a list.
+inputs and the engine therefore cannot change a count (on one kind of device: the generators of
+CPUs and CUDA differ, and that of CUDA among GPUs of other sizes, `rszoo.evaluation.repetition`).
+The input enters by a digest of its pixels, not by its place in a list.
 """
 
 import hashlib
