@@ -22,6 +22,7 @@ from rszoo.evaluation.leaderboard.entry import Entry, entry_of_log
 from rszoo.evaluation.leaderboard.page import as_page
 from rszoo.evaluation.leaderboard.published import published_entries
 from rszoo.evaluation.log import CertificationLog, read_log
+from rszoo.evaluation.look import COLOURS
 
 CHROMIUM = shutil.which("chromium")
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the path")
@@ -114,14 +115,24 @@ def test_each_method_has_a_colour_and_models_within_it_have_dashes(tmp_path: Pat
     ]
     (group,) = grouped(made, published_entries())
     given = styles(group)
-    assert [colour for colour, _ in given[:3]] == [0, 1, 0]
-    assert given[0][1] == given[1][1] == ""
+    assert given[:3] == [("gaussian", ""), ("cat_rs", ""), ("gaussian", given[2][1])]
     assert given[2][1] != ""
-    by_method = {
-        row.entry.method: colour for row, (colour, _) in zip(group.rows, given, strict=True)
-    }
-    assert (by_method["gaussian"], by_method["cat_rs"]) == (0, 1)
-    assert len({colour for colour, _ in given}) == len(by_method) == 7
+    published = [
+        (row.entry.method, colour)
+        for row, (colour, _) in zip(group.rows, given, strict=True)
+        if row.entry.paper
+    ]
+    assert len(published) == len({method for method, _ in published}) == 7
+    assert all(method == colour for method, colour in published)
+
+
+def test_where_draws_end_a_curve_there_is_a_wedge(tmp_path: Path) -> None:
+    text = "the draws can certify no more"
+    # A quarter has the votes of all draws, at 4 % before the end of the axis.
+    page = as_page(grouped([entry(tmp_path / "a.tsv", 1.0)]))
+    assert f'd="M{46 + int(4 * 364 / 1.04) / 4} 187.5l7 4l-7 4z"' in page
+    assert page.count(text) == 1
+    assert text not in as_page(grouped([entry(tmp_path / "b.tsv", 0.999)]))
 
 
 def test_the_curve_has_a_corner_at_each_certified_radius(tmp_path: Path) -> None:
@@ -260,7 +271,7 @@ def test_filters(browser: Callable[..., str], page: str) -> None:
           $('section').filter(shown).length,
           $('tbody tr').filter(shown).length,
           $('svg g[data-row]').filter(shown).length,
-          $('figure li').filter(shown).length,
+          $('figure li[data-row]').filter(shown).length,
           $('output')[0].textContent,
         ];
         const steps = [state()];
@@ -347,9 +358,9 @@ const ratio = (text) => {
   const [a, b] = [light(text), light(page)].sort();
   return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
 };
-const lines = [0, 1, 2, 3, 4, 5, 6, 7].map((i) => {
+const lines = COLOURS.map((name) => {
   const g = document.createElement('p');
-  g.className = `c${i}`;
+  g.className = name;
   document.body.append(g);
   return getComputedStyle(g).color;
 });
@@ -369,8 +380,9 @@ return {
 def test_everything_can_be_read_in_light_and_dark(
     browser: Callable[..., str], page: str, dark: bool
 ) -> None:
-    found = driven(browser, page, CONTRAST, dark=dark)
+    script = CONTRAST.replace("COLOURS", json.dumps([*COLOURS]))
+    found = driven(browser, page, script, dark=dark)
     assert (found["page"] < 0.1) is dark
-    assert found["colours"] == 8
+    assert found["colours"] == len(COLOURS) == 16
     assert found["lines"] >= 3  # WCAG 2.2, 1.4.11: graphics
     assert min(found["text"], found["small"], found["mark"]) >= 4.5  # 1.4.3: text

@@ -152,6 +152,7 @@ def test_a_whole_run(tmp_path: Path, forks: Forks) -> None:
 
     digests = json.loads((copy.folder / "prepared" / "digits.json").read_text())
     assert [digests["splits"][split]["images"] for split in ("train", "test")] == [1437, 360]
+    assert "curve.0.25" in copy.dvc("metrics", "show", "--md")  # of lists DVC shows nothing
     metrics = json.loads(copy.dvc("metrics", "show", "--json"))[""]["data"]
     assert {name: values["data"]["images"] for name, values in metrics.items()} == {
         "reports/digits-gaussian-0.50.json": 8

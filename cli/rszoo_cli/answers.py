@@ -110,8 +110,6 @@ def _at_least(alpha: float) -> str:
 
 def print_summary(log: Path, *, json: bool) -> None:
     """Print the metrics of a finished log."""
-    from dataclasses import asdict
-
     from rszoo.evaluation.log import read_log
     from rszoo.evaluation.metrics import summary
     from rszoo_cli.report_tables import print_bound, print_summaries
@@ -119,7 +117,7 @@ def print_summary(log: Path, *, json: bool) -> None:
     table = read_log(log, nominal=True, sets=True)
     entry = summary(table.as_shown())
     if json:
-        out.print_json(data=asdict(entry))
+        out.print_json(data=entry.as_data())
     else:
         print_bound(entry.bound, alone=True)
         print_summaries([entry])

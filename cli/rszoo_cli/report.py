@@ -136,7 +136,7 @@ def _data(table: "LogTable", entry: "Summary") -> dict[str, Any]:
     p = p_distribution(table)
     together = at_once(table, entry.radii)
     return {
-        **asdict(entry),
+        **entry.as_data(),
         "p": p and asdict(p),
         "without_p": why_unknown(table),
         "expected_wrong": expected_wrong(table),

@@ -14,7 +14,7 @@ import hashlib
 import json
 import math
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ from rszoo.evaluation.coverage import Coverage, coverage
 from rszoo.evaluation.log import NO_LABEL, LogTable
 from rszoo.theory.bounds import clopper_pearson_interval
 from rszoo.theory.paired import compared
+from rszoo.theory.rounding import as_radius
 
 __all__ = [
     "Difference",
@@ -92,6 +93,11 @@ class Summary:
     bound: str = ONE_SIDED
     nominal: bool = False
     collapsed: str | None = None
+
+    def as_data(self) -> dict[str, Any]:
+        """Return all of it for JSON; under `curve` the shares by radius, which DVC compares."""
+        pairs = zip(self.radii, self.certified_accuracy, strict=True)
+        return {**asdict(self), "curve": {as_radius(radius): share for radius, share in pairs}}
 
 
 def summary(log: LogTable, radii: Sequence[float] | None = None) -> Summary:

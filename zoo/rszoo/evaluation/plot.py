@@ -3,33 +3,26 @@
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import MultipleLocator
+from matplotlib.ticker import MultipleLocator, PercentFormatter
 
 from rszoo._files import write_bytes_atomically
 from rszoo.errors import RszooError
-from rszoo.evaluation._steps import steps
+from rszoo.evaluation._steps import cliff, steps
 from rszoo.evaluation.log import LogTable
+from rszoo.evaluation.look import COLOURS, looks, method_of
 from rszoo.evaluation.metrics import summary
-from rszoo.theory.rounding import as_acr
+from rszoo.theory.rounding import as_acr, as_stated
 
 __all__ = ["curve", "picture"]
 
-# The palette of Okabe and Ito (2008), https://jfly.uni-koeln.de/color/, which readers with any
-# kind of colour blindness can tell apart; a grey stands for its yellow, too pale for lines.
-_COLOURS = (
-    "#0072B2",
-    "#D55E00",
-    "#009E73",
-    "#CC79A7",
-    "#000000",
-    "#E69F00",
-    "#56B4E9",
-    "#7F7F7F",
-)
-# Dashes as well, for print in grey; the two of a kind differ much in lightness.
+_MOST = 8
+# Of noise levels, from the smallest; the two of a kind differ much in lightness.
 _DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1)), (0, (6, 1.5, 1.5, 1.5)))
+
+_CLIFF: dict[str, Any] = {"linestyle": "", "marker": 9, "color": "0.35", "clip_on": False}
 
 
 def curve(logs: Sequence[LogTable], path: str | Path) -> None:
@@ -44,10 +37,8 @@ def curve(logs: Sequence[LogTable], path: str | Path) -> None:
         DataError: a log has no rows or no true labels.
     """
     path = Path(path)
-    if not 1 <= len(logs) <= len(_COLOURS):
-        raise RszooError(
-            f"expected 1 to {len(_COLOURS)} logs in one picture, got {len(logs)}; plot fewer"
-        )
+    if not 1 <= len(logs) <= _MOST:
+        raise RszooError(f"expected 1 to {_MOST} logs in one picture, got {len(logs)}; plot fewer")
     if path.suffix.lower() != ".png":
         raise RszooError(f"expected a picture's name ending in .png, got {str(path)!r}")
     write_bytes_atomically(path, picture(logs))
@@ -74,32 +65,64 @@ def _accuracy(log: LogTable) -> str:
 
 def _figure(logs: Sequence[LogTable], labels: Sequence[str]) -> Figure:
     many = len(logs) > 3
-    figure = Figure(figsize=(5.6, 4.6 if many else 3.8), layout="constrained")
+    figure = Figure(figsize=(5.6, 5.0 if many else 4.1), layout="constrained")
     axes = figure.add_subplot()
-    for i, log in enumerate(logs):
+    drawn = looks([(method_of(log) or log.name, _sigma(log)) for log in logs])
+    for log, label, look in zip(logs, labels, drawn, strict=True):
         axes.plot(
             *steps(log),
             drawstyle="steps-pre",
-            color=_COLOURS[i],
-            linestyle=_DASHES[i % len(_DASHES)],
+            color=COLOURS[look.colour][0],
+            linestyle=_DASHES[look.dashes % len(_DASHES)],
             linewidth=1.6,
             clip_on=False,
-            label=labels[i],
+            label=label,
         )
+    ends = [end for log in logs if (end := cliff(log)) is not None]
+    if ends:
+        axes.plot(*zip(*ends, strict=True), **_CLIFF, label=_end_text(logs))
     axes.set_xlabel("$L_2$ radius (pixels in [0, 1])")
     axes.set_ylabel(_accuracy(logs[0]))
     axes.set_xlim(left=0.0)
     axes.set_ylim(0.0, 1.0)
     axes.yaxis.set_major_locator(MultipleLocator(0.2))
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(color="0.9", linewidth=0.6)
     axes.set_axisbelow(True)
+    axes.set_title(_conditions(logs), fontsize="small", color="0.35")
     style = {"frameon": False, "fontsize": "small", "handlelength": 3.2}
     if many:
         figure.legend(loc="outside lower center", ncols=2, **style)
     else:
         axes.legend(loc="best", **style)
     return figure
+
+
+def _sigma(log: LogTable) -> float | None:
+    return log.protocol.sigma if log.protocol else None
+
+
+def _end_text(logs: Sequence[LogTable]) -> str:
+    made = {summary(log, ()).n for log in logs if cliff(log) is not None}
+    n = made.pop() if len(made) == 1 else None
+    return "more draws could certify more" if n is None else f"n = {n:,} cannot certify more"
+
+
+def _conditions(logs: Sequence[LogTable]) -> str:
+    """Return under what the curves were certified, where it is the same for all."""
+    found = [summary(log, ()) for log in logs]
+    stated = [
+        {"" if one.n is None else f"n = {one.n:,}" for one in found},
+        {"" if one.alpha is None else f"alpha = {as_stated(one.alpha)}" for one in found},
+        {f"{one.images:,} images" for one in found},
+    ]
+    names = ("n", "alpha", "images")
+    return ", ".join(
+        text
+        for values, name in zip(stated, names, strict=True)
+        if (text := values.pop() if len(values) == 1 else f"{name}: several")
+    )
 
 
 def _label(log: LogTable) -> str:

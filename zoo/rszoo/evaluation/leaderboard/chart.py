@@ -1,42 +1,35 @@
 """Certified accuracy against radius as inline SVG, its colours those of the page's style sheet.
 
 A model at hand is a line, the exact steps of its log. Published numbers are known at some radii
-only: they are rings. What was trained by the same method has the same colour.
+only: they are rings. What was trained by the same method has the same colour, in every picture.
+A wedge marks where a curve ends because its draws cannot certify more.
 """
 
 from collections.abc import Iterator
 from html import escape
 from itertools import pairwise
 
-from rszoo.evaluation._steps import steps
+from rszoo.evaluation._steps import cliff, steps
 from rszoo.evaluation.leaderboard.board import Group
 from rszoo.evaluation.leaderboard.columns import heading
 from rszoo.evaluation.leaderboard.entry import Entry
 from rszoo.evaluation.log import LogTable
+from rszoo.evaluation.look import looks
 from rszoo.theory.rounding import as_radius
 
 __all__ = ["chart", "styles"]
 
-_COLOURS = 8
 _DASHES = ("", "7 3", "2 2.5", "8 3 2 3")
 
 # The drawing area within a view of 420 x 300.
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46.0, 410.0, 10.0, 252.0
 
 
-def styles(group: Group) -> list[tuple[int, str]]:
-    """Return colour and dashes of each row: a colour per method, dashes within a method."""
-    colours: dict[str, int] = {}
-    seen: dict[str, int] = {}
-    given = []
-    for row in group.rows:
-        key = row.entry.method or row.entry.model
-        colour = colours.setdefault(key, len(colours) % _COLOURS)
-        nth = seen.get(key, 0)
-        if row.entry.log is not None:
-            seen[key] = nth + 1
-        given.append((colour, _DASHES[nth % len(_DASHES)]))
-    return given
+def styles(group: Group) -> list[tuple[str, str]]:
+    """Return colour, a key of `rszoo.evaluation.look.COLOURS`, and dashes of each row."""
+    entries = [row.entry for row in group.rows]
+    found = looks([(one.method or one.model, one.summary.sigma) for one in entries])
+    return [(look.colour, _DASHES[look.dashes % len(_DASHES)]) for look in found]
 
 
 def chart(group: Group, ids: list[str]) -> str:
@@ -48,7 +41,7 @@ def chart(group: Group, ids: list[str]) -> str:
         drawn = (
             _rings(row.entry, end) if row.entry.log is None else _line(row.entry.log, end, dashes)
         )
-        parts.append(f'<g class="c{colour}" data-row="{escape(identity)}">{drawn}</g>')
+        parts.append(f'<g class="{colour}" data-row="{escape(identity)}">{drawn}</g>')
     title = escape(f"Certified accuracy against radius: {heading(group)}")
     return f'<svg viewBox="0 0 420 300" role="img" aria-label="{title}">{"".join(parts)}</svg>'
 
@@ -90,7 +83,15 @@ def _line(log: LogTable, end: float, dashes: str) -> str:
     for (x, y), (later, lower) in pairwise(corners):
         path += (f"V{lower}" if lower != y else "") + (f"H{later}" if later != x else "")
     dashed = f' stroke-dasharray="{dashes}"' if dashes else ""
-    return f'<path d="{path}"{dashed}/>'
+    return f'<path d="{path}"{dashed}/>{_wedge(log, end)}'
+
+
+def _wedge(log: LogTable, end: float) -> str:
+    found = cliff(log)
+    if found is None:
+        return ""
+    x, y = _x(found[0], end), _y(found[1])
+    return f'<path class="end" d="M{x} {y - 4:.1f}l7 4l-7 4z"/>'
 
 
 def _rings(entry: Entry, end: float) -> str:

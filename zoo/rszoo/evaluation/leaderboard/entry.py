@@ -1,17 +1,14 @@
 """One row of the leaderboard, before it is compared with anything."""
 
-import re
 from dataclasses import dataclass
 
-from rszoo import methods
 from rszoo.evaluation.data_set import data_set
 from rszoo.evaluation.log import LogTable, printable
+from rszoo.evaluation.look import method_named
 from rszoo.evaluation.metrics import Summary, inputs_digest, summary
 from rszoo.evaluation.p_distribution import PDistribution, p_distribution, why_unknown
 
 __all__ = ["Entry", "entry_of_log"]
-
-_NAME = re.compile(r".+-([a-z0-9_]+)-\d+\.\d\d")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -73,7 +70,7 @@ def entry_of_log(
     """
     certified = log.protocol.model if log.protocol else None
     found = data_set(log.protocol)
-    method = method or _method_in(certified.name if certified else None)
+    method = method or method_named(certified.name if certified else None)
     return Entry(
         model=printable(model),
         dataset=found.name and printable(found.name),
@@ -90,8 +87,3 @@ def entry_of_log(
         hardware=hardware and printable(hardware),
         owner=owner,
     )
-
-
-def _method_in(bundle: str | None) -> str | None:
-    named = _NAME.fullmatch(bundle or "")
-    return named[1] if named and named[1] in methods.names() else None

@@ -65,6 +65,16 @@
     body.append(...rows);
   }
 
+  // Says that a table goes on to the right, until it has been seen there.
+  for (const table of all(".scroll")) {
+    const hint = table.previousElementSibling;
+    const update = () => {
+      hint.hidden = table.scrollLeft + table.clientWidth >= table.scrollWidth - 8;
+    };
+    table.addEventListener("scroll", update);
+    new ResizeObserver(update).observe(table);
+  }
+
   for (const head of all("thead th")) {
     head.firstElementChild.addEventListener("click", () => sort(head));
   }

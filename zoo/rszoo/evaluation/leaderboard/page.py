@@ -12,6 +12,7 @@ from pathlib import Path
 from string import Template
 
 import rszoo
+from rszoo.evaluation._steps import cliff
 from rszoo.evaluation.leaderboard.board import Group, Row
 from rszoo.evaluation.leaderboard.chart import chart, styles
 from rszoo.evaluation.leaderboard.columns import (
@@ -24,6 +25,7 @@ from rszoo.evaluation.leaderboard.columns import (
     noise,
     protocol,
 )
+from rszoo.evaluation.look import COLOURS
 
 __all__ = ["as_page"]
 
@@ -35,7 +37,7 @@ def as_page(groups: Sequence[Group]) -> str:
     rows = [row.entry for group in groups for row in group.rows]
     return Template(_asset("page.html")).substitute(
         policy=f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'",
-        style=_asset("page.css"),
+        style=_asset("page.css") + _colours(),
         script=script,
         datasets=_options(_dataset(group) for group in groups),
         sigmas=_options(noise(group) for group in groups),
@@ -44,6 +46,12 @@ def as_page(groups: Sequence[Group]) -> str:
         meanings="".join(f"<li>{escape(meaning)}</li>" for meaning in MEANINGS),
         version=escape(rszoo.__version__),
     )
+
+
+def _colours() -> str:
+    light = "".join(f".{name} {{ color: {one}; }}\n" for name, (one, _) in COLOURS.items())
+    dark = "".join(f"  .{name} {{ color: {one}; }}\n" for name, (_, one) in COLOURS.items())
+    return f"{light}@media (prefers-color-scheme: dark) {{\n{dark}}}\n"
 
 
 def _asset(name: str) -> str:
@@ -68,6 +76,7 @@ def _section(number: int, group: Group) -> str:
         f'<p class="protocol">{escape(protocol(group))}'
         f"{'; marked where an entry differs' if notes else ''}</p>\n"
         f"<figure>{chart(group, ids)}\n<ul>{''.join(_legend(group, ids))}</ul></figure>\n"
+        '<p class="hint" hidden>more columns to the right: scroll the table &#8594;</p>\n'
         f'<div class="scroll" tabindex="0"><table>\n{_head(group)}\n<tbody>\n'
         + "\n".join(_rows(group, ids))
         + f'\n</tbody></table></div>\n<ul class="notes">{notes}</ul>\n</section>'
@@ -87,7 +96,12 @@ def _legend(group: Group, ids: Sequence[str]) -> Iterator[str]:
             name = f"{row.entry.method or 'unknown'}, published"
         yield (
             f'<li data-row="{identity}"><svg class="key" viewBox="0 0 28 12" aria-hidden="true">'
-            f'<g class="c{colour}">{drawn}</g></svg><span>{escape(name)}</span></li>'
+            f'<g class="{colour}">{drawn}</g></svg><span>{escape(name)}</span></li>'
+        )
+    if any(row.entry.log is not None and cliff(row.entry.log) for row in group.rows):
+        yield (
+            '<li><svg class="key" viewBox="0 0 28 12" aria-hidden="true"><path class="end" '
+            'd="M11 2l7 4l-7 4z"/></svg><span>the draws can certify no more</span></li>'
         )
 
 
