@@ -573,8 +573,8 @@ def test_two_pushes_at_once(
     both_know_the_head = threading.Barrier(2)
     found, looked = remote.head, set[threading.Thread]()
 
-    def head(model: HubId) -> remote.Head:
-        known = found(model)
+    def head(model: HubId, **kind: Any) -> remote.Head:
+        known = found(model, **kind)
         if threading.current_thread() not in looked:  # the loser looks again
             looked.add(threading.current_thread())
             both_know_the_head.wait()

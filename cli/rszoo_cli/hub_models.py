@@ -36,6 +36,9 @@ def push(
         bool,
         advanced("--replace", help="Even over another model, or one with more certificates."),
     ] = False,
+    space: Annotated[
+        bool, advanced("--space", help="With a Space beside it, an app that certifies pictures.")
+    ] = False,
     sign: Annotated[
         Path | None, advanced(metavar="KEY.pem", help="Sign it with this private key.")
     ] = None,
@@ -54,23 +57,30 @@ def push(
     from rszoo.hub.ids import HubId
     from rszoo.hub.push import push as publish
     from rszoo.hub.push_parts import push_with_parts
+    from rszoo.hub.space import check_for_space, push_space
 
     options = {"private": private, "license": license, "uncertified": uncertified}
     options |= {"replace": replace, "sign": sign}
     with err.status(f"push {model}"):
         bundle, place = find(model), HubId.parse(to)
+        if space:
+            check_for_space(bundle)
         if with_parts:
             *parts, done = push_with_parts(bundle, place, tag=tag, **options)
         else:
             parts, done = [], publish(bundle, place, tag=tag, **options)
+        beside = push_space(bundle, done.id, private=private) if space else None
     for part in parts:
         err.print(f"part: {part.id}", markup=False, highlight=False, soft_wrap=True)
     if json:
-        out.print_json(data={"id": str(done.id), "url": done.url, "changed": done.changed})
+        values = {"id": str(done.id), "url": done.url, "changed": done.changed}
+        out.print_json(data=values | ({"space": beside.url} if beside else {}))
         return
     out.print(str(done.id), markup=False, highlight=False, soft_wrap=True)
-    said = "pushed" if done.changed else "nothing has changed"
-    err.print(f"{said}: {done.url}", markup=False, highlight=False, soft_wrap=True)
+    for one in (done, beside):
+        if one is not None:
+            said = "pushed" if one.changed else "nothing has changed"
+            err.print(f"{said}: {one.url}", markup=False, highlight=False, soft_wrap=True)
 
 
 def pull(

@@ -21,13 +21,14 @@ from huggingface_hub.utils import (
 
 from rszoo.hub._explained import endpoint
 
-__all__ = ["api", "patiently", "quiet", "without_xet"]
+__all__ = ["api", "has_changed", "patiently", "quiet", "without_xet"]
 
 T = TypeVar("T")
 
 # Seconds before each new attempt at a call that the hub answered with "later", or with a fault.
 _WAITS = (0.5, 1.0, 2.0, 4.0)
 _LATER = (408, 429, 500, 502, 503, 504)
+_CHANGED = (409, 412)
 
 
 def api() -> HfApi:
@@ -47,6 +48,11 @@ def patiently(call: Callable[[], T]) -> T:
             pass
         time.sleep(wait)
     return call()
+
+
+def has_changed(error: HfHubHTTPError) -> bool:
+    """Return whether a hub refuses a write as something is there that was not before."""
+    return error.response is not None and error.response.status_code in _CHANGED
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rszoo.errors import HubError, RszooError
 from rszoo.evaluation.coverage import check_complete
-from rszoo.hub import remote
+from rszoo.hub import remote, tags
 from rszoo.hub.bundle import Bundle
 from rszoo.hub.card import card_files
 from rszoo.hub.evidence import check_of_bundle_alone, evidence_of
@@ -90,7 +90,7 @@ def push(
     stale = sorted(_OURS.intersection(head.files) - files.keys())
     if tag is not None:
         changes = bool(stale) or not remote.holds(head.id, files)
-        remote.check_tag(head.id, tag, changes=changes)
+        tags.check_tag(head.id, tag, changes=changes)
     done = model.at(
         remote.commit(head.id, files, stale=stale, message=f"rszoo push {bundle.config.name}")
     )
@@ -137,7 +137,7 @@ def _check_findable(bundle: Bundle) -> None:
 
 def _give_tag(done: HubId, tag: str) -> None:
     try:
-        remote.tag(done, tag)
+        tags.tag(done, tag)
     except HubError as error:
         raise HubError(
             f"{done} is published, but has no tag {tag!r}: {error}; push again, with a tag that "

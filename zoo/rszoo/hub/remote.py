@@ -7,21 +7,22 @@ import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import huggingface_hub
-from huggingface_hub import CommitOperationAdd, CommitOperationDelete, ModelInfo
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, ModelInfo, SpaceInfo
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from huggingface_hub.hf_api import RepoSibling
 from huggingface_hub.utils.sha import git_hash
 
 from rszoo.errors import HubError
-from rszoo.hub._client import api, patiently, quiet, without_xet
+from rszoo.hub._client import api, has_changed, patiently, quiet, without_xet
 from rszoo.hub._explained import HTTPError, endpoint, explained
 from rszoo.hub.ids import HubId
 
 __all__ = [
     "Head",
-    "check_tag",
+    "RepoKind",
     "commit",
     "create",
     "download",
@@ -30,10 +31,10 @@ __all__ = [
     "holds",
     "models",
     "remember",
-    "tag",
 ]
 
-_CHANGED = (409, 412)
+#: A repository is a model, or a Space, whose files are an app.
+RepoKind = Literal["model", "space"]
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,12 @@ class Head:
     reached: bool
 
 
-def head(model: HubId) -> Head:
+def head(model: HubId, *, kind: RepoKind = "model") -> Head:
     """Find the commit that a revision stands for; without the hub, the newest that is cached.
+
+    Args:
+        model: perhaps with a revision.
+        kind: of the repository; the cache holds models alone.
 
     Raises:
         HubError: there is no such model or revision, it may not be read, or the hub cannot be
@@ -62,9 +67,10 @@ def head(model: HubId) -> Head:
         return Head(model, (), reached=False)
     with explained(model):
         try:
-            info = patiently(lambda: api().model_info(model.repo, revision=model.revision))
+            info = patiently(lambda: _info(model, kind))
         except (OSError, HTTPError) as error:
-            cached = None if isinstance(error, HfHubHTTPError) else _cached(model)
+            known = kind == "model" and not isinstance(error, HfHubHTTPError)
+            cached = _cached(model) if known else None
             if cached is None:
                 raise
             return Head(model.at(cached.name), (), reached=False)
@@ -118,18 +124,36 @@ def remember(model: HubId, name: str) -> None:
         )
 
 
-def create(model: HubId, *, private: bool) -> None:
-    """Make sure that a model exists, so that something can be committed to it.
+def create(model: HubId, *, private: bool, kind: RepoKind = "model") -> None:
+    """Make sure that a repository exists, so that something can be committed to it.
+
+    Args:
+        model: which.
+        private: if it is new.
+        kind: of the repository; a Space is one for Gradio.
 
     Raises:
         HubError: it cannot be made.
     """
     with explained(model, writing=True):
-        patiently(lambda: api().create_repo(model.repo, private=private, exist_ok=True))
+        patiently(
+            lambda: api().create_repo(
+                model.repo,
+                private=private,
+                exist_ok=True,
+                repo_type=kind,
+                space_sdk="gradio" if kind == "space" else None,
+            )
+        )
 
 
 def commit(
-    model: HubId, files: Mapping[str, bytes | Path], *, stale: Collection[str], message: str
+    model: HubId,
+    files: Mapping[str, bytes | Path],
+    *,
+    stale: Collection[str],
+    message: str,
+    kind: RepoKind = "model",
 ) -> str:
     """Put files into a model by one commit on top of its revision; return the new commit.
 
@@ -141,6 +165,7 @@ def commit(
         files: path in the repository -> content.
         stale: files to delete.
         message: of the commit.
+        kind: of the repository.
 
     Raises:
         HubError: no permission; the model has changed meanwhile; the hub cannot be reached.
@@ -153,60 +178,31 @@ def commit(
         try:
             done = patiently(
                 lambda: api().create_commit(
-                    model.repo, operations, commit_message=message, parent_commit=model.revision
+                    model.repo,
+                    operations,
+                    commit_message=message,
+                    parent_commit=model.revision,
+                    repo_type=kind,
                 )
             )
         except HfHubHTTPError as error:
-            there = _head_with(model, files, stale) if _has_changed(error) else None
+            there = _head_with(model, files, stale, kind) if has_changed(error) else None
             if there is None:
                 raise
             return there
     return str(done.oid)
 
 
-def holds(model: HubId, files: Mapping[str, bytes | Path]) -> bool:
+def holds(model: HubId, files: Mapping[str, bytes | Path], *, kind: RepoKind = "model") -> bool:
     """Return whether a commit has these files, with this content.
 
     Raises:
         HubError: the hub cannot be reached.
     """
     with explained(model):
-        info = patiently(
-            lambda: api().model_info(model.repo, revision=model.revision, files_metadata=True)
-        )
+        info = patiently(lambda: _info(model, kind, sizes=True))
     there = {entry.rfilename: entry for entry in info.siblings or ()}
     return all(name in there and _is_same(content, there[name]) for name, content in files.items())
-
-
-def check_tag(head: HubId, name: str, *, changes: bool) -> None:
-    """Refuse a tag that what is about to be committed could not have.
-
-    Args:
-        head: the commit before.
-        name: of the tag.
-        changes: whether there will be another commit; if not, `head` may have the tag.
-
-    Raises:
-        HubError: another commit has it, or it is a branch.
-    """
-    with explained(head, writing=True):
-        _has_tag(head.repo, name, commit=None if changes else head.revision)
-
-
-def tag(model: HubId, name: str) -> None:
-    """Give the commit of `model` a tag, unless it has it.
-
-    Raises:
-        HubError: another commit has it, or it is a branch.
-    """
-    with explained(model, writing=True):
-        if _has_tag(model.repo, name, commit=model.revision):
-            return
-        try:
-            patiently(lambda: api().create_tag(model.repo, tag=name, revision=model.revision))
-        except HfHubHTTPError as error:
-            if not (_has_changed(error) and _has_tag(model.repo, name, commit=model.revision)):
-                raise
 
 
 def models(
@@ -225,17 +221,18 @@ def models(
         )
 
 
-def _has_changed(error: HfHubHTTPError) -> bool:
-    """Return whether a hub refuses a write as something is there that was not before."""
-    return error.response is not None and error.response.status_code in _CHANGED
+def _info(model: HubId, kind: RepoKind, *, sizes: bool = False) -> ModelInfo | SpaceInfo:
+    """Return what the hub says of a repository at a revision; with `sizes`, of its files too."""
+    ask = api().space_info if kind == "space" else api().model_info
+    return ask(model.repo, revision=model.revision, files_metadata=sizes)
 
 
 def _head_with(
-    model: HubId, files: Mapping[str, bytes | Path], stale: Collection[str]
+    model: HubId, files: Mapping[str, bytes | Path], stale: Collection[str], kind: RepoKind
 ) -> str | None:
-    """Return the newest commit of a model if it has these files, and none that are stale."""
-    newest = head(HubId.parse(model.repo))
-    same = not set(stale) & set(newest.files) and holds(newest.id, files)
+    """Return the newest commit if it has these files, and none that are stale."""
+    newest = head(HubId.parse(model.repo), kind=kind)
+    same = not set(stale) & set(newest.files) and holds(newest.id, files, kind=kind)
     return newest.id.revision if same else None
 
 
@@ -245,17 +242,6 @@ def _is_same(content: bytes | Path, entry: RepoSibling) -> bool:
     if entry.lfs is not None:
         return hashlib.sha256(data).hexdigest() == entry.lfs.sha256
     return git_hash(data) == entry.blob_id
-
-
-def _has_tag(repo: str, name: str, *, commit: str | None) -> bool:
-    """Return whether there is a tag, which only `commit` may have."""
-    refs = patiently(lambda: api().list_repo_refs(repo))
-    if name in [branch.name for branch in refs.branches]:
-        raise HubError(f"expected a new tag, got {name!r}, which is a branch of {repo}")
-    there = {ref.name: ref.target_commit for ref in refs.tags}
-    if there.get(name, commit) != commit:
-        raise HubError(f"expected a new tag, got {name!r}, which {repo} has at {there[name]}")
-    return name in there
 
 
 def _cached(model: HubId) -> Path | None:

@@ -1,9 +1,10 @@
 """A Hugging Face hub in one process and one folder, for offline teams and for tests.
 
-It speaks the part of the Hub's HTTP interface that `huggingface_hub` and `hf` use for models and
-data sets: repositories, commits, LFS uploads, downloads by range, branches, tags, listings. There
-is no Xet here (clients set HF_HUB_DISABLE_XET=1), no git, no pull requests and no users: one token
-writes, and perhaps another reads what is private.
+It speaks the part of the Hub's HTTP interface that `huggingface_hub` and `hf` use for models, data
+sets and the files of Spaces, which nothing here runs: repositories, commits, LFS uploads,
+downloads by range, branches, tags, listings. There is no Xet here (clients set
+HF_HUB_DISABLE_XET=1), no git, no pull requests and no users: one token writes, and perhaps another
+reads what is private.
 
 serve.py      the process: socket, lock, uvicorn
 app.py        the routes

@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, cast, get_args
 from urllib.parse import unquote
 
 from starlette.requests import Request
@@ -31,7 +31,7 @@ __all__ = [
     "right_of",
 ]
 
-_KINDS = ("models", "datasets")
+_KINDS = get_args(Kind)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ __all__ = ["MAIN", "Kind", "Repo"]
 
 MAIN = "main"
 
-Kind = Literal["models", "datasets"]
+Kind = Literal["models", "datasets", "spaces"]
 
 
 class Repo(BaseModel):
