@@ -287,6 +287,9 @@ def test_it_is_pushed_with_its_parts(
         log.certificate(row) for row in range(3)
     ]
     assert run("verify", there.id, "--n", "500", "--sample", "1").exit_code == 0
+    assert run("certify", "-m", there.id, *small, "--out", "a.tsv").exit_code == 0
+    checked = run("verify", "a.tsv", "--sample", "0", "--replay", "0")  # by the id in the log
+    assert (checked.exit_code, checked.stderr) == (0, f"model: {there.id}\n")
 
 
 def test_pushing_it_again_with_its_parts_makes_no_commit(

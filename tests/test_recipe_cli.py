@@ -183,6 +183,18 @@ def test_validate_passes_good_files_and_names_all_problems_of_bad_ones(
     ]
 
 
+def test_validate_knows_the_networks_of_libraries(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = recipe_path("gaussian").read_text(encoding="utf-8")
+    Path("a.yaml").write_text(text.replace("name: resnet50", "name: torchvision:resnet81", 1))
+    result = run("validate", "a.yaml")
+    assert isinstance(result.exception, RecipeError)
+    (problem,) = result.exception.problems
+    assert problem.startswith("a.yaml: network.name: unknown network 'torchvision:resnet81'")
+
+
 def test_every_command_shows_an_example() -> None:
     for command in typer.main.get_command(app).commands:  # pyright: ignore[reportAttributeAccessIssue]
         assert f"rszoo recipe {command}" in output(command, "--help")

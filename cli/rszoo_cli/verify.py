@@ -142,7 +142,8 @@ def _stated_model(log: "LogTable") -> "Bundle":
 
     stated = log.protocol.model if log.protocol else None
     if stated is not None and stated.name and stated.weights_sha256:
-        if found := find_weights(stated.name, stated.weights_sha256, folder=_RUNS):
+        digest = stated.weights_sha256
+        if found := find_weights(stated.name, digest, folder=_RUNS, id=stated.id):
             err.print(f"model: {found.id}", highlight=False, soft_wrap=True)
             return found
         named = f"of {stated.name}, which with these weights is neither in {_RUNS} nor of rszoo"

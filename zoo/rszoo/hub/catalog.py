@@ -57,13 +57,17 @@ def find(model: str | Path) -> Bundle:
     return open_bundle(model)
 
 
-def find_weights(name: str, digest: str, *, folder: Path) -> Bundle | None:
-    """Return the bundle of a name and of certain weights, or None where there is none here.
+def find_weights(name: str, digest: str, *, folder: Path, id: str | None = None) -> Bundle | None:
+    """Return the bundle of a name and of certain weights, or None where there is none.
 
     Args:
         name: of the bundle, as a log states it.
         digest: its `Bundle.weights_digest`.
         folder: of bundles, which is looked into before those that come with rszoo.
+        id: where it is on a hub, which is asked last.
+
+    Raises:
+        HubError: the hub cannot be reached.
     """
     if Path(name).name != name:  # a log may be anybody's
         return None
@@ -71,7 +75,8 @@ def find_weights(name: str, digest: str, *, folder: Path) -> Bundle | None:
         found = attempted(partial(find, place), expected="a bundle")
         if isinstance(found, Bundle) and found.weights_digest == digest:
             return found
-    return None
+    found = find(id) if id is not None and is_on_hub(id) else None
+    return found if found is not None and found.weights_digest == digest else None
 
 
 def is_own(bundle: Bundle) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rszoo.errors import RecipeError
+from rszoo.errors import RecipeError, RszooError
 from rszoo.training.recipes.layers import Content, DataSet, Profile, Values, merge
 from rszoo.training.recipes.overrides import parse_overrides
 from rszoo.training.recipes.problems import nearest_key, show
@@ -159,8 +159,10 @@ class RecipeFile:
 
     def problems(self) -> list[str]:
         """Resolve every data set, sigma and profile; return one line per problem."""
+        from rszoo import networks
         from rszoo.data import names
 
+        built: set[str] = set()
         found = {
             f"datasets.{key}: {nearest_key(key, [*names(), OTHER], prefix='datasets.')}": None
             for key in self.content.datasets
@@ -170,9 +172,15 @@ class RecipeFile:
             for sigma in self.sigmas(dataset):
                 for profile in self.profiles(dataset):
                     try:
-                        self.resolve(dataset=dataset, sigma=sigma, profile=profile)
+                        recipe = self.resolve(dataset=dataset, sigma=sigma, profile=profile)
+                        built.add(recipe.network.name)
                     except RecipeError as error:
                         found |= dict.fromkeys(error.problems)
+        for name in sorted(built):
+            try:
+                networks.check_known(name)
+            except RszooError as error:
+                found[f"network.name: {error}"] = None
         return list(found)
 
     def _takes_any_sigma(self) -> bool:
