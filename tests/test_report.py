@@ -216,6 +216,7 @@ def test_json_is_all_that_is_printed() -> None:
         },
         "without_p": None,
         "expected_wrong": 0.005,
+        "curve": {"0.00": 0.8, "0.50": 0.2},
         "at_once": {
             "inputs": 5,
             "alpha": 0.001,
