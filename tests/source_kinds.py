@@ -29,7 +29,7 @@ _FLAGS = {"nominal", "remembered"}
 _CLASSES = ("Config", "Classifier", "Experts", "Routing", "PerInput")
 _KINDS = {
     *("fixed", "early", "experts", "memory", "nominal", "per_input"),
-    *("runner_up", "chosen", "extended", "early_runner_up", "top_k"),
+    *("runner_up", "chosen", "extended", "early_runner_up", "top_k", "mixed_early"),
     *("network", "smoothed", "router", "standard", "weight", "cascade", "dual", "mixed"),
 }
 

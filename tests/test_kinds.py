@@ -23,6 +23,7 @@ ALL = (
         "fixed",
         "memory",
         "mixed",
+        "mixed_early",
         "nominal",
         "original",
     ),

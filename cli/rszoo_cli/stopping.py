@@ -90,25 +90,28 @@ def early_stopping(
         return {}
     from rszoo.hub.kinds import kind_of
 
-    sigma = bundle.config.noise
-    if sigma is None or kind_of(bundle).smoothed is None:
-        raise typer.BadParameter("--radii and --adaptive are not for models made of others")
+    sigma, lost = bundle.config.noise, kind_of(bundle).early_loss(bundle.config)
+    if sigma is None or lost is None:
+        raise typer.BadParameter(
+            "--radii and --adaptive are not for models made of others but mixes that certify: of "
+            "several experts, all but one make few draws already; leave them out"
+        )
     if radii is not None and (adaptive or radius_tol is not None):
         raise typer.BadParameter("expected --radii or --adaptive, got both")
     if not adaptive and radius_tol is not None:
         raise typer.BadParameter("expected --adaptive with --radius-tol, got none")
-    budget = {"n": n, "alpha": alpha}
+    budget = {"sigma": sigma, "n": n, "alpha": alpha, "runner_up": runner_up, "lost": lost}
     if radii is None:
-        return _grid(radius_tol, sigma=sigma, **budget, runner_up=runner_up)
-    return {"radii": _listed(radii, sigma=sigma, **budget, runner_up=runner_up)}
+        return _grid(radius_tol, **budget)
+    return {"radii": _listed(radii, **budget)}
 
 
 def _grid(
-    radius_tol: float | None, *, sigma: float, n: int, alpha: float, runner_up: bool
+    radius_tol: float | None, *, sigma: float, n: int, alpha: float, runner_up: bool, lost: float
 ) -> dict[str, Any]:
     """Return a grid of radii that is fine enough for a tolerance, and the tolerance."""
     from rszoo.certificates.work import Test, check_work
-    from rszoo.smoothing.decisions import radii_up_to, radius_grid
+    from rszoo.smoothing.decisions import largest_left, radii_up_to
     from rszoo.smoothing.runner_up import check_steps, largest_between
 
     tolerance = _USUAL_TOLERANCE * sigma if radius_tol is None else radius_tol
@@ -122,18 +125,20 @@ def _grid(
             check_steps(n=n, alpha=alpha)
             grid = radii_up_to(largest_between(n=n, alpha=alpha, sigma=sigma), tolerance)
         else:
-            grid = radius_grid(sigma=sigma, n=n, alpha=alpha, tolerance=tolerance)
-            check_work(Test(radius, sigma, n, alpha) for radius in grid)
+            grid = radii_up_to(largest_left(lost, sigma=sigma, n=n, alpha=alpha), tolerance)
+            check_work(Test(radius + lost, sigma, n, alpha) for radius in grid)
     except ValueError as error:
         raise typer.BadParameter(f"{error}; enlarge --radius-tol or lower --n") from None
+    if not grid:
+        raise typer.BadParameter(f"expected more draws: --n {n} certify no radius of this mix")
     return {"radii": grid, "tolerance": tolerance}
 
 
 def _listed(
-    radii: str, *, sigma: float, n: int, alpha: float, runner_up: bool
+    radii: str, *, sigma: float, n: int, alpha: float, runner_up: bool, lost: float
 ) -> tuple[float, ...]:
     """Return the radii that are listed, if n draws can certify them."""
-    from rszoo.smoothing.decisions import RadiusTests
+    from rszoo.smoothing.decisions import RadiusTests, check_radii, largest_left
     from rszoo.smoothing.runner_up import RunnerUpTests
 
     try:
@@ -143,8 +148,10 @@ def _listed(
             f"expected --radii as numbers with commas between them, got {radii!r}"
         ) from None
     tests = RunnerUpTests if runner_up else RadiusTests
+    cap = largest_left(lost, sigma=sigma, n=n, alpha=alpha)
     try:
-        tests.of(given, sigma=sigma, n=n, alpha=alpha)
+        check_radii(given, cap=cap, n=n, alpha=alpha, tolerance=0.0)
+        tests.of([radius + lost for radius in given], sigma=sigma, n=n, alpha=alpha)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
     return given

@@ -15,7 +15,14 @@ if TYPE_CHECKING:
     from rszoo.smoothing.classifier import SmoothedClassifier
     from rszoo.smoothing.interface import Classifier
 
-__all__ = ["OF_ONE_NETWORK", "Kind", "listed_parts", "stated_noise"]
+__all__ = [
+    "OF_ONE_NETWORK",
+    "Kind",
+    "listed_parts",
+    "never_early",
+    "nothing_lost",
+    "stated_noise",
+]
 
 #: The kinds of certificate that a smoothed network has.
 OF_ONE_NETWORK = (
@@ -37,6 +44,8 @@ class Kind:
             for each input and certified at given radii; None where several answer.
         network: gives the base network, images `[B, C, H, W]` to logits `[B, classes]`, or says in
             an RszooError why there is none.
+        early_loss: how much less than that of one network every radius is where the draws may stop
+            early, pixel units; None where they may not.
         certificates: names of the kinds of certificate that its logs may hold, of
             `rszoo.certificates.kinds`.
         stated: what the protocol of its logs has to say besides the digest of its weights.
@@ -50,6 +59,7 @@ class Kind:
     classifier: "Callable[[Bundle, Execution], Classifier]"
     smoothed: "Callable[[Bundle, Execution], SmoothedClassifier] | None"
     network: "Callable[[Bundle], nn.Module]"
+    early_loss: Callable[[BundleConfig], float | None]
     certificates: Collection[str]
     stated: Callable[[BundleConfig], dict[str, Any]]
     roles: Callable[[BundleConfig], Sequence[str]]
@@ -57,6 +67,20 @@ class Kind:
     card: Callable[[BundleConfig, str], CardText]
     fits_noise: bool
     is_model: bool
+
+
+def nothing_lost(config: BundleConfig) -> float:
+    """Return that a network certifies at given radii all that it certifies otherwise."""
+    return 0.0
+
+
+def never_early(config: BundleConfig) -> None:
+    """Return that no certificates at given radii are made.
+
+    Of several experts the radius is the smallest of what each reaches, which is decided with few
+    draws of its own already, on radii of its own.
+    """
+    return None
 
 
 def stated_noise(config: BundleConfig) -> dict[str, Any]:

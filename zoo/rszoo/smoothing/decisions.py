@@ -24,10 +24,21 @@ from rszoo.theory.radii import largest_radius, needed_probability
 from rszoo.theory.rounding import floor_digits
 from rszoo.theory.sequential import Boundary, boundary, looks
 
-__all__ = ["Decision", "RadiusTests", "check_radii", "decided", "radii_up_to", "radius_grid"]
+__all__ = [
+    "Decision",
+    "RadiusTests",
+    "check_radii",
+    "decided",
+    "largest_left",
+    "radii_up_to",
+    "radius_grid",
+]
 
 # Radii of the grid within one tolerance: more waste fewer draws, and take longer to prepare.
 _FINENESS = 4
+
+# More than the sum of two radii is wrong by, as a share of it.
+_ROUNDING = 2.0**-48
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,6 +229,12 @@ def _hopeless(test: Boundary, *, n: int, alpha: float) -> NDArray[np.int64]:
     return boundary(needed, n, alpha).below
 
 
+def largest_left(lost: float, *, sigma: float, n: int, alpha: float) -> float:
+    """Return the largest radius that n draws certify, less what is lost of each; rounded down."""
+    cap = largest_radius(n, alpha, sigma)
+    return cap - lost if lost == 0.0 else (cap - lost) - _ROUNDING * cap
+
+
 def radius_grid(*, sigma: float, n: int, alpha: float, tolerance: float) -> tuple[float, ...]:
     """Return radii from 0 to the largest that n draws certify, four to every tolerance."""
     return radii_up_to(largest_radius(n, alpha, sigma), tolerance)
@@ -226,4 +243,6 @@ def radius_grid(*, sigma: float, n: int, alpha: float, tolerance: float) -> tupl
 def radii_up_to(cap: float, tolerance: float) -> tuple[float, ...]:
     """Return radii from 0 to a largest one, four to every tolerance."""
     step = tolerance / _FINENESS
+    if cap < 0.0:
+        return ()
     return tuple(step * i for i in range(int(cap / step) + 1))

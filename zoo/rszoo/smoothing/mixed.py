@@ -13,20 +13,23 @@ ones and, unlike these in the authors' code, hold with a stated confidence.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import ClassVar
 
 from torch import Tensor, nn
 
 from rszoo.certificates.base import ABSTAIN, Certificate, Prediction
-from rszoo.certificates.kinds.mixed import mixed_certificate
+from rszoo.certificates.kinds.mixed import Mixing, mixed_certificate
 from rszoo.errors import RszooError
 from rszoo.networks.execution import autocast, evaluation_mode, place
 from rszoo.networks.logits import WithLogits, as_network
 from rszoo.smoothing.classifier import SmoothedClassifier
+from rszoo.smoothing.decisions import check_radii, largest_left
 from rszoo.smoothing.interface import Budget, Classifier
 from rszoo.smoothing.mixing_weights import FixedWeight, Weight
 from rszoo.smoothing.noise import Stream
 from rszoo.smoothing.voting import OnDraws, Voting
-from rszoo.theory.mixing import mixed_p_value
+from rszoo.theory.mixing import lost_radius, mixed_p_value
 
 __all__ = ["MixedClassifier"]
 
@@ -46,6 +49,8 @@ class MixedClassifier(Classifier):
         weight: how much the robust part counts.
         num_classes, input_shape, class_names, device: those of the robust part.
     """
+
+    certifies_at_radii: ClassVar[bool] = True
 
     def __init__(
         self, standard: nn.Module, robust: SmoothedClassifier, *, weight: Weight | float
@@ -75,7 +80,7 @@ class MixedClassifier(Classifier):
 
     def kind(self, budget: Budget) -> str:
         """Return the name of the kind of its certificates."""
-        return "mixed"
+        return "mixed" if budget.radii is None else "mixed_early"
 
     @property
     def voters(self) -> Mapping[str, tuple[Voting, Stream]]:
@@ -104,8 +109,37 @@ class MixedClassifier(Classifier):
             RszooError: the weight has no lower bound above 1/2.
         """
         alpha_mix = self._certified_weight()
+        if budget.radii is not None:
+            return self._at_radii(budget.radii, budget, alpha_mix, on_progress)
         of_robust = self.robust.certifier(budget, on_progress)
         return lambda image: mixed_certificate(of_robust(image), alpha_mix=alpha_mix)
+
+    def _at_radii(
+        self,
+        radii: tuple[float, ...],
+        budget: Budget,
+        alpha_mix: float,
+        on_progress: OnDraws,
+    ) -> Callable[[Tensor], Certificate]:
+        """Return what certifies one input at radii, by tests of larger ones of the robust part.
+
+        Guarantee:
+            That of `certifier`; see `rszoo.certificates.kinds.mixed_early`.
+        """
+        sigma, lost = self.robust.applied_sigma, lost_radius(self.robust.applied_sigma, alpha_mix)
+        tested = {"n": budget.n, "alpha": budget.alpha}
+        cap = largest_left(lost, sigma=sigma, **tested)
+        ordered = check_radii(radii, cap=cap, tolerance=budget.tolerance, **tested)
+        # Of two that are one float, the smaller radius.
+        own = {radius + lost: radius for radius in reversed(ordered)}
+        certified = self.robust.certifier(replace(budget, radii=tuple(own)), on_progress)
+
+        def one(image: Tensor) -> Certificate:
+            found = certified(image)
+            radius = own.get(found.radius, 0.0) if found.label != ABSTAIN else 0.0
+            return replace(found, radius=radius, details=Mixing(alpha_mix=alpha_mix))
+
+        return one
 
     def predictor(
         self, *, n: int, alpha: float, seed: int, on_progress: OnDraws = None

@@ -26,7 +26,7 @@ from scipy.special import ndtri
 from rszoo.theory.bounds import clopper_pearson_interval
 from rszoo.theory.radii import certified_radius
 
-__all__ = ["mixed_p_value", "mixed_radius", "published_mixed_radius"]
+__all__ = ["lost_radius", "mixed_p_value", "mixed_radius", "published_mixed_radius"]
 
 # As in bounds.py and radii.py: more than the arithmetic can be wrong by.
 _ROUNDING = 2.0**-40
@@ -62,11 +62,23 @@ def mixed_radius(p_lower: float, sigma: float, alpha_mix: float) -> float:
     >>> round(mixed_radius(0.99, 1.0, 0.76), 3)
     1.92
     """
+    return max(0.0, certified_radius(p_lower, sigma) - lost_radius(sigma, alpha_mix))
+
+
+def lost_radius(sigma: float, alpha_mix: float) -> float:
+    """Return sigma Phi^-1(1 / (2 alpha_mix)), rounded up: what a mix loses of each radius.
+
+    Guarantee:
+        Where the smoothed part keeps a class up to r and this much, the mix answers the class at
+        every point closer than r, as `mixed_radius` has it.
+
+    Raises:
+        ValueError: the weight is out of range.
+    """
     _check_weight(alpha_mix)
     # 1 - 1 / (2 alpha_mix), from a difference that is exact in floating point.
     tail = (2.0 * alpha_mix - 1.0) / (2.0 * alpha_mix)
-    lost = -sigma * float(ndtri(tail * (1.0 - _ROUNDING))) * (1.0 + _ROUNDING)
-    return max(0.0, certified_radius(p_lower, sigma) - lost)
+    return -sigma * float(ndtri(tail * (1.0 - _ROUNDING))) * (1.0 + _ROUNDING)
 
 
 def published_mixed_radius(

@@ -15,7 +15,7 @@ from rszoo.certificates.columns import COUNTED, real
 from rszoo.certificates.kind import Fault, Kind, Row, Stated
 from rszoo.theory.mixing import mixed_radius
 
-__all__ = ["KIND", "Mixing", "mixed_certificate"]
+__all__ = ["ALPHA_MIX", "KIND", "Mixing", "mixed_certificate"]
 
 # In which the radii of two platforms may differ, as a share of sigma: a tenth of what each was
 # rounded down by.
@@ -87,12 +87,12 @@ def _stated(row: Row, protocol: _Mixed) -> Stated:
     return {**sigma_stated(row, protocol), "alpha_mix": (protocol.alpha_mix, row["alpha_mix"])}
 
 
+#: The column of the least weight of the smoothed part.
+ALPHA_MIX = real("alpha_mix", lambda value: 0.5 < value <= 1.0, "a number in (1/2, 1]")
+
 KIND = Kind(
     name="mixed",
-    columns=(
-        *COUNTED,
-        real("alpha_mix", lambda value: 0.5 < value <= 1.0, "a number in (1/2, 1]"),
-    ),
+    columns=(*COUNTED, ALPHA_MIX),
     protocol=_Mixed,
     details=Mixing,
     fault=_fault,

@@ -8,7 +8,7 @@ from rszoo.errors import RszooError
 from rszoo.hub.bundle import Bundle
 from rszoo.hub.card_text import certifying, made_of
 from rszoo.hub.configs.cascade import CascadeConfig
-from rszoo.hub.kind import Kind, listed_parts, stated_noise
+from rszoo.hub.kind import Kind, listed_parts, never_early, stated_noise
 from rszoo.hub.kinds._experts import (
     Served,
     config_values,
@@ -79,6 +79,7 @@ KINDS = {
         classifier=_classifier,
         smoothed=None,
         network=Bundle.network,
+        early_loss=never_early,
         certificates=("cascade",),
         stated=stated_noise,
         roles=lambda config: ("expert",) * len(config.parts),

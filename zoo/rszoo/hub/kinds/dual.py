@@ -8,7 +8,7 @@ from rszoo.errors import RszooError
 from rszoo.hub.bundle import Bundle
 from rszoo.hub.card_text import certifying, made_of
 from rszoo.hub.configs.dual import DualConfig
-from rszoo.hub.kind import Kind, listed_parts, stated_noise
+from rszoo.hub.kind import Kind, listed_parts, never_early, stated_noise
 from rszoo.hub.kinds._experts import (
     Served,
     config_values,
@@ -102,6 +102,7 @@ KINDS = {
         classifier=_classifier,
         smoothed=None,
         network=Bundle.network,
+        early_loss=never_early,
         certificates=("dual",),
         stated=stated_noise,
         roles=lambda config: (*("expert",) * (len(config.parts) - 1), "router"),

@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rszoo.certificates.base import applied_sigma
 from rszoo.errors import IntegrityError, RszooError
 from rszoo.hub.bundle import Bundle
 from rszoo.hub.card_text import CardText, certifying, made_of
@@ -18,6 +19,7 @@ from rszoo.hub.parts import part_in, part_of, write_composed
 from rszoo.hub.weights import load_weights
 from rszoo.hub.writing import weights_of
 from rszoo.smoothing.execution import Execution
+from rszoo.theory.mixing import lost_radius
 
 if TYPE_CHECKING:
     from torch import device as Device
@@ -171,6 +173,13 @@ def _mixing_network(bundle: Bundle, stored: LearnedConfig) -> "MixingNetwork":
     return network.eval()
 
 
+def _early_loss(config: BundleConfig) -> float | None:
+    alpha_mix, sigma = _config(config).alpha_mix, config.noise
+    if alpha_mix is None or sigma is None:
+        return None
+    return lost_radius(applied_sigma(sigma), alpha_mix)
+
+
 def _stated(config: BundleConfig) -> dict[str, Any]:
     return {**stated_noise(config), "alpha_mix": _config(config).alpha_mix}
 
@@ -199,7 +208,8 @@ KINDS = {
         classifier=_classifier,
         smoothed=None,
         network=Bundle.network,
-        certificates=("mixed",),
+        early_loss=_early_loss,
+        certificates=("mixed", "mixed_early"),
         stated=_stated,
         roles=lambda config: ("standard", "robust"),
         composition=_composition,
