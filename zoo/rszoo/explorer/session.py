@@ -171,4 +171,4 @@ def _test_images(bundle: Bundle, dataset: str | None, root: Path | None) -> Inpu
 
 def _noise(bundle: Bundle) -> str:
     noise = bundle.config.noise
-    return "of its experts" if noise is None else as_stated(noise)
+    return "its experts'" if noise is None else as_stated(noise)
