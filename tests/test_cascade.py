@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 import torch
 from click.testing import Result
 from hub_server import RunningHub
+from huggingface_hub import ModelCard
 from quick_votes import QuickClassifier, check_votes
 from scipy.stats import binom, norm
 from torch import Tensor, nn
@@ -461,6 +463,16 @@ def test_it_is_published_with_its_certificates(
     assert verified.exit_code == 0, verified.output
     for path in ("/", "/org/cascade"):
         assert "cascade" in urlopen(hub.url + path).read().decode()
+
+    own = [shutil.copytree(find(name).path, tmp_path / Path(name).name) for name in DIGITS[:2]]
+    compose_cascade(tmp_path / "whole", experts=[open_bundle(path) for path in own])
+    done = run("push", "whole", "org/whole", "--with-parts", "--uncertified")
+    assert done.exit_code == 0, done.output
+    made_of = ["org/digits-gaussian-0.25", "org/digits-gaussian-0.50"]
+    card = hub.api.hf_hub_download("org/whole", "README.md")
+    assert ModelCard.load(card).data.base_model == made_of
+    page = urlopen(f"{hub.url}/org/whole").read().decode()
+    assert all(f'<a href="/{name}">{name}</a>' in page for name in made_of)
 
 
 def test_one_network_at_several_noise_levels(tmp_path: Path) -> None:

@@ -139,6 +139,29 @@ def test_the_page_of_a_model(hub: RunningHub) -> None:
     assert len(Page(f"{hub.url}/a/shown").all("img", "src")) == 1
 
 
+def test_a_page_says_how_to_use_a_model_and_what_it_is_made_of(hub: RunningHub) -> None:
+    hostile = '<img src="x" onerror="alert(1)">/x'
+    named = ["team/first", "team/second", hostile, "../../etc", "javascript:alert(1)", 7]
+    data = ModelCardData(base_model=named, tags=["certified"])
+    publish(hub, "a/made", {"README.md": f"---\n{data.to_yaml()}\n---\n", "manifest.json": "{}"})
+    page = Page(f"{hub.url}/a/made")
+    assert [link for link in page.all("a", "href") if link and link.startswith("/team")] == [
+        "/team/first",
+        "/team/second",
+    ]
+    assert "Made of team/first, team/second" in page.text
+    assert "onerror" not in page.html.replace("&lt;img src=&quot;x&quot; onerror=", "")
+    use = page.text.partition("Use")[2]
+    assert f"export HF_ENDPOINT={hub.url}\nrszoo certify --model a/made photo.png" in use
+    assert "rszoo verify a/made" in use
+
+    publish(hub, "a/files", {"x.txt": "x"})
+    other = Page(f"{hub.url}/a/files").text
+    assert "rszoo certify" not in other  # it is no bundle
+    assert "hf download a/files" in other
+    assert "Made of" not in other
+
+
 def test_a_whole_curve_is_shown_at_the_usual_radii(hub: RunningHub) -> None:
     publish(hub, "a/b", {"README.md": card(radii=[step / 100 for step in range(100)])})
     assert Page(f"{hub.url}/a/b").rows[1][7:] == ["0.00", "0.25", "0.50", "0.75"]

@@ -1,6 +1,9 @@
 """What people see of a model on a hub: its card, its results as data, its curve."""
 
 import inspect
+import re
+from collections.abc import Sequence
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -18,6 +21,7 @@ from rszoo.evaluation.metrics import Summary, summary
 from rszoo.hub.bundle import Bundle
 from rszoo.hub.card_results import alpha_text, results_text
 from rszoo.hub.card_text import plain
+from rszoo.hub.config import Part
 from rszoo.hub.evidence import evidence_of
 from rszoo.hub.files import CARD, CURVE, RESULTS
 from rszoo.hub.kinds import kind_of
@@ -49,7 +53,7 @@ def card_files(bundle: Bundle, repo: str, *, license: str | None = None) -> dict
     if log is not None and known is not None and about is not None:
         from rszoo.evaluation.plot import picture
 
-        files[CURVE] = picture([log])
+        files[CURVE] = picture([replace(log, name=bundle.config.name)])
         files[RESULTS] = _results(known, about)
     return files
 
@@ -70,10 +74,17 @@ def _metadata(
             config.method,
             *([f"sigma:{as_stated(config.noise)}"] if config.noise else []),
         ],
+        base_model=_on_a_hub(config.parts) or None,
         model_name=config.name,
         eval_results=_eval_results(known, about) if known and about else None,
     )
     return data.to_yaml()
+
+
+def _on_a_hub(parts: Sequence[Part]) -> list[str]:
+    """Return the repositories of what a bundle is made of, from which hubs draw its lineage."""
+    on_hub = (part.id for part in parts if re.fullmatch(r"[\w.-]+/[\w.-]+@[0-9a-f]{40}", part.id))
+    return [name.partition("@")[0] for name in on_hub]
 
 
 def _eval_results(known: Summary, about: DataSet) -> list[EvalResult]:

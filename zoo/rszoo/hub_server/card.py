@@ -13,9 +13,11 @@ from typing import Any
 import yaml
 
 from rszoo.hub_server.blobs import Blobs
+from rszoo.hub_server.errors import HubError
 from rszoo.hub_server.history import File, Tree
+from rszoo.hub_server.names import check_repo_id
 
-__all__ = ["MOST_VALUES", "Card", "card_of", "eval_results", "front_matter", "tags"]
+__all__ = ["MOST_VALUES", "Card", "card_of", "eval_results", "front_matter", "made_of", "tags"]
 
 _README = "README.md"
 _LARGEST = 1 << 20
@@ -105,6 +107,18 @@ def tags(metadata: dict[str, Any]) -> list[str]:
     for key, prefix in (("license", "license"), ("datasets", "dataset")):
         found += [f"{prefix}:{value}" for value in _texts(metadata.get(key))]
     return list(dict.fromkeys(found))
+
+
+def made_of(metadata: dict[str, Any]) -> list[str]:
+    """Return the repositories that a card names as what its model is made of."""
+    return [name for name in _texts(metadata.get("base_model")) if _is_repo_id(name)]
+
+
+def _is_repo_id(name: str) -> bool:
+    try:
+        return bool(check_repo_id(name))
+    except HubError:
+        return False
 
 
 def eval_results(tree: Tree, blobs: Blobs) -> list[dict[str, Any]]:

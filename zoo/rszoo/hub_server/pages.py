@@ -16,10 +16,10 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from rszoo._each import attempted
-from rszoo.hub.files import CURVE
+from rszoo.hub.files import CURVE, MANIFEST
 from rszoo.hub.stated import NOT_CHECKED
 from rszoo.hub_server.blobs import Blobs
-from rszoo.hub_server.card import card_of, tags
+from rszoo.hub_server.card import card_of, made_of, tags
 from rszoo.hub_server.context import hub_of, repo_of
 from rszoo.hub_server.evidence import Evidence, evidence_in
 from rszoo.hub_server.history import Tree
@@ -82,10 +82,31 @@ def model(request: Request) -> Response:
         curve = f'<figure><img src="{base}{CURVE}" alt="{alt}"></figure>'
     numbers = _numbers(repo.id, card.metadata, evidence_in(tree, hub_of(request).blobs))
     said = f'<p class="faint">The card; what it says is {NOT_CHECKED}.</p>' if card.text else ""
-    body = _heading(repo, tree, tags(card.metadata)) + numbers + said + curve + text
-    command = f"HF_ENDPOINT={str(request.base_url).rstrip('/')} hf download {repo.id}"
-    body += f"<h2>Download</h2><pre><code>{escape(command)}</code></pre>"
+    body = _heading(repo, tree, tags(card.metadata)) + _lineage(made_of(card.metadata))
+    body += numbers + _use(request, repo, tree) + said + curve + text
     return _page(repo.id, body + _files(tree, base))
+
+
+def _lineage(names: list[str]) -> str:
+    links = ", ".join(f'<a href="/{quote(name)}">{escape(name)}</a>' for name in names)
+    return f'<p class="faint">Made of {links}</p>' if names else ""
+
+
+def _use(request: Request, repo: Repo, tree: Tree) -> str:
+    """Return the commands for a model, of rszoo where it is a bundle."""
+    lines = [_endpoint(request)]
+    if MANIFEST in tree:
+        lines += [
+            f"rszoo certify --model {repo.id} photo.png    # class and radius of a picture",
+            f"rszoo certify --model {repo.id}    # of the test images",
+            f"rszoo verify {repo.id}    # draws its votes again",
+        ]
+    lines.append(f"hf download {repo.id}")
+    return f"<h2>Use</h2><pre><code>{escape(chr(10).join(lines))}</code></pre>"
+
+
+def _endpoint(request: Request) -> str:
+    return f"export HF_ENDPOINT={str(request.base_url).rstrip('/')}"
 
 
 def _numbers(repo_id: str, metadata: dict[str, Any], evidence: Evidence) -> str:
@@ -128,15 +149,19 @@ def _files(tree: Tree, base: str) -> str:
 
 
 def _how_to(request: Request) -> str:
-    endpoint = escape(str(request.base_url).rstrip("/"))
-    return (
-        "<h2>Use this hub</h2><pre><code>"
-        f"export HF_ENDPOINT={endpoint}\n"
-        "export HF_TOKEN=...              # to upload: the token that `rszoo hub serve` printed\n"
-        "export HF_HUB_DISABLE_XET=1      # to upload: there is no Xet here\n"
-        "hf download ORG/NAME\n"
-        "hf upload ORG/NAME FOLDER</code></pre>"
-    )
+    lines = [
+        _endpoint(request),
+        "rszoo ls --hub    # the models here",
+        "rszoo certify --model ORG/NAME photo.png    # class and radius of a picture",
+        "",
+        "export HF_TOKEN=...      # to write: the token that rszoo hub serve printed",
+        "rszoo push BUNDLE ORG/NAME",
+        "",
+        "export HF_HUB_DISABLE_XET=1    # other clients: there is no Xet here",
+        "hf download ORG/NAME",
+        "hf upload ORG/NAME FOLDER",
+    ]
+    return f"<h2>Use this hub</h2><pre><code>{escape(chr(10).join(lines))}</code></pre>"
 
 
 def _page(title: str, body: str) -> Response:
