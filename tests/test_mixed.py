@@ -292,7 +292,7 @@ def test_batches(one: Trial) -> None:
 def test_radii_and_values_out_of_range_are_refused(one: Trial) -> None:
     mix = one.mixed(ALPHA_MIX)
     for more, message in (
-        ({"radii": [0.1]}, "expected no radii"),
+        ({"radii": [9.0]}, "expected radii from 0 to "),
         ({"tolerance": 0.1}, r"expected radii with tolerance=0\.1, got none"),
     ):
         with pytest.raises(ValueError, match=message):
