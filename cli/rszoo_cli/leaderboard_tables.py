@@ -7,7 +7,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from rszoo_cli.console import out
+from rszoo_cli.console import out, print_listing
 
 if TYPE_CHECKING:
     from rszoo.evaluation.leaderboard.board import Group
@@ -26,7 +26,7 @@ def print_groups(groups: Sequence["Group"]) -> None:
         out.print(Text.assemble((heading(group), "bold"), ": ", protocol(group)), soft_wrap=True)
         out.print()
         given, notes = marks(group)
-        out.print(_names(group, given))
+        print_listing(_names(group, given))
         out.print()
         for table in _tables(_labels(group, given), columns(group), out.width):
             out.print(table)
@@ -44,12 +44,11 @@ def _names(group: "Group", given: Sequence[str]) -> Table:
     from rszoo.evaluation.leaderboard.columns import description, labels
 
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column(justify="right")
-    table.add_column(overflow="fold")
-    table.add_column(overflow="fold")
-    for label, row, mark in zip(labels(group), group.rows, given, strict=True):
-        model = Text.assemble(row.entry.model, (f" {mark}" if mark else "", "yellow"))
-        table.add_row(label, model, Text(", ".join(description(row.entry))))
+    named = labels(group)
+    longest = max(map(len, named))
+    for label, row, mark in zip(named, group.rows, given, strict=True):
+        model = (f"{label:>{longest}}  {row.entry.model}", (f" {mark}" if mark else "", "yellow"))
+        table.add_row(Text.assemble(*model), Text(", ".join(description(row.entry))))
     return table
 
 

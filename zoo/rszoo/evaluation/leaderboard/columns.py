@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from string import ascii_lowercase
 
+from rszoo.certificates.kind import ONE_SIDED
 from rszoo.evaluation.data_set import DataSet
 from rszoo.evaluation.formatting import as_duration
 from rszoo.evaluation.leaderboard.board import Group, Row
@@ -75,11 +76,12 @@ class Column:
 
 
 def heading(group: Group) -> str:
-    """Return which data set and sigma a group is about."""
+    """Return which data set and sigma a group is about, and which bound if not the usual one."""
     sigma = noise(group)
     stated = f"sigma {sigma}" if sigma == _NOT_STATED else f"sigma = {sigma}"
     called = DataSet(name=group.dataset, split=None, checked=group.checked)
-    return f"{called}, {stated}"
+    bound = "" if group.bound == ONE_SIDED else f", {group.bound} bound"
+    return f"{called}, {stated}{bound}"
 
 
 def noise(group: Group) -> str:
