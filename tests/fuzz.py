@@ -228,6 +228,32 @@ def attack_log() -> tuple[list[tuple[str, bytes]], Read]:
     return [(".tsv", text), (".tsv", own)], read
 
 
+def attack_protocol() -> tuple[list[tuple[str, bytes]], Read]:
+    from rszoo.evaluation.attack_log import read_attack_log
+    from rszoo.evaluation.under_attack import under_attack
+
+    text = b"idx\tlabel\tclean\tattacked\tdistance\ttime\n0\t3\t3\t5\t0.1\t0.02\n"
+    stated: dict[str, object] = {
+        "kind": "attack",
+        "inputs": {"name": "photos", "split": "test", "size": 9, "step": 1, "count": 2},
+        "attack": {"name": "pgd", "norm": "linf", "eps": 0.1, "steps": 20},
+        "alpha": 0.001,
+    }
+
+    def read(path: Path) -> None:
+        path.with_suffix(".tsv").write_bytes(text)
+        try:
+            rows, found = read_attack_log(path.with_suffix(".tsv"))
+            one = under_attack(path, rows, found)
+            assert str(one.attacked).isprintable()
+            assert one.how.isprintable()
+            assert 0 <= one.interval[0] <= one.accuracy <= one.interval[1] <= 1
+        finally:
+            path.with_suffix(".tsv").unlink()
+
+    return [(".json", json.dumps(stated).encode())], read
+
+
 def protocol() -> tuple[list[tuple[str, bytes]], Read]:
     from rszoo.evaluation.protocol import read_protocol
 
@@ -474,6 +500,7 @@ READERS = {
         manifest,
         log,
         attack_log,
+        attack_protocol,
         protocol,
         recipe,
         card,

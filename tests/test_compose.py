@@ -17,6 +17,7 @@ from rszoo import data, networks
 from rszoo.errors import DataError, HubError, IntegrityError, RszooError
 from rszoo.evaluation.log import read_log
 from rszoo.hub import catalog
+from rszoo.hub.attack_logs import attacks_of
 from rszoo.hub.bundle import Bundle, open_bundle
 from rszoo.hub.card import card_files
 from rszoo.hub.catalog import find
@@ -265,6 +266,8 @@ def test_it_is_pushed_with_its_parts(
     monkeypatch.chdir(tmp_path)
     small = ["--n0", "10", "--n", "500", "--limit", "3", "--device", "cpu", "--seed", "1"]
     assert run("certify", "-m", "runs/dual", *small, "--attach").exit_code == 0
+    few = ["--norm", "l2", "--eps", "0.1", "--limit", "2", "--n", "100", "--draws", "2"]
+    assert run("attack", "runs/dual", *few, "--device", "cpu", "--attach").exit_code == 0
     here = find("runs/dual")
     log = evidence_of(here)
     before = hub.faults.count("/commit/")
@@ -286,6 +289,7 @@ def test_it_is_pushed_with_its_parts(
     assert [pushed.certificate(row) for row in range(3)] == [
         log.certificate(row) for row in range(3)
     ]
+    assert attacks_of(there) == attacks_of(here) != []
     assert run("verify", there.id, "--n", "500", "--sample", "1").exit_code == 0
     assert run("certify", "-m", there.id, *small, "--out", "a.tsv").exit_code == 0
     checked = run("verify", "a.tsv", "--sample", "0", "--replay", "0")  # by the id in the log

@@ -1,14 +1,13 @@
 """`rszoo attack`: what a model answers to inputs that an attack has moved."""
 
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from rszoo.evaluation.progress_bar import ProgressBar
-from rszoo_cli.console import err, out
+from rszoo_cli.console import err
 from rszoo_cli.options import (
     Alpha,
     DataRoot,
@@ -27,13 +26,7 @@ from rszoo_cli.options import (
 from rszoo_cli.panels import advanced, budget, output
 from rszoo_cli.values import count, distance
 
-if TYPE_CHECKING:
-    from rszoo.evaluation.attack_log import AttackRow
-    from rszoo.hub.bundle import Bundle
-
 __all__ = ["attack"]
-
-_LEVEL = 0.05  # of the intervals
 
 _Target = Annotated[
     str,
@@ -82,6 +75,14 @@ _LogFile = Annotated[
         show_default="attacks/NAME-...tsv; none for own inputs",
     ),
 ]
+_Attach = Annotated[
+    bool,
+    output("--attach", help="Put the finished log into the bundle, as a bound, no evidence."),
+]
+_Overwrite = Annotated[
+    bool,
+    advanced("--overwrite", help="With --attach: even over another log of this attack."),
+]
 _BatchSize = Annotated[
     int, advanced(metavar="N", parser=count(), help="Inputs that are attacked together.")
 ]
@@ -108,14 +109,15 @@ def attack(
     device: Device = None,
     log_file: _LogFile = None,
     resume: ResumeLog = False,
+    attach: _Attach = False,
     json: Json = False,
     batch_size: _BatchSize = 32,
+    overwrite: _Overwrite = False,
     precision: Precision = "auto",
 ) -> None:
     """Attack a model: how many inputs are still answered rightly once moved by eps.
 
-    What withstands this attack may fall to another: the share is an upper bound, no certificate. A
-    smoothed model is attacked through its noise, a mix through both parts.
+    An upper bound, no certificate: another may find more. Noise and mixes are attacked through.
 
     --within-certificates: exit code 1 if more break than chance explains, or one is certified
     again.
@@ -133,17 +135,19 @@ def attack(
     from rszoo.hub.attacked import target_of
     from rszoo.hub.catalog import find
     from rszoo.smoothing.execution import Execution
+    from rszoo_cli.attack_shown import attach_log, check_attach, print_counts, print_own
     from rszoo_cli.broken import check_whole, print_broken
     from rszoo_cli.inputs import to_certify
     from rszoo_cli.usage import check_inputs, check_log, seed_named
 
     _check_named(attack, norm)
-    check_inputs(inputs, skip or dataset, shard=None, attach=False)
-    check_log(inputs, log_file, resume=resume, attach=False, overwrite=False)
+    check_inputs(inputs, attach or skip or dataset, shard=None, attach=attach)
+    check_log(inputs, log_file, resume=resume, attach=attach, overwrite=False)
     bundle = find(model)
+    check_attach(bundle, attach=attach, overwrite=overwrite)
     where = {"root": data_root, "download": download}
     if within_certificates:
-        check_whole(inputs, log_file or resume or skip)
+        check_whole(inputs, log_file or resume or skip or attach)
         options = {"count": limit, "steps": steps, "draws": draws, "n": n, "seed": seed}
         return print_broken(bundle, options, {**where, "device": device}, dataset, json=json)
     todo = to_certify(inputs, bundle, dataset, None, limit, skip=skip, resize=resize, **where)
@@ -163,15 +167,15 @@ def attack(
     )
     named = {"attack": attack, "norm": norm, "eps": eps}
     if inputs:
-        _print_own(rows, bundle, named, seed, json=json)
-    else:
-        _print_counts(rows, bundle, named, log_file, json=json)
+        return print_own(rows, bundle, named, seed, json=json)
+    print_counts(rows, bundle, named, log_file, json=json)
+    attach_log(bundle, log_file, attach=attach, overwrite=overwrite)
 
 
 def _check_named(attack: str, norm: str) -> None:
     """Refuse an attack or a norm that there is not."""
     from rszoo.evaluation import attacks
-    from rszoo.evaluation.attack import NORMS
+    from rszoo.evaluation.attack_log import NORMS
 
     if norm not in NORMS:
         raise typer.BadParameter(f"expected --norm {' or '.join(NORMS)}, got {norm!r}")
@@ -198,94 +202,3 @@ def _seed_of(log_file: Path | None, *, resume: bool) -> int | None:
         return None
     seed = read_attack_log(log_file)[1].get("seed")
     return seed if isinstance(seed, int) else None
-
-
-def _print_counts(
-    rows: "Sequence[AttackRow]",
-    bundle: "Bundle",
-    named: dict[str, Any],
-    log_file: Path | None,
-    *,
-    json: bool,
-) -> None:
-    """Print how many answers are right, before and under the attack, with intervals of 95 %."""
-    from rszoo.theory.bounds import clopper_pearson_interval
-
-    count = len(rows)
-    clean = sum(row.clean == row.label for row in rows)
-    attacked = sum(row.attacked == row.label for row in rows)
-    values = {
-        "model": bundle.id,
-        **named,
-        "inputs": count,
-        "right": clean,
-        "right_interval": clopper_pearson_interval(clean, count, _LEVEL),
-        "right_under_attack": attacked,
-        "right_under_attack_interval": clopper_pearson_interval(attacked, count, _LEVEL),
-        "upper_bound": True,
-        "log": str(log_file),
-    }
-    if json:
-        out.print_json(data=values)
-        return
-    _print_table(values, bundle.config.name)
-    err.print("an upper bound by one attack, not a certificate", style="yellow", soft_wrap=True)
-    err.print(f"log: {log_file}", highlight=False, soft_wrap=True)
-
-
-def _print_table(values: dict[str, Any], name: str) -> None:
-    from rich.table import Table
-
-    from rszoo.theory.rounding import as_interval, as_share, as_share_at_most, as_stated
-
-    table = Table("answers", "right", "95 %", box=None)
-    count = values["inputs"]
-    share, at_most = values["right"] / count, values["right_under_attack"] / count
-    interval = as_interval(values["right_interval"])
-    table.add_row(f"{name}, {count} inputs", f"{as_share(share)}%", interval)
-    under = f"under {values['attack']}, {values['norm']} {as_stated(values['eps'])}"
-    interval = as_interval(values["right_under_attack_interval"])
-    table.add_row(under, f"at most {as_share_at_most(at_most)}%", interval)
-    out.print(table)
-
-
-def _print_own(
-    rows: "Sequence[AttackRow]",
-    bundle: "Bundle",
-    named: dict[str, Any],
-    seed: int,
-    *,
-    json: bool,
-) -> None:
-    """Print the answers to each of the user's own inputs, before and under the attack."""
-    from rich.table import Table
-    from rich.text import Text
-
-    from rszoo.certificates.base import ABSTAIN
-    from rszoo.theory.rounding import as_error
-
-    def name(label: int) -> str | None:
-        return None if label == ABSTAIN else bundle.config.class_names[label]
-
-    if json:
-        out.print_json(
-            data=[
-                {
-                    "input": row.input,
-                    "class": name(row.clean),
-                    "class_under_attack": name(row.attacked),
-                    "distance": row.distance,
-                    **named,
-                    "seed": seed,
-                }
-                for row in rows
-            ]
-        )
-        return
-    table = Table("input", "label", "under attack", "moved by", box=None)
-    for row in rows:
-        labels = [Text(name(label) or "abstains") for label in (row.clean, row.attacked)]
-        table.add_row(Text(row.input or ""), *labels, as_error(row.distance))
-    out.print(table)
-    err.print("one attack, not a certificate: another may find more", style="yellow")
-    err.print(f"seed {seed}", highlight=False)

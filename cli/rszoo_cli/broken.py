@@ -24,7 +24,7 @@ def check_whole(own: object, of_a_log: object) -> None:
     if own or of_a_log:
         raise typer.BadParameter(
             "--within-certificates is for those of the bundle, in memory: without inputs of your "
-            "own, --skip, --out and --resume"
+            "own, --skip, --out, --resume and --attach"
         )
 
 

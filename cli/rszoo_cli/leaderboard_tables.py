@@ -10,10 +10,11 @@ from rich.text import Text
 from rszoo_cli.console import out, print_listing
 
 if TYPE_CHECKING:
+    from rszoo.evaluation.leaderboard.attacked import AttackedGroup
     from rszoo.evaluation.leaderboard.board import Group
     from rszoo.evaluation.leaderboard.columns import Column
 
-__all__ = ["print_groups"]
+__all__ = ["print_attacked", "print_groups"]
 
 _PADDING = 2
 
@@ -35,8 +36,30 @@ def print_groups(groups: Sequence["Group"]) -> None:
             out.print(Text(note, style="yellow"))
         if notes:
             out.print()
-    for meaning in MEANINGS:
+    for meaning in MEANINGS if groups else ():
         out.print(Text(meaning, style="dim"))
+
+
+def print_attacked(groups: Sequence["AttackedGroup"]) -> None:
+    """Print tables of attacks, and what their numbers mean; nothing without one."""
+    from rszoo.evaluation.leaderboard.attacked import HEADS, cells, heading
+    from rszoo.evaluation.under_attack import MEANING
+
+    for group in groups:
+        out.print()
+        out.print(Text(heading(group), style="bold"), soft_wrap=True)
+        table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+        table.add_column("model", overflow="fold")
+        for head in HEADS:
+            table.add_column(head, overflow="fold")
+        for row in group.rows:
+            model = Text.assemble(row.model, ("\npublished" if row.paper else "", "cyan"))
+            shown = (Text.assemble(one.text, ("\n" + one.below, "dim")) for one in cells(row))
+            table.add_row(model, *shown)
+        out.print(table)
+    if groups:
+        out.print()
+        out.print(Text(MEANING, style="dim"))
 
 
 def _names(group: "Group", given: Sequence[str]) -> Table:

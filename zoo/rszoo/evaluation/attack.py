@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from rszoo.evaluation import attacks
-from rszoo.evaluation.attack_log import AttackLog, AttackRow
+from rszoo.evaluation.attack_log import NORMS, AttackLog, AttackRow
 from rszoo.evaluation.inputs import Input, InputSet
 from rszoo.evaluation.log import NO_LABEL, printable
 from rszoo.evaluation.machine import this_machine, versions
@@ -27,9 +27,7 @@ from rszoo.evaluation.protocol import OF_ATTACKS
 from rszoo.methods._attacks import box, frozen
 from rszoo.smoothing.noise import input_seed
 
-__all__ = ["NORMS", "Attack", "Target", "attack", "attacked", "distances", "within"]
-
-NORMS = ("linf", "l2")
+__all__ = ["Attack", "Target", "attack", "attacked", "distances", "within"]
 
 _LESS = 1.0 - 1e-6
 

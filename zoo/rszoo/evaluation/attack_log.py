@@ -27,7 +27,10 @@ from rszoo.evaluation.protocol import (
 from rszoo.evaluation.row_file import RowFile
 from rszoo.evaluation.rows import ATTACKED, LONGEST_LINE, MOST_ROWS, line
 
-__all__ = ["AttackLog", "AttackRow", "read_attack_log"]
+__all__ = ["NORMS", "AttackLog", "AttackRow", "read_attack_log"]
+
+#: In which an attack measures distances.
+NORMS = ("linf", "l2")
 
 _INPUT = "input"
 _MOST = 1 << 53
@@ -111,13 +114,16 @@ class AttackLog(RowFile):
         self.rows += rows
 
 
-def read_attack_log(path: Path) -> tuple[list[AttackRow], dict[str, object]]:
+def read_attack_log(
+    path: Path, *, most_rows: int = MOST_ROWS
+) -> tuple[list[AttackRow], dict[str, object]]:
     """Return the rows of a log of attacks, and its protocol.
 
     Raises:
-        DataError: it is none, or broken.
+        DataError: it is none, or broken, or has more rows than it may.
     """
-    return _parsed(path, read_content(path))[0], _protocol(protocol_path(path))
+    stated = _protocol(protocol_path(path))
+    return _parsed(path, read_content(path), most_rows)[0], stated
 
 
 def _line(row: AttackRow) -> bytes:
@@ -125,13 +131,13 @@ def _line(row: AttackRow) -> bytes:
     return line(values[:-1] if row.input is None else values)
 
 
-def _parsed(path: Path, data: bytes) -> tuple[list[AttackRow], int]:
+def _parsed(path: Path, data: bytes, most_rows: int = MOST_ROWS) -> tuple[list[AttackRow], int]:
     """Return the complete rows, and the bytes that they take with their header; 0 without any."""
     *lines, tail = data.split(b"\n")
     if not lines:
         return [], 0
-    if len(lines) - 1 > MOST_ROWS:
-        raise DataError(f"{path}: expected a log of at most {MOST_ROWS:,} rows, got more")
+    if len(lines) - 1 > most_rows:
+        raise DataError(f"{path}: expected a log of at most {most_rows:,} rows, got more")
     header = tuple(_split(path, 1, lines[0]))
     if header not in (ATTACKED, (*ATTACKED, _INPUT)):
         raise DataError(

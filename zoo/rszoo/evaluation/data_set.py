@@ -6,12 +6,12 @@ Of other sets there is nothing to check it by, and what their images are called,
 
 from dataclasses import dataclass
 
-from rszoo.certificates.protocol import Protocol
+from rszoo.certificates.protocol import Inputs, Protocol
 from rszoo.data.known import known_set
 from rszoo.errors import DataError
 from rszoo.evaluation.rows import printable
 
-__all__ = ["DataSet", "check_named", "data_set"]
+__all__ = ["DataSet", "check_named", "data_set", "data_set_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,11 @@ class DataSet:
 
 def data_set(protocol: Protocol | None) -> DataSet:
     """Return the data set of the inputs of a log, from its protocol."""
-    inputs = None if protocol is None else protocol.inputs
+    return data_set_of(None if protocol is None else protocol.inputs)
+
+
+def data_set_of(inputs: Inputs | None) -> DataSet:
+    """Return the data set of inputs that a protocol states; None states none."""
     if inputs is None or inputs.name is None:
         return DataSet(name=None, split=None, checked=False)
     known = known_set(inputs.name)
@@ -50,17 +54,16 @@ def data_set(protocol: Protocol | None) -> DataSet:
     )
 
 
-def check_named(path: object, protocol: Protocol) -> None:
+def check_named(path: object, inputs: Inputs | None) -> None:
     """Refuse inputs that are called by the name of a known data set and are not of it.
 
     Raises:
         DataError: names the log at `path`.
     """
-    inputs = protocol.inputs
     known = known_set(inputs.name) if inputs is not None and inputs.name is not None else None
     if inputs is None or inputs.digest is None or known is None or not known.digests:
         return
-    if not data_set(protocol).checked:
+    if not data_set_of(inputs).checked:
         raise DataError(
             f"{path}: expected the images of {inputs.name}, {inputs.split}, as its protocol says, "
             f"got others by their digest, {inputs.digest}; certify under the name of their own set"

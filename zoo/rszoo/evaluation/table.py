@@ -149,7 +149,7 @@ def read_log(
     foreign = known is not None and not known.counted
     protocol = None if foreign or not beside.exists() else read_protocol(beside)
     if protocol is not None:
-        check_named(path, protocol)
+        check_named(path, protocol.inputs)
     return table_of(path, data, protocol, most_rows=most_rows)
 
 

@@ -5,6 +5,7 @@ model.safetensors   its weights; no pickle is ever read
 recipe.yaml         the resolved recipe that made it
 certificates.tsv    evidence: one row per certified input (once certified)
 certificates.json   the protocol of the evidence
+attack-*.tsv, .json logs of attacks, which are no evidence, and their protocols
 manifest.json       sha256 and size of every other file, and the bundle's origin
 """
 
@@ -145,8 +146,8 @@ def open_bundle(
         folder: the bundle.
         id: what it is called; None: its path.
         cache: the folder of a cache that its files may be links into.
-        only: the files to look at, as in `Manifest.check`; with `RECORD` the bundle can be read
-            about, not loaded.
+        only: the files to look at, as in `Manifest.check`; without its weights
+            the bundle can be read about, not loaded.
 
     Raises:
         RszooError: there is no such folder, or its config is not a bundle's.

@@ -18,7 +18,9 @@ from huggingface_hub import (
 from rszoo.data import known_set
 from rszoo.evaluation.data_set import DataSet, data_set
 from rszoo.evaluation.metrics import Summary, summary
+from rszoo.hub.attack_logs import attacks_of
 from rszoo.hub.bundle import Bundle
+from rszoo.hub.card_attacks import attacks_text
 from rszoo.hub.card_results import alpha_text, results_text
 from rszoo.hub.card_text import plain
 from rszoo.hub.config import Part
@@ -152,6 +154,7 @@ def _text(
         *said.use,
         "## Results",
         results or "Not certified.",
+        *attacks_text(attacks_of(bundle)),
         "## Intended use and limits",
         _LIMITS,
         "## How it was made",

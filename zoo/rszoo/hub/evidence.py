@@ -1,9 +1,8 @@
 """The certification log of a bundle: whether it is about that bundle, and how it gets into it."""
 
-import shutil
 from pathlib import Path
 
-from rszoo._folders import alone_with, replaced
+from rszoo._folders import alone_with
 from rszoo.certificates.kinds import kind as certificate_kind
 from rszoo.certificates.protocol import Protocol
 from rszoo.errors import DataError, RszooError
@@ -15,7 +14,7 @@ from rszoo.hub.catalog import is_own
 from rszoo.hub.files import EVIDENCE, PROTOCOL
 from rszoo.hub.kinds import kind_of
 from rszoo.hub.limits import MOST_ROWS
-from rszoo.hub.manifest import Manifest
+from rszoo.hub.writing import with_files
 
 __all__ = ["add_evidence", "check_about", "check_of_bundle_alone", "evidence_of", "lost"]
 
@@ -154,13 +153,7 @@ def add_evidence(bundle: Bundle, log: Path, *, overwrite: bool = False) -> Bundl
                 _check_holds(table, there)
             if not overwrite:
                 _check_not_less(table, there)
-        with replaced(now.path) as draft:
-            for name in now.manifest.files:
-                shutil.copyfile(now.path / name, draft / name)
-            shutil.copyfile(log, draft / EVIDENCE)
-            shutil.copyfile(protocol_path(log), draft / PROTOCOL)
-            Manifest.of(draft, origin=now.manifest.origin).write(draft)
-        return open_bundle(now.path)
+        return with_files(now, {EVIDENCE: log, PROTOCOL: protocol_path(log)})
 
 
 def _readable(bundle: Bundle) -> LogTable | None:

@@ -14,6 +14,8 @@ __all__ = [
     "RESULTS",
     "SIGNATURE",
     "WEIGHTS",
+    "in_record",
+    "is_of_attack",
 ]
 
 CONFIG = "config.json"
@@ -24,7 +26,7 @@ EVIDENCE = "certificates.tsv"
 PROTOCOL = "certificates.json"
 MANIFEST = "manifest.json"
 
-#: What a bundle says of itself: all but its weights.
+#: What a bundle says of itself, beside the logs of attacks.
 RECORD = (CONFIG, RECIPE, EVIDENCE, PROTOCOL)
 
 CARD = "README.md"
@@ -34,3 +36,17 @@ SIGNATURE = "model.sig"
 
 #: What presents a bundle on a hub; made from it, no part of it.
 PRESENTATION = (CARD, CURVE, RESULTS, SIGNATURE)
+
+
+def is_of_attack(name: str) -> bool:
+    """Return whether a file is a log of an attack, or its protocol.
+
+    >>> is_of_attack("attack-pgd-linf-0.1.tsv"), is_of_attack("certificates.tsv")
+    (True, False)
+    """
+    return name.startswith("attack-") and name.endswith((".tsv", ".json"))
+
+
+def in_record(name: str) -> bool:
+    """Return whether a bundle says something of itself in a file: all but its weights."""
+    return name in RECORD or is_of_attack(name)

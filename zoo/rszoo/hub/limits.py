@@ -5,14 +5,16 @@
 
 from collections.abc import Mapping
 
-from rszoo.hub.files import CONFIG, EVIDENCE, PROTOCOL, RECIPE
+from rszoo.hub.files import CONFIG, EVIDENCE, PROTOCOL, RECIPE, is_of_attack
 
 __all__ = [
+    "LARGEST_ATTACK",
     "LARGEST_FILE",
     "LARGEST_MANIFEST",
     "LONGEST_CLASS_NAME",
     "LONGEST_NAME",
     "LONGEST_TEXT",
+    "MOST_ATTACKS",
     "MOST_BYTES",
     "MOST_CLASSES",
     "MOST_FILES",
@@ -20,6 +22,7 @@ __all__ = [
     "MOST_PARTS",
     "MOST_ROWS",
     "MOST_VALUES",
+    "most_bytes",
 ]
 
 #: Characters of the name of a bundle, a method or a network.
@@ -55,3 +58,12 @@ MOST_BYTES: Mapping[str, int] = {
     PROTOCOL: 1 << 20,
 }
 LARGEST_FILE = 1 << 32
+
+#: Logs of attacks, and bytes of one and of its protocol.
+MOST_ATTACKS = 10
+LARGEST_ATTACK = 1 << 23
+
+
+def most_bytes(name: str) -> int:
+    """Return how many bytes a file of a bundle may have, by its name."""
+    return MOST_BYTES.get(name, LARGEST_ATTACK if is_of_attack(name) else LARGEST_FILE)

@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from rszoo._json import read_json_bytes
 from rszoo._reading import size_text
 from rszoo.errors import IntegrityError
-from rszoo.hub.files import MANIFEST
-from rszoo.hub.limits import LARGEST_FILE, LARGEST_MANIFEST, MOST_BYTES, MOST_FILES
+from rszoo.hub.files import MANIFEST, is_of_attack
+from rszoo.hub.limits import LARGEST_MANIFEST, MOST_ATTACKS, MOST_FILES, most_bytes
 from rszoo.hub.origin import Origin
 
 __all__ = ["DAMAGED", "Manifest", "file_digest"]
@@ -137,15 +137,18 @@ class Manifest(BaseModel):
 
     def _check_limits(self) -> None:
         """Refuse more or larger files than a bundle may have, before any of them is fetched."""
-        if len(self.files) > MOST_FILES:
-            raise IntegrityError(
-                MANIFEST,
-                expected=f"at most {MOST_FILES} files",
-                actual=f"{len(self.files):,}",
-                hint=_TOO_LARGE,
-            )
+        _check_count("files", len(self.files), MOST_FILES)
+        attacks = sum(is_of_attack(name) for name in self.files)
+        _check_count("files of attacks", attacks, 2 * MOST_ATTACKS)
         for name, entry in self.files.items():
-            _check_limit(name, entry.size, MOST_BYTES.get(name, LARGEST_FILE))
+            _check_limit(name, entry.size, most_bytes(name))
+
+
+def _check_count(what: str, count: int, most: int) -> None:
+    if count > most:
+        raise IntegrityError(
+            MANIFEST, expected=f"at most {most} {what}", actual=f"{count:,}", hint=_TOO_LARGE
+        )
 
 
 def _check_limit(name: str, size: int, most: int) -> None:

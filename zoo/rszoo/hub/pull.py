@@ -1,13 +1,12 @@
 """Fetch a bundle from a hub into the hub client's cache; nothing else of the model is fetched."""
 
 import logging
-from collections.abc import Collection
 from pathlib import Path
 
 from rszoo.errors import IntegrityError, RszooError
 from rszoo.hub import remote
 from rszoo.hub.bundle import Bundle, open_bundle
-from rszoo.hub.files import MANIFEST, PRESENTATION, RECORD, SIGNATURE
+from rszoo.hub.files import MANIFEST, PRESENTATION, SIGNATURE, in_record
 from rszoo.hub.ids import HubId
 from rszoo.hub.manifest import Manifest
 from rszoo.hub.signing import check_signature
@@ -51,7 +50,7 @@ def pull(model: HubId) -> Bundle:
 
 
 def pull_record(model: HubId) -> Bundle:
-    """Return what a bundle says of itself, its certificates too: checked, but without weights.
+    """Return what a bundle says of itself, its logs too: checked, but without weights.
 
     It can be read about, and not be loaded.
 
@@ -60,22 +59,20 @@ def pull_record(model: HubId) -> Bundle:
     """
     head = remote.head(model)
     try:
-        return _fetched(head, only=RECORD)
+        return _fetched(head, record=True)
     except IntegrityError:
-        return _fetched(head, anew=True, only=RECORD)
+        return _fetched(head, anew=True, record=True)
 
 
-def _fetched(
-    head: remote.Head, *, anew: bool = False, only: Collection[str] | None = None
-) -> Bundle:
+def _fetched(head: remote.Head, *, anew: bool = False, record: bool = False) -> Bundle:
     manifest = Manifest.read(remote.download(head.id, [MANIFEST], anew=anew))
-    names = [MANIFEST, *(name for name in manifest.files if only is None or name in only)]
+    names = [name for name in manifest.files if not record or in_record(name)]
     if unlisted := set(head.files) - {MANIFEST, *manifest.files, *_IGNORED}:
         _log.warning(
             "%s: ignored what its manifest does not list: %s", head.id, ", ".join(sorted(unlisted))
         )
-    folder = remote.download(head.id, names, anew=anew)
-    return open_bundle(folder, id=str(head.id), cache=folder.parent.parent, only=only)
+    folder = remote.download(head.id, [MANIFEST, *names], anew=anew)
+    return open_bundle(folder, id=str(head.id), cache=folder.parent.parent, only=names)
 
 
 def check_signed(bundle: Bundle, *, key: Path) -> None:

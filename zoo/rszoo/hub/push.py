@@ -9,7 +9,14 @@ from rszoo.hub import remote, tags
 from rszoo.hub.bundle import Bundle
 from rszoo.hub.card import card_files
 from rszoo.hub.evidence import check_of_bundle_alone, evidence_of
-from rszoo.hub.files import MANIFEST, ONNX, PRESENTATION, RECORD, SIGNATURE, WEIGHTS
+from rszoo.hub.files import (
+    MANIFEST,
+    ONNX,
+    PRESENTATION,
+    SIGNATURE,
+    WEIGHTS,
+    in_record,
+)
 from rszoo.hub.ids import HubId
 from rszoo.hub.licenses import check_license
 from rszoo.hub.parts import own_parts
@@ -18,8 +25,8 @@ from rszoo.hub.signing import is_signed_with, signature
 
 __all__ = ["Pushed", "check_pushable", "push"]
 
-# What an earlier push may have left that this one does not bring.
-_OURS = {*RECORD, WEIGHTS, ONNX, MANIFEST, *PRESENTATION}
+# What an earlier push may have left that this one does not bring, beside the record.
+_OURS = {WEIGHTS, ONNX, MANIFEST, *PRESENTATION}
 
 
 @dataclass(frozen=True)
@@ -67,7 +74,7 @@ def push(
         RszooError: the bundle has no certificates, or some of more than the bundle, the id has a
             revision, the tag is none, no licence has such a name, a part is not on a hub, or what
             is there is not to be replaced.
-        DataError: its certificates are not about it.
+        DataError: its certificates, or its logs of attacks, are not about it.
         HubError: no permission; the tag is another commit's; the model was changed at the same
             time; no hub. Where the tag alone failed, the error says what is published.
     """
@@ -87,7 +94,8 @@ def push(
         check_replaceable(head, bundle)
     if sign is not None and (there := _good_signature(bundle, head, sign)) is not None:
         files[SIGNATURE] = there
-    stale = sorted(_OURS.intersection(head.files) - files.keys())
+    ours = {name for name in head.files if name in _OURS or in_record(name)}
+    stale = sorted(ours - files.keys())
     if tag is not None:
         changes = bool(stale) or not remote.holds(head.id, files)
         tags.check_tag(head.id, tag, changes=changes)

@@ -12,6 +12,7 @@ from typing import Any
 
 from rszoo.errors import RszooError
 from rszoo.evaluation.protocol import read_protocol, write_protocol
+from rszoo.hub.attack_logs import attacks_of, restate_attacks
 from rszoo.hub.bundle import Bundle, open_bundle
 from rszoo.hub.evidence import evidence_of
 from rszoo.hub.files import CONFIG, EVIDENCE, PROTOCOL
@@ -78,6 +79,7 @@ def _places(found: dict[str, Bundle], model: HubId) -> dict[str, HubId]:
 def _renamed(bundle: Bundle, places: dict[str, HubId], folder: Path) -> Bundle:
     """Return a copy of a bundle that names its parts by where they are on the hub."""
     log = None if bundle.evidence is None else evidence_of(bundle)  # it is about this bundle
+    attacks_of(bundle)  # so are these
     folder.mkdir()
     for name in bundle.manifest.files:
         shutil.copyfile(bundle.path / name, folder / name)
@@ -86,13 +88,14 @@ def _renamed(bundle: Bundle, places: dict[str, HubId], folder: Path) -> Bundle:
     config = type(bundle.config).model_validate_json(text)
     (folder / CONFIG).write_text(config.to_json(), encoding="utf-8")
     Manifest.of(folder, origin=bundle.manifest.origin).write(folder)
+    digest = open_bundle(folder).weights_digest
+    restate_attacks(folder, digest)
     if log is not None:
         protocol = read_protocol(folder / PROTOCOL)
         assert protocol.model is not None  # or the log would not be about the bundle
-        digest = open_bundle(folder).weights_digest
         stated = protocol.model.model_copy(update={"weights_sha256": digest})
         write_protocol(folder / EVIDENCE, protocol.model_copy(update={"model": stated}))
-        Manifest.of(folder, origin=bundle.manifest.origin).write(folder)
+    Manifest.of(folder, origin=bundle.manifest.origin).write(folder)
     return open_bundle(folder)
 
 

@@ -1,5 +1,7 @@
 """Bundles are written whole or not at all."""
 
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +16,7 @@ from rszoo.hub.origin import Origin
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["check_outside_bundles", "weights_of", "write_bundle"]
+__all__ = ["check_outside_bundles", "weights_of", "with_files", "write_bundle"]
 
 
 def check_outside_bundles(path: Path) -> None:
@@ -84,6 +86,26 @@ def write_bundle(
             (draft / CONFIG).write_text(config.to_json(), encoding="utf-8")
             Manifest.of(draft, origin=origin).write(draft)
         return open_bundle(folder)
+
+
+def with_files(bundle: Bundle, files: Mapping[str, Path]) -> Bundle:
+    """Put files into a bundle, beside what it holds or in its place; return the bundle as it is.
+
+    Args:
+        bundle: whose folder the caller is alone with (`rszoo._folders.alone_with`).
+        files: name in the bundle -> what is copied there.
+
+    Raises:
+        RszooError: the folder cannot be written.
+        IntegrityError: they are more, or larger, than a bundle's may be.
+    """
+    with replaced(bundle.path) as draft:
+        for name in bundle.manifest.files:
+            shutil.copyfile(bundle.path / name, draft / name)
+        for name, path in files.items():
+            shutil.copyfile(path, draft / name)
+        Manifest.of(draft, origin=bundle.manifest.origin).write(draft)
+    return open_bundle(bundle.path)
 
 
 def _is_replaceable(folder: Path) -> bool:

@@ -27,6 +27,7 @@ from rszoo.hub_server.markdown import render
 from rszoo.hub_server.reads import visible
 from rszoo.hub_server.repo import Repo
 from rszoo.hub_server.tables import Row, model_rows, numbers_table, size_text
+from rszoo.hub_server.under_attack import attacks_html, attacks_in
 
 __all__ = ["index", "model", "no_icon"]
 
@@ -81,6 +82,7 @@ def model(request: Request) -> Response:
         alt = "certified accuracy over the radius"
         curve = f'<figure><img src="{base}{CURVE}" alt="{alt}"></figure>'
     numbers = _numbers(repo.id, card.metadata, evidence_in(tree, hub_of(request).blobs))
+    numbers += attacks_html(attacks_in(tree, hub_of(request).blobs))
     said = f'<p class="faint">The card; what it says is {NOT_CHECKED}.</p>' if card.text else ""
     body = _heading(repo, tree, tags(card.metadata)) + _lineage(made_of(card.metadata))
     body += numbers + _use(request, repo, tree) + said + curve + text

@@ -16,6 +16,7 @@ __all__ = [
     "as_acr",
     "as_cost",
     "as_difference",
+    "as_distance",
     "as_error",
     "as_expected",
     "as_interval",
@@ -151,6 +152,17 @@ def as_stated(value: float) -> str:
     """
     short = f"{value:g}"
     return short if float(short) == value else repr(float(value))
+
+
+def as_distance(value: float) -> str:
+    """Return a distance that was chosen for an attack: as short as it can be said exactly.
+
+    >>> as_distance(8 / 255), as_distance(0.2), as_distance(0.031)
+    ('8/255', '0.2', '0.031')
+    """
+    levels = round(255 * value) if value < 1 else 0
+    written = [as_stated(value), *([f"{levels}/255"] if levels / 255 == value else [])]
+    return min(written, key=len)
 
 
 def as_expected(number: float) -> str:

@@ -1,14 +1,15 @@
 """Entries of the leaderboard: of bundles, folders of them, logs, and the models on a hub."""
 
 from collections.abc import Iterator, Sequence
-from itertools import chain
 from pathlib import Path
 
 from rszoo._each import attempted
 from rszoo._yaml import parse_yaml
 from rszoo.errors import RecipeError, RszooError
+from rszoo.evaluation.leaderboard.attacked import AttackedEntry
 from rszoo.evaluation.leaderboard.entry import Entry, entry_of_log
 from rszoo.evaluation.log import printable, read_log
+from rszoo.hub.attack_logs import attacks_of, has_attacks
 from rszoo.hub.bundle import Bundle
 from rszoo.hub.catalog import builtin_bundles, bundles_in, find
 from rszoo.hub.evidence import evidence_of
@@ -17,18 +18,25 @@ from rszoo.hub.ids import HubId
 from rszoo.training.recipes.file import is_published
 from rszoo.training.recipes.recipe import PUBLISHED, Recipe
 
-__all__ = ["Found", "entries_at", "entry_of_bundle", "hub_entries", "usual_entries"]
+__all__ = [
+    "Found",
+    "entries_at",
+    "entry_of_attacks",
+    "entry_of_bundle",
+    "hub_entries",
+    "usual_entries",
+]
 
-#: A name, and its entry or what is wrong with it.
-Found = tuple[str, Entry | RszooError]
+#: A name, and what there is of it: an entry, one of attacks, or what is wrong with it.
+Found = tuple[str, Entry | AttackedEntry | RszooError]
 
 
 def usual_entries(runs: Path) -> Iterator[Found]:
     """Yield the bundles that come with rszoo, and those in the runs folder if there is one.
 
     Yields:
-        The id or path, and the entry or what is wrong with it. A bundle that is not certified is
-        left out.
+        The id or path, and the entry or what is wrong with it. A bundle that is not certified
+        has none, but may have one of attacks.
     """
     for name, bundle in builtin_bundles():
         yield from _of_bundle(name, bundle)
@@ -49,10 +57,10 @@ def entries_at(paths: Sequence[str]) -> Iterator[Found]:
         RszooError: what is named itself, rather than found in a folder, has no entry.
     """
     seen: set[str] = set()
-    for name, entry in chain.from_iterable(map(_at, paths)):
-        if name not in seen:
-            seen.add(name)
-            yield name, entry
+    for path in paths:
+        found = list(_at(path))
+        yield from (one for one in found if one[0] not in seen)
+        seen.update(name for name, _ in found)
 
 
 def hub_entries(*, author: str | None = None, search: str | None = None) -> Iterator[Found]:
@@ -98,6 +106,23 @@ def entry_of_bundle(name: str, bundle: Bundle) -> Entry:
     )
 
 
+def entry_of_attacks(name: str, bundle: Bundle) -> AttackedEntry:
+    """Return the entry of a bundle with logs of attacks, apart from that of its certificates.
+
+    Raises:
+        DataError: one of the logs cannot be used.
+    """
+    config = bundle.config
+    return AttackedEntry(
+        model=printable(name),
+        method=printable(config.method),
+        network=printable(config.summary),
+        profile=None if (profile := _profile(bundle)) is None else printable(profile),
+        sigma=config.noise,
+        results=tuple(attacks_of(bundle)),
+    )
+
+
 def _at(path: str) -> Iterator[Found]:
     folder = Path(path)
     if folder.is_file():
@@ -105,7 +130,11 @@ def _at(path: str) -> Iterator[Found]:
     elif folder.is_dir() and not (folder / MANIFEST).exists():
         yield from _in_folder(folder)
     else:
-        yield path, entry_of_bundle(path, find(path))
+        bundle = find(path)
+        if bundle.evidence is not None or not has_attacks(bundle):
+            yield path, entry_of_bundle(path, bundle)
+        if has_attacks(bundle):
+            yield path, entry_of_attacks(path, bundle)
 
 
 def _in_folder(folder: Path) -> Iterator[Found]:
@@ -129,11 +158,12 @@ def _of_log(path: Path) -> Entry:
 def _of_bundle(name: str, bundle: Bundle | RszooError) -> Iterator[Found]:
     if isinstance(bundle, RszooError):
         yield name, bundle
-    elif bundle.evidence is not None:
-        yield (
-            name,
-            attempted(lambda: entry_of_bundle(name, bundle), expected="a log of certificates"),
-        )
+        return
+    if bundle.evidence is not None:
+        found = attempted(lambda: entry_of_bundle(name, bundle), expected="a log of certificates")
+        yield name, found
+    if has_attacks(bundle):
+        yield name, attempted(lambda: entry_of_attacks(name, bundle), expected="logs of attacks")
 
 
 def _owner(name: str) -> str:

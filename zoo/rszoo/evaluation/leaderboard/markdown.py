@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterator, Sequence
 
+from rszoo.evaluation.leaderboard.attacked import HEADS, AttackedGroup, cells
+from rszoo.evaluation.leaderboard.attacked import heading as attacked_heading
 from rszoo.evaluation.leaderboard.board import Group
 from rszoo.evaluation.leaderboard.columns import (
     MEANINGS,
@@ -13,6 +15,7 @@ from rszoo.evaluation.leaderboard.columns import (
     marks,
     protocol,
 )
+from rszoo.evaluation.under_attack import MEANING
 
 __all__ = ["as_markdown"]
 
@@ -20,16 +23,35 @@ __all__ = ["as_markdown"]
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#!|~&$@:]|(?<=www)\.)")
 
 
-def as_markdown(groups: Sequence[Group]) -> str:
-    """Return the groups as Markdown; names are escaped, so that they stay text."""
+def as_markdown(groups: Sequence[Group], attacked: Sequence[AttackedGroup] = ()) -> str:
+    """Return the groups as Markdown; names are escaped, so that they stay text.
+
+    Args:
+        groups: of certificates.
+        attacked: tables of attacks, which stand below.
+    """
     parts = ["# Leaderboard"]
     for group in groups:
         parts.append(f"## {_escaped(heading(group))}")
         parts.append(f"{protocol(group)}.")
         parts.append("\n".join(_table(group)))
         parts.extend(_escaped(note) for note in marks(group)[1])
-    parts.append("\n".join(f"- {meaning}" for meaning in MEANINGS))
+    if groups:
+        parts.append("\n".join(f"- {meaning}" for meaning in MEANINGS))
+    for group in attacked:
+        parts.append(f"## {_escaped(attacked_heading(group))}")
+        parts.append("\n".join(_attacked(group)))
+    if attacked:
+        parts.append(f"- {MEANING}")
     return "\n\n".join(parts) + "\n"
+
+
+def _attacked(group: AttackedGroup) -> Iterator[str]:
+    yield _line("model", *HEADS)
+    yield _line("---", "---", *("---:" for _ in HEADS[1:-1]), "---")
+    for row in group.rows:
+        kind = "published: " if row.paper else ""
+        yield _line(_escaped(kind + row.model), *(_escaped(_cell(cell)) for cell in cells(row)))
 
 
 def _table(group: Group) -> Iterator[str]:

@@ -13,6 +13,8 @@ from string import Template
 
 import rszoo
 from rszoo.evaluation._steps import cliff
+from rszoo.evaluation.leaderboard.attacked import AttackedGroup
+from rszoo.evaluation.leaderboard.attacked_page import attacked_section
 from rszoo.evaluation.leaderboard.board import Group, Row
 from rszoo.evaluation.leaderboard.chart import chart, styles
 from rszoo.evaluation.leaderboard.columns import (
@@ -30,19 +32,29 @@ from rszoo.evaluation.look import COLOURS
 __all__ = ["as_page"]
 
 
-def as_page(groups: Sequence[Group]) -> str:
-    """Return the page of the groups."""
+def as_page(groups: Sequence[Group], attacked: Sequence[AttackedGroup] = ()) -> str:
+    """Return the page of the groups.
+
+    Args:
+        groups: of certificates.
+        attacked: tables of attacks, which stand below.
+    """
     script = _asset("page.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    rows = [row.entry for group in groups for row in group.rows]
+    methods = {row.entry.method for group in groups for row in group.rows}
+    methods |= {row.method for group in attacked for row in group.rows}
+    sections = [_section(i, group) for i, group in enumerate(groups)]
+    sections += [attacked_section(i, group) for i, group in enumerate(attacked)]
     return Template(_asset("page.html")).substitute(
         policy=f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'",
         style=_asset("page.css") + _colours(),
         script=script,
-        datasets=_options(_dataset(group) for group in groups),
+        datasets=_options(
+            [*map(_dataset, groups), *(group.attacked.about.name or "" for group in attacked)]
+        ),
         sigmas=_options(noise(group) for group in groups),
-        methods=_options(sorted({entry.method for entry in rows if entry.method})),
-        groups="\n".join(_section(i, group) for i, group in enumerate(groups)),
+        methods=_options(sorted(method for method in methods if method)),
+        groups="\n".join(sections),
         meanings="".join(f"<li>{escape(meaning)}</li>" for meaning in MEANINGS),
         version=escape(rszoo.__version__),
     )

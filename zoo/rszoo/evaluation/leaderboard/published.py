@@ -10,7 +10,7 @@ from rszoo.evaluation.coverage import Coverage
 from rszoo.evaluation.leaderboard.entry import Entry
 from rszoo.evaluation.metrics import Summary
 
-__all__ = ["published_entries"]
+__all__ = ["published_entries", "share_of"]
 
 _STEP = 0.25
 
@@ -32,7 +32,7 @@ def _entry(
     method: str, numbers: Sequence[float], *, run: dict[str, Any], source: dict[str, str]
 ) -> Entry:
     acr, abstained, *accuracies = numbers
-    certified = tuple(map(_share, accuracies))
+    certified = tuple(map(share_of, accuracies))
     return Entry(
         model=source["repository"],
         dataset=run["dataset"],
@@ -50,7 +50,7 @@ def _entry(
             acr=acr,
             acr_se=None,
             clean=certified[0],
-            abstained=_share(abstained),
+            abstained=share_of(abstained),
             draws=float(run["n"]),
             undecided=None,
             radii=tuple(_STEP * i for i in range(len(certified))),
@@ -62,6 +62,6 @@ def _entry(
     )
 
 
-def _share(percent: float) -> float:
-    """Return the float next to the share that was published: 65.6 / 100 is a little less."""
+def share_of(percent: float) -> float:
+    """Return the float next to a share published in per cent: 65.6 / 100 is a little less."""
     return float(Decimal(repr(percent)) / 100)
