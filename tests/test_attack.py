@@ -125,12 +125,18 @@ def test_the_global_generators_stay_as_they_were(name: str) -> None:
     assert [row.distance for row in again] == [row.distance for row in first]
 
 
-def test_another_seed_is_another_attack() -> None:
-    flat = nn.Sequential(nn.Flatten(), nn.Linear(36, CLASSES))  # nothing moves from the start
-    for parameter in flat.parameters():
+def flat() -> Target:
+    """A target whose attack stays where it starts, at random."""
+    network = nn.Sequential(nn.Flatten(), nn.Linear(36, CLASSES))
+    for parameter in network.parameters():
         nn.init.zeros_(parameter)
+    soft = without_noise(network)
+    return replace(target(Brightness()), soft=lambda: soft)
+
+
+def test_another_seed_is_another_attack() -> None:
     found = [
-        [row.distance for row in attack(target(flat), even_images(), of("pgd", seed=s))]
+        [row.distance for row in attack(flat(), even_images(), of("pgd", seed=s))]
         for s in (1, 2, 1)
     ]
     assert max(found[0]) > 0
@@ -318,6 +324,48 @@ def test_a_run_that_goes_on_is_the_run_that_was_not_interrupted(
     other = of(name, batch_size=4, seed=4)
     with pytest.raises(RszooError, match="another protocol:\n  seed: 3 in the log, 4 now"):
         attack(target(Brightness(0.3)), even_images(), other, log=cut, resume=True)
+
+
+def of_a_set(count: int) -> InputSet:
+    """The first inputs of a data set of ten, as its protocol states them."""
+    source = {"name": "toy", "split": "test", "size": COUNT, "step": 1, "count": count}
+    return InputSet(inputs=even_images(count).inputs, source=source)
+
+
+@pytest.mark.parametrize("first", [2, 4, 6])
+def test_a_log_goes_on_to_more_inputs(first: int, tmp_path: Path) -> None:
+    path, chosen = tmp_path / "a.tsv", of("pgd", batch_size=4, seed=3)
+
+    def run(count: int, **more: Any) -> list[tuple[object, ...]]:
+        rows = attack(flat(), of_a_set(count), chosen, **more)
+        return [(r.idx, r.clean, r.attacked, r.distance) for r in rows]
+
+    whole = run(COUNT)
+    before = run(first, log=path)
+    # The control: an incomplete batch draws otherwise, so that its rows are not kept.
+    assert (before == whole[:first]) == (first % 4 == 0)
+    assert run(COUNT, log=path, resume=True) == whole
+    rows, stated = read_attack_log(path)
+    assert [(r.idx, r.clean, r.attacked, r.distance) for r in rows] == whole
+    assert stated["inputs"] == of_a_set(COUNT).source
+    kept = path.read_bytes()
+    with pytest.raises(RszooError, match=f"inputs.count: {COUNT} in the log, {first} now"):
+        run(first, log=path, resume=True)
+    assert path.read_bytes() == kept
+
+
+def test_other_inputs_are_not_more_of_them(tmp_path: Path) -> None:
+    path = tmp_path / "a.tsv"
+    attack(target(Brightness(0.3)), of_a_set(4), of("pgd"), log=path)
+    before = path.read_bytes(), path.with_suffix(".json").read_bytes()
+    more = of_a_set(6)
+    for key, value in (("step", 2), ("digest", "another"), ("name", "other")):
+        wanted = replace(more, source={**more.source, key: value})
+        with pytest.raises(RszooError, match=f"another protocol:(.|\n)*  inputs.{key}: "):
+            attack(target(Brightness(0.3)), wanted, of("pgd"), log=path, resume=True)
+    with pytest.raises(RszooError, match="steps: 20 in the log, 5 now"):
+        attack(target(Brightness(0.3)), more, of("pgd", steps=5), log=path, resume=True)
+    assert (path.read_bytes(), path.with_suffix(".json").read_bytes()) == before
 
 
 def logged(tmp_path: Path) -> Path:

@@ -42,24 +42,46 @@ def print_groups(groups: Sequence["Group"]) -> None:
 
 def print_attacked(groups: Sequence["AttackedGroup"]) -> None:
     """Print tables of attacks, and what their numbers mean; nothing without one."""
-    from rszoo.evaluation.leaderboard.attacked import HEADS, cells, heading
+    from rszoo.evaluation.leaderboard.attacked import heading
     from rszoo.evaluation.under_attack import MEANING
 
     for group in groups:
         out.print()
         out.print(Text(heading(group), style="bold"), soft_wrap=True)
-        table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-        table.add_column("model", overflow="fold")
-        for head in HEADS:
-            table.add_column(head, overflow="fold")
-        for row in group.rows:
-            model = Text.assemble(row.model, ("\npublished" if row.paper else "", "cyan"))
-            shown = (Text.assemble(one.text, ("\n" + one.below, "dim")) for one in cells(row))
-            table.add_row(model, *shown)
-        out.print(table)
+        out.print()
+        print_listing(_attacked_names(group))
+        out.print()
+        out.print(_attacked_numbers(group))
     if groups:
         out.print()
         out.print(Text(MEANING, style="dim"))
+
+
+def _attacked_names(group: "AttackedGroup") -> Table:
+    """Return who the rows of a table of attacks are, by their letters, and how each was made."""
+    from rszoo.evaluation.leaderboard.attacked import cells
+    from rszoo.evaluation.leaderboard.columns import letters
+
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    for i, row in enumerate(group.rows):
+        model = Text.assemble(
+            f"{letters(i)}  {row.model}", (" published" if row.paper else "", "cyan")
+        )
+        known = (row.method, cells(row)[0].below, row.how)
+        table.add_row(model, Text(", ".join(one for one in known if one)))
+    return table
+
+
+def _attacked_numbers(group: "AttackedGroup") -> Table:
+    from rszoo.evaluation.leaderboard.attacked import HEADS, cells
+    from rszoo.evaluation.leaderboard.columns import letters
+
+    table = _empty(len(letters(len(group.rows))))
+    for head in HEADS[1:-1]:
+        table.add_column(head, justify="right", no_wrap=True)
+    for i, row in enumerate(group.rows):
+        table.add_row(letters(i), *(Text(one.text) for one in cells(row)[1:-1]))
+    return table
 
 
 def _names(group: "Group", given: Sequence[str]) -> Table:

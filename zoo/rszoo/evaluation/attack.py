@@ -4,7 +4,7 @@ An attack that finds nothing proves nothing: the share of inputs that withstand 
 bound of the share that withstand every attack, and no certificate.
 
 Inputs are attacked a few at a time, and what is drawn for these depends on them and on the seed
-alone, so that a run that is continued is the run that was not interrupted.
+alone, so that a run that is continued, to more inputs too, is the run that was not interrupted.
 """
 
 import time

@@ -3,7 +3,7 @@
 They hold what one attack found, which is an upper bound of what a classifier withstands, and no
 certificate: nothing that reads certificates takes them (`rszoo.evaluation.rows`). As with logs of
 certificates, a row counts as written once its line break is in the file, and a log goes on under
-the protocol that it began under.
+the protocol that it began under, or to more inputs of the same data set.
 """
 
 import csv
@@ -12,7 +12,9 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
+from itertools import takewhile
 from pathlib import Path
+from typing import Any
 
 from rszoo._files import write_json_atomically
 from rszoo._json import read_json_bytes
@@ -93,10 +95,15 @@ class AttackLog(RowFile):
         data = self.content(resume=resume)
         rows, end = _parsed(self.path, data)
         beside = protocol_path(self.path)
-        if data or beside.exists():
-            _check_same(beside, stated)
-        self.cut(end)
-        if not data:
+        before = _protocol(beside) if data or beside.exists() else None
+        if before is not None:
+            continued = _continued(self.path, before, stated)
+            if data:
+                stated = continued
+                if stated != before:
+                    rows, end = _whole_batches(data, rows, before)
+        self.cut(end)  # first: nothing under the new protocol is from a batch of the old one alone
+        if stated != before:
             write_json_atomically(beside, stated)
         return rows
 
@@ -217,12 +224,45 @@ def _protocol(path: Path) -> dict[str, object]:
     return values
 
 
-def _check_same(path: Path, stated: Mapping[str, object]) -> None:
-    """Refuse to go on under another protocol than that of the log."""
-    before = _protocol(path)
+def _continued(
+    path: Path, before: dict[str, object], stated: Mapping[str, object]
+) -> dict[str, object]:
+    """Return the protocol under which a log goes on: its own, or that of more inputs.
+
+    Raises:
+        RszooError: it was made under another one, or of inputs that are not the first ones wanted.
+    """
     mine, its = (
         {key: value for key, value in values.items() if key not in _FREE}
         for values in (before, stated)
     )
-    if found := differing_values(mine, its):
-        raise another_protocol(path.with_suffix(".tsv"), found)
+    found = differing_values(mine, its)
+    if [key for key, *_ in found] == ["inputs.count"]:
+        old, new = _count(before), _count(stated)
+        if old is not None and new is not None and old < new:
+            return {**before, "inputs": stated["inputs"]}
+    if found:
+        raise another_protocol(path, found)
+    return before
+
+
+def _count(stated: Mapping[str, object]) -> int | None:
+    """Return how many inputs a protocol states, if it does."""
+    inputs = stated.get("inputs")
+    count = inputs.get("count") if isinstance(inputs, dict) else None
+    return count if isinstance(count, int) else None
+
+
+def _whole_batches(
+    data: bytes, rows: Sequence[AttackRow], stated: Mapping[str, Any]
+) -> tuple[list[AttackRow], int]:
+    """Return the rows of whole batches, and the bytes that they take with their header.
+
+    What is drawn for a batch depends on all of its inputs: the last one, where it was smaller,
+    is attacked again together with those that follow.
+    """
+    count = stated["inputs"]["count"]
+    end = (count - count % stated["batch_size"]) * stated["inputs"]["step"]
+    kept = list(takewhile(lambda row: row.idx < end, rows))
+    lines = data.split(b"\n")[: len(kept) + 1] if kept else []
+    return kept, sum(len(one) + 1 for one in lines)

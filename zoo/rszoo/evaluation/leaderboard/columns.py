@@ -29,6 +29,7 @@ __all__ = [
     "description",
     "heading",
     "labels",
+    "letters",
     "marks",
     "noise",
     "protocol",
@@ -108,18 +109,18 @@ def description(entry: Entry) -> list[str]:
 def labels(group: Group) -> list[str]:
     """Return what rows are called beside their tables: by their place, or by a letter."""
     without = [row for row in group.rows if row.place is None]
-    letters = {id(row): _letters(i) for i, row in enumerate(without)}
-    return [str(row.place) if row.place else letters[id(row)] for row in group.rows]
+    given = {id(row): letters(i) for i, row in enumerate(without)}
+    return [str(row.place) if row.place else given[id(row)] for row in group.rows]
 
 
-def _letters(number: int) -> str:
+def letters(number: int) -> str:
     """Return a, b, ..., z, aa, ab, ...
 
-    >>> _letters(0), _letters(25), _letters(26)
+    >>> letters(0), letters(25), letters(26)
     ('a', 'z', 'aa')
     """
     before, last = divmod(number, len(ascii_lowercase))
-    return (_letters(before - 1) if before else "") + ascii_lowercase[last]
+    return (letters(before - 1) if before else "") + ascii_lowercase[last]
 
 
 def marks(group: Group) -> tuple[list[str], list[str]]:
