@@ -25,13 +25,14 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from rszoo.evaluation.log import LogTable, read_log
+from rszoo.evaluation.oracle import Oracle
 from rszoo.smoothing.cascade import no_other
 from rszoo.smoothing.level_sets import expected_radius
 from rszoo.theory.bounds import clopper_pearson_lower, clopper_pearson_upper
 from rszoo.theory.radii import largest_radius
 
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99)
-RADII = np.arange(0.0, 3.01, 0.25)
+RADII = [0.25 * i for i in range(13)]
 
 Floats = NDArray[np.float64]
 
@@ -43,8 +44,7 @@ class Experts:
         counts: `[K, images, classes]`.
         sigmas: rising, `[K]`.
         labels: true classes, `[images]`.
-        own: radius of each expert by itself where it is right, else 0, `[K, images]`.
-        right: whether it is right and certain at radius 0, `[K, images]`.
+        oracle: what each expert has by itself, and the best of them.
     """
 
     def __init__(self, logs: Sequence[LogTable]) -> None:
@@ -60,8 +60,8 @@ class Experts:
         self.lower = ndtri([clopper_pearson_lower(k, self.n, self.alpha) for k in votes])
         self.upper = ndtri([clopper_pearson_upper(k, self.n, self.alpha) for k in votes])
         radii = np.array(self.sigmas)[:, None] * self.lower[self.counts.max(2)]
-        self.right = (self.counts.argmax(2) == self.labels) & (radii > 0.0)
-        self.own = np.where(self.right, radii, 0.0)
+        right = (self.counts.argmax(2) == self.labels) & (radii > 0.0)
+        self.oracle = Oracle(radii=np.where(right, radii, 0.0), right=right)
 
     def reach(self, thresholds: Sequence[float]) -> tuple[Floats, NDArray[np.bool_]]:
         """Return the radius where the best level answers, and whether that is right."""
@@ -117,35 +117,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("logs", type=Path, nargs="+")
     experts = Experts([read_log(path) for path in parser.parse_args().logs])
-    best, oracle = experts.own.mean(1).max(), experts.own.max(0).mean()
-    envelope = accuracy(experts.own, experts.right).max(1)
+    oracle = experts.oracle
 
     def line(what: str, radii: Floats, right: NDArray) -> str:
-        below = envelope - accuracy(radii[None], right[None])[:, 0]
-        way = (radii.mean() - best) / (oracle - best)
+        below, way = oracle.below(radii, right, RADII), oracle.way(radii.mean())
         return (
             f"{what:<28} ACR {radii.mean():.4f}, {way:.2f} of the way, at most "
             f"{100 * below.max():.1f} points below the envelope (r = {RADII[below.argmax()]:g})"
         )
 
-    print(f"experts {experts.own.mean(1).round(4)}, oracle {oracle:.4f}")
+    print(f"experts {oracle.radii.mean(1).round(4)}, oracle {oracle.acr:.4f}")
     print(line("with hindsight, t = 1/2", *experts.reach([0.5] * len(experts.sigmas))))
     later = product([0.5], *[THRESHOLDS] * (len(experts.sigmas) - 1))
     found = [(t, *experts.reach(t)) for t in later]
     t, radii, right = max(found, key=lambda one: one[1].mean())
     print(line(f"  largest ACR: t = {t}", radii, right))
-    t, radii, right = min(
-        found, key=lambda one: (envelope - accuracy(one[1][None], one[2][None])[:, 0]).max()
-    )
+    t, radii, right = min(found, key=lambda one: oracle.below(one[1], one[2], RADII).max())
     print(line(f"  nearest: t = {t}", radii, right))
     for n0, step in product((100, 300, 1000), (0.1, 0.0)):
         rng = np.random.default_rng(0)
         print(line(f"by n0 = {n0}, step {step:g}", *experts.chosen(n0, step, rng)))
-
-
-def accuracy(radii: Floats, right: NDArray[np.bool_]) -> Floats:
-    """Return the certified accuracy at the radii, `[radii, rows]`."""
-    return np.array([(right & (radii >= r)).mean(1) for r in RADII])
 
 
 if __name__ == "__main__":

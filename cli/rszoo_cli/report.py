@@ -11,6 +11,7 @@ from rich.text import Text
 
 from rszoo.errors import RszooError
 from rszoo_cli.console import err, out
+from rszoo_cli.losses_shown import print_losses
 from rszoo_cli.options import Json
 from rszoo_cli.report_tables import (
     print_at_once,
@@ -39,6 +40,14 @@ def report(
             help="Where to give the certified accuracy, in pixel units; default: every 0.25.",
         ),
     ] = None,
+    expert: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="LOG|ID",
+            help="An expert of the cascade or dual model, once for each, in the order of "
+            "composing: show what it loses to the best of them.",
+        ),
+    ] = None,
     plot: Annotated[
         Path | None,
         typer.Option(metavar="FILE.png", help="Draw certified accuracy against radius."),
@@ -54,23 +63,32 @@ def report(
     Example:
 
         rszoo report runs/mnist-*-0.50 --plot curve.png
+
+        rszoo report runs/cascade --expert runs/a-0.25 --expert runs/a-1.00
     """
     from rszoo.certificates.bound import bound_order
+    from rszoo.evaluation.losses import losses
     from rszoo.evaluation.metrics import default_radii, summary
 
     at = None if radii is None else _parse_radii(radii)
-    tables = _with_distinct_names(_of_one_kind([_read(log) for log in logs]))
+    read = [_read(log) for log in (*logs, *(expert or ()))]
+    tables = _with_distinct_names(_of_one_kind(read))
+    models, experts = tables[: len(logs)], tables[len(logs) :]
     if at is None:
         at = max((default_radii(table) for table in tables), key=len)
     summaries = [summary(table, at) for table in tables]
+    lost = [losses(model, experts, at) for model in models] if experts else []
     bounds = sorted({table.bound for table in tables}, key=bound_order)
     if plot is not None:
         from rszoo.evaluation.plot import curve
 
         _check_one(bounds)
-        curve(tables, plot)
+        curve([*experts, *models], plot)  # the composed ones above those of which they are made
     if json:
-        out.print_json(data=[_data(*pair) for pair in zip(tables, summaries, strict=True)])
+        data = [_data(*pair) for pair in zip(tables, summaries, strict=True)]
+        for entry, one in zip(data, lost, strict=False):
+            entry["losses"] = asdict(one)
+        out.print_json(data=data)
     else:
         for bound in bounds:
             of_bound = [table for table in tables if table.bound == bound]
@@ -79,6 +97,8 @@ def report(
             print_p(of_bound)
             print_at_once(of_bound, at)
             print_differences(of_bound)
+        if lost:
+            print_losses(lost, summaries)
     for warning in _warnings(tables):
         (err if json else out).print(Text(f"warning: {warning}", style="yellow"), soft_wrap=True)
     if plot is not None and not json:

@@ -29,7 +29,14 @@ if TYPE_CHECKING:
     from rszoo.evaluation.metrics import Difference, Summary
     from rszoo.evaluation.p_distribution import PDistribution
 
-__all__ = ["print_at_once", "print_bound", "print_differences", "print_p", "print_summaries"]
+__all__ = [
+    "columns",
+    "print_at_once",
+    "print_bound",
+    "print_differences",
+    "print_p",
+    "print_summaries",
+]
 
 _UNKNOWN = "?"
 _PADDING = 2
@@ -100,7 +107,7 @@ def print_p(tables: Sequence["LogTable"]) -> None:
 
 def _distributions(known: Sequence[tuple["LogTable", "PDistribution"]]) -> Table:
     heads = [as_stated(q) for q in known[0][1].thresholds]
-    shown = _table("log", "class", *heads, "1 - 1/n", "median")
+    shown = columns("log", "class", *heads, "1 - 1/n", "median")
     for table, p in known:
         any_class, right = p.all_but_one
         median = as_proportion(p.quantiles[p.levels.index(0.5)])
@@ -176,7 +183,7 @@ def _difference(found: "Difference") -> str:
 
 def _totals(summaries: Sequence["Summary"]) -> Table:
     head = "nominal ACR" if _kind(summaries) == "nominal" else "ACR"
-    table = _table("log", "sigma", "n", "alpha", "images", head, "abstain %")
+    table = columns("log", "sigma", "n", "alpha", "images", head, "abstain %")
     for entry in summaries:
         # Tested at some radii only, a larger one may hold as well.
         acr = ("" if entry.undecided is None else ">= ") + as_acr(entry.acr)
@@ -194,7 +201,7 @@ def _totals(summaries: Sequence["Summary"]) -> Table:
 
 def _accuracies(entry: "Summary") -> Table:
     """Return the certified accuracy of one log, a row per radius."""
-    table = _table("radius", f"{_kind([entry])} accuracy %", "95 % interval")
+    table = columns("radius", f"{_kind([entry])} accuracy %", "95 % interval")
     for radius, share, interval in zip(
         entry.radii, entry.certified_accuracy, entry.intervals, strict=True
     ):
@@ -217,7 +224,7 @@ def _comparisons(summaries: Sequence["Summary"], width: int) -> Iterator[Table]:
     fit = max(1, (width - taken) // widest)
     for start in range(0, len(radii), fit):
         part = slice(start, start + fit)
-        table = _table("radius", *radii[part])
+        table = columns("radius", *radii[part])
         for entry, row in zip(summaries, cells, strict=True):
             table.add_row(
                 Text(entry.name),
@@ -226,7 +233,8 @@ def _comparisons(summaries: Sequence["Summary"], width: int) -> Iterator[Table]:
         yield table
 
 
-def _table(first: str, *others: str) -> Table:
+def columns(first: str, *others: str) -> Table:
+    """Return a table without rows: names in the first column, numbers in the others."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column(first, overflow="fold")
     for other in others:

@@ -79,9 +79,11 @@ def looks(models: Sequence[tuple[str, float | None]]) -> list[Look]:
 
 
 def method_of(log: LogTable) -> str | None:
-    """Return the method of a log, or the kind of what is composed; None where nothing says."""
+    """Return the method of a log, or that its model is composed; None where nothing says."""
     certified = log.protocol.model if log.protocol else None
-    return method_named(certified.name if certified else log.name)
+    named = method_named(certified.name if certified else log.name)
+    several = log.protocol is not None and len(log.protocol.networks) > 1
+    return "composed" if named is None and several else named
 
 
 def method_named(bundle: str | None) -> str | None:
