@@ -16,13 +16,17 @@ import pytest
 from rszoo.certificates.base import certificate_from_votes
 from rszoo.certificates.kinds import protocol_of
 from rszoo.data import known_set
+from rszoo.evaluation.coverage import Coverage
+from rszoo.evaluation.leaderboard.attacked import AttackedEntry, grouped_attacks
 from rszoo.evaluation.leaderboard.board import grouped
 from rszoo.evaluation.leaderboard.chart import styles
 from rszoo.evaluation.leaderboard.entry import Entry, entry_of_log
 from rszoo.evaluation.leaderboard.page import as_page
 from rszoo.evaluation.leaderboard.published import published_entries
+from rszoo.evaluation.leaderboard.robustbench import published_attacks
 from rszoo.evaluation.log import CertificationLog, read_log
 from rszoo.evaluation.look import COLOURS
+from rszoo.evaluation.under_attack import UnderAttack
 
 CHROMIUM = shutil.which("chromium")
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the path")
@@ -386,3 +390,43 @@ def test_everything_can_be_read_in_light_and_dark(
     assert found["colours"] == len(COLOURS) == 16
     assert found["lines"] >= 3  # WCAG 2.2, 1.4.11: graphics
     assert min(found["text"], found["small"], found["mark"]) >= 4.5  # 1.4.3: text
+
+
+@needs_browser
+def test_tables_of_attacks_are_sorted_and_filtered_too(
+    browser: Callable[..., str], tmp_path: Path
+) -> None:
+    published = published_attacks()
+    covered = Coverage(listed=5, count=5, stated=True, missing=())
+    one = UnderAttack(
+        attacked=published[0][0], how="", coverage=covered, right=3, right_under_attack=1
+    )
+    mine = AttackedEntry(
+        model="mine", method="part", network=None, profile=None, sigma=0.0, results=(one,)
+    )
+    groups = grouped([entry(tmp_path / "a.tsv", 1.0, sigma=0.25)])
+    found = driven(
+        browser,
+        as_page(groups, grouped_attacks([mine], published)),
+        HELPERS.replace("'mnist'", "'cifar10'")
+        + """
+        const steps = [names().slice(0, 2)];
+        head('right %').click();
+        steps.push([...names().slice(0, 2), ...sorted()]);
+        set('method', 'trades');
+        steps.push(names());
+        set('method', '');
+        set('published', false);
+        steps.push(names());
+        set('sigma', '0.25');
+        steps.push($('section').map((s) => s.hidden));
+        return steps;
+        """,
+    )
+    assert found == [
+        ["mine", "published Bartoldson2024Adversarial_WRN-94-16"],
+        ["mine", "published Bai2023Improving_edm", "descending"],
+        ["published Zhang2019Theoretically"],
+        ["mine"],
+        [False, True],
+    ]
