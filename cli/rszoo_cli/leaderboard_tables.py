@@ -92,7 +92,10 @@ def _names(group: "Group", given: Sequence[str]) -> Table:
     named = labels(group)
     longest = max(map(len, named))
     for label, row, mark in zip(named, group.rows, given, strict=True):
-        model = (f"{label:>{longest}}  {row.entry.model}", (f" {mark}" if mark else "", "yellow"))
+        model = (
+            f"{label.rjust(longest)}  {row.entry.model}",
+            (f" {mark}" if mark else "", "yellow"),
+        )
         table.add_row(Text.assemble(*model), Text(", ".join(description(row.entry))))
     return table
 

@@ -137,7 +137,7 @@ def attacked_by(path: Path, stated: Mapping[str, object], inputs: Inputs) -> Att
     if not known or not isinstance(eps, (int, float)) or not 0 < eps < math.inf:
         raise DataError(
             f"{path}: expected the name of an attack, a norm of {list(NORMS)} and 0 < eps < "
-            f"infinity, got {attack!r:.{_LONGEST}}"
+            f"infinity, got {repr(attack)[:_LONGEST]}"
         )
     return Attacked(name=str(name), norm=str(norm), eps=float(eps), about=data_set_of(inputs))
 
