@@ -24,8 +24,8 @@ _TOKEN_BYTES = 4
 _FRESH = 1.0  # seconds
 
 
-def write_bytes_atomically(path: str | Path, data: bytes) -> None:
-    """Write `data` to `path`, replacing what is there; a failure leaves the old file untouched.
+def write_bytes_atomically(path: str | Path, *parts: bytes | memoryview) -> None:
+    """Write parts to `path`, replacing what is there; a failure leaves the old file untouched.
 
     Raises:
         RszooError: the file cannot be written (no such folder, no space, no permission).
@@ -34,7 +34,8 @@ def write_bytes_atomically(path: str | Path, data: bytes) -> None:
     try:
         _remove_left(path, fresh=_FRESH)
         with _temporary(path) as file:
-            file.write(data)
+            for part in parts:
+                file.write(part)
             file.flush()
             os.fsync(file.fileno())
             os.replace(file.name, path)

@@ -5,6 +5,7 @@ as the file's orientation says, and the whole of what it holds. A picture that w
 otherwise, by its transparency or by further frames, is refused.
 """
 
+import io
 import re
 import warnings
 from collections.abc import Iterator
@@ -85,14 +86,22 @@ def open_image(path: str | Path) -> Image.Image:
         UserWarning: the file holds further pictures that viewers do not show, or colours that they
             show otherwise (`rszoo.data.colours`).
     """
+    # Not by its name: PIL would map the file, and mistake the sides of a turned TIFF.
+    return decoded(io.BytesIO(content_of(path)), path)
+
+
+def content_of(path: str | Path) -> bytes:
+    """Return the bytes of a picture's file.
+
+    Raises:
+        DataError: it cannot be read, is none, or is too large.
+    """
     check_size(Path(path), most=MOST_BYTES, error=DataError)
     try:
-        # Not by its name: PIL would map the file, and mistake the sides of a turned TIFF.
-        file = open(path, "rb")
+        with open(path, "rb") as file:
+            return file.read()
     except OSError as error:
         raise _unreadable(path, error) from error
-    with file:
-        return decoded(file, path)
 
 
 def decoded(file: BinaryIO, name: str | Path) -> Image.Image:

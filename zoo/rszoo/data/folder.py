@@ -6,17 +6,23 @@ from pathlib import Path
 
 import torch
 
+from rszoo.data import pixel_cache
 from rszoo.data.decode import open_image, warned_once
+from rszoo.data.decode_files import decode_files, digests_of
+from rszoo.data.image_files import Files
 from rszoo.data.image_set import ImageSet
 from rszoo.data.in_memory import in_memory
 from rszoo.data.known import name_of_own
 from rszoo.data.layout import Layout, layout_of
 from rszoo.data.splits import SPLITS, every_fifth
-from rszoo.data.streamed import Files, streamed
+from rszoo.data.streamed import streamed
 from rszoo.errors import DataError
 
 IN_MEMORY_BYTES = 512 * 2**20
 """A split with more decoded pixels than this is streamed."""
+
+CACHED_BYTES = 2**20
+"""A split with fewer decoded pixels is decoded at every start, which takes a moment."""
 
 
 def load_folder(folder: Path, split: str) -> ImageSet:
@@ -51,11 +57,23 @@ def _load(files: Files, labels: torch.Tensor, layout: Layout, split: str) -> Ima
     if len(files.paths) * math.prod(files.shape) > IN_MEMORY_BYTES:
         base = layout.base(split)
         return streamed(files, labels, name=name, split=split, class_names=classes, base=base)
-    pixels = torch.empty(len(files.paths), *files.shape, dtype=torch.uint8)
-    with warned_once():
-        for index in range(len(files.paths)):
-            pixels[index] = files.read(index)
+    pixels = _pixels(files)
     return in_memory(pixels, labels, name=name, split=split, class_names=classes)
+
+
+def _pixels(files: Files) -> torch.Tensor:
+    """Return all images, uint8 [N, C, H, W]; what is odd about them is told in one line."""
+    kept = None
+    cached = len(files.paths) * math.prod(files.shape) >= CACHED_BYTES
+    if cached:
+        kept = pixel_cache.find(files, digests_of(files))
+    read = kept or decode_files(files)
+    if cached and kept is None:
+        pixel_cache.keep(files, read)
+    with warned_once():
+        for index, text in read.said:
+            warnings.warn(f"{files.paths[index]}: {text}", stacklevel=1)
+    return torch.from_numpy(read.pixels)
 
 
 def _check_sizes(layout: Layout, split: str, shape: tuple[int, int, int]) -> None:

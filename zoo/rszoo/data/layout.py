@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -58,14 +58,14 @@ class Layout:
         aside = set(_folders(self.folder)) - set(SPLITS) if self.divided else set()
         found = [f"the folder {name!r} is not read" for name in sorted(aside)]
         for base in bases:
-            if beside := _images_in(base):
+            if beside := [*_images_in(base)]:
                 found.append(f"{len(beside)} images in {base}, beside the class folders, unread")
             found += _unread(base)
             found += [
                 f"the images of {base / name} lie in folders below it: "
                 f"{_some(_folders(base / name))}"
                 for name in self.classes
-                if not _images_in(base / name)
+                if not any(_images_in(base / name))
             ]
         found += [
             f"the class {name!r} is called as a split is"
@@ -150,7 +150,7 @@ def _check_level(base: Path, names: Sequence[str]) -> None:
     below = {
         name: {inner for inner in _folders(base / name) if files_below(base / name / inner)}
         for name in names
-        if not _images_in(base / name)
+        if not any(_images_in(base / name))
     }
     for one, other in combinations(below, 2):
         both = sorted(below[one] & below[other])
@@ -169,13 +169,11 @@ def _folders(folder: Path) -> list[str]:
     )
 
 
-def _images_in(folder: Path) -> list[str]:
-    """Return the images that lie in a folder itself."""
-    return [
-        path.name
-        for path in folder.iterdir()
-        if path.suffix.lower() in EXTENSIONS and not is_hidden(path.name) and path.is_file()
-    ]
+def _images_in(folder: Path) -> Iterator[str]:
+    """Yield the names of the images that lie in a folder itself."""
+    for path in folder.iterdir():
+        if path.suffix.lower() in EXTENSIONS and not is_hidden(path.name) and path.is_file():
+            yield path.name
 
 
 def _unread(base: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""Where data sets that have to be downloaded are kept."""
+"""Where data sets that have to be downloaded are kept, and what can be made again."""
 
 import os
 from pathlib import Path
@@ -13,8 +13,17 @@ def data_root(root: str | Path | None = None) -> Path:
     chosen = root or os.environ.get("RSZOO_DATA")
     if chosen:
         return Path(chosen).expanduser()
+    return cache_folder() / "data"
+
+
+def cache_folder() -> Path:
+    """Return the folder `rszoo` in the user's cache folder (XDG_CACHE_HOME or ~/.cache).
+
+    Raises:
+        RuntimeError: the user has no home folder.
+    """
     cache = os.environ.get("XDG_CACHE_HOME")
-    return (Path(cache) if cache else Path.home() / ".cache") / "rszoo" / "data"
+    return (Path(cache) if cache else Path.home() / ".cache") / "rszoo"
 
 
 def is_default(root: str | Path | None) -> bool:

@@ -4,72 +4,19 @@ import hashlib
 import os
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from rszoo._cores import cores
 from rszoo.data import augment as augmentation
-from rszoo.data.decode import open_image, pixels_of
+from rszoo.data.image_files import Files
 from rszoo.data.image_set import ImageSet
 from rszoo.data.normalization import Normalization
 from rszoo.errors import DataError
-
-_FLIP = Image.Transpose.FLIP_LEFT_RIGHT
-
-
-@dataclass(frozen=True, kw_only=True)
-class Files:
-    """The image files of a set and how to view them.
-
-    Attributes:
-        paths: one file per image.
-        shape: channels, height, width that every image is read as.
-        shorter_side: scale the shorter side to this many pixels and cut out the centre; None
-            expects every file to have the size of `shape` already.
-    """
-
-    paths: Sequence[str] = field(repr=False)
-    shape: tuple[int, int, int]
-    shorter_side: int | None = None
-
-    def read(self, index: int) -> Tensor:
-        """Return one image as it is tested: uint8 [C, H, W]."""
-        image = self._open(index)
-        _, height, width = self.shape
-        if self.shorter_side is not None:
-            image = _centre(_scaled(image, self.shorter_side), height, width)
-        elif (image.height, image.width) != (height, width):
-            raise DataError(
-                f"{self.paths[index]}: expected {height}x{width} pixels (height x width) like "
-                f"{self.paths[0]}, got {image.height}x{image.width}; "
-                "bring all images of the folder to one size"
-            )
-        return pixels_of(image)
-
-    def read_resized_crop(self, index: int, choices: Tensor) -> Tensor:
-        """Return a random box of one image, scaled and perhaps flipped: uint8 [C, H, W]."""
-        image = self._open(index)
-        drawn = augmentation.random_boxes(choices[None], image.height, image.width)
-        top, left, rows, columns, flip = (int(value) for value in drawn)
-        _, height, width = self.shape
-        box = (left, top, left + columns, top + rows)
-        image = image.crop(box).resize((width, height), Image.Resampling.BILINEAR)
-        return pixels_of(image.transpose(_FLIP) if flip else image)
-
-    def _open(self, index: int) -> Image.Image:
-        image = open_image(self.paths[index])
-        if self.shape[0] == 3:
-            return image.convert("RGB")
-        if image.mode != "L":
-            raise DataError(
-                f"{self.paths[index]}: expected a grey image like {self.paths[0]}, "
-                "got a colour image; convert the images of the folder to one kind"
-            )
-        return image
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -151,7 +98,7 @@ def streamed(
         digest=_digest(files.paths, labels, base),
         normalization=normalization,
         files=files,
-        workers=min(8, _cores()),
+        workers=min(8, cores()),
     )
 
 
@@ -192,26 +139,6 @@ def _requests(
         (chunk, augmentation.uniforms(len(chunk), count, generator=generator).cpu())
         for chunk in chunks
     ]
-
-
-def _scaled(image: Image.Image, shorter_side: int) -> Image.Image:
-    width, height = image.size
-    if width <= height:
-        size = (shorter_side, int(shorter_side * height / width))
-    else:
-        size = (int(shorter_side * width / height), shorter_side)
-    return image.resize(size, Image.Resampling.BILINEAR)
-
-
-def _centre(image: Image.Image, height: int, width: int) -> Image.Image:
-    left, top = round((image.width - width) / 2), round((image.height - height) / 2)
-    return image.crop((left, top, left + width, top + height))
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _digest(paths: Sequence[str], labels: Tensor, base: Path) -> str:

@@ -46,7 +46,8 @@ def load(name: str, split: str, *, root: Path, download: bool) -> "ImageSet":
     """
     import torch
 
-    from rszoo.data.streamed import Files, streamed
+    from rszoo.data.image_files import Files
+    from rszoo.data.streamed import streamed
     from rszoo.data.torchvision_files import ELSEWHERE, opened
 
     folder, part = root / "imagenet", "train" if split == "train" else "val"

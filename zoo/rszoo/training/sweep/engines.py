@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from rszoo._cores import cores
 from rszoo.errors import RszooError
 from rszoo.evaluation.on_ray import ray_cluster
 from rszoo.networks.execution import resolve_device
@@ -64,25 +65,18 @@ def slots_of(devices: Sequence[str], *, processes: int | None, jobs: int) -> lis
     """
     if processes is None:
         on_cpu = devices == ["cpu"]
-        processes = max(1, _cores() // (_given_threads() or 1)) if on_cpu else len(devices)
+        processes = max(1, cores() // (_given_threads() or 1)) if on_cpu else len(devices)
     return [devices[i % len(devices)] for i in range(min(processes, jobs))]
 
 
 def threads_of(processes: int) -> int:
     """Return how many threads each of some processes gets: `OMP_NUM_THREADS`, or its share."""
-    return _given_threads() or max(1, _cores() // processes)
+    return _given_threads() or max(1, cores() // processes)
 
 
 def _given_threads() -> int | None:
     given = os.environ.get("OMP_NUM_THREADS", "")
     return int(given) if given.isdigit() and int(given) else None
-
-
-def _cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 @contextmanager
