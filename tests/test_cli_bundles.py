@@ -1,10 +1,12 @@
 """`rszoo ls` and `rszoo show`, by their whole output."""
 
+import io
 import json
 import shutil
 from pathlib import Path
 
 import pytest
+from rich.table import Table
 from typer.testing import CliRunner, Result
 
 from rszoo.hub import catalog
@@ -155,3 +157,22 @@ def test_show_checks_the_bundle() -> None:
     result = run("show", MODEL)
     assert str(result.exception).startswith("recipe.yaml: expected 0 bytes, got 1 bytes; ")
     assert result.stdout == ""
+
+
+def test_a_narrow_terminal_does_without_some_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    def shown(width: int, *, terminal: bool) -> list[str]:
+        stream = io.StringIO()
+        lines = console._Stream(
+            file=stream, width=width, force_terminal=terminal, color_system=None
+        )
+        monkeypatch.setattr(console, "out", lines)
+        table = Table("id", "network", "method", box=None, pad_edge=False)
+        table.add_row("runs/digits-cat_rs-0.25", "small_cnn", "cat_rs")
+        console.print_listing(table, spare=("network", "method"))
+        return stream.getvalue().splitlines()[1].split()
+
+    row = ["runs/digits-cat_rs-0.25", "small_cnn", "cat_rs"]
+    assert shown(60, terminal=True) == row
+    assert shown(36, terminal=True) == [row[0], row[2]]
+    assert shown(26, terminal=True) == row[:1]
+    assert shown(26, terminal=False) == row

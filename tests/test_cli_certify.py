@@ -1,6 +1,7 @@
 """`rszoo certify` and `rszoo predict`, by their whole output."""
 
 import json
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -367,7 +368,11 @@ def test_another_shape(rszoo: Command) -> None:
         "error: big.png: expected an image of shape 1x8x8 (channels x height x width), got "
         "1x10x12; pass --resize to scale it",
     )
-    assert rszoo("certify", "--n", "1000", "--resize", "big.png").out == (
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")  # the command shows it by itself
+        scaled = rszoo("certify", "--n", "1000", "--resize", "big.png")
+    assert "big.png: scaled from 12 x 10 to 8 x 8, which changes its proportions" in scaled.err
+    assert scaled.out == (
         " input    label  radius  holds with probability\n"
         " big.png  3      0.6158                   0.999\n"
         "seed 0"

@@ -107,13 +107,25 @@ def test_a_wrong_number_of_channels_cannot_be_resized(tmp_path: Path, resize: bo
 def test_resize(tmp_path: Path, picture: Path) -> None:
     np.save(tmp_path / "x.npy", np.full((1, 3, 50, 20), 0.25, np.float32))
     paths = [picture, tmp_path / "x.npy"]
-    (_, small), (_, flat) = data.read_images(paths, shape=(3, 3, 2), resize=True)
+    with pytest.warns(UserWarning, match="scaled") as said:
+        (_, small), (_, flat) = data.read_images(paths, shape=(3, 3, 2), resize=True)
+    assert [str(one.message) for one in said] == [
+        f"{path}: scaled from {size} to 2 x 3, which changes its proportions; crop it first to "
+        "keep them"
+        for path, size in ((picture, "6 x 5"), (f"{paths[1]}[0]", "20 x 50"))
+    ]
     with Image.open(picture) as image:
         expected = np.array(image.resize((2, 3), Image.Resampling.BILINEAR))
     np.testing.assert_allclose(
         small.permute(1, 2, 0).numpy(), expected / 255, atol=1.5 / 255, rtol=0
     )
     torch.testing.assert_close(flat, torch.full((3, 3, 2), 0.25))
+
+
+def test_an_image_that_keeps_its_proportions_is_scaled_without_a_word(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.full((1, 3, 41, 40), 0.25, np.float32))  # to a pixel or so
+    [(_, scaled)] = data.read_images([tmp_path / "x.npy"], shape=(3, 8, 8), resize=True)
+    assert scaled.shape == (3, 8, 8)
 
 
 def test_an_image_of_the_right_shape_is_left_alone_by_resize(picture: Path) -> None:

@@ -325,8 +325,10 @@ def test_an_upload_is_read_as_certify_reads_it(
         assert len(kept["notes"]) == notes
     assert kept["notes"] == [
         "read in grey, as the model takes one channel; its colours are lost",
-        "scaled from 20 x 30 to 8 x 8",
+        "scaled from 20 x 30 to 8 x 8, which changes its proportions; crop it first to keep them",
     ]
+    square = client.post("/images", params={"name": "a.png"}, content=png(large.resize((9, 9))))
+    assert square.json()["notes"][1:] == ["scaled from 9 x 9 to 8 x 8"]
 
 
 FRAMES = [GREY, GREY.rotate(90)]

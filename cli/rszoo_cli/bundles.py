@@ -57,7 +57,7 @@ def ls(
         out.print_json(data=[{"id": name, **rows[name]} for name, _ in found if name in rows])
         return
     if described or problems:
-        print_listing(_listed(described))
+        print_listing(_listed(described), spare=("network", "images", "method"))
     else:
         such = "" if search is None and not any(wanted.values()) else "such "
         out.print(f"no {such}bundles in {runs}; make one with: rszoo train cat_rs")

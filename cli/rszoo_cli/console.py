@@ -6,7 +6,8 @@ taken for markup, and no character of it acts on the terminal or turns what foll
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -91,20 +92,29 @@ out = _Stream(markup=False, emoji=False)
 err = _Stream(stderr=True, markup=False, emoji=False)
 
 
-def print_listing(table: "Table") -> None:
+def print_listing(table: "Table", *, spare: Sequence[str] = ()) -> None:
     """Print a table with a thing in every row; neither its first column nor a number is broken.
 
     On a terminal the other texts are folded where they have to be. For another program, such as
     grep, every row is one line.
+
+    Args:
+        table: with its columns' headings as text.
+        spare: headings of columns that a narrow terminal does without, the first one first.
     """
     from rich.measure import Measurement
 
     table.columns[0].no_wrap = True
     for column in table.columns[1:]:
         column.no_wrap, column.overflow = column.justify == "right", "fold"
+    options = out.options.update(max_width=_WIDEST)
     if out.is_terminal:
+        for heading in spare:
+            if Measurement.get(out, options, table).maximum > out.width:
+                kept = [one for one in table.columns if one.header != heading]
+                # rich knows no other way to take a column out again.
+                table.columns = [replace(one, _index=i) for i, one in enumerate(kept)]
         out.print(table)
         return
-    options = out.options.update(max_width=_WIDEST)
     width = max(out.width, Measurement.get(out, options, table).maximum)
     _Stream(file=out.file, width=width, markup=False, emoji=False).print(table)

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 __all__ = ["FASTER", "print_plan"]
 
 #: What to do where one image takes long.
-FASTER = "--radii, fewer draws (--n) or a GPU (--device cuda) take less"
+FASTER = (
+    "--radii, fewer draws (--n) or a GPU (--device cuda) take less, and OMP_NUM_THREADS=1 where "
+    "other work shares the cores"
+)
 
 
 def print_plan(

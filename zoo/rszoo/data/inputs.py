@@ -16,6 +16,7 @@ from rszoo.errors import DataError
 
 _ARRAYS = frozenset((".npy", ".npz"))
 _MODES = {1: "L", 3: "RGB"}
+_SEEN = 0.05  # so much may proportions change before it is seen
 
 
 def read_images(
@@ -150,6 +151,7 @@ def _fitted(image: Tensor, name: str, shape: Sequence[int], *, resize: bool) -> 
     same_channels = image.shape[0] == shape[0]
     if resize and same_channels:
         size = tuple(shape[1:])
+        _warn_of_distortion(image, name, shape)
         return F.interpolate(unit(image)[None], size, mode="bilinear", antialias=True)[0].clamp(
             0, 1
         )
@@ -162,6 +164,16 @@ def _fitted(image: Tensor, name: str, shape: Sequence[int], *, resize: bool) -> 
         f"{name}: expected an image of shape {_text(shape)} (channels x height x width), "
         f"got {_text(image.shape)}; {remedy}"
     )
+
+
+def _warn_of_distortion(image: Tensor, name: str, shape: Sequence[int]) -> None:
+    (height, width), (rows, columns) = image.shape[1:], shape[1:]
+    if abs(height * columns / (width * rows) - 1) > _SEEN:
+        warnings.warn(
+            f"{name}: scaled from {width} x {height} to {columns} x {rows}, which changes its "
+            "proportions; crop it first to keep them",
+            stacklevel=2,
+        )
 
 
 def _text(shape: Sequence[int]) -> str:

@@ -1,6 +1,6 @@
 """How durations are written, and what long work is expected to take."""
 
-__all__ = ["as_duration", "expected", "slow_image"]
+__all__ = ["as_duration", "as_rate", "expected", "slow_image"]
 
 # Seconds for one image, beyond which there is something to do about it.
 _PATIENCE = 60.0
@@ -17,6 +17,15 @@ def as_duration(seconds: float) -> str:
     return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
 
 
+def as_rate(rate: float, unit: str) -> str:
+    """Return units in a second, with as many digits as tell something.
+
+    >>> as_rate(41_234.5, "draws"), as_rate(0.094, "steps")
+    ('41,234 draws/s', '0.094 steps/s')
+    """
+    return f"{rate:,.0f} {unit}/s" if rate >= 10 else f"{rate:.2g} {unit}/s"
+
+
 def expected(work: str, unit: str, *, rate: float, seconds: float) -> str:
     """Return what long work is expected to take, in a line.
 
@@ -29,8 +38,7 @@ def expected(work: str, unit: str, *, rate: float, seconds: float) -> str:
     >>> expected("500 inputs", "draws", rate=41234.5, seconds=1221.0)
     '500 inputs, 41,234 draws/s here, about 20.4 min'
     """
-    shown = f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}"
-    return f"{work}, {shown} {unit}/s here, about {as_duration(seconds)}"
+    return f"{work}, {as_rate(rate, unit)} here, about {as_duration(seconds)}"
 
 
 def slow_image(seconds: float, *, faster: str) -> str | None:

@@ -15,7 +15,7 @@ from rich.progress import (
 from rich.table import Column
 from rich.text import Text
 
-from rszoo.evaluation.formatting import expected, slow_image
+from rszoo.evaluation.formatting import as_rate, expected, slow_image
 
 __all__ = ["ProgressBar", "bars", "fitting"]
 
@@ -166,7 +166,7 @@ class ProgressBar:
         left = (self._total - self._done) / rate if rate else float("inf")
         share = self._done / self._total
         self._console.print(
-            f"{self._name}: {share:.0%}, {rate:,.0f} {self._unit}/s, {left:,.0f} s left"
+            f"{self._name}: {share:.0%}, {as_rate(rate, self._unit)}, {left:,.0f} s left"
             + (f", {self._status}" if self._status else ""),
             highlight=False,
             soft_wrap=True,
@@ -182,5 +182,4 @@ class _RateColumn(ProgressColumn):
         speed = task.finished_speed or task.speed
         if speed is None:
             return Text("")
-        digits = 0 if speed >= 10.0 else 1
-        return Text(f"{speed:,.{digits}f} {self._unit}/s", style="dim")
+        return Text(as_rate(speed, self._unit), style="dim")

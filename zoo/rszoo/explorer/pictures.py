@@ -107,7 +107,7 @@ def read_upload(
         ((given, image),) = read_images([picture], shape=shape, resize=True)
     notes = [str(one.message).removeprefix(f"{given}: ") for one in caught]
     height, width = shape[1:]
-    if picture.size != (width, height):
+    if picture.size != (width, height) and not any("scaled from" in note for note in notes):
         notes.append(f"scaled from {picture.width} x {picture.height} to {width} x {height}")
     return image, tuple(notes)
 

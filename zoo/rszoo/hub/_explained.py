@@ -95,6 +95,8 @@ def _trouble(error: Exception, what: str, *, writing: bool) -> str:
         return f"cannot use {place} for {what}: {local.strerror}; HF_HOME names another folder"
     offline = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else _first_line(error)
     unreachable = f"cannot reach {endpoint()} ({offline})"
+    if re.match(r"https?://(127\.|localhost|\[::1\])", endpoint()):
+        unreachable += ": does rszoo hub serve run?"
     return unreachable if writing else f"{unreachable}, and {what} is not in the cache"
 
 

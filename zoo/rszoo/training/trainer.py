@@ -35,6 +35,9 @@ from rszoo.training.tracking.tracked import TrackedRun, Tracking
 
 __all__ = ["Trainer"]
 
+# Fewer steps than this train nothing; a data set of many batches is not meant by it.
+_FEW, _FEW_AN_EPOCH = 200, 5
+
 
 @dataclass(frozen=True, kw_only=True)
 class Trainer:
@@ -126,6 +129,12 @@ class Trainer:
         recipe, setting, latest = output.recipe, self.setting, None
         steps = max(1, len(setting.images) // recipe.train.batch_size)
         done, total = state.epoch * steps, recipe.train.epochs * steps
+        if steps < _FEW_AN_EPOCH and total < _FEW and done == 0:
+            setting.observer.note(
+                f"warning: {recipe.name} takes {total} steps in all, which is few: batches are "
+                f"of {recipe.train.batch_size}, images {len(setting.images)}; train.batch_size=16 "
+                "or more train.epochs make more"
+            )
         with setting.progress(recipe.name, total=total, done=done, unit="steps"):
             for epoch in self._fitted(recipe, state, task):
                 latest = self._accuracy(recipe, state, task)
