@@ -92,7 +92,13 @@ def test_revisions_with_a_slash_are_one_part_of_the_path(wire: Wire) -> None:
 
 
 def test_what_is_not_here(wire: Wire) -> None:
-    for path in ("/api/agent-harnesses", "/api/spaces", "/api/models/a", "/robots.txt", "/a/b/c"):
+    for path in (
+        "/api/agent-harnesses",
+        "/api/collections",
+        "/api/models/a",
+        "/robots.txt",
+        "/a/b/c",
+    ):
         assert wire("GET", path).status == 404
 
 

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from rszoo.certificates.base import ABSTAIN, Certificate, Prediction
 from rszoo.errors import RszooError
+from rszoo.smoothing import draws as draws_module
 from rszoo.smoothing import search as search_module
-from rszoo.smoothing import votes as votes_module
 from rszoo.smoothing.classifier import SmoothedClassifier
 from rszoo.smoothing.insta import InstaClassifier
 from rszoo.smoothing.memory import Memory
@@ -112,7 +112,7 @@ def test_the_best_is_chosen_on_fresh_draws(monkeypatch: pytest.MonkeyPatch) -> N
         used.append(chunk)
         return standard_normal_chunk(*arguments, chunk=chunk, **options)
 
-    for module in (search_module, votes_module):
+    for module in (search_module, draws_module):
         monkeypatch.setattr(module, "standard_normal_chunk", watched)
     certify(InstaClassifier(smoothed(Band(1.4)), search=QUICK), at(0.0), n=1500)
     search, selection, estimation = Stream.SEARCH, Stream.SELECTION, Stream.ESTIMATION
