@@ -4,8 +4,11 @@ import errno
 import multiprocessing
 import os
 import re
+import signal
+import subprocess
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -346,3 +349,48 @@ def test_a_daemon_decodes_by_itself(pictures: Path, monkeypatch: pytest.MonkeyPa
     with multiprocessing.get_context("fork").Pool(1) as pool:
         found = pool.apply(_digest_of, (pictures,))
     assert found == uncached(pictures).digest
+
+
+#: Prints its workers, which decode parts that no pipe holds, and never takes one; then is killed.
+KILLED = """
+import os, signal, sys, time
+from pathlib import Path
+from torch.utils.data import DataLoader
+from rszoo.data import decode_files as decoding
+from rszoo.data.image_files import Files
+
+decoding.cores, decoding._PART_BYTES = lambda: 2, 2**18
+paths = sorted(map(str, Path(sys.argv[1]).iterdir())) * 8
+files = Files(paths=paths, shape=(3, 256, 256))
+parts = iter(decoding._parts(files, [range(place, place + 1) for place in range(len(paths))]))
+print(*(worker.pid for worker in parts._workers), flush=True)
+time.sleep(0.5)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere one process decodes")
+def test_workers_end_with_a_process_that_is_killed(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (256, 256, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "0.bmp")
+    command = [sys.executable, "-c", KILLED, str(tmp_path)]
+    with open(tmp_path / "told", "w+") as told:  # a pipe would wait for the workers
+        subprocess.run(command, stdout=told, stderr=subprocess.DEVNULL, timeout=60, check=False)
+        told.seek(0)
+        workers = [int(word) for word in told.read().split()]
+    assert len(workers) == 2
+    until = time.monotonic() + 20
+    while left := [worker for worker in workers if _runs(worker)]:
+        if time.monotonic() > until:
+            for worker in left:
+                os.kill(worker, signal.SIGKILL)
+            pytest.fail(f"{len(left)} workers are left")
+        time.sleep(0.05)
+
+
+def _runs(process: int) -> bool:
+    try:
+        status = Path(f"/proc/{process}/stat").read_text()
+    except OSError:
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"

@@ -3,10 +3,12 @@
 import hashlib
 import math
 import multiprocessing
+import os
 import sys
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from threading import Thread
 
 import numpy as np
 import torch
@@ -84,7 +86,20 @@ def _parts(files: Files, places: Sequence[range]) -> "Iterable[Decoded | DataErr
         multiprocessing_context="fork" if workers > 1 else None,
         # Without one of its own, the loader would draw from the global generator.
         generator=torch.Generator(),
+        worker_init_fn=_end_with_parent,
     )
+
+
+def _end_with_parent(worker: int) -> None:
+    """Have a worker end when its parent is killed, though nobody takes what it has to give."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    Thread(target=wait, daemon=True).start()
 
 
 class _Reader(Dataset["Decoded | DataError"]):
