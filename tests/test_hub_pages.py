@@ -151,7 +151,7 @@ def test_a_page_says_how_to_use_a_model_and_what_it_is_made_of(hub: RunningHub) 
     ]
     assert "Made of team/first, team/second" in page.text
     assert "onerror" not in page.html.replace("&lt;img src=&quot;x&quot; onerror=", "")
-    use = page.text.partition("Use")[2]
+    use = page.text.partition("On the command line")[2]
     assert f"export HF_ENDPOINT={hub.url}\nrszoo certify --model a/made photo.png" in use
     assert "rszoo verify a/made" in use
 

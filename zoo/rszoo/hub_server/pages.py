@@ -104,7 +104,7 @@ def _use(request: Request, repo: Repo, tree: Tree) -> str:
             f"rszoo verify {repo.id}    # draws its votes again",
         ]
     lines.append(f"hf download {repo.id}")
-    return f"<h2>Use</h2><pre><code>{escape(chr(10).join(lines))}</code></pre>"
+    return f"<h2>On the command line</h2><pre><code>{escape(chr(10).join(lines))}</code></pre>"
 
 
 def _endpoint(request: Request) -> str:
