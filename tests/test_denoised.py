@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from click.testing import Result
+from denoisers import denoiser
 from hub_server import RunningHub
 from torch import Tensor, nn
 from typer.testing import CliRunner
@@ -19,7 +20,6 @@ from rszoo.hub.bundle import Bundle, open_bundle
 from rszoo.hub.card import card_files
 from rszoo.hub.catalog import find
 from rszoo.hub.classifiers import classifier_of
-from rszoo.hub.configs.network import NetworkConfig
 from rszoo.hub.kinds.cascade import compose_cascade
 from rszoo.hub.kinds.denoised import compose_denoised
 from rszoo.hub.kinds.dual import compose_dual
@@ -34,33 +34,6 @@ from rszoo_cli import app
 
 STANDARD = "builtin/digits-standard-0.00"
 SHAPE = (1, 8, 8)
-
-
-def denoiser(folder: Path, sigma: float = 0.5, **changed: Any) -> Bundle:
-    """Write a bundle with an untrained denoiser."""
-    values: dict[str, Any] = {
-        "input_shape": SHAPE,
-        "class_names": tuple("0123456789"),
-        "kind": "denoiser",
-        "architecture": {"name": "dncnn", "depth": 2, "width": 4},
-    }
-    config = NetworkConfig(
-        name=folder.name,
-        method="denoising",
-        dataset="digits",
-        normalization=None,
-        sigma=sigma,
-        trained_precision="float32",
-        **(values | changed),
-    )
-    options = dict(config.architecture)
-    network = networks.build(
-        options.pop("name"),
-        input_shape=config.input_shape,
-        num_classes=len(config.class_names),
-        **options,
-    )
-    return write_bundle(folder, config=config, network=network, recipe="", origin=Origin())
 
 
 def run(*arguments: str) -> Result:

@@ -1,6 +1,7 @@
 """The router's loss against the formula, written again in NumPy, and at its extremes."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from rszoo.methods import consistency, dual_rs, gaussian
+from rszoo.methods import consistency, dual_rs, gaussian, smoothadv_consistency
 
 Array = NDArray[np.float64]
 BATCH, EXPERTS, PIXELS = 5, 3, 12
@@ -164,3 +165,41 @@ def test_certainties_that_underflow_have_a_finite_gradient(
     assert loss.item() == pytest.approx(expected, rel=1e-6)
     assert model.scale.grad is not None
     assert model.scale.grad.item() == pytest.approx(200 + 40 * 200, rel=1e-6)
+
+
+ATTACK: dict[str, float] = {"attack_steps": 3, "epsilon": 0.4}
+
+
+def test_certain_radii_give_consistency_on_adversarial_images() -> None:
+    model, (x, y) = linear(), images()
+    options: dict[str, Any] = {"sigma": 0.5, "m": 2, "lambda_": 7.0, "eta": 0.3, **ATTACK}
+    for progress in (1.0, 0.05):  # once in the middle of the warm-up
+        torch.manual_seed(3)
+        loss = dual_rs.loss(
+            model, x, y, far_apart(), torch.ones(BATCH), progress=progress, **options
+        )
+        torch.manual_seed(3)
+        known = smoothadv_consistency.loss(model, x, y, progress=progress, **options)
+        assert loss.item() == pytest.approx(known.item(), rel=1e-6)
+
+
+def test_the_attack_is_within_its_ball_and_makes_the_loss_larger(noise: Tensor) -> None:
+    model, (x, y) = linear(), images()
+    seen: list[Tensor] = []
+
+    class Seeing(nn.Module):
+        def forward(self, points: Tensor) -> Tensor:
+            seen.append(points.detach())
+            return model(points)
+
+    given = (Seeing(), x, y, RADII, WEIGHTS)
+    options: dict[str, Any] = {"sigma": 0.5, "progress": 1.0, "epsilon": 0.4}
+    alone, attacked = (
+        dual_rs.loss(*given, attack_steps=steps, **options).item() for steps in (0, 5)
+    )
+    assert attacked > alone
+    moved = seen[-1].view(2, BATCH, 3, 2, 2) - noise[:2]
+    shift = (moved[0] - x).flatten(1).norm(dim=1)
+    assert 0.39 < float(shift.max()) < 0.4 + 1e-5
+    assert float(moved.min()) > -1e-6
+    assert float(moved.max()) < 1 + 1e-6

@@ -187,7 +187,11 @@ def test_the_signature_is_the_documented_one(name: str) -> None:
     [
         ("gaussian", {}),
         ("consistency", {"m": 2, "lambda_": 10.0, "eta": 0.5}),
-        ("dual_rs", {"m": 2, "lambda_": 40.0, "eta": 0.5, "temperature": 1.0}),
+        (
+            "dual_rs",
+            {"m": 2, "lambda_": 40.0, "eta": 0.5, "temperature": 1.0}
+            | {"attack_steps": 0, "epsilon": 0.5, "warmup": 0.1},
+        ),
         (
             "cat_rs",
             {"m": 4, "lambda_": 1.0, "attack_steps": 4, "rho": 1.0, "confidence_mask": False},

@@ -24,6 +24,7 @@ __all__ = [
     "descend_to_boundary",
     "frozen",
     "project",
+    "warmed_up",
 ]
 
 _TINY = 1e-30
@@ -45,6 +46,16 @@ def frozen(model: nn.Module) -> Iterator[None]:
         finally:
             for parameter in trainable:
                 parameter.requires_grad_(True)
+
+
+def warmed_up(progress: float, warmup: float) -> float:
+    """Return the share of its full radius that an attack has, which rises linearly from 0.
+
+    Args:
+        progress: share of the training that is done, in (0, 1].
+        warmup: share of the training in which the radius rises; 0: it is whole from the start.
+    """
+    return min(1.0, progress / warmup) if warmup else 1.0
 
 
 def project(shift: Tensor, radius: float, *, batch_dims: int = 1) -> Tensor:

@@ -12,12 +12,16 @@ w balances the experts: 1 over the share of the images that the image's best exp
 0 for an image that no expert certifies. Theirs has a further factor of the second and third term,
 made of radii; its formula is not in the sources that we have, and it is 1 here. Nor is the
 temperature theirs (1): it is for networks and images whose radii lie close together.
+
+With attack_steps x is moved first, as SmoothAdv moves it (`rszoo.methods.smoothadv`), to where
+the mean prediction is furthest from t: a router has to be sure not at an image, but around it.
 """
 
 from torch import Tensor, nn
 
-from rszoo.methods._copies import noisy_log_probs
-from rszoo.methods._weights import Copies, NonNegative, Positive
+from rszoo.methods._attacks import ascend_images, frozen, warmed_up
+from rszoo.methods._copies import log_mean, noisy_log_probs
+from rszoo.methods._weights import Copies, NonNegative, Positive, Share, Steps
 from rszoo.methods.consistency import inconsistency
 from rszoo.smoothing.noise import gaussian_copies
 
@@ -38,6 +42,9 @@ def loss(
     lambda_: NonNegative = 40.0,
     eta: NonNegative = 0.5,
     temperature: Positive = 1.0,
+    attack_steps: Steps = 0,
+    epsilon: Positive = 0.5,
+    warmup: Share = 0.1,
 ) -> Tensor:
     """Return the scalar loss of a batch `x` `[B, C, H, W]`; the radii say more than the label `y`.
 
@@ -48,10 +55,29 @@ def loss(
         lambda_: weight of the divergence between copies.
         eta: weight of the entropy of the mean prediction.
         temperature: the difference of radii that is a factor of e in the target, in pixel units.
+        attack_steps: gradient steps of the attack; 0 trains on the images as they are.
+        epsilon: L2 radius of the attack, in pixel units.
+        warmup: share of the training in which that radius rises linearly from 0.
     """
-    del y, progress
-    log_probs = noisy_log_probs(model, x, gaussian_copies(x, m, sigma))
+    del y
+    noise = gaussian_copies(x, m, sigma)
     targets = (expert_radii / temperature).softmax(-1)
+    if attack_steps:
+        radius = epsilon * warmed_up(progress, warmup)
+        x = _attacked(model, x, targets, noise, steps=attack_steps, radius=radius)
+    log_probs = noisy_log_probs(model, x, noise)
     classification = -(targets * log_probs).sum(-1).mean(0)
     regularisation = inconsistency(log_probs, lambda_=lambda_, eta=eta)
     return (example_weights * (classification + regularisation)).mean()
+
+
+def _attacked(
+    model: nn.Module, x: Tensor, targets: Tensor, noise: Tensor, *, steps: int, radius: float
+) -> Tensor:
+    """Return images whose mean prediction is far from the targets, in [0, 1] and in the ball."""
+
+    def mistake(points: Tensor) -> Tensor:
+        return -(targets * log_mean(noisy_log_probs(model, points, noise))).sum()
+
+    with frozen(model):
+        return ascend_images(mistake, x, steps=steps, step_size=2 * radius / steps, radius=radius)

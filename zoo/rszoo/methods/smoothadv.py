@@ -16,7 +16,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from rszoo.methods._attacks import ascend_images, descend_to_boundary, frozen
+from rszoo.methods._attacks import ascend_images, descend_to_boundary, frozen, warmed_up
 from rszoo.methods._copies import cross_entropy, log_mean, noisy_log_probs
 from rszoo.methods._weights import Copies, Positive, Share, Steps
 from rszoo.smoothing.noise import gaussian_copies
@@ -47,7 +47,7 @@ def loss(
         warmup: share of the training in which the radius rises linearly from 0.
     """
     noise = gaussian_copies(x, m, sigma)
-    radius = epsilon * (min(1.0, progress / warmup) if warmup else 1.0)
+    radius = epsilon * warmed_up(progress, warmup)
     moved = adversarial_images(
         model, x, y, noise, attack=attack, steps=attack_steps, radius=radius
     )

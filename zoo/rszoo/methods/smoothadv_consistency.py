@@ -8,6 +8,7 @@ gradient's norm, and project before they clip; we attack exactly as `smoothadv` 
 
 from torch import Tensor, nn
 
+from rszoo.methods._attacks import warmed_up
 from rszoo.methods._copies import noisy_log_probs
 from rszoo.methods._weights import Copies, NonNegative, Positive, Share, Steps
 from rszoo.methods.consistency import regularised_cross_entropy
@@ -40,7 +41,7 @@ def loss(
         warmup: share of the training in which the radius rises linearly from 0.
     """
     noise = gaussian_copies(x, m, sigma)
-    radius = epsilon * (min(1.0, progress / warmup) if warmup else 1.0)
+    radius = epsilon * warmed_up(progress, warmup)
     moved = adversarial_images(model, x, y, noise, steps=attack_steps, radius=radius)
     log_probs = noisy_log_probs(model, moved, noise)
     return regularised_cross_entropy(log_probs, y, lambda_=lambda_, eta=eta)

@@ -22,7 +22,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from rszoo.methods._attacks import ascend_images, frozen, project
+from rszoo.methods._attacks import ascend_images, frozen, project, warmed_up
 from rszoo.methods._copies import cross_entropy, log_mean, noisy_log_probs
 from rszoo.methods._weights import Copies, NonNegative, Positive, Share, Steps
 from rszoo.smoothing.noise import gaussian_copies
@@ -53,7 +53,7 @@ def loss(
         warmup: share of the training in which w rises linearly from 0.
     """
     noise = gaussian_copies(x, m, sigma)
-    warm = min(1.0, progress / warmup) if warmup else 1.0
+    warm = warmed_up(progress, warmup)
     index = y.unsqueeze(1)
 
     def mistake(points: Tensor) -> Tensor:

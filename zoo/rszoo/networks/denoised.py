@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-__all__ = ["Denoised", "Denoising"]
+__all__ = ["BehindDenoiser", "Denoised", "Denoising"]
 
 
 class Denoised(nn.Module):
@@ -57,3 +57,19 @@ class Denoising(nn.Sequential):
     def forward(self, input: Tensor) -> Tensor:
         """Map noisy images to logits."""
         return self.classifier(self.denoised(input))
+
+
+class BehindDenoiser(nn.Sequential):
+    """A classifier behind a frozen denoiser, for the classifier's training.
+
+    Its modules, parameters and state are those of the classifier alone.
+    """
+
+    def __init__(self, classifier: nn.Sequential, denoiser: nn.Module) -> None:
+        """Put a classifier, as `rszoo.networks.build` returns it, behind a denoiser."""
+        super().__init__(*classifier)
+        self._frozen = (denoiser.eval().requires_grad_(False),)  # as in `Denoising`
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Map noisy images to logits."""
+        return super().forward(self._frozen[0](input))

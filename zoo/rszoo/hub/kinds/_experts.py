@@ -21,6 +21,7 @@ __all__ = [
     "check_served",
     "config_values",
     "expert_classifiers",
+    "is_smoothed",
     "noise_of",
     "opened_experts",
     "served_experts",
@@ -133,7 +134,7 @@ def _check_alike(experts: Sequence[Bundle]) -> None:
     first = experts[0].config
     for expert in experts:
         config = expert.config
-        if not _is_smoothed(expert):
+        if not is_smoothed(expert):
             raise RszooError(
                 f"{expert.id}: expected a bundle of one smoothed network as an expert, got one of "
                 f"kind {config.kind!r}"
@@ -144,7 +145,7 @@ def _check_alike(experts: Sequence[Bundle]) -> None:
             )
 
 
-def _is_smoothed(expert: Bundle) -> bool:
+def is_smoothed(expert: Bundle) -> bool:
     """Return whether one network answers under one noise level, for the classes of a model.
 
     What else a log has to state of it, such as that it is opaque, those of several do not state.

@@ -76,7 +76,8 @@ def _check_parts(denoiser: Bundle, classifier: Bundle) -> float:
     return config.sigma
 
 
-def _smoothed(bundle: Bundle, execution: Execution) -> "SmoothedClassifier":
+def _network(bundle: Bundle) -> "nn.Module":
+    """Return the denoiser with the classifier behind it, as one network."""
     from rszoo.networks.denoised import Denoised
 
     config = bundle.config
@@ -94,14 +95,18 @@ def _smoothed(bundle: Bundle, execution: Execution) -> "SmoothedClassifier":
         return kind_of(classifier).network(classifier)
 
     behind = once(classifier.weights_digest, network)
-    return smoothed(bundle, Denoised(denoiser.network(), behind).eval(), execution)
+    return Denoised(denoiser.network(), behind).eval()
+
+
+def _smoothed(bundle: Bundle, execution: Execution) -> "SmoothedClassifier":
+    return smoothed(bundle, _network(bundle), execution)
 
 
 KINDS = {
     "denoised": Kind(
         classifier=_smoothed,
         smoothed=_smoothed,
-        network=Bundle.network,
+        network=_network,
         early_loss=nothing_lost,
         certificates=OF_ONE_NETWORK,
         stated=stated_noise,

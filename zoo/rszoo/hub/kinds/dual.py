@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 from rszoo.errors import RszooError
 from rszoo.hub.bundle import Bundle
 from rszoo.hub.card_text import certifying, made_of
+from rszoo.hub.configs.denoised import DenoisedConfig
 from rszoo.hub.configs.dual import DualConfig
 from rszoo.hub.kind import Kind, listed_parts, never_early, stated_noise
+from rszoo.hub.kinds import kind_of
 from rszoo.hub.kinds._experts import (
     Served,
     config_values,
@@ -16,7 +18,6 @@ from rszoo.hub.kinds._experts import (
     opened_experts,
     served_experts,
 )
-from rszoo.hub.kinds.network import smoothed_classifier
 from rszoo.hub.origin import Parent
 from rszoo.hub.parts import part_in, part_of, write_composed
 from rszoo.smoothing.execution import Execution
@@ -41,7 +42,7 @@ def compose_dual(
         folder: the new bundle; its name is the bundle's.
         experts: smoothed bundles of the same inputs and classes; with `sigmas`, one.
         sigmas: noise levels at which the one expert serves; None: each expert at its own.
-        router: with one class per expert, in their order.
+        router: with one class per expert, in their order; it may stand behind a denoiser.
         overwrite: replace an existing bundle.
 
     Raises:
@@ -64,29 +65,40 @@ def _classifier(bundle: Bundle, execution: Execution) -> "DualClassifier":
     router = part_of(bundle, config.router)
     _check_router(router, served)
     experts = expert_classifiers(served, execution)
-    return DualClassifier(
-        experts, smoothed_classifier(router, execution), class_names=config.class_names
-    )
+    smoothed = kind_of(router).smoothed
+    assert smoothed is not None  # `_check_router` has seen to it
+    return DualClassifier(experts, smoothed(router, execution), class_names=config.class_names)
 
 
 def _check_router(router: Bundle, experts: Sequence[Served]) -> None:
     """Refuse what is no router for experts, or one for others, or for these in another order."""
-    config, first = router.of_network, experts[0][0].config
+    composed = router.config if isinstance(router.config, DenoisedConfig) else None
+    network = router if composed is None else part_of(router, composed.classifier)
+    config, first = network.of_network, experts[0][0].config
     fits = config.kind == "router" and config.input_shape == first.input_shape
     if not fits or len(config.class_names) != len(experts):
         raise RszooError(
             f"{router.id}: expected a router with {len(experts)} classes for inputs of the shape "
             f"of the experts', got a {config.kind} one with {len(config.class_names)} classes"
         )
-    taught = router.manifest.origin.parents
+    parents = network.manifest.origin.parents
+    taught, denoisers = parents[: len(experts)], parents[len(experts) :]
     if taught and not (
         len(taught) == len(experts)
-        and all(_is_for(router, *pair) for pair in zip(taught, experts, strict=True))
+        and all(_is_for(network, *pair) for pair in zip(taught, experts, strict=True))
     ):
         raise RszooError(
             f"{router.id}: expected the experts that it was trained for, in their order: "
-            f"{', '.join(router.config.class_names)}; name them so, or train a router for these"
+            f"{', '.join(network.config.class_names)}; name them so, or train a router for these"
         )
+    behind = composed and part_of(router, composed.denoiser).weights_digest
+    for denoiser in denoisers:  # there is at most one
+        if denoiser.weights_sha256 != behind:
+            raise RszooError(
+                f"{router.id}: expected the router behind the denoiser that it was trained with, "
+                f"{denoiser.name}; rszoo compose denoised --denoiser ID --classifier {network.id} "
+                "puts it there"
+            )
 
 
 def _is_for(router: Bundle, taught: Parent, served: Served) -> bool:

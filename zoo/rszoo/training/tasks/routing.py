@@ -5,6 +5,9 @@ guarantee. (For one image and one expert the radius has it: the class whose vote
 the image's label, known before any draw. The largest of several such radii has none.)
 """
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
@@ -12,7 +15,10 @@ from rszoo import networks
 from rszoo.data import ImageSet
 from rszoo.errors import RszooError
 from rszoo.hub.bundle import Bundle
+from rszoo.hub.kinds._experts import Served, is_smoothed, noise_of
 from rszoo.hub.kinds.network import of_kind
+from rszoo.networks.denoised import BehindDenoiser
+from rszoo.networks.execution import place
 from rszoo.smoothing.level_sets import expected_radius
 from rszoo.theory.bounds import clopper_pearson_lower
 from rszoo.theory.radii import certified_radius, largest_radius
@@ -25,17 +31,16 @@ from rszoo.training.tasks.votes import votes_of
 
 __all__ = ["balanced_weights", "expected_radii", "radii_of_labels", "routing"]
 
-# A bundle, and the noise level at which it serves; None for its own.
-_Expert = tuple[Bundle, float | None]
-
 
 def routing(setting: Setting, recipe: Recipe, models: Models) -> Task:
     """Return the task of a router.
 
     Raises:
-        RszooError: an expert does not fit, or none certifies any image.
+        RszooError: an expert does not fit, or none certifies any image; the denoiser does not.
     """
     experts = _experts(setting, recipe, models)
+    denoisers = models["experts"][len(experts) :]  # at most one
+    parents = [parent_of(expert, sigma=sigma) for expert, sigma in experts]
     names = [_name(*expert) for expert in experts]
     radii = _expert_radii(setting, recipe, experts, setting.images)
     test_radii = _expert_radii(setting, recipe, experts, setting.test_images)
@@ -46,8 +51,9 @@ def routing(setting: Setting, recipe: Recipe, models: Models) -> Task:
             "expert_radii": radii,
             "example_weights": balanced_weights(radii, power=_spec(recipe).balance),
         },
-        parents=[parent_of(expert, sigma=sigma) for expert, sigma in experts],
+        parents=[*parents, *map(parent_of, denoisers)],
         judged=test_radii.any(1).nonzero()[:, 0],
+        wrap=_behind(denoisers[0], setting, recipe) if denoisers else None,
         start=_start(recipe, experts) if _spec(recipe).from_noisiest else None,
     )
 
@@ -102,15 +108,37 @@ def _spec(recipe: Recipe) -> ExpertsSpec:
     return recipe.experts
 
 
-def _experts(setting: Setting, recipe: Recipe, models: Models) -> list[_Expert]:
-    for expert in models["experts"]:
-        of_kind(expert, "smoothed", "expected a classifier as expert, got a {kind}")
-        check_same_data(expert, setting, recipe)
+def _experts(setting: Setting, recipe: Recipe, models: Models) -> list[Served]:
     spec = _spec(recipe)
+    experts = models["experts"] if spec.denoiser is None else models["experts"][:-1]
+    for expert in experts:
+        if not is_smoothed(expert):
+            raise RszooError(
+                f"{expert.id}: expected a classifier as expert, got a {expert.config.kind}"
+            )
+        check_same_data(expert, setting, recipe)
     if spec.bundles is None or spec.sigmas is None:
-        return [(expert, None) for expert in models["experts"]]
-    (expert,) = models["experts"]
+        return [(expert, None) for expert in experts]
+    (expert,) = experts
     return [(expert, sigma) for sigma in spec.sigmas]
+
+
+def _behind(
+    denoiser: Bundle, setting: Setting, recipe: Recipe
+) -> Callable[[nn.Sequential], nn.Module]:
+    """Return what puts the router behind its denoiser while it learns.
+
+    Raises:
+        RszooError: the denoiser is none, or for other images or another noise level.
+    """
+    config = of_kind(denoiser, "denoiser", "expected a denoiser for the router, got a {kind}")
+    wanted = (setting.images.shape, recipe.sigma)
+    if (config.input_shape, config.sigma) != wanted:
+        raise RszooError(
+            f"{denoiser.id}: expected a denoiser for the images and noise level of the router, "
+            f"{wanted}, got one for {(config.input_shape, config.sigma)}"
+        )
+    return partial(BehindDenoiser, denoiser=place(denoiser.network(), setting.device))
 
 
 def _name(expert: Bundle, sigma: float | None) -> str:
@@ -118,7 +146,7 @@ def _name(expert: Bundle, sigma: float | None) -> str:
 
 
 def _expert_radii(
-    setting: Setting, recipe: Recipe, experts: list[_Expert], images: ImageSet
+    setting: Setting, recipe: Recipe, experts: list[Served], images: ImageSet
 ) -> Tensor:
     """Return the radius that each expert certifies for each image, `[N, K]`."""
     radii = torch.stack([_radii(setting, recipe, expert, images) for expert in experts], 1)
@@ -131,10 +159,10 @@ def _expert_radii(
     return radii
 
 
-def _radii(setting: Setting, recipe: Recipe, expert: _Expert, images: ImageSet) -> Tensor:
+def _radii(setting: Setting, recipe: Recipe, expert: Served, images: ImageSet) -> Tensor:
     """Return the radius that an expert certifies for each image, `[N]`."""
-    bundle, another = expert
-    sigma, draws = another or bundle.of_network.sigma, _spec(recipe).draws
+    bundle, _ = expert
+    sigma, draws = noise_of(expert), _spec(recipe).draws
     shares = votes_of(setting, bundle, images, sigma=sigma, draws=draws, seed=recipe.seed)
     alpha = recipe.certify.alpha
     if _spec(recipe).labels == "estimate":
@@ -143,13 +171,13 @@ def _radii(setting: Setting, recipe: Recipe, expert: _Expert, images: ImageSet) 
     return radii_of_labels(shares, images.labels, draws=draws, sigma=sigma, alpha=alpha)
 
 
-def _start(recipe: Recipe, experts: list[_Expert]) -> nn.Sequential:
+def _start(recipe: Recipe, experts: list[Served]) -> nn.Sequential:
     """Return the network of the noisiest expert, with new layers where classes are counted.
 
     Raises:
         RszooError: the expert has another network than the recipe.
     """
-    noisiest, _ = max(experts, key=lambda one: one[1] or one[0].of_network.sigma)
+    noisiest, _ = max(experts, key=noise_of)
     config = noisiest.of_network
     if config.architecture != recipe.network.model_dump():
         raise RszooError(

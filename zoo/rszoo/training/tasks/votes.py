@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from rszoo._files import write_bytes_atomically
 from rszoo.data import ImageSet
 from rszoo.hub.bundle import Bundle
+from rszoo.hub.kinds import kind_of
 from rszoo.networks.execution import autocast, evaluation_mode, place
 from rszoo.smoothing.noise import gaussian_copies
 from rszoo.training.distributed import ALONE, Processes
@@ -88,7 +89,7 @@ def votes_of(
     with setting.progress(task, total=len(images), unit="images"):
         return cached_vote_shares(
             setting.state / "votes",
-            place(bundle.network(), setting.device),
+            place(kind_of(bundle).network(bundle), setting.device),
             images,
             weights_digest=bundle.weights_digest,
             sigma=sigma,

@@ -37,6 +37,8 @@ class ExpertsSpec(ModelSection):
             weight of an image is 1 / (share of its best expert)^balance.
         from_noisiest: begin with the network of the noisiest expert, but for the layers whose
             shape depends on the number of classes.
+        denoiser: the id of a denoiser in front of the router, for the router's noise level; None
+            for a router that sees the noise.
     """
 
     refusal: ClassVar[str] = "takes no experts; remove them"
@@ -49,6 +51,7 @@ class ExpertsSpec(ModelSection):
     labels: Literal["bound", "estimate"] = "bound"
     balance: Annotated[float, Field(ge=0, le=1)] = 1.0
     from_noisiest: bool = False
+    denoiser: str | None = Field(default=None, min_length=1)
 
     @field_validator("sigmas", "bundles")
     @classmethod
@@ -77,7 +80,7 @@ class ExpertsSpec(ModelSection):
     def _as_before(self, values_of: SerializerFunctionWrapHandler) -> dict[str, Any]:
         # So that the digests of recipes from before these keys stay what they are.
         values = values_of(self)
-        for key in ("labels", "balance", "from_noisiest"):
+        for key in ("labels", "balance", "from_noisiest", "denoiser"):
             if values[key] == type(self).model_fields[key].default:
                 del values[key]
         return values
@@ -102,11 +105,12 @@ class ExpertsSpec(ModelSection):
         return methods.trains(method) == "router"
 
     def models(self, sigma: float) -> list[str | TrainedBy]:
-        """Return the experts, or the one that serves at several noise levels."""
+        """Return the experts, or the one that serves at several noise levels; then a denoiser."""
         del sigma
+        last: list[str | TrainedBy] = [] if self.denoiser is None else [self.denoiser]
         if self.bundles is not None:
-            return list(self.bundles)
-        return [TrainedBy(self.method or "", level) for level in self.sigmas or ()]
+            return [*self.bundles, *last]
+        return [*(TrainedBy(self.method or "", level) for level in self.sigmas or ()), *last]
 
     def misfits(self, method: str) -> Iterator[tuple[str, str]]:
         """Yield what is wrong with the experts' own method."""
@@ -121,9 +125,14 @@ class ExpertsSpec(ModelSection):
             yield "method", f"expected a method that trains classifiers, got {self.method!r}"
 
     def next_step(self, path: str, models: Sequence[str]) -> str:
-        """Return how the router is put over its experts."""
-        experts = [part for expert in models for part in ("--expert", expert)]
+        """Return how the router is put over its experts, behind its denoiser if it has one."""
+        before, experts, router = "", list(models), path
+        if self.denoiser is not None:
+            router = f"{path}-denoised"
+            parts = ("--denoiser", experts.pop(), "--classifier", path, "--out", router)
+            before = f"{shlex.join(['rszoo', 'compose', 'denoised', *parts])}, then "
+        experts = [part for expert in experts for part in ("--expert", expert)]
         levels = (self.sigmas or ()) if self.bundles else ()
         experts += [part for sigma in levels for part in ("--sigma", str(sigma))]
-        command = shlex.join(["rszoo", "compose", "dual", *experts, "--router", path])
-        return f"compose with: {command} --out DIR"
+        command = shlex.join(["rszoo", "compose", "dual", *experts, "--router", router])
+        return f"compose with: {before}{command} --out DIR"
