@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from rszoo.smoothing.classifier import SmoothedClassifier
-from rszoo.smoothing.noise import CHUNK, Stream, input_seed, standard_normal_chunk
+from rszoo.smoothing.noise import CHUNK, Stream
 
 __all__ = ["QuickClassifier", "check_votes"]
 
@@ -24,12 +24,13 @@ class QuickClassifier(SmoothedClassifier):
         self, image: Tensor, looks: Sequence[int], *, stream: Stream, seed: int, **_: Any
     ) -> Generator[list[int]]:
         """Yield the votes at every look; see `rszoo.smoothing.votes.running_votes`."""
-        counts, base = np.zeros(self.num_classes, np.int64), input_seed(image, seed)
+        counts = np.zeros(self.num_classes, np.int64)
+        own = self.scheme.seed_of(image, seed)
         for start in range(0, looks[-1], CHUNK):
             with torch.inference_mode():
-                noise = standard_normal_chunk(
+                noise = self.scheme.chunk(
                     image.shape,
-                    input_seed=base,
+                    seed=own,
                     chunk=stream + start // CHUNK,
                     device=image.device,
                 )

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from rszoo.smoothing.lattice import misplaced_share
-from rszoo.smoothing.noise import generator_shortfall
+from rszoo.smoothing.schemes.counter import counter_shortfall
+from rszoo.smoothing.schemes.generator import generator_shortfall
 from rszoo.theory.box_muller import coarse_share, furthest, unreached_share
 
 PAGE = Path(__file__).parents[1] / "docs/certification.md"
@@ -70,6 +71,7 @@ def test_the_page_states_what_is_computed(numbers: int) -> None:
         generator_shortfall(numbers),
         generator_shortfall(numbers, device="cuda"),
         generator_shortfall(numbers, dtype=torch.float64),
+        counter_shortfall(numbers),
     ]
     row = " | ".join([f"{numbers:,}", *map(in_words, shares)])
     assert f"| {row} |" in page
@@ -87,3 +89,16 @@ def test_the_page_compares_with_a_hundredth_of_alpha() -> None:
     assert all(word in PAGE.read_text() for word in words)
     assert f"{coarse_share(most, step=2.0**-24, spacing=0.01):.3f}" == "0.082"
     assert coarse_share(most, step=2.0**-53, spacing=0.01) < 1.05e-10
+
+
+def test_by_counter_the_distance_is_below_a_hundredth_of_alpha() -> None:
+    """In range and, but for what float32 rounds, in spacing; on the lattice too."""
+    most, limit = 3 * 224 * 224, 0.001 / 100
+    assert counter_shortfall(2) == 2.0**-64  # of a pair
+    assert counter_shortfall(most) == pytest.approx(most / 2 * 2.0**-64, rel=1e-9)
+    apart = coarse_share(most, step=2.0**-64, spacing=2.0**-24)
+    assert in_words(apart) in PAGE.read_text()
+    # By hand: neighbours are step / (u norm) apart, for u = exp(-norm^2 / 2).
+    u = apart / (most / 2)
+    assert 2.0**-64 / (u * math.sqrt(-2 * math.log(u))) == pytest.approx(2.0**-24, rel=1e-6)
+    assert counter_shortfall(most) + apart + misplaced_share(most, 0.5) < limit / 100

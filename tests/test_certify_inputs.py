@@ -18,7 +18,6 @@ from rszoo.evaluation.inputs import Input, evaluation_inputs, own_inputs
 from rszoo.evaluation.log import NO_LABEL, CertificationLog, read_log
 from rszoo.smoothing.classifier import SmoothedClassifier
 from rszoo.smoothing.interface import Budget
-from rszoo.smoothing.noise import SCHEME
 
 SHAPE = (1, 3, 3)
 BUDGET: dict[str, Any] = {"n0": 50, "n": 1100, "alpha": 0.01, "seed": 3}
@@ -217,6 +216,6 @@ def test_the_protocol_says_what_was_certified() -> None:
         "precision": "float32",
         "batch_size": None,
         "device": "cpu",
-        "noise": SCHEME,
+        "noise": "sha256-fmix32-1000",
         "versions": {"rszoo": "0.1"},
     }

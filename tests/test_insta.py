@@ -15,12 +15,12 @@ from torch import Tensor, nn
 
 from rszoo.certificates.base import ABSTAIN, Certificate, Prediction
 from rszoo.errors import RszooError
-from rszoo.smoothing import draws as draws_module
-from rszoo.smoothing import search as search_module
 from rszoo.smoothing.classifier import SmoothedClassifier
 from rszoo.smoothing.insta import InstaClassifier
 from rszoo.smoothing.memory import Memory
-from rszoo.smoothing.noise import Stream, standard_normal_chunk
+from rszoo.smoothing.noise import Stream
+from rszoo.smoothing.scheme import Scheme
+from rszoo.smoothing.schemes.generator import SCHEME
 from rszoo.smoothing.search import Search, searched_sigma
 
 STEEP = 20.0
@@ -62,7 +62,7 @@ def at(first: float, pixels: int = 2) -> Tensor:
 
 
 def found(network: nn.Module, x: Tensor, *, search: Search = WIDE, seed: int = 0) -> float:
-    return searched_sigma(network, x, search=search, seed=seed, precision="float32")
+    return searched_sigma(network, x, search=search, seed=seed, precision="float32", scheme=SCHEME)
 
 
 def soft_radius(half: float, pixel: float, sigma: float) -> float:
@@ -108,12 +108,12 @@ def test_without_steps_it_is_one_of_the_starts() -> None:
 def test_the_best_is_chosen_on_fresh_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     used: list[int] = []
 
-    def watched(*arguments: Any, chunk: int, **options: Any) -> Tensor:
+    def watched(scheme: Scheme, *arguments: Any, chunk: int, **options: Any) -> Tensor:
         used.append(chunk)
-        return standard_normal_chunk(*arguments, chunk=chunk, **options)
+        return unwatched(scheme, *arguments, chunk=chunk, **options)
 
-    for module in (search_module, draws_module):
-        monkeypatch.setattr(module, "standard_normal_chunk", watched)
+    unwatched = Scheme.chunk
+    monkeypatch.setattr(Scheme, "chunk", watched)
     certify(InstaClassifier(smoothed(Band(1.4)), search=QUICK), at(0.0), n=1500)
     search, selection, estimation = Stream.SEARCH, Stream.SELECTION, Stream.ESTIMATION
     assert sorted(used) == [selection, estimation, estimation + 1, search, search + 1]

@@ -14,18 +14,16 @@ from torch import Tensor
 from rszoo.smoothing.noise import (
     CHUNK,
     Stream,
-    _mix,
     gaussian_copies,
-    generator_shortfall,
     input_seed,
-    standard_normal_chunk,
 )
+from rszoo.smoothing.schemes.generator import SCHEME, _mix, generator_shortfall
 
 CPU = torch.device("cpu")
 
 
 def chunk(index: int, *, seed: int = 1, shape: tuple[int, ...] = (2, 3, 4)) -> Tensor:
-    return standard_normal_chunk(torch.Size(shape), input_seed=seed, chunk=index, device=CPU)
+    return SCHEME.chunk(torch.Size(shape), seed=seed, chunk=index, device=CPU)
 
 
 def test_a_chunk_is_a_function_of_its_seed_and_number() -> None:
@@ -212,9 +210,7 @@ def test_the_share_that_is_never_drawn() -> None:
 
 def test_the_range_is_that_of_certificates() -> None:
     """As far out as a uniform number of 20 bits: it is reached, and rarely passed."""
-    noise = standard_normal_chunk(
-        torch.Size((3, 32, 32)), input_seed=1, chunk=0, device=torch.device("cpu")
-    )
+    noise = SCHEME.chunk(torch.Size((3, 32, 32)), seed=1, chunk=0, device=torch.device("cpu"))
     flat = noise.permute(0, 2, 3, 1).reshape(-1, 2, 8)
     norms = flat.double().square().sum(1).sqrt()
     assert norms.max() <= 5.7682

@@ -1,16 +1,15 @@
 """Rows are drawn again from their log's own seed: equal where they must be, near elsewhere."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from edited_logs import edited, stated, votes
 from typer.testing import CliRunner, Result
 
-from rszoo.certificates.base import certificate_from_votes
 from rszoo.certificates.kinds import protocol_of
 from rszoo.certificates.protocol import Protocol
 from rszoo.evaluation import repetition
@@ -44,41 +43,6 @@ def verified(
     recheck = Recheck(draws=50, replayed=draws, level=1e-6, seed=5)
     found = verify_log(read_log(log), find(model), recheck, device="cpu")
     return found.agrees, "\n".join(lines(found)), as_json(found)["replay"]
-
-
-def edited(log: Path, change: Callable[[dict[str, str]], object], *, row: int = 2) -> None:
-    """Change a row as a forger does, who makes what follows from the votes follow from them."""
-    header, *lines = log.read_text().splitlines()
-    values = dict(zip(header.split("\t"), lines[row].split("\t"), strict=True))
-    change(values)
-    given = certificate_from_votes(
-        int(values["candidate"]),
-        int(values["votes"]),
-        n0=int(values["n0"]),
-        n=int(values["n"]),
-        alpha=float(values["alpha"]),
-        sigma=float(values["sigma"]),
-    )
-    values |= {
-        "predict": str(given.label),
-        "radius": repr(given.radius),
-        "p_lower": repr(given.p_lower),
-        "correct": str(int(given.label == int(values["label"]))),
-    }
-    lines[row] = "\t".join(values.values())
-    log.write_text("\n".join([header, *lines]) + "\n")
-
-
-def stated(log: Path, **changes: object) -> None:
-    path = protocol_path(log)
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
-
-
-def votes(by: int) -> Callable[[dict[str, str]], object]:
-    def change(row: dict[str, str]) -> None:
-        row["votes"] = str(int(row["votes"]) + by)
-
-    return change
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,8 @@ from rszoo.evaluation.log import read_log
 from rszoo.smoothing.classifier import SmoothedClassifier
 from rszoo.smoothing.interface import Budget
 from rszoo.smoothing.memory import Memory
-from rszoo.smoothing.noise import CHUNK, Stream, input_seed, random_seed, standard_normal_chunk
+from rszoo.smoothing.noise import CHUNK, Stream, random_seed
+from rszoo.smoothing.schemes.generator import SCHEME
 from rszoo_cli import main
 
 SHAPE, SIGMA = (1, 2, 3), 0.5
@@ -64,9 +65,7 @@ class Fitted(nn.Module):
     def __init__(self, x: Tensor, *, seed: int) -> None:
         super().__init__()
         chunks = [
-            standard_normal_chunk(
-                x.shape, input_seed=input_seed(x, seed), chunk=stream, device=x.device
-            )
+            SCHEME.chunk(x.shape, seed=SCHEME.seed_of(x, seed), chunk=stream, device=x.device)
             for stream in (Stream.SELECTION, Stream.ESTIMATION, Stream.PREDICTION)
         ]
         self.known = torch.cat([SIGMA * chunk + x for chunk in chunks]).flatten(1)[:, 0]

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from rszoo import networks
 from rszoo.errors import RszooError
-from rszoo.smoothing.noise import CHUNK, Stream, input_seed, standard_normal_chunk
+from rszoo.smoothing.noise import CHUNK, Stream
+from rszoo.smoothing.schemes.generator import SCHEME
 from rszoo.smoothing.votes import count_votes, default_batch_size, running_votes
 
 SHAPE = (1, 3, 3)
@@ -67,8 +68,8 @@ def count_slowly(
     for draw in range(first, last):
         chunk, place = divmod(draw, CHUNK)
         if draw == first or place == 0:
-            noise = standard_normal_chunk(
-                x.shape, input_seed=input_seed(x, seed), chunk=stream + chunk, device=x.device
+            noise = SCHEME.chunk(
+                x.shape, seed=SCHEME.seed_of(x, seed), chunk=stream + chunk, device=x.device
             )
         with torch.no_grad():
             counts[int(network((x + noise[place] * SIGMA).unsqueeze(0)).argmax())] += 1
@@ -121,8 +122,8 @@ def test_the_network_sees_the_input_plus_noise_of_sigma_in_float32() -> None:
     x = torch.rand(SHAPE)
     recorder = Recorder(linear())
     count(recorder, x, 1000)
-    noise = standard_normal_chunk(
-        x.shape, input_seed=input_seed(x, 0), chunk=Stream.ESTIMATION, device=x.device
+    noise = SCHEME.chunk(
+        x.shape, seed=SCHEME.seed_of(x, 0), chunk=Stream.ESTIMATION, device=x.device
     )
     seen = torch.cat(recorder.seen)
     assert seen.dtype == torch.float32

@@ -18,8 +18,9 @@ from torch import nn
 from rszoo import networks
 from rszoo.networks.execution import autocast, place, resolve_device, resolve_precision
 from rszoo.networks.fused.network import Fused, fused_network
+from rszoo.smoothing import schemes
 from rszoo.smoothing.classifier import SmoothedClassifier
-from rszoo.smoothing.noise import SCHEME, Stream, standard_normal_chunk
+from rszoo.smoothing.noise import Stream
 
 SHAPE = (3, 32, 32)
 
@@ -55,12 +56,31 @@ class Asked:
 
 
 def noise(asked: Asked) -> Iterator[tuple[str, str]]:
-    chunk = standard_normal_chunk(
-        torch.Size(SHAPE), input_seed=1, chunk=Stream.ESTIMATION, device=asked.device
-    )
-    digest = hashlib.sha256(chunk.cpu().contiguous().numpy().tobytes()).hexdigest()[:16]
-    first = ", ".join(f"{value:.6f}" for value in chunk.flatten()[:3].tolist())
-    yield f"What is the noise ({SCHEME}) of seed 1, chunk 0?", f"{digest} ({first}, ...)"
+    for name in schemes.names():
+        scheme = schemes.load(name)
+        drawn, on_cpu = (
+            scheme.chunk(torch.Size(SHAPE), seed=1, chunk=Stream.ESTIMATION, device=device).cpu()
+            for device in (asked.device, torch.device("cpu"))
+        )
+        digest = hashlib.sha256(drawn.contiguous().numpy().tobytes()).hexdigest()[:16]
+        first = ", ".join(f"{value:.6f}" for value in drawn.flatten()[:3].tolist())
+        same = "that of a CPU" if torch.equal(drawn, on_cpu) else "not that of a CPU"
+        text = f"What is the noise ({scheme.name}) of seed 1, chunk 0?"
+        yield text, f"{digest} ({first}, ...), {same}"
+
+
+def drawing(asked: Asked) -> Iterator[tuple[str, str]]:
+    for name in schemes.names():
+        where = {"seed": 1, "device": asked.device}
+        done, scheme = 0, schemes.load(name)
+        scheme.chunk(torch.Size(SHAPE), chunk=0, **where)
+        asked.wait()
+        started = time.perf_counter()
+        while time.perf_counter() - started < 0.5:
+            done += scheme.chunk(torch.Size(SHAPE), chunk=done % 1000, **where).numel()
+            asked.wait()
+        rate = done / (time.perf_counter() - started)
+        yield f"Numbers per second drawn by {scheme.name}?", f"{rate:,.0f}"
 
 
 @torch.inference_mode()
@@ -127,6 +147,7 @@ def memory(asked: Asked) -> Iterator[tuple[str, str]]:
 
 QUESTIONS: tuple[Callable[[Asked], Iterator[tuple[str, str]]], ...] = (
     noise,
+    drawing,
     batches,
     speeds,
     single_inputs,

@@ -1,8 +1,9 @@
 """`rszoo attack`: what a model answers to inputs that an attack has moved."""
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -25,6 +26,9 @@ from rszoo_cli.options import (
 )
 from rszoo_cli.panels import advanced, budget, output
 from rszoo_cli.values import count, distance
+
+if TYPE_CHECKING:
+    from rszoo.smoothing.execution import Execution
 
 __all__ = ["attack"]
 
@@ -134,7 +138,6 @@ def attack(
     from rszoo.evaluation.attack import attack as attack_all
     from rszoo.hub.attacked import target_of
     from rszoo.hub.catalog import find
-    from rszoo.smoothing.execution import Execution
     from rszoo_cli.attack_shown import attach_log, check_attach, print_counts, print_own
     from rszoo_cli.broken import check_whole, print_broken
     from rszoo_cli.inputs import to_certify
@@ -154,9 +157,10 @@ def attack(
     if log_file is None and not inputs:
         log_file = Path("attacks") / f"{bundle.config.name}-{attack}-{norm}-{eps:.4g}.tsv"
     _check_written(log_file)
-    seed = seed_named(seed, before=_seed_of(log_file, resume=resume), shard=None)
+    before = _stated(log_file, resume=resume)
+    seed = seed_named(seed, before=_seed_of(before), shard=None)
     how: Any = {"norm": norm, "eps": eps, "steps": steps, "seed": seed, "batch_size": batch_size}
-    execution = Execution(device=device, precision=precision)
+    execution = _execution(device, precision, before)
     rows = attack_all(
         target_of(bundle, execution, draws=draws, n=n, alpha=alpha, seed=seed),
         todo,
@@ -194,11 +198,24 @@ def _check_written(log_file: Path | None) -> None:
         check_redirect(log_file, protocol_path(log_file))
 
 
-def _seed_of(log_file: Path | None, *, resume: bool) -> int | None:
-    """Return the seed of the log that is continued, if there is one."""
+def _stated(log_file: Path | None, *, resume: bool) -> Mapping[str, object]:
+    """Return the protocol of the log that is continued; nothing where there is none."""
     from rszoo.evaluation.attack_log import read_attack_log
 
     if log_file is None or not resume or not log_file.exists():
-        return None
-    seed = read_attack_log(log_file)[1].get("seed")
+        return {}
+    return read_attack_log(log_file)[1]
+
+
+def _execution(device: str | None, precision: str, before: Mapping[str, object]) -> "Execution":
+    """Return where and how the model answers, under noise drawn as in a log that is continued."""
+    from rszoo.smoothing import schemes
+    from rszoo.smoothing.execution import Execution
+
+    scheme = schemes.stated(str(before.get("noise", "")))
+    return Execution(device=device, precision=precision, noise_scheme=scheme)
+
+
+def _seed_of(before: Mapping[str, object]) -> int | None:
+    seed = before.get("seed")
     return seed if isinstance(seed, int) else None

@@ -155,6 +155,16 @@ _Sound = Annotated[
     advanced("--sound", help="Noise on the lattice of 8-bit pixels: sound in floating point."),
 ]
 
+_NoiseScheme = Annotated[
+    str | None,
+    advanced(
+        "--noise-scheme",
+        metavar="NAME",
+        help="How noise is drawn: counter, the same on every device, or generator.",
+        show_default="counter on a GPU, that of a continued log",
+    ),
+]
+
 
 def certify(
     model: Model,
@@ -193,6 +203,7 @@ def certify(
     compile: _Compile = False,
     fused: _Fused = None,
     sound: _Sound = False,
+    noise_scheme: _NoiseScheme = None,
 ) -> None:
     """Certify inputs: label and L2 radius within which no perturbation changes it.
 
@@ -230,18 +241,17 @@ def certify(
     log_file = log_file or (None if inputs else log_named(bundle, search, part))
     warn_if_in_vain(n, alpha)
     evaluation = {"precision": precision, "compile": compile, "fused": fused, "sound": sound}
-    execution = Execution(**evaluation, batch_size=batch_size)
+    execution = Execution(**evaluation, batch_size=batch_size, noise_scheme=noise_scheme)
     log = log_file and log_to(log_file, resume=resume, restart=resume and overwrite)
     how = {"execution": execution, "engine": where, "log": log, "searched": search is not None}
     if dry_run:
         return print_plan(bundle, todo, Budget(n0=n0, **draws, **limits), json=json, **how)
     with opened_memory(memory_file(search, memory, log_file)) as opened:
         before = opened.seed if opened else seed_of(log, weights=bundle.weights_digest)
-        seed = seed_named(seed, before=before, shard=part)
         certified = certify_bundle(
             bundle,
             todo,
-            Budget(n0=n0, **draws, seed=seed, **limits),
+            Budget(n0=n0, **draws, seed=seed_named(seed, before=before, shard=part), **limits),
             memory=opened,
             metering=partial(ProgressBar, err, f"certify {bundle.config.name}", faster=FASTER),
             **how,

@@ -85,7 +85,7 @@ class Machine(_Statement):
         processor: name of the CPU.
         cpu_capability: the instructions that torch uses, such as "AVX512".
         threads: that torch has, for one operation or for as many chunks of noise at once.
-        gpu_threads: that torch deals random numbers to on a GPU, of which the noise depends.
+        gpu_threads: that torch's generator deals its numbers to on a GPU, of which they depend.
     """
 
     processor: str | None = None

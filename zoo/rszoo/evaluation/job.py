@@ -19,6 +19,7 @@ from rszoo.evaluation.inputs import Input, InputSet
 from rszoo.evaluation.log import CertificationLog, protocol_path, read_log, read_protocol
 from rszoo.evaluation.machine import this_machine, versions
 from rszoo.evaluation.progress import Metering, unseen
+from rszoo.smoothing import schemes
 from rszoo.smoothing.batch_size import measured_batch_size
 from rszoo.smoothing.classifier import SmoothedClassifier
 from rszoo.smoothing.execution import Execution
@@ -178,17 +179,27 @@ def classifiers_for(
         execution: where and how the networks run; None: as `Execution` has it.
         engine: its devices take the place of the execution's, where they are named.
         draws: how many there will be, of which it depends whether a batch size is measured.
-        log: whose batch size and kernels are taken where it is continued.
+        log: whose batch size, kernels and noise scheme are taken where it is continued.
     """
     execution = execution or Execution()
     before = _continued(log)
-    if before is not None and execution.fused is None and not execution.compile:
-        execution = replace(execution, fused=before.all_fused)
+    if before is not None:
+        execution = _as_before(execution, before)
     on_devices = [replace(execution, device=one or execution.device) for one in engine.devices]
     batch_size = execution.batch_size or _batch_size(
         subject, on_devices[0], draws=draws, before=before
     )
     return [subject.classifier(replace(one, batch_size=batch_size)) for one in on_devices]
+
+
+def _as_before(execution: Execution, before: Protocol) -> Execution:
+    """Return an execution with the kernels and the noise of a log, where it asks for no others."""
+    if execution.fused is None and not execution.compile:
+        execution = replace(execution, fused=before.all_fused)
+    if execution.noise_scheme is None:
+        stated = schemes.stated(before.evaluation.noise)
+        execution = replace(execution, noise_scheme=stated)
+    return execution
 
 
 def _stated(

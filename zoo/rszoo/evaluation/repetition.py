@@ -1,9 +1,10 @@
 """How nearly the draws of a log can be repeated here: equally, almost, or not at all.
 
-Noise is a function of seed and input on a CPU, and on GPUs of one size. What a network answers to
-it is one of the last bits of its arithmetic too, where two classes are as good as equally likely:
-these depend on the precision, versions, batch size, processor and number of threads. So much is in
-a protocol.
+Noise by counter is a function of seed and input, to the last bit, wherever it is drawn; that of
+torch's generator is one on CPUs, and on GPUs of one size (`rszoo.smoothing.schemes`). What a
+network answers to it is a function of the last bits of its arithmetic too, where two classes are
+as good as equally likely: these depend on the device, precision, versions, batch size, processor
+and number of threads. So much is in a protocol.
 """
 
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from rszoo.evaluation.certify import protocol
 from rszoo.evaluation.log import LogTable
 from rszoo.evaluation.machine import this_machine, versions
 from rszoo.evaluation.protocol import differing
+from rszoo.smoothing import schemes
 from rszoo.smoothing.interface import Budget, Classifier
 
 __all__ = ["FLIPS", "FLIPS_ELSEWHERE", "Repetition", "repetition"]
@@ -49,7 +51,8 @@ def repetition(classifier: Classifier, log: LogTable) -> Repetition:
     """Return how nearly a classifier repeats the draws of a log.
 
     Equally where the protocol that it would write is the log's, with a machine that is this one,
-    on a CPU: a GPU chooses its kernels as it runs. Almost where the noise at least is the same.
+    on a CPU: a GPU chooses its kernels as it runs. Almost where the noise at least is the same,
+    which noise by counter is between a GPU and a CPU, too.
 
     Args:
         classifier: the one that the log is about, run as its protocol says.
@@ -65,7 +68,8 @@ def repetition(classifier: Classifier, log: LogTable) -> Repetition:
     because = _differences(stated, mine)
     if not because:
         return Repetition(budget=budget)
-    on_cpu = mine.evaluation.device == "cpu" and stated.evaluation.precision is not None
+    both = {mine.evaluation.device, stated.evaluation.device}
+    on_cpu = both == {"cpu"} and stated.evaluation.precision is not None
     flips = FLIPS[mine.evaluation.precision or ""] if on_cpu else FLIPS_ELSEWHERE
     return Repetition(budget=budget, flips=flips, because=because)
 
@@ -110,13 +114,15 @@ def _hindrance(stated: Protocol, mine: Protocol) -> str:
         there, here = getattr(stated.evaluation, name), getattr(mine.evaluation, name)
         if here != there:
             return f"its noise has {name} {there!r}, here it is {here!r}"
+        if schemes.is_same_everywhere(there):
+            return ""
     if mine.evaluation.device != "cpu":
         return _dealt_otherwise(stated.machine, mine.machine)
     return ""
 
 
 def _dealt_otherwise(there: Machine | None, here: Machine | None) -> str:
-    """Return why two GPUs draw other noise; empty if they draw the same.
+    """Return why the generators of two GPUs draw other noise; empty if they draw the same.
 
     torch's generator for CUDA deals its numbers to as many threads as the GPU has, from a stream
     for each (distribution_elementwise_grid_stride_kernel in ATen): the noise of one seed, of more

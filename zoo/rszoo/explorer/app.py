@@ -195,8 +195,13 @@ async def _noisy(request: Request) -> Response:
         classifier = session.classifier(model)
         voters = [one for one, _ in classifier.voters.values()]
         chosen = classifier.voters[voter][0] if voter in classifier.voters else voters[0]
-        noise = {"sigma": chosen.applied_sigma, "seed": session.seed}
-        return noisy_png(kept.image, device=classifier.device, **noise)
+        return noisy_png(
+            kept.image,
+            sigma=chosen.applied_sigma,
+            seed=session.seed,
+            scheme=chosen.scheme,
+            device=classifier.device,
+        )
 
     return Response(await session.worker.result(picture), media_type="image/png")
 

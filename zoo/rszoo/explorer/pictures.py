@@ -19,7 +19,8 @@ from torch import Tensor
 from rszoo.data.decode import decoded
 from rszoo.data.inputs import read_images
 from rszoo.errors import RszooError
-from rszoo.smoothing.noise import Stream, input_seed, standard_normal_chunk
+from rszoo.smoothing.noise import Stream
+from rszoo.smoothing.scheme import Scheme
 
 __all__ = ["Kept", "Pictures", "as_array_file", "as_png", "noisy_png", "read_upload"]
 
@@ -124,16 +125,19 @@ def as_array_file(image: Tensor) -> bytes:
     return stream.getvalue()
 
 
-def noisy_png(image: Tensor, *, sigma: float, seed: int, device: torch.device) -> bytes:
+def noisy_png(
+    image: Tensor, *, sigma: float, seed: int, scheme: Scheme, device: torch.device
+) -> bytes:
     """Return a picture of an image under noise: the first draws that a bound rests on, in a row.
 
     Args:
         image: `[C, H, W]`.
         sigma, seed: of the noise.
+        scheme: by which it is drawn.
         device: whose noise it is.
     """
-    noise = standard_normal_chunk(
-        image.shape, input_seed=input_seed(image, seed), chunk=Stream.ESTIMATION, device=device
+    noise = scheme.chunk(
+        image.shape, seed=scheme.seed_of(image, seed), chunk=Stream.ESTIMATION, device=device
     )
     copies = [_shown(image + sigma * one) for one in noise[:_COPIES].cpu()]
     width, height = copies[0].size

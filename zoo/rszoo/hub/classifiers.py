@@ -38,6 +38,7 @@ def load(
     compile: bool = False,
     fused: bool | None = None,
     sound: bool = False,
+    noise_scheme: str | None = None,
 ) -> "Classifier":
     """Return a ready classifier; the bare network of a smoothed one is its attribute `network`.
 
@@ -50,15 +51,22 @@ def load(
         fused: evaluate networks by fused kernels, which need a GPU and rszoo[fused]; None: where
             they fit.
         sound: certify in the numbers that a computer really adds, for 8-bit images.
+        noise_scheme: "counter", the same on every device, or "generator"; None: `counter` on a
+            GPU, where Triton is there.
 
     Raises:
-        RszooError: no such bundle, unknown device or precision.
+        RszooError: no such bundle, unknown device, precision or noise scheme.
         HubError: a hub does not have it, or cannot be reached.
         IntegrityError: a file of the bundle is corrupt, truncated, extra or missing.
     """
     if revision is not None:
         model = f"{model}@{revision}"
     execution = Execution(
-        device=device, precision=precision, compile=compile, fused=fused, sound=sound
+        device=device,
+        precision=precision,
+        compile=compile,
+        fused=fused,
+        sound=sound,
+        noise_scheme=noise_scheme,
     )
     return classifier_of(find(model), execution)

@@ -17,6 +17,7 @@ from rszoo.hub.evidence import check_about
 from rszoo.hub.inputs import inputs_for
 from rszoo.hub.parts import fetch_parts
 from rszoo.networks.execution import resolve_device
+from rszoo.smoothing import schemes
 from rszoo.smoothing.execution import Execution
 from rszoo.smoothing.interface import Classifier
 from rszoo.smoothing.lattice import SCHEME_SUFFIX
@@ -189,18 +190,23 @@ def _on_its_device(
 ) -> Classifier | str:
     """Return the classifier on the kind of device that the log was made on, or why there is none.
 
+    Where that is not here, noise that is the same everywhere is drawn on any.
+
     Args:
         classifier: on the device for fresh draws.
         log, bundle: what is verified.
         device: the only one to use; None for any.
     """
     assert log.protocol is not None  # `check_about` has seen to it
-    own = log.protocol.evaluation.device
+    stated = log.protocol.evaluation
+    own = stated.device
     if device is not None or own in (None, classifier.device.type):
         return classifier
     try:
         resolve_device(own)
     except RszooError:
+        if schemes.is_same_everywhere(stated.noise):
+            return classifier
         return f"its noise is that of a device {own!r}, which is not here"
     return classifier_of(bundle, execution_of(log, own))
 
@@ -240,14 +246,21 @@ def images_of(
 
 
 def execution_of(log: LogTable, device: str | None) -> Execution:
-    """Return the execution that a log's protocol states, on a device."""
+    """Return the execution that a log's protocol states, on a device.
+
+    Of a log whose noise is the same everywhere kernels evaluate the networks where they can: it
+    can be drawn again elsewhere too.
+    """
     assert log.protocol is not None  # `check_about` has seen to it
-    stated = log.protocol.evaluation
+    stated, fused = log.protocol.evaluation, log.protocol.all_fused
+    if fused and schemes.is_same_everywhere(stated.noise):
+        fused = None
     return Execution(
         device=device,
         precision=stated.precision or "auto",
         compile=stated.compiled,
-        fused=log.protocol.all_fused,
+        fused=fused,
         sound=(stated.noise or "").endswith(SCHEME_SUFFIX),
         batch_size=stated.batch_size,
+        noise_scheme=schemes.stated(stated.noise),
     )

@@ -26,10 +26,11 @@ from rszoo.networks.execution import place, resolve_device
 from rszoo.networks.fused.network import Fused
 from rszoo.networks.logits import WithLogits, as_network
 from rszoo.networks.opaque import is_opaque, precision_of
+from rszoo.smoothing import schemes
 from rszoo.smoothing.checks import check_classes, check_draws, check_sigma, checked
 from rszoo.smoothing.interface import Budget, Classifier
 from rszoo.smoothing.lattice import SCHEME_SUFFIX
-from rszoo.smoothing.noise import SCHEME, Stream
+from rszoo.smoothing.noise import Stream
 from rszoo.smoothing.one_by_one import OneByOne, check_layers
 from rszoo.smoothing.procedures import procedure
 from rszoo.smoothing.votes import default_batch_size, running_votes
@@ -56,6 +57,7 @@ class SmoothedClassifier(Classifier):
         batch_size: noisy inputs per forward; None: the usual number for the shape of the input.
         sound: whether noise and inputs are on the lattice of 8-bit pixels, so that floating point
             cannot break a certificate; see `rszoo.smoothing.lattice`.
+        scheme: by which noise is drawn.
     """
 
     certifies_at_radii: ClassVar[bool] = True
@@ -77,6 +79,7 @@ class SmoothedClassifier(Classifier):
         fused: bool | None = None,
         sound: bool = False,
         batch_size: int | None = None,
+        noise_scheme: str | None = None,
     ) -> None:
         """Wrap a network; it is moved to `device` (None: a GPU if there is one).
 
@@ -85,12 +88,14 @@ class SmoothedClassifier(Classifier):
         the hardware multiplies it; `precision` then says which it is. With `compile` the network
         is compiled at its first use, see `rszoo.networks.compiled`. `fused` has it evaluated by
         fused kernels, see `rszoo.networks.fused`; None does so where they fit, on a GPU.
+        `noise_scheme` is "counter" or "generator", see `rszoo.smoothing.schemes`; None takes the
+        usual one of the device.
 
         Raises:
-            RszooError: unknown device or precision, something else than a network or a function,
-                a network with batch normalisation that has no running statistics, or an opaque one
-                that is to run in another precision than float32, or compiled; or `fused` where
-                that cannot be.
+            RszooError: unknown device, precision or noise scheme, something else than a network
+                or a function, a network with batch normalisation that has no running statistics,
+                or an opaque one that is to run in another precision than float32, or compiled; or
+                `fused` where that cannot be.
             ValueError: sigma, num_classes or batch_size out of range, another number of
                 `class_names`, or `compile` without `input_shape` or with `fused`.
         """
@@ -108,8 +113,8 @@ class SmoothedClassifier(Classifier):
         self.num_classes = num_classes
         self.input_shape = input_shape
         self.class_names = class_names
-        self.compiled = compile
-        self.sound = sound
+        self.compiled, self.sound = compile, sound
+        self.scheme = schemes.load(noise_scheme or schemes.usual(self.device))
         if batch_size is None and input_shape is not None:
             batch_size = default_batch_size(torch.Size(input_shape), self.device)
         self.batch_size = batch_size
@@ -163,7 +168,7 @@ class SmoothedClassifier(Classifier):
             **({"fused": True} if self.fused else {}),
             **({"opaque": True} if is_opaque(self.network) else {}),
             "device": self.device.type,
-            "noise": SCHEME + (SCHEME_SUFFIX if self.sound else ""),
+            "noise": self.scheme.name + (SCHEME_SUFFIX if self.sound else ""),
         }
 
     def certifier(
@@ -260,6 +265,7 @@ class SmoothedClassifier(Classifier):
             stream=stream,
             seed=seed,
             num_classes=self.num_classes,
+            scheme=self.scheme,
             first=first,
             precision=self.precision,
             sound=self.sound,

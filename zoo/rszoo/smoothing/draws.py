@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from rszoo.errors import RszooError
 from rszoo.networks.execution import autocast
 from rszoo.smoothing.lattice import add_on_lattice
-from rszoo.smoothing.noise import CHUNK, Stream, standard_normal_chunk
+from rszoo.smoothing.noise import CHUNK, Stream
+from rszoo.smoothing.scheme import Scheme
 
 __all__ = ["Draws"]
 
@@ -23,7 +24,8 @@ class Draws:
         network: in eval mode; maps `[B, *shape]` to logits `[B, num_classes]`.
         x: the input, float32, without a batch axis.
         sigma: standard deviation of the noise.
-        input_seed: from `rszoo.smoothing.noise.input_seed`.
+        scheme: by which noise is drawn.
+        seed: run seed.
         stream: which noise to use.
         num_classes: number of classes.
         precision: in which the network runs.
@@ -34,13 +36,17 @@ class Draws:
     network: nn.Module
     x: Tensor
     sigma: float
-    input_seed: int
+    scheme: Scheme
+    seed: int
     stream: Stream
     num_classes: int
     precision: str
     sound: bool
     batch_size: int
     _chunk: tuple[int, Tensor] | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        self._own_seed = self.scheme.seed_of(self.x, self.seed)
 
     def count(self, piece: range) -> Tensor:
         """Return the votes in a piece of a chunk, `[num_classes + 1]`, by class.
@@ -84,9 +90,9 @@ class Draws:
         return votes
 
     def _noise(self, index: int) -> Tensor:
-        return standard_normal_chunk(
+        return self.scheme.chunk(
             self.x.shape,
-            input_seed=self.input_seed,
+            seed=self._own_seed,
             chunk=self.stream + index,
             device=self.x.device,
             dtype=torch.float64 if self.sound else torch.float32,

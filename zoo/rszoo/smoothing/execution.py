@@ -21,6 +21,8 @@ class Execution:
             `rszoo.networks.fused`.
         sound: certify in the numbers that a computer really adds; see `rszoo.smoothing.lattice`.
         batch_size: noisy inputs per forward; None: the usual number for the shape of the input.
+        noise_scheme: by which noise is drawn, see `rszoo.smoothing.schemes`; None: the usual one
+            of the device.
     """
 
     device: "str | torch.device | None" = None
@@ -29,3 +31,4 @@ class Execution:
     fused: bool | None = None
     sound: bool = False
     batch_size: int | None = None
+    noise_scheme: str | None = None

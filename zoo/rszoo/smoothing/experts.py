@@ -136,9 +136,10 @@ class ExpertsClassifier(Classifier):
 
 
 def check_noise_alike(parts: Sequence[SmoothedClassifier]) -> None:
-    """Refuse parts of which some draw on the lattice of 8-bit pixels and some do not.
+    """Refuse parts that draw by different schemes, or some on the lattice of 8-bit pixels alone.
 
-    Inputs are checked once for all parts: off the lattice no sound part certifies anything.
+    Inputs are checked once for all parts: off the lattice no sound part certifies anything. A log
+    is drawn again by one scheme.
 
     Raises:
         ValueError: they are not alike.
@@ -146,6 +147,9 @@ def check_noise_alike(parts: Sequence[SmoothedClassifier]) -> None:
     if len({one.sound for one in parts}) != 1:
         sound = [one.sound for one in parts]
         raise ValueError(f"expected parts that are all sound, or none, got {sound=}")
+    if len({one.scheme.name for one in parts}) != 1:
+        names = [one.scheme.name for one in parts]
+        raise ValueError(f"expected parts of one noise scheme, got {names}")
 
 
 def smaller(reach: float, found: Certificate) -> float | None:

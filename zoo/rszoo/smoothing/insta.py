@@ -138,5 +138,6 @@ class InstaClassifier(Classifier):
             search=self.search,
             seed=seed,
             precision=self.classifier.precision,
+            scheme=self.classifier.scheme,
         )
         return self.classifier.with_sigma(sigma)

@@ -119,8 +119,8 @@ class Classifier(ABC):
               its first batches, see `rszoo.smoothing.one_by_one`.
             - It is about real arithmetic in x + e: rounding of that sum to float32 is not covered.
               With `sound` it is, and the x' are the images whose pixels are multiples of 1/255.
-            - It is about all of the Gaussian, of which float32 noise lacks what is far out: see
-              `rszoo.smoothing.noise.generator_shortfall`. With `sound` that is below 10^-11, but
+            - It is about all of the Gaussian, of which noise lacks what is far out: how much that
+              is the files of `rszoo.smoothing.schemes` say. With `sound` it is below 10^-11, but
               some images are misplaced on the lattice, 2 10^-8 of them at 3 x 224 x 224: see
               `rszoo.smoothing.lattice.misplaced_share`. By so much, the probability of the class
               may be below what was bounded.

@@ -48,10 +48,10 @@ def add_on_lattice(x: Tensor, noise: Tensor, sigma: float) -> Tensor:
 
     Guarantee:
         The result is a function of whole numbers k + z alone, k those of the image, z independent
-        of it and distributed as round(255 sigma u), u standard normal, as far as the generator's
-        float64 numbers are standard normal: but for `misplaced_share` of the images, and for
-        `rszoo.smoothing.noise.generator_shortfall`. By the sum of both, the probability of a class
-        may be below its lower bound.
+        of it and distributed as round(255 sigma u), u standard normal, as far as the scheme's
+        float64 numbers are standard normal: but for `misplaced_share` of the images, and for the
+        scheme's shortfall (the files of `rszoo.smoothing.schemes`). By the sum of both, the
+        probability of a class may be below its lower bound.
 
     Args:
         x: an image that `check_on_lattice` lets pass.
@@ -68,7 +68,8 @@ def misplaced_share(numbers: int, sigma: float) -> float:
     255 sigma u is rounded to whole numbers; the error of u decides otherwise where a boundary lies
     between it and the exact u, which is as probable as its mean size, times 255 sigma. That size
     is about 2^-50: 5.5 2^-54 as the norm of two numbers comes from multiples of 2^-53, 5 2^-54 as
-    their angle does, and 5 2^-54 by the arithmetic after that.
+    their angle does, and 5 2^-54 by the arithmetic after that. That is of torch's generator; by
+    counter it is below 2^-52.
 
     Args:
         numbers: of an image, channels x height x width.

@@ -23,7 +23,8 @@ from torch import Tensor, nn
 
 from rszoo.errors import RszooError
 from rszoo.networks.execution import autocast, evaluation_mode
-from rszoo.smoothing.noise import Stream, input_seed, standard_normal_chunk
+from rszoo.smoothing.noise import Stream
+from rszoo.smoothing.scheme import Scheme
 
 __all__ = ["Search", "ascended", "searched_sigma"]
 
@@ -72,7 +73,13 @@ class Search:
 
 
 def searched_sigma(
-    network: nn.Module, image: Tensor, *, search: Search, seed: int, precision: str
+    network: nn.Module,
+    image: Tensor,
+    *,
+    search: Search,
+    seed: int,
+    precision: str,
+    scheme: Scheme,
 ) -> float:
     """Return the noise level that suits one input.
 
@@ -82,6 +89,7 @@ def searched_sigma(
         search: where and how.
         seed: the noise depends on (seed, input) alone.
         precision: "float32" or "bfloat16".
+        scheme: by which noise is drawn.
 
     Raises:
         RszooError: the network gives NaN.
@@ -90,7 +98,7 @@ def searched_sigma(
     # A caller's inference mode would keep the ascent from its gradients.
     with torch.inference_mode(mode=False), torch.enable_grad():
         image = image.clone()
-        noise, fresh = (_noise(image, search.draws, seed, chunk) for chunk in (0, 1))
+        noise, fresh = (_noise(image, search.draws, seed, scheme, chunk) for chunk in (0, 1))
 
         def radius(log_sigma: Tensor, noise: Tensor) -> Tensor:
             with evaluation_mode(network), autocast(image.device, precision):
@@ -140,10 +148,10 @@ def ascended(
     return log_sigma.detach()
 
 
-def _noise(image: Tensor, draws: int, seed: int, chunk: int) -> Tensor:
-    return standard_normal_chunk(
+def _noise(image: Tensor, draws: int, seed: int, scheme: Scheme, chunk: int) -> Tensor:
+    return scheme.chunk(
         image.shape,
-        input_seed=input_seed(image, seed),
+        seed=scheme.seed_of(image, seed),
         chunk=Stream.SEARCH + chunk,
         device=image.device,
     )[:draws].clone()  # the rest of the chunk need not be kept

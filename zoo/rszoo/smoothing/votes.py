@@ -14,9 +14,11 @@ from torch import Tensor, nn
 
 from rszoo.errors import RszooError
 from rszoo.networks.execution import evaluation_mode
+from rszoo.smoothing import schemes
 from rszoo.smoothing.at_once import in_order, is_stateless
 from rszoo.smoothing.draws import Draws
-from rszoo.smoothing.noise import CHUNK, STREAM_CHUNKS, Stream, input_seed
+from rszoo.smoothing.noise import CHUNK, STREAM_CHUNKS, Stream
+from rszoo.smoothing.scheme import Scheme
 
 __all__ = ["count_votes", "default_batch_size", "running_votes"]
 
@@ -48,6 +50,7 @@ def count_votes(
     stream: Stream,
     seed: int,
     num_classes: int,
+    scheme: Scheme | None = None,
     first: int = 0,
     precision: str = "float32",
     sound: bool = False,
@@ -57,11 +60,11 @@ def count_votes(
     """Return how often the network answers each class on the draws `first` to `draws` - 1.
 
     Guarantee:
-        The draws are independent N(x, sigma^2 I) as far as the generator's streams are, and but
-        for what is too far out for it (`rszoo.smoothing.noise.generator_shortfall`); draws of
-        different `stream`s are never shared. Fewer draws are a prefix of more draws. The answers
-        to independent draws are independent if the network treats the images of a batch one by
-        one, which the networks of a classifier are tried for (`rszoo.smoothing.one_by_one`).
+        The draws are independent N(x, sigma^2 I) as far as the scheme's streams are, and but for
+        what is too far out for it (its shortfall, see the files of `rszoo.smoothing.schemes`);
+        draws of different `stream`s are never shared. Fewer draws are a prefix of more draws. The
+        answers to independent draws are independent if the network treats the images of a batch
+        one by one, for which networks of a classifier are tried (`rszoo.smoothing.one_by_one`).
 
     Args and errors are those of `running_votes`.
 
@@ -77,6 +80,7 @@ def count_votes(
         stream=stream,
         seed=seed,
         num_classes=num_classes,
+        scheme=scheme,
         precision=precision,
         sound=sound,
         batch_size=batch_size,
@@ -95,6 +99,7 @@ def running_votes(
     stream: Stream,
     seed: int,
     num_classes: int,
+    scheme: Scheme | None = None,
     first: int = 0,
     precision: str = "float32",
     sound: bool = False,
@@ -117,6 +122,7 @@ def running_votes(
         stream: which noise to use.
         seed: run seed.
         num_classes: number of classes.
+        scheme: by which noise is drawn; None: the usual one of the device.
         first: the draw to begin with, the first of a chunk; those before it are not counted.
         precision: "float32" or "bfloat16"; noise and the sum x + noise are always float32.
         sound: draw on the lattice of 8-bit pixels, see `rszoo.smoothing.lattice`.
@@ -132,7 +138,8 @@ def running_votes(
         network=network,
         x=x,
         sigma=sigma,
-        input_seed=input_seed(x, seed),
+        scheme=scheme or schemes.load(schemes.usual(x.device)),
+        seed=seed,
         stream=stream,
         num_classes=num_classes,
         precision=precision,

@@ -6,6 +6,7 @@ from typing import Protocol
 from torch import Tensor
 
 from rszoo.smoothing.noise import Stream
+from rszoo.smoothing.scheme import Scheme
 
 __all__ = ["OnDraws", "Voting"]
 
@@ -18,7 +19,10 @@ class Voting(Protocol):
 
     Attributes:
         applied_sigma: the noise level of its certificates, pixel units.
+        scheme: by which noise is drawn.
     """
+
+    scheme: Scheme
 
     @property
     def applied_sigma(self) -> float: ...
