@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from torch.autograd.profiler_util import FunctionEvent
 from torch.profiler import ProfilerActivity, profile
-from training_speed import NETWORKS, Step, steps
+from training_speed import NETWORKS, Side, sides_of
 
 from rszoo.networks.execution import resolve_precision
 
@@ -46,7 +46,7 @@ def kind_of(event: FunctionEvent | None) -> str:
     return kind
 
 
-def shares(step: Step) -> tuple[float, Counter[str]]:
+def shares(step: Side) -> tuple[float, Counter[str]]:
     """Return milliseconds per step, and the share of each kind."""
     step()
     with profile(activities=[ProfilerActivity.CPU]) as profiler:
@@ -70,7 +70,8 @@ def main() -> None:
     precision = resolve_precision("auto", cpu)
     table = Table("method", "ms", *KINDS, OTHER, padding=0)
     for method in options.methods:
-        took, parts = shares(steps(method, options.network, precision, cpu)[0]["rszoo"])
+        sides, _ = sides_of(method, options.network, precision, cpu, capture=False)
+        took, parts = shares(sides["rszoo"])
         table.add_row(method, f"{took:.0f}", *(f"{parts[kind]:.0%}" for kind in (*KINDS, OTHER)))
     Console().print(f"{options.network}, {precision}, {options.threads} threads", table)
 

@@ -1,7 +1,7 @@
 """Seconds per training step: rszoo against plain readings of the original code.
 
     python bench/training_speed.py [METHOD...] [--network lenet] [--threads 2] [--json]
-                                   [--device cuda] [--out FILE]
+                                   [--device cuda] [--no-capture] [--out FILE]
 
 A step is forward, backward and update for 256 noisy images (MACER: as many images, 16 copies of
 each of 16), with the published weights for sigma 0.5, after all warm-ups. Both sides do the same
@@ -10,10 +10,13 @@ compared: where they differ the exit code is 1. They take turns, so that a machi
 drifts treats them alike; the median of the turns' ratios is given.
 
 The limit is the bare network: the forward and backward passes of rszoo's step, on the same
-batches, and nothing else. With --out each row is written as JSON when it is measured.
+batches, and nothing else. On a GPU rszoo's steps are replayed from a CUDA graph, unless
+--no-capture, and "launched" is the same step without one, in the same turns; "captured" is how
+many times as fast the replay is. With --out each row is written as JSON when it is measured.
 """
 
 import argparse
+import copy
 import inspect
 import json
 import statistics
@@ -38,8 +41,12 @@ from rszoo.networks.execution import (
     resolve_device,
     resolve_precision,
 )
+from rszoo.training.captured import Captured
+from rszoo.training.checkpoint import TrainingState
+from rszoo.training.cuda_graphs import CudaGraphs
 from rszoo.training.loop import build_optimizer
 from rszoo.training.recipes.files import load_recipe
+from rszoo.training.step import Step
 
 NETWORKS = {
     "lenet": ("lenet", "mnist", {}),
@@ -51,7 +58,8 @@ SIGMA = 0.5
 #: the original's is float32.
 TOLERANCE = {"float32": 1e-4, "bfloat16": 1e-2}
 NOISY_IMAGES = 256
-Step = Callable[[], float]
+#: Takes a step, and returns its loss, for which only the original's waits.
+Side = Callable[[], float | Tensor]
 
 
 def weights_of(method: str, dataset: str) -> dict[str, object]:
@@ -59,10 +67,10 @@ def weights_of(method: str, dataset: str) -> dict[str, object]:
     return dict(load_recipe(method).resolve(dataset=dataset, sigma=SIGMA).weights)
 
 
-def steps(
-    method: str, network: str, precision: str, device: torch.device
-) -> tuple[dict[str, Step], nn.Module]:
-    """Return one step of training for each side, which gives its loss, and rszoo's network."""
+def sides_of(
+    method: str, network: str, precision: str, device: torch.device, *, capture: bool
+) -> tuple[dict[str, Side], nn.Module]:
+    """Return one step of training for each side, and the network of the launched one."""
     name, dataset, options = NETWORKS[network]
     shape = (1, 28, 28) if dataset == "mnist" else (3, 32, 32)
     weights = weights_of(method, dataset)
@@ -74,37 +82,50 @@ def steps(
     }
     train = load_recipe("gaussian").resolve(dataset=dataset, sigma=SIGMA).train
     bound = methods.load(method, **weights)
-    original = LOSSES[method]
-    known = inspect.signature(original).parameters
-    plain = partial(original, **{k: v for k, v in weights.items() if k in known})
     values = [extra[taken] for taken in bound.takes]
 
-    def side(loss: Callable[..., Tensor], model: nn.Module, batch: Tensor, kind: str) -> Step:
-        optimizer = build_optimizer(model, train)
-
-        def step() -> float:
-            torch.manual_seed(1)
-            with autocast(device, kind):
-                value = loss(model, batch, y, *values, sigma=SIGMA)
-            optimizer.zero_grad(set_to_none=True)
-            value.backward()
-            optimizer.step()
-            return value.item()
-
-        return step
-
     torch.manual_seed(0)
-    ours = networks.build(name, input_shape=shape, num_classes=10, **options)
+    built = networks.build(name, input_shape=shape, num_classes=10, **options)
+    start = copy.deepcopy(built.state_dict())
     theirs = networks.build(name, input_shape=shape, num_classes=10, **options)
     theirs[1] = LeNet() if name == "lenet" else with_plain_layers(theirs[1])
-    theirs.load_state_dict(ours.state_dict())
+    theirs.load_state_dict(start)
     theirs = theirs.to(device)
-    last = x.contiguous(memory_format=torch.channels_last)
-    placed = place(ours, device)
-    return {
-        "rszoo": side(partial(bound.loss, progress=1.0), placed, last, precision),
-        "original": side(plain, theirs, x, "float32"),
-    }, placed
+    optimizer = build_optimizer(theirs, train)
+    known = inspect.signature(LOSSES[method]).parameters
+    plain = partial(LOSSES[method], **{k: v for k, v in weights.items() if k in known})
+
+    def original() -> float:
+        torch.manual_seed(1)
+        value = plain(theirs, x, y, *values, sigma=SIGMA)
+        optimizer.zero_grad(set_to_none=True)
+        value.backward()
+        optimizer.step()
+        return value.item()
+
+    def ours(model: nn.Module, *, captured: bool) -> Side:
+        state = TrainingState(model, build_optimizer(model, train))
+        step = Step.of(state, bound, train, sigma=SIGMA, precision=precision)
+        take = Captured(step, CudaGraphs(device, on_obstacle=print)) if captured else step
+        batch = [x.contiguous(memory_format=torch.channels_last), y, *values]
+
+        def run() -> Tensor:
+            torch.manual_seed(1)
+            step.total.zero_()
+            take(batch, progress=1.0, lr=train.lr)
+            return step.total
+
+        for _ in range(5):  # by then the step is captured
+            run()
+        model.load_state_dict(start)
+        return run
+
+    models = [place(copy.deepcopy(built), device) for _ in range(2)]
+    launched = ours(models[0], captured=False)
+    if not capture:
+        return {"rszoo": launched, "original": original}, models[0]
+    captured = ours(models[1], captured=True)
+    return {"rszoo": captured, "launched": launched, "original": original}, models[0]
 
 
 @dataclass(frozen=True)
@@ -118,7 +139,7 @@ class Call:
     of_weights: bool
 
 
-def calls_in(step: Step, network: nn.Module) -> list[Call]:
+def calls_in(step: Side, network: nn.Module) -> list[Call]:
     """Return the forwards of a network in one step."""
     calls: list[Call] = []
 
@@ -156,34 +177,47 @@ def replay(network: nn.Module, calls: list[Call], precision: str, device: torch.
     return 0.0
 
 
-def seconds_per_step(step: Step, seconds: float) -> float:
+def seconds_per_step(step: Side, seconds: float, device: torch.device) -> float:
     count, started = 0, time.perf_counter()
     while time.perf_counter() - started < seconds:
         step()
         count += 1
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
     return (time.perf_counter() - started) / count
 
 
 def compare(
-    method: str, network: str, *, seconds: float, precision: str, device: torch.device
+    method: str,
+    network: str,
+    *,
+    seconds: float,
+    precision: str,
+    device: torch.device,
+    capture: bool,
 ) -> dict[str, object]:
-    sides, ours = steps(method, network, precision, device)
-    first = {name: step() for name, step in sides.items()}
-    sides["limit"] = partial(replay, ours, calls_in(sides["rszoo"], ours), precision, device)
+    sides, launched = sides_of(method, network, precision, device, capture=capture)
+    first = {name: float(step()) for name, step in sides.items()}
+    calls = calls_in(sides["launched" if capture else "rszoo"], launched)
+    sides["limit"] = partial(replay, launched, calls, precision, device)
     turns = [
-        {name: seconds_per_step(step, seconds) for name, step in sides.items()} for _ in range(3)
+        {name: seconds_per_step(step, seconds, device) for name, step in sides.items()}
+        for _ in range(3)
     ]
+    original = first["original"]
     return {
         "method": method,
         "network": network,
         "device": str(device),
         "precision": precision,
-        "rszoo_ms": 1e3 * statistics.median(turn["rszoo"] for turn in turns),
-        "original_ms": 1e3 * statistics.median(turn["original"] for turn in turns),
+        **{f"{name}_ms": 1e3 * statistics.median(turn[name] for turn in turns) for name in sides},
         "ratio": statistics.median(turn["original"] / turn["rszoo"] for turn in turns),
         "limit": statistics.median(turn["original"] / turn["limit"] for turn in turns),
         "share": statistics.median(turn["limit"] / turn["rszoo"] for turn in turns),
-        "loss_difference": abs(first["rszoo"] - first["original"]) / abs(first["original"]),
+        "captured": statistics.median(turn["launched"] / turn["rszoo"] for turn in turns)
+        if capture
+        else None,
+        "loss_difference": max(abs(one - original) for one in first.values()) / abs(original),
     }
 
 
@@ -195,6 +229,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--no-capture", action="store_true", help="on a GPU: no CUDA graphs")
     parser.add_argument("--out", type=Path, help="write the rows here, as JSON, one by one")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
@@ -202,6 +237,7 @@ def main() -> None:
     device = resolve_device(options.device)
     precision = resolve_precision(options.precision, device)
     how = {"seconds": options.seconds, "precision": precision, "device": device}
+    how["capture"] = device.type == "cuda" and not options.no_capture
     rows: list[dict[str, object]] = []
     for method in options.methods:
         rows.append(compare(method, options.network, **how))
@@ -217,9 +253,11 @@ def main() -> None:
 
 
 def show(rows: list[dict[str, object]], title: str) -> None:
-    table = Table("method", "rszoo", "original", "faster", "limit", "of limit", "losses")
+    columns = ["method", "rszoo", "original", "faster", "limit", "of limit", "losses"]
+    captured = any(row["captured"] for row in rows)
+    table = Table(*columns, *(["launched", "captured"] if captured else []))
     for row in rows:
-        table.add_row(
+        cells = [
             str(row["method"]),
             f"{row['rszoo_ms']:.1f}",
             f"{row['original_ms']:.1f}",
@@ -227,7 +265,10 @@ def show(rows: list[dict[str, object]], title: str) -> None:
             f"{row['limit']:.2f}",
             f"{row['share']:.2f}",
             f"{row['loss_difference']:.1e}",
-        )
+        ]
+        if captured:
+            cells += [f"{row['launched_ms']:.1f}", f"{row['captured']:.2f}"]
+        table.add_row(*cells)
     Console().print(title, table)
 
 

@@ -87,7 +87,13 @@ def test_what_is_made_is_written_without_what_was_not_said() -> None:
         "seed": 1,
         "parents": [{"name": "a"}, {"name": "b", "sigma": 0.5}],
         "mlflow_run": None,
-        "training": {"seconds": 1.5, "hardware": None, "processes": 1, "noisy_accuracy": None},
+        "training": {
+            "seconds": 1.5,
+            "hardware": None,
+            "processes": 1,
+            "captured": False,
+            "noisy_accuracy": None,
+        },
     }
     assert Origin.model_validate(made.model_dump()) == made
 

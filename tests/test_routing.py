@@ -92,6 +92,7 @@ def trainer_in(
         test_images=splits[1],
         device=torch.device("cpu"),
         precision="float32",
+        capture=True,
         processes=ALONE,
         observer=Told(),
         state=out / STATE,

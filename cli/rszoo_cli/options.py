@@ -11,6 +11,7 @@ from rszoo_cli.values import count
 __all__ = [
     "Address",
     "Alpha",
+    "Capture",
     "DataRoot",
     "Device",
     "Devices",
@@ -163,4 +164,12 @@ Json = Annotated[bool, output("--json", help="Print JSON, and nothing else, to s
 
 Precision = Annotated[
     str, advanced(help="auto, float32 or bfloat16. auto: bfloat16 where it is fast.")
+]
+Capture = Annotated[
+    bool,
+    advanced(
+        "--capture/--no-capture",
+        help="Replay training steps from CUDA graphs.",
+        show_default="where they can be, on a GPU",
+    ),
 ]

@@ -9,6 +9,7 @@ import typer
 from rszoo_cli.console import err
 from rszoo_cli.options import (
     Address,
+    Capture,
     DataRoot,
     Download,
     Json,
@@ -75,6 +76,7 @@ def sweep(
     out_folder: _Out = Path("runs"),
     json: Json = False,
     precision: Precision = "auto",
+    capture: Capture = True,
 ) -> None:
     """Train every recipe at every noise level with every seed, several at a time.
 
@@ -108,6 +110,7 @@ def sweep(
         data_root=data_root,
         download=download,
         precision=precision,
+        capture=capture,
         observer=Shown(),
     )
     show_outcomes(outcomes, json=json)

@@ -8,6 +8,7 @@ import typer
 
 from rszoo_cli.console import err, out
 from rszoo_cli.options import (
+    Capture,
     DataRoot,
     Device,
     Download,
@@ -58,6 +59,7 @@ def train(
     overwrite: _Overwrite = False,
     json: Json = False,
     precision: Precision = "auto",
+    capture: Capture = True,
     half: _Half = False,
 ) -> None:
     """Train a recipe: one tracked run and one bundle per noise level.
@@ -88,6 +90,7 @@ def train(
         device=device,
         precision=precision,
         half=half,
+        capture=capture,
         resume=resume,
         overwrite=overwrite,
         observer=Shown(),

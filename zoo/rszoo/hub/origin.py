@@ -76,6 +76,7 @@ class Trained(BaseModel):
         seconds: what the epochs took, without the networks that the method builds on.
         hardware: what they ran on.
         processes: how many trained together, each on such hardware.
+        captured: steps were replayed from a CUDA graph, with learning rates in float32.
         noisy_accuracy: share of the test images that are right under one noise draw.
     """
 
@@ -84,6 +85,7 @@ class Trained(BaseModel):
     seconds: Annotated[float, Field(ge=0)] | None = None
     hardware: Annotated[str, Field(max_length=100)] | None = None
     processes: Annotated[int, Field(ge=1)] = 1
+    captured: bool = False
     noisy_accuracy: Annotated[float, Field(ge=0, le=1)] | None = None
 
     @property

@@ -18,22 +18,31 @@ which the loop calls on all training images, `refreshes` times at equal distance
 the share `start` of the training; both are weights of the method. `first` says that it is the
 first time.
 
+A `loss` that looks at `progress` may say what it makes of it, in a function
+
+    phase(progress, *, <weights>) -> a value, equal where `loss` is the same function of the rest
+
+so that the loop knows for how long a step that it has recorded is the step to take
+(`rszoo.training.captured`). Without one, every step is taken to be of another loss.
+
 What a method is besides, constants of its file say:
 
 - `TRAINS`: what it trains, if not a network to be smoothed. "standard": one that works without
   noise; sigma is 0. "router": one that tells which of several others serves an image best.
   "weight": that of a mix; `model` is a `rszoo.networks.mixing.Mix`. "denoiser": one that gives
   images; `model` is a `rszoo.networks.denoised.Denoising`;
+- `STEADY = True`: `loss` does not look at `progress`;
 - `PER_IMAGE_SIGMA = True`: `sigma` may also be a tensor `[B]`, a noise level for each image.
 
-Both functions draw their noise from the global generator, like dropout; the loop seeds it. They
-know nothing of optimisers, epochs or logging.
+`loss` and `refresh` draw their noise from the global generator of the images' device, like
+dropout; the loop seeds it. They know nothing of optimisers, epochs or logging. A `loss` that asks
+the device for no number (no `.item()`, no `if` on a tensor) leaves it nothing to wait for.
 """
 
 import inspect
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -70,6 +79,7 @@ class Method:
         name: of the method.
         loss: as above.
         takes: the per-example data that `loss` takes, in its order.
+        phase: as above, of the progress alone; None where every step is of another loss.
         refresh: as above; None when nothing is renewed.
         renews: the per-example data that `refresh` takes and gives; None without it.
         start, refreshes: when it is called.
@@ -78,6 +88,7 @@ class Method:
     name: str
     loss: "Callable[..., Tensor]"
     takes: tuple[str, ...] = ()
+    phase: "Callable[[float], object] | None" = None
     refresh: "Callable[..., Tensor] | None" = None
     renews: str | None = None
     start: float = 0.0
@@ -158,19 +169,26 @@ def load(name: str, **values: Any) -> Method:
         kind: partial(function, **{p.name: given[p.name] for p in _weight_parameters(function)})
         for kind, function in _functions(name).items()
     }
-    takes = _per_example(bound["loss"])
+    method = Method(
+        name=name,
+        loss=bound["loss"],
+        takes=_per_example(bound["loss"]),
+        phase=_phase(_module(name), given),
+    )
     if "refresh" not in bound:
-        return Method(name=name, loss=bound["loss"], takes=takes)
+        return method
     (renews,) = _per_example(bound["refresh"])
     timing = {key: given[key] for key in ("start", "refreshes")}
-    return Method(
-        name=name,
-        takes=takes,
-        loss=bound["loss"],
-        refresh=bound["refresh"],
-        renews=renews,
-        **timing,
-    )
+    return replace(method, refresh=bound["refresh"], renews=renews, **timing)
+
+
+def _phase(module: ModuleType, given: dict[str, Any]) -> "Callable[[float], object] | None":
+    if getattr(module, "STEADY", False):
+        return lambda progress: None
+    if not hasattr(module, "phase"):
+        return None
+    _, *weights = inspect.signature(module.phase).parameters
+    return partial(module.phase, **{name: given[name] for name in weights})
 
 
 def _functions(name: str) -> "dict[str, Callable[..., Tensor]]":

@@ -58,7 +58,7 @@ def warmed_up(progress: float, warmup: float) -> float:
     return min(1.0, progress / warmup) if warmup else 1.0
 
 
-def project(shift: Tensor, radius: float, *, batch_dims: int = 1) -> Tensor:
+def project(shift: Tensor, radius: float | Tensor, *, batch_dims: int = 1) -> Tensor:
     """Return each shift, shortened to the L2 ball of a radius if it is longer."""
     return shift * (radius / _norm(shift, batch_dims).clamp(min=_TINY)).clamp(max=1.0)
 
@@ -68,8 +68,8 @@ def ascend_images(
     x: Tensor,
     *,
     steps: int,
-    step_size: float,
-    radius: float = math.inf,
+    step_size: float | Tensor,
+    radius: float | Tensor | None = None,
 ) -> Tensor:
     """Return images moved to raise an objective (SmoothAdv-PGD, Salman et al., 2019, section 2.2).
 
@@ -81,12 +81,12 @@ def ascend_images(
         x: `[B, C, H, W]` in [0, 1].
         steps: gradient steps; 0 returns the images unchanged.
         step_size: L2 length of a step, in pixel units.
-        radius: of the L2 ball around x, in pixel units.
+        radius: of the L2 ball around x, in pixel units; None for no limit.
     """
 
     def constrain(point: Tensor) -> Tensor:
         point = point.clamp(0.0, 1.0)
-        return point if math.isinf(radius) else x + project(point - x, radius)
+        return point if radius is None else x + project(point - x, radius)
 
     return _ascend(
         objective, x, steps=steps, step_size=step_size, constrain=constrain, direction=_unit
@@ -260,7 +260,7 @@ def _ascend(
     start: Tensor,
     *,
     steps: int,
-    step_size: float,
+    step_size: float | Tensor,
     constrain: Callable[[Tensor], Tensor],
     direction: Callable[[Tensor], Tensor],
 ) -> Tensor:

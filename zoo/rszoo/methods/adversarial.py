@@ -21,6 +21,9 @@ __all__ = ["loss", "loss_within"]
 #: The noise level is 0.
 TRAINS = "standard"
 
+#: The loss is the same at any `progress`.
+STEADY = True
+
 
 def loss(
     model: nn.Module,

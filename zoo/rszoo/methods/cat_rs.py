@@ -25,6 +25,9 @@ from rszoo.methods._copies import cross_entropy, noisy_log_probs
 from rszoo.methods._weights import Copies, NonNegative, Positive, Steps
 from rszoo.smoothing.noise import gaussian_copies
 
+#: The loss is the same at any `progress`.
+STEADY = True
+
 
 def loss(
     model: nn.Module,

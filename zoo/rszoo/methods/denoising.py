@@ -39,8 +39,13 @@ def loss(
     """
     del y
     denoised = model.denoised(x + gaussian_copies(x, 1, sigma)[0]).float()
-    if progress <= mse_share:
+    if not phase(progress, mse_share=mse_share):
         return F.mse_loss(denoised, x)
     with torch.no_grad():
         answers = model.classifier(x).argmax(-1)
     return F.cross_entropy(model.classifier(denoised).float(), answers)
+
+
+def phase(progress: float, *, mse_share: float) -> bool:
+    """Return whether the loss is that of the classifier by now."""
+    return progress > mse_share

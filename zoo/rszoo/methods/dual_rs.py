@@ -71,6 +71,11 @@ def loss(
     return (example_weights * (classification + regularisation)).mean()
 
 
+def phase(progress: float, *, attack_steps: int, warmup: float) -> float:
+    """Return the share of its full radius that the attack has; 1 without one."""
+    return warmed_up(progress, warmup) if attack_steps else 1.0
+
+
 def _attacked(
     model: nn.Module, x: Tensor, targets: Tensor, noise: Tensor, *, steps: int, radius: float
 ) -> Tensor:

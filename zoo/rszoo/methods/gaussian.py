@@ -14,6 +14,9 @@ from rszoo.smoothing.noise import gaussian_copies
 #: `sigma` may be a noise level for each image.
 PER_IMAGE_SIGMA = True
 
+#: The loss is the same at any `progress`.
+STEADY = True
+
 
 def loss(
     model: nn.Module, x: Tensor, y: Tensor, *, sigma: float | Tensor, progress: float

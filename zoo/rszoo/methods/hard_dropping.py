@@ -55,7 +55,7 @@ def loss(
         step_size: L2 length of a step, in pixel units.
     """
     noise = gaussian_copies(x, m, sigma)
-    if progress <= start:
+    if not phase(progress, start=start):
         return cross_entropy(noisy_log_probs(model, x, noise), y).mean()
 
     def mistake(noise: Tensor) -> Tensor:
@@ -66,6 +66,11 @@ def loss(
     with frozen(model):
         noise = ascend_noise_on_sphere(mistake, noise, steps=attack_steps, step_size=step_size)
     return cross_entropy(noisy_log_probs(model, x, noise), y).mean()
+
+
+def phase(progress: float, *, start: float) -> bool:
+    """Return whether noise is attacked by now."""
+    return progress > start
 
 
 def refresh(

@@ -37,6 +37,9 @@ from rszoo.smoothing.search import ascended
 # Where p leaves these bounds, R grows with s alone; beyond, the quantile is not to be trusted.
 _SMALLEST, _LARGEST = 0.02, 0.98
 
+#: The loss is the same at any `progress`.
+STEADY = True
+
 
 def loss(
     model: nn.Module,

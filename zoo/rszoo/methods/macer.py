@@ -47,10 +47,15 @@ def loss(
     logits = noisy_logits(model, x, gaussian_copies(x, m, sigma))
     log_p = log_mean(F.log_softmax(logits, dim=-1))
     classification = -log_p.gather(1, y.unsqueeze(1)).mean()
-    if lambda_ == 0.0 or progress <= deferred:
+    if lambda_ == 0.0 or not phase(progress, deferred=deferred):
         return classification
     missing = _missing_margin(F.softmax(beta * logits, dim=-1).mean(0), y, gamma)
     return classification + lambda_ * sigma / 2 * missing.sum() / len(x)
+
+
+def phase(progress: float, *, deferred: float) -> bool:
+    """Return whether the loss has the radius by now."""
+    return progress > deferred
 
 
 def _missing_margin(q: Tensor, y: Tensor, gamma: float) -> Tensor:

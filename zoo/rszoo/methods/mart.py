@@ -28,6 +28,9 @@ TRAINS = "standard"
 # So that the logarithm is finite where another class is certain.
 _ABOVE_ONE = 1.0001
 
+#: The loss is the same at any `progress`.
+STEADY = True
+
 
 def loss(
     model: nn.Module,

@@ -26,6 +26,9 @@ from rszoo.smoothing.noise import gaussian_copies
 #: The model is a `rszoo.networks.mixing.Mix`.
 TRAINS = "weight"
 
+#: The loss is the same at any `progress`.
+STEADY = True
+
 
 def loss(
     model: Mix,
@@ -52,7 +55,8 @@ def loss(
     """
     del progress
     noise = gaussian_copies(x, m, sigma)
-    radius = epsilon * (0.4 + 0.7 * torch.rand(()).item())
+    # In float64, as a number would be; on the device, which is not waited for.
+    radius = epsilon * (0.4 + 0.7 * torch.rand((), device=x.device).double())
     with frozen(model):
         attacked = ascend_images(
             lambda points: _answers(model, points, y, noise)[1].sum(),

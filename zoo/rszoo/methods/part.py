@@ -26,7 +26,7 @@ from rszoo.methods import adversarial, mart, trades
 from rszoo.methods._cam import Cam, activation_map, important, important_in_jet
 from rszoo.methods._weights import Copies, NonNegative, Positive, Share
 
-__all__ = ["budgets", "loss"]
+__all__ = ["budgets", "loss", "phase"]
 
 #: The noise level is 0.
 TRAINS = "standard"
@@ -64,7 +64,7 @@ def loss(
     """
     del sigma
     budget = torch.full_like(x, epsilon)
-    if progress > warmup:
+    if phase(progress, warmup=warmup):
         budget = budgets(
             model, x, epsilon=epsilon, epsilon_low=epsilon_low, cam=cam, colour_map=colour_map
         )
@@ -73,6 +73,11 @@ def loss(
         return adversarial.loss_within(model, x, y, budget, epsilon=epsilon, **attack)
     loss_within = trades.loss_within if variant == "trades" else mart.loss_within
     return loss_within(model, x, y, budget, beta=beta, **attack)
+
+
+def phase(progress: float, *, warmup: float) -> bool:
+    """Return whether pixels have budgets of their own by now."""
+    return progress > warmup
 
 
 def budgets(

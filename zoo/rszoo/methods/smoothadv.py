@@ -21,7 +21,9 @@ from rszoo.methods._copies import cross_entropy, log_mean, noisy_log_probs
 from rszoo.methods._weights import Copies, Positive, Share, Steps
 from rszoo.smoothing.noise import gaussian_copies
 
-__all__ = ["adversarial_images", "loss"]
+__all__ = ["adversarial_images", "loss", "phase"]
+
+phase = warmed_up
 
 
 def loss(

@@ -27,6 +27,10 @@ from rszoo.methods._copies import cross_entropy, log_mean, noisy_log_probs
 from rszoo.methods._weights import Copies, NonNegative, Positive, Share, Steps
 from rszoo.smoothing.noise import gaussian_copies
 
+__all__ = ["loss", "phase"]
+
+phase = warmed_up
+
 
 def loss(
     model: nn.Module,

@@ -20,6 +20,9 @@ from rszoo.smoothing.noise import gaussian_copies
 #: `sigma` may be a noise level for each image.
 PER_IMAGE_SIGMA = True
 
+#: The loss is the same at any `progress`.
+STEADY = True
+
 
 def loss(
     model: nn.Module,

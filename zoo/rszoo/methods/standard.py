@@ -11,6 +11,9 @@ from torch import Tensor, nn
 #: The noise level is 0.
 TRAINS = "standard"
 
+#: The loss is the same at any `progress`.
+STEADY = True
+
 
 def loss(model: nn.Module, x: Tensor, y: Tensor, *, sigma: float, progress: float) -> Tensor:
     """Return the scalar loss of a batch `x` `[B, C, H, W]` with labels `y` `[B]`."""

@@ -26,6 +26,9 @@ TRAINS = "standard"
 #: Standard deviation of the attack's start around the image.
 SPREAD = 0.001
 
+#: The loss is the same at any `progress`.
+STEADY = True
+
 
 def loss(
     model: nn.Module,

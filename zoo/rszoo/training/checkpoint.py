@@ -29,6 +29,7 @@ class TrainingState:
         epoch: completed epochs.
         renewed: per-example data that the method has renewed, by name, each `[N, ...]`.
         seconds: what the completed epochs took; NaN where that is not known.
+        captured: whether steps were replayed from a CUDA graph.
     """
 
     network: nn.Module
@@ -36,6 +37,7 @@ class TrainingState:
     epoch: int = 0
     renewed: dict[str, Tensor] = field(default_factory=dict)
     seconds: float = 0.0
+    captured: bool = False
 
 
 def save_checkpoint(path: Path, state: TrainingState, *, identity: dict[str, str]) -> None:
@@ -54,6 +56,7 @@ def save_checkpoint(path: Path, state: TrainingState, *, identity: dict[str, str
         "optimizer": state.optimizer.state_dict(),
         "renewed": state.renewed,
         "seconds": state.seconds,
+        "captured": state.captured,
     }
     torch.save(content, buffer)
     write_bytes_atomically(path, buffer.getvalue())
@@ -84,5 +87,6 @@ def load_checkpoint(path: Path, state: TrainingState, *, identity: dict[str, str
     state.optimizer.load_state_dict(content["optimizer"])
     state.epoch = content["epoch"]
     state.seconds = content.get("seconds", math.nan)  # older ones do not say
+    state.captured = content.get("captured", False)
     device = next(state.network.parameters()).device
     state.renewed = {name: values.to(device) for name, values in renewed.items()}

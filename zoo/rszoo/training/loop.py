@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 
 import torch
@@ -20,12 +21,14 @@ from rszoo.methods import Method
 from rszoo.networks.execution import autocast, evaluation_mode
 from rszoo.smoothing.noise import gaussian_copies
 from rszoo.training.batches import Batch, Batches
+from rszoo.training.captured import Captured, Graphs
 from rszoo.training.checkpoint import TrainingState
 from rszoo.training.distributed import ALONE, Processes
 from rszoo.training.recipes.sections.common import TrainSpec
 from rszoo.training.refresh import refreshed
 from rszoo.training.schedule import learning_rate
 from rszoo.training.seeds import derived_seed
+from rszoo.training.step import Step
 
 __all__ = ["Epoch", "build_optimizer", "fit", "noisy_accuracy"]
 
@@ -76,6 +79,7 @@ def fit(
     per_example: Mapping[str, Tensor] = MappingProxyType({}),
     sigmas: Tensor | None = None,
     processes: Processes = ALONE,
+    graphs: Graphs | None = None,
     on_step: Callable[[], None] = lambda: None,
     on_refresh: Callable[[float], None] = lambda share: None,
 ) -> Iterator[Epoch]:
@@ -93,6 +97,7 @@ def fit(
             `sampling_weights` decide how often an image is drawn.
         sigmas: noise level of each image, `[N]`, for methods that take them; None: sigma.
         processes: who trains together; `train.batch_size` is the total of all.
+        graphs: captures steps (`rszoo.training.captured`); None takes all one kernel at a time.
         on_step: called after every step.
         on_refresh: called with the share that is done while per-example data are renewed.
 
@@ -100,19 +105,23 @@ def fit(
         RszooError: the batch cannot be dealt out evenly, or the loss is not finite.
     """
     batches = Batches.of(images, train, seed=seed, processes=processes)
-    lesson = _Lesson(method, batches, per_example, sigma, sigmas, precision)
+    shared = sigma if sigmas is None else None
+    step = Step.of(state, method, train, sigma=shared, precision=precision, processes=processes)
+    lesson = _Lesson(step, batches, per_example, sigma, sigmas)
+    captured = None if graphs is None else Captured(step, graphs)
     state.network.train()
     for epoch in range(state.epoch, train.epochs):
         started = time.perf_counter()
         if method.renews and method.refreshes_before(epoch, train.epochs):
             state.renewed[method.renews] = lesson.renewed(state, epoch, on_refresh)
-        total, lr = _steps(state, lesson, train, epoch, on_step)
+        lr = _steps(captured or step, lesson, lesson.values(state), train, epoch, on_step)
         processes.average_statistics(state.network)
         took = time.perf_counter() - started
         state.epoch, state.seconds = epoch + 1, state.seconds + took
+        state.captured |= captured is not None and captured.replays > 0
         yield Epoch(
             number=state.epoch,
-            loss=processes.sum(total / (batches.steps * processes.world)).item(),
+            loss=processes.sum(step.total / (batches.steps * processes.world)).item(),
             lr=lr,
             images_per_second=batches.steps * batches.size / took,
         )
@@ -123,18 +132,17 @@ class _Lesson:
     """What a method is given in every step; `fit` has the rest of it.
 
     Attributes:
-        method: with its weights bound.
+        step: of the training.
         batches: of the training images.
         per_example: what the method needs beyond images and labels, as it is at first.
-        sigma, sigmas, precision: as `fit` takes them.
+        sigma, sigmas: as `fit` takes them.
     """
 
-    method: Method
+    step: Step
     batches: Batches
     per_example: Mapping[str, Tensor]
     sigma: float
     sigmas: Tensor | None
-    precision: str
 
     def values(self, state: TrainingState) -> dict[str, Tensor]:
         """Return the per-example data as they are now."""
@@ -144,69 +152,49 @@ class _Lesson:
         self, state: TrainingState, epoch: int, on_progress: Callable[[float], None]
     ) -> Tensor:
         """Return the new values of what the method renews before an epoch, `[N, ...]`."""
-        name = self.method.renews
+        name = self.step.method.renews
         assert name is not None  # that is what it is called for
         return refreshed(
-            self.method,
+            self.step.method,
             state.network,
             self.batches.images,
             self.values(state)[name],
             sigma=self.sigma,
             first=name not in state.renewed,
             seed=derived_seed(self.batches.seed, epoch, "refresh"),
-            precision=self.precision,
+            precision=self.step.precision,
             processes=self.batches.processes,
             on_progress=on_progress,
         )
 
-    def loss(
-        self, network: nn.Module, batch: Batch, values: Mapping[str, Tensor], *, progress: float
-    ) -> Tensor:
-        """Return the method's loss of a batch, a scalar with a gradient."""
+    def given(self, batch: Batch, values: Mapping[str, Tensor]) -> list[Tensor]:
+        """Return what the step takes of a batch."""
         indices, x, y = batch
-        extra = [values[name][indices] for name in self.method.takes]
-        noise = self.sigma if self.sigmas is None else self.sigmas[indices]
-        with autocast(x.device, self.precision):
-            return self.method.loss(network, x, y, *extra, sigma=noise, progress=progress)
+        extra = [values[name][indices] for name in self.step.method.takes]
+        return [x, y, *extra, *([] if self.sigmas is None else [self.sigmas[indices]])]
 
 
 def _steps(
-    state: TrainingState,
+    take: Step | Captured,
     lesson: _Lesson,
+    values: Mapping[str, Tensor],
     train: TrainSpec,
     epoch: int,
     on_step: Callable[[], None],
-) -> tuple[Tensor, float]:
-    """Take the steps of an epoch; return the sum of their losses, and the last learning rate."""
-    steps, processes = lesson.batches.steps, lesson.batches.processes
-    device, values = next(state.network.parameters()).device, lesson.values(state)
-    total, lr = torch.zeros((), dtype=torch.float64, device=device), train.lr
+) -> float:
+    """Take the steps of an epoch, whose losses are the step's total then; return the last rate."""
+    steps, total, lr = lesson.batches.steps, lesson.step.total.zero_(), train.lr
     batches = lesson.batches.of_epoch(epoch, weights=values.get("sampling_weights"))
     for step, batch in enumerate(batches, start=1):
         done = epoch * steps + step
         progress = done / (train.epochs * steps)
         lr = learning_rate(train, epoch=epoch, progress=progress)
-        value = lesson.loss(state.network, batch, values, progress=progress)
-        state.optimizer.zero_grad(set_to_none=True)
-        value.backward()
-        total += value.detach()
-        if device.type == "cpu" or step == steps or step % _STEPS_BETWEEN_CHECKS == 0:
-            _check_finite(total, step=done, epoch=epoch + 1)
-        _update(state, lr=lr, clip_norm=train.clip_norm, processes=processes)
+
+        look = total.device.type == "cpu" or step == steps or step % _STEPS_BETWEEN_CHECKS == 0
+        check = partial(_check_finite, total, step=done, epoch=epoch + 1) if look else None
+        take(lesson.given(batch, values), progress=progress, lr=lr, check=check)
         on_step()
-    return total, lr
-
-
-def _update(
-    state: TrainingState, *, lr: float, clip_norm: float | None, processes: Processes
-) -> None:
-    """Take one step of the optimiser along the gradients of all processes."""
-    processes.average_gradients(state.network)
-    if clip_norm is not None:
-        nn.utils.clip_grad_norm_(state.network.parameters(), clip_norm)
-    for group in state.optimizer.param_groups:
-        group["lr"] = lr
-    state.optimizer.step()
+    return lr
 
 
 def _check_finite(total: Tensor, *, step: int, epoch: int) -> None:

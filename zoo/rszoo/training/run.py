@@ -36,6 +36,7 @@ def train(
     device: str | None = None,
     precision: str = "auto",
     half: bool = False,
+    capture: bool = True,
     resume: bool = False,
     overwrite: bool = False,
     observer: Observer | None = None,
@@ -51,6 +52,7 @@ def train(
         device: None takes a GPU if there is one; under torchrun each process takes its own.
         precision: "auto", "float32" or "bfloat16".
         half: store the weights in float16.
+        capture: on a GPU, replay steps from CUDA graphs (`rszoo.training.captured`).
         resume: keep what is finished, continue what is not.
         overwrite: train again what is finished or begun; with `resume`, only what was so by
             another recipe, or from other data or models.
@@ -66,15 +68,14 @@ def train(
         stack.enter_context(terminable())
         chosen = _local_device(device)
         together = stack.enter_context(processes(chosen))
-        images, test_images = (
-            data.load(recipes[0].dataset, split, root=data_root, download=download).to(chosen)
-            for split in ("train", "test")
-        )
+        where = {"root": data_root, "download": download}
+        images, test_images = _splits(recipes[0].dataset, chosen, **where)
         setting = Setting(
             images=images,
             test_images=test_images,
             device=chosen,
             precision=resolve_precision(precision, chosen),
+            capture=capture,
             processes=together,
             observer=(observer if together.is_main else None) or Observer(),
             state=out / STATE,
@@ -87,6 +88,16 @@ def train(
         if None in kept and parent_run is None:
             stack.enter_context(trainer.parent_run(recipes[0], fresh=not resume))
         return [one or trainer.train(output) for output, one in zip(outputs, kept, strict=True)]
+
+
+def _splits(
+    dataset: str, device: torch.device, *, root: Path | None, download: bool
+) -> tuple[data.ImageSet, data.ImageSet]:
+    """Return the training and the test images, on the device."""
+    train, test = (
+        data.load(dataset, split, root=root, download=download) for split in ("train", "test")
+    )
+    return train.to(device), test.to(device)
 
 
 def _local_device(device: str | None) -> torch.device:

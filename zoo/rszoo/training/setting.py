@@ -8,6 +8,8 @@ from pathlib import Path
 import torch
 
 from rszoo.data import ImageSet
+from rszoo.methods import Method
+from rszoo.training.cuda_graphs import CudaGraphs
 from rszoo.training.distributed import Processes
 from rszoo.training.observer import Observer
 
@@ -21,6 +23,7 @@ class Setting:
     Attributes:
         images, test_images: the data set, on the device.
         device, precision: where and how networks run.
+        capture: replay steps from CUDA graphs where that is possible.
         processes: who trains together.
         observer: shown the progress.
         state: the folder of what is neither a bundle nor tracking: checkpoints, caches.
@@ -30,9 +33,29 @@ class Setting:
     test_images: ImageSet
     device: torch.device
     precision: str
+    capture: bool
     processes: Processes
     observer: Observer
     state: Path
+
+    def graphs(self, name: str, method: Method) -> CudaGraphs | None:
+        """Return what captures the steps of a training; None where none is to be captured.
+
+        The reason is noted, unless it is the user's or there is no GPU.
+        """
+
+        def note(why: str) -> None:
+            self.observer.note(f"{name}: its steps are not replayed from a CUDA graph: {why}")
+
+        if not self.capture or self.device.type != "cuda":
+            return None
+        if self.processes.world > 1:
+            note("several processes train together")
+        elif method.phase is None:
+            note(f"the loss of {method.name} may change with every step")
+        else:
+            return CudaGraphs(self.device, on_obstacle=note)
+        return None
 
     @contextmanager
     def progress(self, task: str, *, total: int, done: int = 0, unit: str) -> Iterator[None]:

@@ -148,9 +148,10 @@ class Trainer:
         return self._accuracy(recipe, state, task) if latest is None else latest
 
     def _fitted(self, recipe: Recipe, state: TrainingState, task: Task) -> Iterator[Epoch]:
+        method = methods.load(recipe.method, **recipe.weights)
         return fit(
             state,
-            methods.load(recipe.method, **recipe.weights),
+            method,
             task.images,
             train=recipe.train,
             sigma=recipe.sigma,
@@ -159,6 +160,7 @@ class Trainer:
             per_example=task.per_example,
             sigmas=task.sigmas,
             processes=self.setting.processes,
+            graphs=self.setting.graphs(recipe.name, method),
             on_step=self.setting.observer.advanced,
             on_refresh=self.setting.observer.refreshing,
         )
@@ -216,6 +218,7 @@ class Trainer:
             seconds=round(state.seconds, 2) if math.isfinite(state.seconds) else None,
             hardware=device_name(self.setting.device),
             processes=self.setting.processes.world,
+            captured=state.captured,
             noisy_accuracy=accuracy,
         )
 

@@ -80,6 +80,7 @@ def _train(order: dict[str, Any]) -> None:
         data_root=None if order["data_root"] is None else Path(order["data_root"]),
         device=order["device"],
         precision=order["precision"],
+        capture=order["capture"],
         resume=True,
         observer=_Reporter(Path(order["progress"])),
         parent_run=order["parent_run"],

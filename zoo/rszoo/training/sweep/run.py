@@ -100,6 +100,7 @@ def sweep(
     data_root: Path | None = None,
     download: bool = False,
     precision: str = "auto",
+    capture: bool = True,
     observer: SweepObserver | None = None,
 ) -> list[Outcome]:
     """Train many models at once, each in a process of its own, under one MLflow run.
@@ -111,7 +112,7 @@ def sweep(
         recipes: resolved recipes for one data set; each with its seed.
         out: the folder of the sweep: bundles lie in `seed-0`, `seed-1`, ..., by their seeds.
         engine: where the trainings run.
-        data_root, download, precision: as in `rszoo.training.run.train`.
+        data_root, download, precision, capture: as in `rszoo.training.run.train`.
         observer: shown the progress.
 
     Returns:
@@ -143,6 +144,7 @@ def sweep(
             "parent_run": parent,
             "data_root": None if data_root is None else str(data_root.resolve()),
             "precision": precision,
+            "capture": capture,
             "environment": {**environment, "MLFLOW_TRACKING_URI": tracking.store.uri},
         }
         outcomes += _carried_out(todo, submit, common, observer)
