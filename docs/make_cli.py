@@ -35,7 +35,7 @@ def main() -> None:
     for number, section in enumerate(sections):
         group = section.partition("`")[2].partition("`")[0]
         before, heading, entries = section.partition("**Commands**:")
-        entries = re.sub(r"^\* `([a-z]+)`.*$", linked, entries, flags=re.MULTILINE)
+        entries = re.sub(r"^\* `([a-z-]+)`.*$", linked, entries, flags=re.MULTILINE)
         sections[number] = before + heading + entries
     print(INTRODUCTION + "".join(sections).strip())
 

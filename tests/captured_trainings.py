@@ -30,6 +30,7 @@ WEIGHTS: dict[str, dict[str, Any]] = {
     "macer": {"m": 2, "deferred": 0.4},
     "mart": {"attack_steps": 2},
     "mixing": {"attack_steps": 2},
+    "mixing_standard": {"attack_steps": 2},
     "part": {"attack_steps": 2, "warmup": 0.4},
     "smoothadv": {"m": 2, "attack_steps": 2, "warmup": 0.4},
     "smoothadv_consistency": {"m": 2, "attack_steps": 2, "warmup": 0.4},

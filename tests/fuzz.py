@@ -164,6 +164,12 @@ def config() -> tuple[list[tuple[str, bytes]], Read]:
             "sigma": 0.5,
             "weight": {"kind": "fixed", "alpha_mix": 0.8},
         },
+        {
+            "kind": "mixed_standard",
+            "standard": part,
+            "robust": part,
+            "weight": {"kind": "fixed", "alpha_mix": 0.8},
+        },
     ]
 
     def read(path: Path) -> None:

@@ -31,6 +31,7 @@ _KINDS = {
     *("fixed", "early", "experts", "memory", "nominal", "per_input"),
     *("runner_up", "chosen", "extended", "early_runner_up", "top_k", "mixed_early"),
     *("network", "smoothed", "router", "standard", "weight", "cascade", "dual", "mixed"),
+    "mixed_standard",
 }
 
 

@@ -206,7 +206,7 @@ def test_a_manifest_that_is_none(folder: Path, change: Callable[[dict], str]) ->
             {"kind": "triple"},
             "the file: Input tag 'triple' found using 'kind' does not match any of the expected "
             "tags: 'smoothed', 'router', 'standard', 'weight', 'denoiser', 'adapted', 'cascade', "
-            "'denoised', 'dual', 'ensemble', 'mixed', 'opaque'",
+            "'denoised', 'dual', 'ensemble', 'mixed', 'mixed_standard', 'opaque'",
         ),
         ({"input_shape": [1, 8]}, "input_shape.2: Field required"),
         ({"name": "../../x"}, "name: Value error, expected a name that a file can have"),

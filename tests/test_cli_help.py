@@ -63,6 +63,7 @@ def test_the_commands() -> None:
         "compose dual",
         "compose ensemble",
         "compose mixed",
+        "compose mixed-standard",
         "data",
         "explore",
         "export",

@@ -171,6 +171,10 @@ _MORE = {
         "parts.standard=builtin/digits-standard-0.00",
         "parts.robust=builtin/digits-cat_rs-0.50",
     ],
+    "mixing_standard": [
+        "parts.standard=builtin/digits-standard-0.00",
+        "parts.robust=builtin/digits-standard-0.00",
+    ],
 }
 
 

@@ -27,6 +27,7 @@ NAMES = [
     "macer",
     "mart",
     "mixing",
+    "mixing_standard",
     "part",
     "smoothadv",
     "smoothadv_consistency",
@@ -82,7 +83,7 @@ def test_the_registry_is_the_folder() -> None:
 
 every_method = pytest.mark.parametrize("name", methods.names())
 every_noisy_method = pytest.mark.parametrize(
-    "name", [name for name in methods.names() if methods.trains(name) != "standard"]
+    "name", [name for name in methods.names() if not methods.without_noise(name)]
 )
 
 
@@ -110,7 +111,7 @@ def test_what_methods_train() -> None:
         **dict.fromkeys(("adversarial", "mart", "part", "trades"), "standard"),
         "denoising": "denoiser",
         "dual_rs": "router",
-        "mixing": "weight",
+        **dict.fromkeys(("mixing", "mixing_standard"), "weight"),
         "standard": "standard",
     }
 

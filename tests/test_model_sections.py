@@ -38,10 +38,12 @@ def test_the_methods_of_each_section() -> None:
     assert taken == {
         "targets": ["cat_rs", "hard_dropping"],
         "experts": ["dual_rs"],
-        "parts": ["mixing"],
+        "parts": ["mixing", "mixing_standard"],
         "denoised": ["denoising"],
         "fine_tuning": [
-            name for name in methods.names() if name not in ("denoising", "dual_rs", "mixing")
+            name
+            for name in methods.names()
+            if name not in ("denoising", "dual_rs", "mixing", "mixing_standard")
         ],
         "adapter": [name for name in methods.names() if methods.trains(name) == "smoothed"],
     }
@@ -84,6 +86,12 @@ def test_every_task_of_a_section_is_one() -> None:
             {"parts": ["digits-standard-0.00", "own/bundle"]},
             "compose with: rszoo compose mixed --standard runs/digits-standard-0.00 --robust "
             "own/bundle --weight runs/digits-mixing-0.50 --out DIR",
+        ),
+        (
+            recipe("mixing_standard", "parts.standard=own/bundle", sigma=0.0),
+            {"parts": ["own/bundle", "digits-adversarial-0.00"]},
+            "compose with: rszoo compose mixed-standard --standard own/bundle --robust "
+            "runs/digits-adversarial-0.00 --weight runs/digits-mixing_standard-0.00 --out DIR",
         ),
     ],
     ids=lambda value: value.name if isinstance(value, Recipe) else "",

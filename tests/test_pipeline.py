@@ -107,7 +107,7 @@ def test_the_stages(tmp_path: Path, forks: Forks) -> None:
     alone, sigmas = params["methods"], ["0.25", "0.50", "1.00"]
     # Not the weight of a mix, a denoiser, nor what is trained without noise to withstand attacks:
     # what they are for, one chooses.
-    chosen = {"denoising", "mixing", "adversarial", "mart", "part", "trades"}
+    chosen = {"denoising", "mixing", "mixing_standard", "adversarial", "mart", "part", "trades"}
     assert {*alone, "cat_rs", "dual_rs", "standard"} == {*methods.names()} - chosen
     assert copy.dvc("stage", "list", "--name-only").split() == [
         "prepare",

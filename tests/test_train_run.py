@@ -20,7 +20,7 @@ from rszoo.certificates.base import Certificate
 from rszoo.errors import RszooError
 from rszoo.hub.bundle import Bundle, open_bundle
 from rszoo.hub.classifiers import classifier_of
-from rszoo.methods import load, trains
+from rszoo.methods import load, trains, without_noise
 from rszoo.training import loop, provenance
 from rszoo.training.batches import Batch, Batches
 from rszoo.training.loop import Epoch
@@ -364,8 +364,11 @@ def test_every_recipe_trains_on_digits(name: str, empty: Path, quick_base: Recip
     overrides += ["targets.draws=2"] if name == "cat_rs" else []
     overrides += [f"experts.bundles={EXPERTS}", "experts.draws=12"] if name == "dual_rs" else []
     overrides += PARTS if name == "mixing" else []
+    overrides += [PARTS[0], PARTS[0].replace("parts.standard", "parts.robust")] * (
+        name == "mixing_standard"
+    )
     overrides += ["denoised.classifier=builtin/digits-standard-0.00"] * (name == "denoising")
-    sigma = 0.0 if trains(name) == "standard" else 0.5
+    sigma = 0.0 if without_noise(name) else 0.5
     (bundle,) = train(
         [load_recipe(name).resolve(sigma=sigma, overrides=overrides)],
         out=empty,
@@ -376,7 +379,7 @@ def test_every_recipe_trains_on_digits(name: str, empty: Path, quick_base: Recip
         assert bundle.network()(torch.zeros(1, 1, 8, 8)).shape == (1, 10)
         return
     if bundle.config.kind in ("weight", "denoiser"):  # they certify nothing by themselves
-        assert name in ("mixing", "denoising")
+        assert name in ("mixing", "mixing_standard", "denoising")
         return
     certificate = classifier_of(bundle).certify(torch.zeros(1, 8, 8), n0=10, n=10)
     assert isinstance(certificate, Certificate)

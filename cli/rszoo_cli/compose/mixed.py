@@ -1,10 +1,10 @@
 """`rszoo compose mixed`: an accurate standard network beside a smoothed one."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rszoo_cli.compose._mixes import AlphaMix, Out, Overwrite, Standard
 from rszoo_cli.compose._shown import show_composed
 from rszoo_cli.options import Json
 
@@ -15,29 +15,13 @@ if TYPE_CHECKING:
 __all__ = ["mixed"]
 
 
-def _alpha_mix(value: float | None) -> float | None:
-    if value is not None and not 0.5 < value <= 1.0:
-        raise typer.BadParameter(
-            f"expected 1/2 < alpha_mix <= 1, got {value}: the standard part would decide"
-        )
-    return value
-
-
 def _scale(value: float | None) -> float | None:
     if value is not None and not 0.0 < value < float("inf"):
         raise typer.BadParameter(f"expected a positive finite number, got {value}")
     return value
 
 
-_Standard = Annotated[
-    str, typer.Option(metavar="ID", help="The accurate network: a standard bundle.")
-]
 _Robust = Annotated[str, typer.Option(metavar="ID", help="A smoothed bundle.")]
-_Out = Annotated[Path, typer.Option("--out", help="The new bundle's folder.")]
-_AlphaMix = Annotated[
-    float | None,
-    typer.Option(callback=_alpha_mix, help="Weight of the robust part, above 1/2 and up to 1."),
-]
 _Trained = Annotated[
     str | None,
     typer.Option(
@@ -51,17 +35,16 @@ _GradientScale = Annotated[
         help="Or a weight by the gradient of the standard network: no certificate.",
     ),
 ]
-_Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the bundle that is there.")]
 
 
 def mixed(
-    standard: _Standard,
+    standard: Standard,
     robust: _Robust,
-    folder: _Out,
-    alpha_mix: _AlphaMix = None,
+    folder: Out,
+    alpha_mix: AlphaMix = None,
     weight: _Trained = None,
     gradient_scale: _GradientScale = None,
-    overwrite: _Overwrite = False,
+    overwrite: Overwrite = False,
     json: Json = False,
 ) -> None:
     """Mix a standard network and a smoothed one (Bai et al., 2024).

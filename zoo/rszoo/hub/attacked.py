@@ -11,6 +11,7 @@ from rszoo.hub.bundle import Bundle
 from rszoo.hub.classifiers import classifier_of
 from rszoo.hub.evidence import check_about
 from rszoo.hub.job import subject_of
+from rszoo.hub.kinds import kind_of
 from rszoo.hub.parts import fetch_parts
 from rszoo.hub.verification import execution_of, images_of
 from rszoo.smoothing.execution import Execution
@@ -26,9 +27,9 @@ def target_of(
 ) -> Target:
     """Return a bundle as a target.
 
-    A network without noise answers by its largest logit. A smoothed classifier or a mix answers
-    as `predict` does, by n draws, and is attacked through its mean prediction on some draws
-    (`rszoo.evaluation.soft_answers`), in float32.
+    A network without noise answers by its largest logit, and a mix of two such by its largest
+    log-probability. Any other classifier answers as `predict` does, by n draws, and is attacked
+    through its mean prediction on some draws (`rszoo.evaluation.soft_answers`), in float32.
 
     Args:
         bundle: whose networks have gradients.
@@ -79,7 +80,7 @@ def _without_noise(bundle: Bundle, execution: Execution, model: dict[str, object
 
     device = resolve_device(execution.device)
     precision = resolve_precision(execution.precision, device)
-    network = place(WithLogits(bundle.network()), device)
+    network = place(WithLogits(kind_of(bundle).network(bundle)), device)
     soft = without_noise(network)
 
     def answer(image: "Tensor") -> int:

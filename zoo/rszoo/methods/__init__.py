@@ -31,6 +31,7 @@ What a method is besides, constants of its file say:
   noise; sigma is 0. "router": one that tells which of several others serves an image best.
   "weight": that of a mix; `model` is a `rszoo.networks.mixing.Mix`. "denoiser": one that gives
   images; `model` is a `rszoo.networks.denoised.Denoising`;
+- `WITHOUT_NOISE = True`: sigma is 0, though what it trains is no standard network;
 - `STEADY = True`: `loss` does not look at `progress`;
 - `PER_IMAGE_SIGMA = True`: `sigma` may also be a tensor `[B]`, a noise level for each image.
 
@@ -63,6 +64,7 @@ __all__ = [
     "per_image_sigma",
     "trains",
     "weights",
+    "without_noise",
 ]
 
 # What a method may train, see `TRAINS`: the kinds of bundles with a network.
@@ -128,6 +130,15 @@ def trains(name: str) -> _Kind:
             f"method {name!r}: expected TRAINS to be one of {list(get_args(_Kind))}, got {kind!r}"
         )
     return kind
+
+
+def without_noise(name: str) -> bool:
+    """Return whether the noise level of a method is 0.
+
+    Raises:
+        RszooError: no such method.
+    """
+    return trains(name) == "standard" or getattr(_module(name), "WITHOUT_NOISE", False)
 
 
 def per_image_sigma(name: str) -> bool:

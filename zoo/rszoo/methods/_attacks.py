@@ -99,7 +99,7 @@ def ascend_images_linf(
     *,
     start: Tensor,
     steps: int,
-    step_size: float,
+    step_size: float | Tensor,
     budget: Tensor,
 ) -> Tensor:
     """Return images moved to raise an objective, no pixel by more than its own budget.

@@ -10,7 +10,8 @@ classifier (s = 1) is the better choice:
 gamma is the network's answer before the sigmoid, w the weight that follows, g the standard
 network's probabilities and h the mean prediction of the robust one on noise copies, which stands
 for its votes. The attack raises the CE, through the mixing network too. Theirs is AutoPGD for
-L-infinity; ours is that of SmoothAdv for L2, at radii that are spread as theirs are.
+L-infinity; ours is that of SmoothAdv for L2, at radii that are spread as theirs are. Without noise
+anywhere, and for L-infinity, it is `rszoo.methods.mixing_standard`.
 """
 
 import torch
@@ -22,6 +23,8 @@ from rszoo.methods._copies import log_mean, noisy_log_probs
 from rszoo.methods._weights import Copies, NonNegative, Positive, Steps
 from rszoo.networks.mixing import Mix, log_mix
 from rszoo.smoothing.noise import gaussian_copies
+
+__all__ = ["loss", "loss_of_choices", "spread"]
 
 #: The model is a `rszoo.networks.mixing.Mix`.
 TRAINS = "weight"
@@ -55,8 +58,7 @@ def loss(
     """
     del progress
     noise = gaussian_copies(x, m, sigma)
-    # In float64, as a number would be; on the device, which is not waited for.
-    radius = epsilon * (0.4 + 0.7 * torch.rand((), device=x.device).double())
+    radius = spread(epsilon, x.device)
     with frozen(model):
         attacked = ascend_images(
             lambda points: _answers(model, points, y, noise)[1].sum(),
@@ -65,9 +67,27 @@ def loss(
             step_size=2 * radius / max(attack_steps, 1),
             radius=radius,
         )
+    both = (_answers(model, points, y, noise) for points in (x, attacked))
+    return loss_of_choices(*both, bce=bce, bce_ce=bce_ce)
+
+
+def spread(epsilon: float, device: torch.device) -> Tensor:
+    """Return the size of a batch's attack: 0.4 to 1.1 times `epsilon`, drawn evenly."""
+    # In float64, as a number would be; on the device, which is not waited for.
+    return epsilon * (0.4 + 0.7 * torch.rand((), device=device).double())
+
+
+def loss_of_choices(
+    clean: tuple[Tensor, Tensor], attacked: tuple[Tensor, Tensor], *, bce: float, bce_ce: float
+) -> Tensor:
+    """Return the scalar loss of choosing the standard side if clean and the robust if attacked.
+
+    Args:
+        clean, attacked: gamma, and the cross-entropy of the mix, `[B]` each.
+        bce, bce_ce: see `loss`.
+    """
     losses = []
-    for points, side in ((x, 0.0), (attacked, 1.0)):
-        gamma, mistake = _answers(model, points, y, noise)
+    for (gamma, mistake), side in ((clean, 0.0), (attacked, 1.0)):
         choice = F.binary_cross_entropy_with_logits(
             gamma, torch.full_like(gamma, side), reduction="none"
         )

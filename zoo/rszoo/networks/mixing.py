@@ -5,11 +5,13 @@ Adaptive Smoothing, https://arxiv.org/abs/2301.12554, take inner features of bot
 one sees how sure both are and whether they agree, which every pair of networks can tell.
 """
 
+from typing import ClassVar
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["Mix", "MixingNetwork", "log_mix"]
+__all__ = ["LogMix", "Mix", "MixingNetwork", "log_mix"]
 
 # The largest probabilities of either classifier that it sees.
 _SEEN = 3
@@ -99,9 +101,39 @@ class Mix(nn.Sequential):
 
     def forward(self, input: Tensor) -> Tensor:
         """Map images to log-probabilities of a mix, the robust network's in place of votes."""
-        g, h = self.standard(input).float(), self.robust(input).float()
-        weight = self.weighing.weight(self.weighing(g, h))
-        return log_mix(g.log_softmax(-1), h.log_softmax(-1), weight)
+        return self.weighed(input)[1]
+
+    def weighed(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return gamma `[B]`, and the log-probabilities of the mix `[B, classes]`, of images."""
+        return _weighed(self.weighing, self.standard(x), self.robust(x))
+
+
+class LogMix(nn.Module):
+    """The log of a mix of two networks without noise, as one network.
+
+    Attributes:
+        standard, robust: map images `[B, C, H, W]` in [0, 1] to logits `[B, classes]`.
+        weighing: how much the robust one counts; a range of one number is a weight that is the
+            same everywhere.
+    """
+
+    stateless: ClassVar[bool] = True
+
+    def __init__(self, standard: nn.Module, robust: nn.Module, weighing: MixingNetwork) -> None:
+        super().__init__()
+        self.standard, self.robust, self.weighing = standard, robust, weighing
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return log((1 - w) g + w h), float32 `[B, classes]`, with the gradient of w as well."""
+        return _weighed(self.weighing, self.standard(x), self.robust(x))[1]
+
+
+def _weighed(weighing: MixingNetwork, standard: Tensor, robust: Tensor) -> tuple[Tensor, Tensor]:
+    """Return gamma and the log-probabilities of the mix, float32, of logits `[B, classes]`."""
+    g, h = standard.float(), robust.float()
+    gamma = weighing.gamma(g, h)
+    weight = weighing.weight(gamma.sigmoid())
+    return gamma, log_mix(g.log_softmax(-1), h.log_softmax(-1), weight)
 
 
 def log_mix(log_g: Tensor, log_h: Tensor, weight: Tensor) -> Tensor:

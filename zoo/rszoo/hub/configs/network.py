@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["LibraryConfig", "NetworkConfig"]
 
+# Whether there is no noise; a weight has the noise level of its mix, which may have none.
+_NO_NOISE = {"standard": (True,), "weight": (True, False)}
+
 
 class LibraryConfig(BaseModel):
     """The package that builds a network, where that is not rszoo.
@@ -54,13 +57,13 @@ class NetworkConfig(BundleConfig, frozen=True):
     Attributes:
         kind: "smoothed": a classifier under one noise level; "router": one whose classes are the
             experts of a dual bundle; "standard": one without noise, which certifies nothing;
-            "weight": one that weighs a standard and a smoothed one, for a mix; "denoiser": one
+            "weight": one that weighs a standard and a robust one, for a mix; "denoiser": one
             that removes noise from images, in front of a classifier.
         architecture: name of the network and its options.
         library: what builds the network; None: rszoo.
         normalization: applied inside the network; None for none.
         sigma: noise level, in pixel units with images in [0, 1]; 0 for a standard network, that of
-            the smoothed one for a weight.
+            the robust part for a weight.
         trained_precision: in which precision the network was trained; it is stored in float32.
     """
 
@@ -120,7 +123,7 @@ class NetworkConfig(BundleConfig, frozen=True):
     @field_validator("sigma")
     @classmethod
     def _fits_kind(cls, value: float, info: ValidationInfo) -> float:
-        if (value == 0.0) != (info.data.get("kind") == "standard"):
+        if (value == 0.0) not in _NO_NOISE.get(info.data.get("kind", ""), (False,)):
             raise ValueError("expected 0 for a standard network, and more for any other")
         if 0.0 < value < SMALLEST_SIGMA:
             raise ValueError(f"expected a noise level of at least {SMALLEST_SIGMA:g}")

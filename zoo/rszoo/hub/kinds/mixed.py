@@ -1,30 +1,25 @@
 """Bundles that mix a standard network and a smoothed one."""
 
-import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rszoo.certificates.base import applied_sigma
-from rszoo.errors import IntegrityError, RszooError
+from rszoo.errors import RszooError
 from rszoo.hub.bundle import Bundle
 from rszoo.hub.card_text import CardText, certifying, made_of
 from rszoo.hub.config import BundleConfig
-from rszoo.hub.configs.mixed import FixedConfig, GradientConfig, LearnedConfig, MixedConfig
+from rszoo.hub.configs.mixed import FixedConfig, GradientConfig, MixedConfig
 from rszoo.hub.configs.network import NetworkConfig
-from rszoo.hub.files import WEIGHTS
 from rszoo.hub.kind import Kind, listed_parts, stated_noise
+from rszoo.hub.kinds._weights import mixing_network, stored_weight
 from rszoo.hub.kinds.network import of_kind, smoothed_classifier
-from rszoo.hub.manifest import DAMAGED
 from rszoo.hub.parts import part_in, part_of, write_composed
-from rszoo.hub.weights import load_weights
-from rszoo.hub.writing import weights_of
 from rszoo.smoothing.execution import Execution
 from rszoo.theory.mixing import lost_radius
 
 if TYPE_CHECKING:
     from torch import device as Device
 
-    from rszoo.networks.mixing import MixingNetwork
     from rszoo.smoothing.mixed import MixedClassifier
     from rszoo.smoothing.mixing_weights import LearnedWeight, Weight
 
@@ -52,7 +47,7 @@ def compose_mixed(
         RszooError: the parts do not fit together, or the folder exists.
     """
     config = _check_parts(standard, robust)
-    stored, network = _stored(weight)
+    stored, network = stored_weight(weight)
     mixed = MixedConfig(
         name=folder.name,
         method="mixed",
@@ -123,27 +118,6 @@ def _check_parts(standard: Bundle, robust: Bundle) -> NetworkConfig:
     return config
 
 
-def _stored(
-    weight: "Weight",
-) -> "tuple[FixedConfig | LearnedConfig | GradientConfig, MixingNetwork | None]":
-    """Return how a weight is stored, and the network that goes with it."""
-    from rszoo.smoothing.mixing_weights import FixedWeight, GradientWeight, LearnedWeight
-
-    if isinstance(weight, FixedWeight):
-        return FixedConfig(alpha_mix=weight.alpha_mix), None
-    if isinstance(weight, GradientWeight):
-        return GradientConfig(scale=weight.scale), None
-    if not isinstance(weight, LearnedWeight):
-        raise RszooError(f"expected a fixed, learned or gradient weight, got {weight!r}")
-    stored = LearnedConfig(
-        alpha_min=weight.network.alpha_min,
-        alpha_max=weight.network.alpha_max,
-        hidden=weight.network.hidden.out_features,
-        weights_sha256=hashlib.sha256(weights_of(weight.network)).hexdigest(),
-    )
-    return stored, weight.network
-
-
 def _weight(bundle: Bundle, config: MixedConfig, *, device: "Device") -> "Weight":
     from rszoo.smoothing.mixing_weights import FixedWeight, GradientWeight, LearnedWeight
 
@@ -152,25 +126,8 @@ def _weight(bundle: Bundle, config: MixedConfig, *, device: "Device") -> "Weight
         return FixedWeight(stored.alpha_mix)
     if isinstance(stored, GradientConfig):
         return GradientWeight(stored.scale)
-    network = _mixing_network(bundle, stored).to(device)
+    network = mixing_network(bundle, stored).to(device)
     return LearnedWeight(network)
-
-
-def _mixing_network(bundle: Bundle, stored: LearnedConfig) -> "MixingNetwork":
-    from rszoo.networks.mixing import MixingNetwork
-
-    file = bundle.manifest.files.get(WEIGHTS)
-    if file is None or file.sha256 != stored.weights_sha256:
-        raise IntegrityError(
-            WEIGHTS,
-            expected=f"a mixing network with digest {stored.weights_sha256}",
-            actual="none" if file is None else file.sha256,
-            hint=DAMAGED,
-        )
-    network = MixingNetwork(stored.hidden, alpha_min=stored.alpha_min, alpha_max=stored.alpha_max)
-    called = f"a mixing network with {stored.hidden} hidden units"
-    load_weights(network, bundle.path, called=called)
-    return network.eval()
 
 
 def _early_loss(config: BundleConfig) -> float | None:

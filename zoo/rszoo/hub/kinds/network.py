@@ -108,11 +108,12 @@ def _standard_card(config: BundleConfig, repo: str) -> CardText:
 
 
 def _weight_card(config: BundleConfig, repo: str) -> CardText:
+    command, robust = ("mixed", "smoothed") if config.noise else ("mixed-standard", "robust")
     return CardText(
         called="The weight of a mix",
-        about="Its small network weighs a standard and a smoothed classifier, input by input; it "
+        about=f"Its small network weighs a standard and a {robust} classifier, input by input; it "
         "certifies nothing by itself.",
-        use=[f"`rszoo compose mixed --standard ID --robust ID --weight {repo} --out DIR`"],
+        use=[f"`rszoo compose {command} --standard ID --robust ID --weight {repo} --out DIR`"],
     )
 
 

@@ -19,7 +19,7 @@ def next_step(recipe: Recipe, out: Path) -> str:
 
     path, ids = str(out / recipe.name), model_ids(recipe, out)
     for key, section in recipe.sections.items():
-        if step := section.next_step(path, ids[key]):
+        if step := section.next_step(recipe.method, path, ids[key]):
             return step
     if methods.trains(recipe.method) == "standard":
         return f"mix with: rszoo compose mixed --standard {path} --robust ID --out DIR"

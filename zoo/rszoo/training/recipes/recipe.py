@@ -212,7 +212,7 @@ def _misfits(recipe: Recipe) -> Iterator[tuple[str, str]]:
     from rszoo import methods, networks
 
     method, network = recipe.method, recipe.network.name
-    free = methods.trains(method) == "standard"
+    free = methods.without_noise(method)
     if free != (recipe.sigma == 0.0):
         trained = f"0, as method {method!r} trains without noise"
         yield "sigma", f"expected {trained if free else '0 < sigma <= 100'}, got {recipe.sigma:g}"

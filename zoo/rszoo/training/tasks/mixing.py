@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from rszoo import methods
 from rszoo.errors import RszooError
 from rszoo.hub.bundle import Bundle
 from rszoo.hub.kinds.network import of_kind
@@ -23,7 +24,8 @@ def mixing(setting: Setting, recipe: Recipe, models: Models) -> Task:
     """
     standard, robust = models["parts"]
     _check(standard, setting, recipe, kind="standard", sigma=0.0)
-    _check(robust, setting, recipe, kind="smoothed", sigma=recipe.sigma)
+    beside = "standard" if methods.without_noise(recipe.method) else "smoothed"
+    _check(robust, setting, recipe, kind=beside, sigma=recipe.sigma)
     return Task(
         images=setting.images,
         test_images=setting.test_images,

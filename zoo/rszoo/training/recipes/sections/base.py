@@ -82,12 +82,13 @@ class ModelSection(Section, ABC):
         del method
         yield from ()
 
-    def next_step(self, path: str, models: Sequence[str]) -> str | None:
+    def next_step(self, method: str, path: str, models: Sequence[str]) -> str | None:
         """Return what to do with the new bundle, where that is not to certify it.
 
         Args:
+            method: of the training.
             path: folder of the bundle.
             models: ids of the section's models, in their order.
         """
-        del path, models
+        del method, path, models
         return None

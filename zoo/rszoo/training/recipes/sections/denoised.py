@@ -49,8 +49,9 @@ class DenoisedSpec(ModelSection):
         if name in methods.names() and methods.trains(name) != "standard":
             yield "classifier", f"expected a bundle or a method without noise, got {name!r}"
 
-    def next_step(self, path: str, models: Sequence[str]) -> str:
+    def next_step(self, method: str, path: str, models: Sequence[str]) -> str:
         """Return how the denoiser is put in front of its classifier."""
+        del method
         (classifier,) = models
         parts = ("--denoiser", path, "--classifier", classifier)
         return f"compose with: {shlex.join(['rszoo', 'compose', 'denoised', *parts])} --out DIR"

@@ -124,8 +124,9 @@ class ExpertsSpec(ModelSection):
         elif methods.trains(self.method) != "smoothed":
             yield "method", f"expected a method that trains classifiers, got {self.method!r}"
 
-    def next_step(self, path: str, models: Sequence[str]) -> str:
+    def next_step(self, method: str, path: str, models: Sequence[str]) -> str:
         """Return how the router is put over its experts, behind its denoiser if it has one."""
+        del method
         before, experts, router = "", list(models), path
         if self.denoiser is not None:
             router = f"{path}-denoised"

@@ -19,7 +19,7 @@ class PartsSpec(ModelSection):
 
     Attributes:
         standard: the accurate one, without noise.
-        robust: the smoothed one, at the recipe's sigma.
+        robust: the smoothed one, at the recipe's sigma; another without noise where that is 0.
     """
 
     refusal: ClassVar[str] = "takes no parts; remove them"
@@ -48,14 +48,17 @@ class PartsSpec(ModelSection):
         """Yield the parts that are methods for something else."""
         from rszoo import methods
 
-        del method
-        wanted = (("standard", self.standard, "standard"), ("robust", self.robust, "smoothed"))
+        beside = "standard" if methods.without_noise(method) else "smoothed"
+        wanted = (("standard", self.standard, "standard"), ("robust", self.robust, beside))
         for key, name, kind in wanted:
             if name in methods.names() and methods.trains(name) != kind:
                 yield key, f"expected a bundle or a method for one, got {name!r}"
 
-    def next_step(self, path: str, models: Sequence[str]) -> str:
+    def next_step(self, method: str, path: str, models: Sequence[str]) -> str:
         """Return how the mix is made of its parts and the new weight."""
+        from rszoo import methods
+
         standard, robust = models
+        command = "mixed-standard" if methods.without_noise(method) else "mixed"
         parts = ("--standard", standard, "--robust", robust, "--weight", path)
-        return f"compose with: {shlex.join(['rszoo', 'compose', 'mixed', *parts])} --out DIR"
+        return f"compose with: {shlex.join(['rszoo', 'compose', command, *parts])} --out DIR"
