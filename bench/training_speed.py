@@ -255,7 +255,7 @@ def main() -> None:
 def show(rows: list[dict[str, object]], title: str) -> None:
     columns = ["method", "rszoo", "original", "faster", "limit", "of limit", "losses"]
     captured = any(row["captured"] for row in rows)
-    table = Table(*columns, *(["launched", "captured"] if captured else []))
+    table = Table(*columns, *(["launched", "captured"] if captured else []), padding=0)
     for row in rows:
         cells = [
             str(row["method"]),

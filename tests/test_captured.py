@@ -21,9 +21,11 @@ from captured_trainings import (
 )
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
+from typer.testing import CliRunner
 
 from rszoo import methods
 from rszoo.errors import RszooError
+from rszoo.hub.bundle import open_bundle
 from rszoo.methods import Method
 from rszoo.training import cuda_graphs
 from rszoo.training import setting as settings
@@ -32,6 +34,7 @@ from rszoo.training.distributed import Processes
 from rszoo.training.observer import Observer
 from rszoo.training.setting import Setting
 from rszoo.training.step import Step
+from rszoo_cli import app
 
 CPU = torch.device("cpu")
 
@@ -177,6 +180,24 @@ def test_the_batch_is_where_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
         captured([torch.rand(3) for _ in range(3)], progress=0.5, lr=0.1)
     assert len(places) == 6
     assert len(set(places)) == 1
+
+
+@pytest.mark.parametrize(("options", "captured"), [([], True), (["--no-capture"], False)])
+def test_a_bundle_says_whether_its_steps_were_captured(
+    options: list[str],
+    captured: bool,
+    quick_stores: None,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setattr(Setting, "graphs", lambda self, *_: Calls() if self.capture else None)
+    given = ["gaussian", "--sigma", "0.25", "train.epochs=1", "--device", "cpu", *options]
+    done = CliRunner().invoke(app, ["train", *given, "--out", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    origin = open_bundle(tmp_path / "digits-gaussian-0.25").manifest.origin
+    assert origin.training is not None
+    assert origin.training.captured == captured
 
 
 # What methods promise.

@@ -42,7 +42,7 @@ def crop_flip(x: Tensor, *, generator: torch.Generator | None, padding: int = 4)
         padding: width of the zero border in pixels.
     """
     batch, channels, height, width = x.shape
-    choices = uniforms(3, batch, generator=generator).to(x.device)
+    choices = _moved(uniforms(3, batch, generator=generator), x.device)
     top, left = (choices[:2] * (2 * padding + 1)).long()
     flip = choices[2] < 0.5
 
@@ -66,7 +66,7 @@ def resized_crop_flip(x: Tensor, *, generator: torch.Generator | None) -> Tensor
         generator: source of the random choices.
     """
     batch, _, height, width = x.shape
-    choices = uniforms(batch, CHOICES, generator=generator).to(x.device)
+    choices = _moved(uniforms(batch, CHOICES, generator=generator), x.device)
     top, left, rows, columns, flip = random_boxes(choices, height, width)
     x_at = _sampled(left, columns, width)
     x_at = torch.where(flip[:, None], x_at.flip(1), x_at)
@@ -104,6 +104,13 @@ def random_boxes(choices: Tensor, height: int, width: int) -> tuple[Tensor, ...]
     top = (choices[:, -3] * (height - rows + 1)).floor()
     left = (choices[:, -2] * (width - columns + 1)).floor()
     return top.long(), left.long(), rows.long(), columns.long(), choices[:, -1] < 0.5
+
+
+def _moved(choices: Tensor, device: torch.device) -> Tensor:
+    """Return choices on a device; a GPU takes them from pinned memory, and is not waited for."""
+    if device.type == "cuda" and choices.device.type == "cpu":
+        return choices.pin_memory().to(device, non_blocking=True)
+    return choices.to(device)
 
 
 def _sampled(start: Tensor, length: Tensor, size: int) -> Tensor:
