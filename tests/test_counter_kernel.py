@@ -10,7 +10,9 @@ import subprocess
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from fused_networks import NEEDS_TRITON
@@ -19,6 +21,7 @@ from torch import Tensor
 from rszoo.smoothing import schemes
 from rszoo.smoothing.noise import CHUNK, Stream
 from rszoo.smoothing.schemes import counter
+from rszoo.smoothing.schemes._philox import philox
 
 pytestmark = NEEDS_TRITON
 
@@ -48,6 +51,22 @@ def test_the_kernel_draws_what_numpy_draws(
 ) -> None:
     expected, drawn = both(draws, numbers, key, chunk, dtype)
     assert torch.equal(drawn, expected)
+
+
+@pytest.mark.parametrize("key", [0, 1, 0xFEDCBA9876543210, 0x00000000FFFFFFFF, 2**64 - 1])
+def test_the_integers_are_equal(key: int) -> None:
+    from counter_words import words
+
+    size, generator = 256, torch.Generator().manual_seed(3)
+    counts = [torch.randint(2**31, (size,), generator=generator) for _ in range(2)]
+    pair, draw = (count.to(DEVICE, torch.int32) for count in counts)
+    found = torch.empty((4, size), dtype=torch.int64, device=DEVICE)
+    chunk, halves = 7 << 20, (counter._signed(key & 0xFFFFFFFF), counter._signed(key >> 32))
+    run: Any = words
+    run[(1,)](found, *halves, pair, draw, chunk, SIZE=size)
+    c0, c1 = (count.numpy().astype(np.uint64) for count in counts)
+    expected = philox((c0, c1, np.full_like(c0, chunk), np.zeros_like(c0)), key)
+    assert found.cpu().numpy().astype(np.uint64).tolist() == np.stack(expected).tolist()
 
 
 def test_draws_beyond_what_32_bits_count_are_launched_apart(

@@ -180,3 +180,13 @@ def test_a_log_goes_on_under_its_own_scheme(log: Path) -> None:
     stated(log, noise="another")
     with pytest.raises(RszooError, match='noise: "another" in the log'):
         run("certify", "-m", MODEL, *draws, *where)
+
+
+def test_a_log_of_attacks_goes_on_under_its_own_scheme(tmp_path: Path) -> None:
+    log = tmp_path / "attacks.tsv"
+    few = ("--steps", "1", "--draws", "2", "--n", "50", "--eps", "0.1", "--device", "cpu")
+    attack = ("attack", MODEL, *few, "--seed", "1", "--batch-size", "1", "--out", str(log))
+    assert run(*attack, "--limit", "1").exit_code == 0
+    stated(log, noise=NAME)
+    assert run(*attack, "--limit", "2", "--resume").exit_code == 0
+    assert json.loads(protocol_path(log).read_text())["noise"] == NAME

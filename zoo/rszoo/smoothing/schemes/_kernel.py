@@ -14,7 +14,7 @@ import triton
 import triton.language as tl
 from triton.language import constexpr, tensor
 
-__all__ = ["standard_normals"]
+__all__ = ["random_words", "standard_normals"]
 
 _LN_2 = tl.constexpr(0.6931471805599453)
 _QUARTER_PI = tl.constexpr(math.pi / 4)
@@ -45,6 +45,16 @@ def _sine(x: tensor) -> tensor:
     return x * series
 
 
+@triton.jit
+def random_words(
+    low: tensor, high: tensor, pair: tensor, draw: tensor, chunk: tensor
+) -> tuple[tensor, tensor, tensor, tensor]:
+    """Return the four words, uint32, of each pair of numbers; all given as int32."""
+    key = high.to(tl.uint32, bitcast=True).to(tl.uint64) << 32
+    key = key | low.to(tl.uint32, bitcast=True).to(tl.uint64)
+    return tl.philox(key, pair, draw, pair * 0 + chunk, pair * 0)
+
+
 @triton.jit(do_not_specialize=["low", "high", "chunk", "first"])
 def standard_normals(
     y: tensor, low: tensor, high: tensor, chunk: tensor, first: tensor, total: tensor,
@@ -57,9 +67,7 @@ def standard_normals(
     at = tl.program_id(0) * TILE + tl.arange(0, TILE)
     draw = at // PAIRS
     pair = at % PAIRS
-    key = high.to(tl.uint32, bitcast=True).to(tl.uint64) << 32
-    key = key | low.to(tl.uint32, bitcast=True).to(tl.uint64)
-    words = tl.philox(key, pair, first + draw, pair * 0 + chunk, pair * 0)
+    words = random_words(low, high, pair, first + draw, chunk)
     w0, w1, w2, w3 = words  # pyright: ignore[reportGeneralTypeIssues]
     u = w0.to(tl.float64) * (2.0**-32) + (w1.to(tl.float64) + 1.0) * (2.0**-64)
     square = _square_of_norm(u)
