@@ -115,9 +115,10 @@ def sides_of(
             take(batch, progress=1.0, lr=train.lr)
             return step.total
 
-        for _ in range(5):  # by then the step is captured
-            run()
-        model.load_state_dict(start)
+        if captured:
+            for _ in range(5):  # by then it is
+                run()
+            model.load_state_dict(start)
         return run
 
     models = [place(copy.deepcopy(built), device) for _ in range(2)]

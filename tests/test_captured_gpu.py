@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from captured_trainings import Training, method_named
+from captured_trainings import Training, method_named, some_digits
 from torch import Tensor, nn
 
 from rszoo import methods
@@ -62,6 +62,18 @@ def test_noise_and_batches_are_the_same_to_the_last_bit(tmp_path: Path) -> None:
     state, captured = training.interrupted(graphs(training, []), tmp_path / "checkpoint.pt")
     assert state.captured
     assert captured == losses
+
+
+@pytest.mark.parametrize("augment", ["crop_flip", "resized_crop_flip"])
+def test_augmentation_makes_the_choices_of_a_cpu(augment: str) -> None:
+    device, order = torch.device("cuda", torch.cuda.current_device()), torch.arange(67).repeat(8)
+
+    def batches(where: torch.device) -> Tensor:
+        generator = torch.Generator().manual_seed(1)
+        made = some_digits(where).batches(order, 16, augment=augment, generator=generator)
+        return torch.cat([x for _, x, _ in made]).cpu()
+
+    torch.testing.assert_close(batches(device), batches(torch.device("cpu")))
 
 
 def waits(network: nn.Module, x: Tensor, y: Tensor, **_: float) -> Tensor:

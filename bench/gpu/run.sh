@@ -52,7 +52,7 @@ training="bench/training_speed.py --device $device $steps"
 zoo="-m rszoo_cli"
 
 # The order is that of worth: what is cut off by the time limit comes last.
-step tests 70 "$python" -m pytest -q -p no:cacheprovider $tests
+step tests 90 "$python" -m pytest -q -p no:cacheprovider $tests
 [ "$device" = cpu ] || step kernels 40 "$python" -m pytest -q -p no:cacheprovider tests/test_fused.py \
 	-k "resnet or float16 or alone or launch"
 for workload in $large $small; do

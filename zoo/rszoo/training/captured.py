@@ -64,7 +64,7 @@ class Captured:
         self._possible = True
         self._step, self._graphs = step, graphs
         self._buffers: list[Tensor] = []
-        self._lr = torch.zeros((), device=step.total.device)
+        self._lr = torch.zeros((), dtype=torch.float32, device=step.total.device)
         self._phase: object = object()  # equal to none
         self._launched = 0
         self._replay: Callable[[], None] | None = None
