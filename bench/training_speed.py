@@ -34,6 +34,7 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from rszoo import methods, networks
+from rszoo.networks.cuda_graphs import CudaGraphs
 from rszoo.networks.execution import (
     autocast,
     evaluation_mode,
@@ -43,7 +44,6 @@ from rszoo.networks.execution import (
 )
 from rszoo.training.captured import Captured
 from rszoo.training.checkpoint import TrainingState
-from rszoo.training.cuda_graphs import CudaGraphs
 from rszoo.training.loop import build_optimizer
 from rszoo.training.recipes.files import load_recipe
 from rszoo.training.step import Step

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from rszoo import data, methods
 from rszoo.data import ImageSet
 from rszoo.methods import Method
+from rszoo.networks.cuda_graphs import Graphs
 from rszoo.networks.denoised import Denoising
 from rszoo.networks.execution import place
 from rszoo.networks.mixing import Mix, MixingNetwork
-from rszoo.training.captured import Graphs
 from rszoo.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from rszoo.training.loop import build_optimizer, fit
 from rszoo.training.recipes.sections.common import TrainSpec

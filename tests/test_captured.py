@@ -27,7 +27,7 @@ from rszoo import methods
 from rszoo.errors import RszooError
 from rszoo.hub.bundle import open_bundle
 from rszoo.methods import Method
-from rszoo.training import cuda_graphs
+from rszoo.networks import cuda_graphs
 from rszoo.training import setting as settings
 from rszoo.training.captured import Captured
 from rszoo.training.distributed import Processes

@@ -10,8 +10,7 @@ from torch import Tensor, nn
 
 from rszoo import methods
 from rszoo.methods import Method
-from rszoo.training.captured import Graphs
-from rszoo.training.cuda_graphs import CudaGraphs
+from rszoo.networks.cuda_graphs import CudaGraphs, Graphs
 
 pytestmark = pytest.mark.gpu
 

@@ -33,7 +33,6 @@ from rszoo_cli.panels import advanced, budget, output
 from rszoo_cli.per_input import (
     MemoryFile,
     PerInputSigma,
-    check_per_input,
     memory_file,
     opened_memory,
     searched,
@@ -150,6 +149,9 @@ _Fused = Annotated[
         show_default="those that they serve, on a GPU",
     ),
 ]
+_NoCapture = Annotated[
+    bool, advanced("--no-capture", help="On a GPU: replay no network from CUDA graphs.")
+]
 _Sound = Annotated[
     bool,
     advanced("--sound", help="Noise on the lattice of 8-bit pixels: sound in floating point."),
@@ -202,6 +204,7 @@ def certify(
     precision: Precision = "auto",
     compile: _Compile = False,
     fused: _Fused = None,
+    no_capture: _NoCapture = False,
     sound: _Sound = False,
     noise_scheme: _NoiseScheme = None,
 ) -> None:
@@ -227,22 +230,22 @@ def certify(
     check_inputs(inputs, attach or skip or dataset, shard=shard, attach=attach)
     check_log(inputs, log_file, resume=resume, attach=attach, overwrite=overwrite)
     where, part = engine_named(engine, address, device), shard_named(shard)
-    alone = where.is_one_process and part is None
     bundle = find(model)
     draws = {"n": n, "alpha": alpha}
     early = early_stopping(bundle, radii, adaptive, radius_tol, **draws, runner_up=runner_up)
     asked = {"runner_up": runner_up, "choose_bound": choose_bound, "n_max": n_max, "top_k": top_k}
     limits = early | bound_named(bundle, asked, n=n, early=bool(early), attach=attach)
-    check_per_input(per_input_sigma, memory, alone=alone, attach=attach, plain=not limits)
-    search = searched(per_input_sigma, bundle)
+    fits = {"alone": where.is_one_process and part is None, "attach": attach, "plain": not limits}
+    search = searched(per_input_sigma, memory, bundle, **fits)
     check_attachable(bundle, attach=attach)
     where_data = {"root": data_root, "download": download}
     todo = to_certify(inputs, bundle, dataset, part, limit, skip=skip, resize=resize, **where_data)
     log_file = log_file or (None if inputs else log_named(bundle, search, part))
     warn_if_in_vain(n, alpha)
     evaluation = {"precision": precision, "compile": compile, "fused": fused, "sound": sound}
-    execution = Execution(**evaluation, batch_size=batch_size, noise_scheme=noise_scheme)
+    drawn = {"capture": not no_capture, "batch_size": batch_size, "noise_scheme": noise_scheme}
     log = log_file and log_to(log_file, resume=resume, restart=resume and overwrite)
+    execution = Execution(**evaluation, **drawn)
     how = {"execution": execution, "engine": where, "log": log, "searched": search is not None}
     if dry_run:
         return print_plan(bundle, todo, Budget(n0=n0, **draws, **limits), json=json, **how)

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 __all__ = [
     "MemoryFile",
     "PerInputSigma",
-    "check_per_input",
     "memory_file",
     "opened_memory",
     "print_nominal",
@@ -45,49 +44,30 @@ MemoryFile = Annotated[
 ]
 
 
-def check_per_input(
-    choice: str | None, memory: Path | None, *, alone: bool, attach: bool, plain: bool
-) -> None:
-    """Refuse what does not go together with a noise level for each input.
+def searched(
+    choice: str | None,
+    memory: Path | None,
+    bundle: "Bundle",
+    *,
+    alone: bool,
+    attach: bool,
+    plain: bool,
+) -> str | None:
+    """Return how the noise is searched: "memory", "nominal", or None where it is not.
 
     Args:
-        choice, memory: of the options.
+        choice, memory: of the options; what does not go together with them is refused.
+        bundle: what is certified.
         alone: whether one process does all on one device.
         attach: whether the log is to go into the bundle.
         plain: whether all draws are made, for the published bound.
-    """
-    if choice not in (None, "dual", "memory", "nominal"):
-        raise typer.BadParameter(
-            f"expected --per-input-sigma dual, memory or nominal, got {choice!r}"
-        )
-    if memory is not None and choice != "memory":
-        raise typer.BadParameter("expected --per-input-sigma memory with --memory")
-    if choice in (None, "dual"):
-        return
-    if not plain:
-        raise typer.BadParameter(
-            "--radii, --adaptive, --runner-up, --choose-bound, --n-max and --top-k need one noise "
-            "level; leave out --per-input-sigma"
-        )
-    if attach:
-        raise typer.BadParameter(
-            f"--attach is for certificates of the bundle alone, not for --per-input-sigma {choice}"
-        )
-    if choice == "memory" and not alone:
-        raise typer.BadParameter(
-            "with a memory each answer depends on those before: one process on one device, "
-            "no --engine ray and no --shard"
-        )
-
-
-def searched(choice: str | None, bundle: "Bundle") -> str | None:
-    """Return how the noise is searched: "memory", "nominal", or None where it is not.
 
     Raises:
         RszooError: a router is to choose it, and the bundle has none.
     """
     from rszoo.hub.kinds import kind_of
 
+    _check(choice, memory, alone=alone, attach=attach, plain=plain)
     kind = kind_of(bundle)
     if choice == "dual" and not kind.fits_noise:
         one = "CLASSIFIER" if kind.smoothed is None else bundle.id
@@ -124,3 +104,31 @@ def opened_memory(file: Path | None) -> "Iterator[Memory | None]":
 def print_nominal() -> None:
     """Say what the radii are that were just printed."""
     err.print("nominal radius, not a certificate", style="yellow", soft_wrap=True)
+
+
+def _check(
+    choice: str | None, memory: Path | None, *, alone: bool, attach: bool, plain: bool
+) -> None:
+    """Refuse what does not go together with a noise level for each input."""
+    if choice not in (None, "dual", "memory", "nominal"):
+        raise typer.BadParameter(
+            f"expected --per-input-sigma dual, memory or nominal, got {choice!r}"
+        )
+    if memory is not None and choice != "memory":
+        raise typer.BadParameter("expected --per-input-sigma memory with --memory")
+    if choice in (None, "dual"):
+        return
+    if not plain:
+        raise typer.BadParameter(
+            "--radii, --adaptive, --runner-up, --choose-bound, --n-max and --top-k need one noise "
+            "level; leave out --per-input-sigma"
+        )
+    if attach:
+        raise typer.BadParameter(
+            f"--attach is for certificates of the bundle alone, not for --per-input-sigma {choice}"
+        )
+    if choice == "memory" and not alone:
+        raise typer.BadParameter(
+            "with a memory each answer depends on those before: one process on one device, "
+            "no --engine ray and no --shard"
+        )

@@ -77,6 +77,7 @@ class SmoothedClassifier(Classifier):
         precision: str = "float32",
         compile: bool = False,
         fused: bool | None = None,
+        capture: bool = True,
         sound: bool = False,
         batch_size: int | None = None,
         noise_scheme: str | None = None,
@@ -87,7 +88,8 @@ class SmoothedClassifier(Classifier):
         evaluated in float32 unless "bfloat16" is asked for, or "auto", which takes bfloat16 where
         the hardware multiplies it; `precision` then says which it is. With `compile` the network
         is compiled at its first use, see `rszoo.networks.compiled`. `fused` has it evaluated by
-        fused kernels, see `rszoo.networks.fused`; None does so where they fit, on a GPU.
+        fused kernels, see `rszoo.networks.fused`; None does so where they fit, on a GPU. Without
+        either it is replayed from a CUDA graph where that is possible, unless `capture` is False.
         `noise_scheme` is "counter" or "generator", see `rszoo.smoothing.schemes`; None takes the
         usual one of the device.
 
@@ -110,16 +112,15 @@ class SmoothedClassifier(Classifier):
         self.network = place(module, self.device)
         self.base = WithLogits(self.network)
         self.sigma = sigma
-        self.num_classes = num_classes
+        self.num_classes, self.class_names = num_classes, class_names
         self.input_shape = input_shape
-        self.class_names = class_names
         self.compiled, self.sound = compile, sound
         self.scheme = schemes.load(noise_scheme or schemes.usual(self.device))
         if batch_size is None and input_shape is not None:
             batch_size = default_batch_size(torch.Size(input_shape), self.device)
         self.batch_size = batch_size
         how = {"batch_size": batch_size, "precision": self.precision}
-        where = {"input_shape": input_shape, "device": self.device}
+        where = {"input_shape": input_shape, "device": self.device, "capture": capture}
         evaluating = evaluated(self.network, compile=compile, fused=fused, **where, **how)
         self.fused = isinstance(evaluating, Fused)
         self._evaluated = OneByOne(evaluating, **how)

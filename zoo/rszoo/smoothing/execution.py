@@ -19,6 +19,8 @@ class Execution:
         compile: compile the network at its first use; see `rszoo.networks.compiled`.
         fused: evaluate networks by fused kernels; None: those that they serve, on a GPU, see
             `rszoo.networks.fused`.
+        capture: replay networks from CUDA graphs where that is possible, on a GPU; see
+            `rszoo.networks.graphed`.
         sound: certify in the numbers that a computer really adds; see `rszoo.smoothing.lattice`.
         batch_size: noisy inputs per forward; None: the usual number for the shape of the input.
         noise_scheme: by which noise is drawn, see `rszoo.smoothing.schemes`; None: the usual one
@@ -29,6 +31,7 @@ class Execution:
     precision: str = "auto"
     compile: bool = False
     fused: bool | None = None
+    capture: bool = True
     sound: bool = False
     batch_size: int | None = None
     noise_scheme: str | None = None

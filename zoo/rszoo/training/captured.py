@@ -24,31 +24,15 @@ is taken one kernel at a time.
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Protocol
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from rszoo.networks.cuda_graphs import BEFORE, Graphs
 from rszoo.training.step import Step
 
-__all__ = ["Captured", "Graphs"]
-
-# Steps of a phase before its capture. They make what is made once, such as plans and workspaces
-# of libraries; torch.cuda.make_graphed_callables takes three.
-_BEFORE = 3
-
-
-class Graphs(Protocol):
-    """What records steps: a device with graphs (`rszoo.training.cuda_graphs`)."""
-
-    def launch(self, step: Callable[[], None], *, watched: bool) -> bool:
-        """Take a step one kernel at a time; return whether it can be captured, if watched."""
-        ...
-
-    def capture(self, step: Callable[[], None]) -> Callable[[], None]:
-        """Record a step without taking it, and return what takes it."""
-        ...
+__all__ = ["Captured"]
 
 
 class Captured:
@@ -95,7 +79,7 @@ class Captured:
         else:
             self._buffers = [tensor.clone() for tensor in batch]
         self._enter(progress)
-        if self._replay is None and self._possible and self._launched == _BEFORE:
+        if self._replay is None and self._possible and self._launched == BEFORE:
             with _capturable(self._step.optimizer):
                 self._replay = self._graphs.capture(partial(self._take, progress))
         if self._replay is None:
@@ -115,7 +99,7 @@ class Captured:
 
     def _launch(self, progress: float) -> None:
         self._launched += 1
-        watched = self._possible and self._launched == _BEFORE
+        watched = self._possible and self._launched == BEFORE
         can = self._graphs.launch(partial(self._take, progress), watched=watched)
         self._possible = self._possible and can
 

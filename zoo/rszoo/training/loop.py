@@ -18,10 +18,11 @@ from torch.optim import SGD, AdamW, Optimizer
 from rszoo.data import ImageSet
 from rszoo.errors import RszooError
 from rszoo.methods import Method
+from rszoo.networks.cuda_graphs import Graphs
 from rszoo.networks.execution import autocast, evaluation_mode
 from rszoo.smoothing.noise import gaussian_copies
 from rszoo.training.batches import Batch, Batches
-from rszoo.training.captured import Captured, Graphs
+from rszoo.training.captured import Captured
 from rszoo.training.checkpoint import TrainingState
 from rszoo.training.distributed import ALONE, Processes
 from rszoo.training.recipes.sections.common import TrainSpec

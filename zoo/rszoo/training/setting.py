@@ -9,7 +9,7 @@ import torch
 
 from rszoo.data import ImageSet
 from rszoo.methods import Method
-from rszoo.training.cuda_graphs import CudaGraphs
+from rszoo.networks.cuda_graphs import CudaGraphs
 from rszoo.training.distributed import Processes
 from rszoo.training.observer import Observer
 
