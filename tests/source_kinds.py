@@ -30,6 +30,7 @@ _CLASSES = ("Config", "Classifier", "Experts", "Routing", "PerInput")
 _KINDS = {
     *("fixed", "early", "experts", "memory", "nominal", "per_input"),
     *("runner_up", "chosen", "extended", "early_runner_up", "top_k", "mixed_early"),
+    *("cascade_early", "dual_early"),
     *("network", "smoothed", "router", "standard", "weight", "cascade", "dual", "mixed"),
     "mixed_standard",
 }

@@ -285,8 +285,8 @@ def test_bad_parts_and_options() -> None:
     for parts in ([half_space(0.0), sound], [sound, half_space(0.0)]):
         with pytest.raises(ValueError, match=r"parts that are all sound, or none, got sound=\["):
             CascadeClassifier(parts)
-    with pytest.raises(ValueError, match="no radii and no tolerance with a CascadeClassifier"):
-        CASES["three"][0].certify(torch.zeros(2), radii=[0.1])
+    with pytest.raises(ValueError, match="expected no n_max with a CascadeClassifier"):
+        CASES["three"][0].certify(torch.zeros(2), n_max=200_000)
 
 
 # --- logs

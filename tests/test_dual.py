@@ -190,8 +190,8 @@ def test_bad_input_and_bad_parts() -> None:
     classifier = dual(0.5, 0.4)
     with pytest.raises(DataError, match="expected finite pixels"):
         classifier.certify(torch.full((2,), math.nan))
-    with pytest.raises(ValueError, match="expected no radii and no tolerance"):
-        classifier.certify(torch.zeros(2), radii=[0.1])
+    with pytest.raises(ValueError, match="expected no n_max with a DualClassifier"):
+        classifier.certify(torch.zeros(2), n_max=200_000)
     experts = [smoothed(HalfSpace(0.0), 0.5)] * 3
     with pytest.raises(ValueError, match="a router with 3 classes"):
         DualClassifier(experts, experts[0])

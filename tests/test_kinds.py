@@ -15,8 +15,10 @@ from rszoo.evaluation.log import CertificationLog, read_log
 ALL = (
     *(
         "cascade",
+        "cascade_early",
         "chosen",
         "dual",
+        "dual_early",
         "early",
         "early_runner_up",
         "extended",

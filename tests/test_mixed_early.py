@@ -145,5 +145,3 @@ def test_the_options_of_certify(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert "certify no radius of this mix" in said("--n", "2", "--adaptive")
     done = CliRunner().invoke(app, ["verify", "a.tsv", "--model", "mix"])
     assert done.exit_code == 0, done.output
-    some[2] = "builtin/digits-cascade-0.50"
-    assert "of several experts, all but one make few draws already" in said("--radii", "0.1")

@@ -51,9 +51,11 @@ def print_summaries(summaries: Sequence["Summary"]) -> None:
             out.print(Text(collapsed, style="yellow"), soft_wrap=True)
         if entry.undecided is not None and entry.draws is not None:
             most = "n" if entry.n is None else f"{entry.n:,}"
+            made = f"{as_cost(entry.draws)} of {most} draws per image"
+            if entry.sigma is None:  # there are several networks, with n draws each
+                made = f"{as_cost(entry.draws)} draws per image, of one network {most} at most"
             out.print(
-                f"{entry.name}: {as_cost(entry.draws)} of {most} draws per image; "
-                f"{as_share_at_most(entry.undecided)} % undecided",
+                f"{entry.name}: {made}; {as_share_at_most(entry.undecided)} % undecided",
                 highlight=False,
                 markup=False,
                 soft_wrap=True,

@@ -4,17 +4,19 @@
 `--radius-tol`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 if TYPE_CHECKING:
+    from rszoo.certificates.work import Test
     from rszoo.hub.bundle import Bundle
+    from rszoo.hub.kind import Early
 
 __all__ = ["bound_named", "early_stopping"]
 
-_USUAL_TOLERANCE = 0.1  # of sigma
+_USUAL_TOLERANCE = 0.1  # of sigma, of several the largest
 
 
 def bound_named(
@@ -90,30 +92,30 @@ def early_stopping(
         return {}
     from rszoo.hub.kinds import kind_of
 
-    sigma, lost = bundle.config.noise, kind_of(bundle).early_loss(bundle.config)
-    if sigma is None or lost is None:
+    early = kind_of(bundle).early(bundle)
+    if early is None:
         raise typer.BadParameter(
-            "--radii and --adaptive are not for models made of others but mixes that certify: of "
-            "several experts, all but one make few draws already; leave them out"
+            "--radii and --adaptive are for models that certify; this one only predicts"
         )
     if radii is not None and (adaptive or radius_tol is not None):
         raise typer.BadParameter("expected --radii or --adaptive, got both")
     if not adaptive and radius_tol is not None:
         raise typer.BadParameter("expected --adaptive with --radius-tol, got none")
-    budget = {"sigma": sigma, "n": n, "alpha": alpha, "runner_up": runner_up, "lost": lost}
+    budget = {"n": n, "alpha": alpha, "runner_up": runner_up}
     if radii is None:
-        return _grid(radius_tol, **budget)
-    return {"radii": _listed(radii, **budget)}
+        return _grid(early, radius_tol, **budget)
+    return {"radii": _listed(early, radii, **budget)}
 
 
 def _grid(
-    radius_tol: float | None, *, sigma: float, n: int, alpha: float, runner_up: bool, lost: float
+    early: "Early", radius_tol: float | None, *, n: int, alpha: float, runner_up: bool
 ) -> dict[str, Any]:
     """Return a grid of radii that is fine enough for a tolerance, and the tolerance."""
-    from rszoo.certificates.work import Test, check_work
-    from rszoo.smoothing.decisions import largest_left, radii_up_to
+    from rszoo.certificates.work import check_work
+    from rszoo.smoothing.decisions import largest_of, radii_up_to
     from rszoo.smoothing.runner_up import check_steps, largest_between
 
+    sigma = early.sigmas[-1]
     tolerance = _USUAL_TOLERANCE * sigma if radius_tol is None else radius_tol
     if not 0.01 * sigma <= tolerance <= 10 * sigma:
         raise typer.BadParameter(
@@ -125,8 +127,9 @@ def _grid(
             check_steps(n=n, alpha=alpha)
             grid = radii_up_to(largest_between(n=n, alpha=alpha, sigma=sigma), tolerance)
         else:
-            grid = radii_up_to(largest_left(lost, sigma=sigma, n=n, alpha=alpha), tolerance)
-            check_work(Test(radius + lost, sigma, n, alpha) for radius in grid)
+            cap = largest_of(early.ways, lost=early.lost, n=n, alpha=alpha)
+            grid = radii_up_to(cap, tolerance)
+            check_work(_tests(early, grid, n=n, alpha=alpha))
     except ValueError as error:
         raise typer.BadParameter(f"{error}; enlarge --radius-tol or lower --n") from None
     if not grid:
@@ -135,11 +138,14 @@ def _grid(
 
 
 def _listed(
-    radii: str, *, sigma: float, n: int, alpha: float, runner_up: bool, lost: float
+    early: "Early", radii: str, *, n: int, alpha: float, runner_up: bool
 ) -> tuple[float, ...]:
     """Return the radii that are listed, if n draws can certify them."""
-    from rszoo.smoothing.decisions import RadiusTests, check_radii, largest_left
+    from rszoo.certificates.work import check_work
+    from rszoo.smoothing.decisions import check_radii, largest_of
     from rszoo.smoothing.runner_up import RunnerUpTests
+    from rszoo.theory.radii import needed_probability
+    from rszoo.theory.sequential import enough
 
     try:
         given = tuple(sorted({float(radius) for radius in radii.split(",")}))
@@ -147,11 +153,26 @@ def _listed(
         raise typer.BadParameter(
             f"expected --radii as numbers with commas between them, got {radii!r}"
         ) from None
-    tests = RunnerUpTests if runner_up else RadiusTests
-    cap = largest_left(lost, sigma=sigma, n=n, alpha=alpha)
     try:
+        cap = largest_of(early.ways, lost=early.lost, n=n, alpha=alpha)
         check_radii(given, cap=cap, n=n, alpha=alpha, tolerance=0.0)
-        tests.of([radius + lost for radius in given], sigma=sigma, n=n, alpha=alpha)
+        if runner_up:
+            RunnerUpTests.of(given, sigma=early.sigmas[-1], n=n, alpha=alpha)
+        else:
+            tests = list(_tests(early, given, n=n, alpha=alpha))
+            check_work(tests)
+            for one in tests:
+                enough(needed_probability(one.radius, one.sigma), n, alpha)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
     return given
+
+
+def _tests(early: "Early", radii: Sequence[float], *, n: int, alpha: float) -> "Iterator[Test]":
+    """Yield the tests of all parts, at the radii that the draws of each can certify."""
+    from rszoo.certificates.work import Test
+    from rszoo.smoothing.decisions import largest_left
+
+    for sigma in early.sigmas:
+        cap = largest_left(early.lost, sigma=sigma, n=n, alpha=alpha)
+        yield from (Test(one + early.lost, sigma, n, alpha) for one in radii if one <= cap)

@@ -31,6 +31,7 @@ from rszoo.theory.sequential import enough, looks
 __all__ = [
     "AtRadii",
     "OneSigma",
+    "OneSigmaAtRadii",
     "at_alpha",
     "budget_stated",
     "claimed_by_all_draws",
@@ -56,7 +57,7 @@ class OneSigma(Protocol):
         return self
 
 
-class AtRadii(OneSigma):
+class AtRadii(Protocol):
     """The protocol of certificates at given radii only."""
 
     at_radii: ClassVar[bool] = True
@@ -65,6 +66,16 @@ class AtRadii(OneSigma):
     def claimable(self) -> frozenset[float]:
         """The radii that a row may claim."""
         return frozenset((0.0, *(self.radii or ())))
+
+    def claimed(self, radius: float) -> tuple[float, float]:
+        """Return the nearest radius that a row may claim, and the one that it does."""
+        if radius in self.claimable:
+            return radius, radius
+        return min(self.claimable, key=lambda one: abs(one - radius)), radius
+
+
+class OneSigmaAtRadii(AtRadii, OneSigma):
+    """The protocol of certificates at given radii that are all under one noise level."""
 
 
 def of_votes(row: Row) -> Certificate:
@@ -192,10 +203,6 @@ def sigma_stated(row: Row, protocol: Protocol) -> Stated:
     return {**budget_stated(row, protocol), "sigma": sigma}
 
 
-def radii_stated(row: Row, protocol: AtRadii) -> Stated:
+def radii_stated(row: Row, protocol: OneSigmaAtRadii) -> Stated:
     """Return what protocol and row both say: the radius is one of those that were asked for."""
-    stated, asked, claimed = sigma_stated(row, protocol), protocol.claimable, row["radius"]
-    if claimed in asked:
-        return stated
-    nearest = min(asked, key=lambda radius: abs(radius - claimed))
-    return {**stated, "radius": (nearest, claimed)}
+    return {**sigma_stated(row, protocol), "radius": protocol.claimed(row["radius"])}

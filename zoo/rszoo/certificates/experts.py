@@ -3,26 +3,28 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from pydantic import Field
 
 from rszoo.certificates.base import ABSTAIN, Certificate, Details, applied_sigma
-from rszoo.certificates.claims import budget_stated, decided, of_votes, sampled, stopped
+from rszoo.certificates.claims import budget_stated, counted, decided, of_votes, stopped
 from rszoo.certificates.columns import Column, index, radius, sigma
-from rszoo.certificates.kind import Fault, Row, Stated, Voter, differing
+from rszoo.certificates.kind import Claim, Fault, Row, Stated, Voter, differing
 from rszoo.certificates.protocol import Evaluation, Network, Protocol
 from rszoo.certificates.work import Test
 
 __all__ = [
     "MOST_EXPERTS",
     "OTHERS",
+    "Answer",
     "Experts",
     "ExpertsProtocol",
     "Reach",
     "expert_names",
     "expert_voters",
     "experts_fault",
+    "experts_spent",
     "experts_stated",
     "experts_tests",
     "reaches_text",
@@ -138,8 +140,33 @@ OTHERS = Column(
 )
 
 
+class Answer(NamedTuple):
+    """What the votes of the expert that answers give.
+
+    Attributes:
+        label: its class, or `ABSTAIN`.
+        p_lower: lower bound on the probability of that class; 0 where nothing was decided.
+        radius: within it the expert certainly answers the class; pixel units.
+    """
+
+    label: int
+    p_lower: float
+    radius: float
+
+
+def of_all_draws(row: Row) -> Answer:
+    """Return what all n draws of the expert that answers give."""
+    expert = of_votes(row)
+    return Answer(expert.label, expert.p_lower, expert.radius)
+
+
 def experts_fault(
-    row: Row, *, lowest: int, highest: int, router: Reach | None = None
+    row: Row,
+    *,
+    lowest: int,
+    highest: int,
+    router: Reach | None = None,
+    answered: Callable[[Row], Answer] = of_all_draws,
 ) -> Fault | None:
     """Return what is wrong with a row of experts and perhaps a router, given all their votes.
 
@@ -149,6 +176,7 @@ def experts_fault(
         row: what is claimed.
         lowest, highest: the levels of the experts that it rests on.
         router: how far a router certainly chooses none but these; needed unless they are all.
+        answered: what the votes of the expert that answers give.
     """
     if row["votes"] > row["n"]:
         return "votes <= n", f"{row['votes']} {row['n']}"
@@ -161,12 +189,14 @@ def experts_fault(
     limits = list(row["others"])
     if router is not None and highest - lowest + 1 < row["experts"]:
         limits.append(router)
-    return differing(row, _right(row, lowest, highest, limits), given="for the row's votes")
+    right = _right(row, lowest, highest, limits, answered(row))
+    return differing(row, right, given="for the row's votes")
 
 
-def _right(row: Row, lowest: int, highest: int, limits: Sequence[Reach]) -> dict[str, float]:
+def _right(
+    row: Row, lowest: int, highest: int, limits: Sequence[Reach], expert: Answer
+) -> dict[str, float]:
     """Return what the votes give, by column: the smallest radius of all parts, if all decide."""
-    expert = of_votes(row)
     levels = sorted([row["expert_level"], *(one.level for one in row["others"])])
     reached = (
         expert.label != ABSTAIN
@@ -190,6 +220,11 @@ def experts_tests(row: Row, *, router: Reach | None = None) -> Iterator[Test]:
     """Yield the sequential tests of the other experts of a row, and of its router."""
     for one in (*([router] if router else []), *row["others"]):
         yield Test(radius=one.radius, sigma=one.sigma, n=row["n"], alpha=row["alpha"])
+
+
+def experts_spent(row: Row) -> tuple[int, ...]:
+    """Return the draws for estimation that each of the experts of a row has made."""
+    return (row["spent"], *(one.spent for one in row["others"]))
 
 
 def experts_stated(row: Row, protocol: ExpertsProtocol) -> Stated:
@@ -217,6 +252,7 @@ def expert_voters(
     details: Experts,
     *,
     events: Callable[[Sequence[int]], Sequence[int]],
+    answering: Claim | None = None,
 ) -> tuple[Voter, ...]:
     """Return the experts that a certificate rests on, the one that answers first.
 
@@ -224,8 +260,15 @@ def expert_voters(
         certificate: of several experts.
         details: those of the certificate.
         events: that the radii of the other experts are about, see `Claim`.
+        answering: what is said of the votes of the one that answers; None: that they are of all
+            its n draws.
     """
     names = expert_names(details.experts)
+    first = Voter(
+        name=names[details.expert_level],
+        sigma=certificate.sigma,
+        claims=(answering or counted(certificate),),
+    )
     others = (
         Voter(
             name=names[one.level],
@@ -234,4 +277,4 @@ def expert_voters(
         )
         for one in details.others
     )
-    return (sampled(certificate, name=names[details.expert_level]), *others)
+    return (first, *others)

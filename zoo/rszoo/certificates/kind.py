@@ -182,6 +182,7 @@ class Kind:
         at_alpha: what the votes of a certificate certify at another failure probability; None
             where they stopped early or are of several parts, and do not say.
         tests: the sequential tests that `fault` works out for a row.
+        spent: how many draws for estimation each part of a row has made.
         redrawn: whether the votes were drawn for the row's own input.
         counted: whether rows hold the counts that they rest on; False: neither those nor a
             protocol, nor names of inputs.
@@ -209,6 +210,7 @@ class Kind:
     of_counts: OfCounts | None = None
     at_alpha: Callable[[Certificate, float], Certificate] | None = None
     tests: Callable[[Row], Iterable[Test]] = lambda row: ()
+    spent: Callable[[Row], Sequence[int]] = lambda row: (row["spent"],)
     redrawn: Callable[[Certificate], bool] = lambda certificate: True
     counted: bool = True
     of_sets: bool = False

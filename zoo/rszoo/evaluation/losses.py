@@ -80,8 +80,8 @@ def losses(composed: LogTable, experts: Sequence[LogTable], radii: Sequence[floa
         radii: where to give accuracies, at least one, pixel units.
 
     Raises:
-        DataError: the log is of no such model or has no true labels, or the others are not of its
-            experts, or of other inputs, n, alpha, radii or bound.
+        DataError: the log is of no such model or has no true labels, or is at given radii; or the
+            others are not of its experts, or of other inputs, n, alpha, radii or bound.
     """
     whole = summary(composed, radii)
     levels = _levels(composed)
@@ -122,6 +122,12 @@ def _levels(composed: LogTable) -> NDArray[np.int64]:
             f"{composed.path}: expected the log of a cascade or a dual model and its protocol, "
             f"got certificates of kind {composed.kind.name!r}; only there one of several experts "
             "answers"
+        )
+    if composed.tested is not None:
+        raise DataError(
+            f"{composed.path}: expected certificates of all n draws, got some at given radii: "
+            "where draws stopped early, votes do not show whose log of an expert is its own; "
+            "certify all without --radii and --adaptive"
         )
     return levels
 

@@ -61,9 +61,10 @@ class Summary:
         acr_se: its standard error over the images; None for a single image.
         clean: certified accuracy at radius 0: right and not abstained.
         abstained: share of abstentions.
-        draws: estimation draws per image, on average; None where the log does not say.
-        undecided: share of images that took all n draws and left something undecided; None for
-            logs that were not to stop early.
+        draws: estimation draws per image, on average, of all parts together; None where the log
+            does not say.
+        undecided: share of images that took all n draws, of any part, and left something
+            undecided; None for logs that were not to stop early.
         radii: where the certified accuracy is given.
         certified_accuracy: share at each radius, in [0, 1].
         intervals: exact binomial interval of each at 95 % confidence, for the images being a
@@ -118,6 +119,7 @@ def summary(log: LogTable, radii: Sequence[float] | None = None) -> Summary:
     images = len(log)
     gained = log.radius * log.correct
     counts = [int((log.correct & (log.radius >= r)).sum()) for r in radii]
+    spent = log.parts_spent
     return Summary(
         name=log.name,
         images=images,
@@ -129,8 +131,8 @@ def summary(log: LogTable, radii: Sequence[float] | None = None) -> Summary:
         acr_se=float(gained.std(ddof=1)) / math.sqrt(images) if images > 1 else None,
         clean=float(log.correct.mean()),
         abstained=float((log.predict == ABSTAIN).mean()),
-        draws=None if log.spent is None else float(log.spent.mean()),
-        undecided=None if log.tested is None else float((log.spent == log.n).mean()),
+        draws=None if spent is None else sum(map(sum, spent)) / images,
+        undecided=_undecided(log, spent),
         radii=radii,
         certified_accuracy=tuple(count / images for count in counts),
         intervals=tuple(
@@ -140,6 +142,12 @@ def summary(log: LogTable, radii: Sequence[float] | None = None) -> Summary:
         nominal=not log.kind.certifies,
         collapsed=None if log.kind.of_sets else why_collapsed(log),
     )
+
+
+def _undecided(log: LogTable, spent: Sequence[Sequence[int]] | None) -> float | None:
+    if log.tested is None or log.n is None or spent is None:
+        return None
+    return float((np.array([max(parts) for parts in spent]) == log.n).mean())
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,5 +1,6 @@
 """Reading a certification log as columns."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,14 @@ class LogTable:
     def tolerance(self) -> float:
         """How much radius was given up to save draws."""
         return 0.0 if self.protocol is None else self.protocol.tolerance
+
+    @property
+    def parts_spent(self) -> list[Sequence[int]] | None:
+        """How many draws for estimation each part of each row has made; None without counts."""
+        if self.spent is None:
+            return None
+        columns = {"spent": self.spent, **self.details}
+        return [self.kind.spent(_entry(columns, row)) for row in range(len(self))]
 
     def as_shown(self) -> "LogTable":
         """Return the log with the radii to show: nominal ones where it certifies none.

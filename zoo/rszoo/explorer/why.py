@@ -34,7 +34,7 @@ def _of_mix(details: Mixing, certificate: Certificate) -> list[str]:
 def _of_cascade(details: Experts, certificate: Certificate) -> list[str]:
     said = [
         "Experts are asked from the noisiest on, until one has a class with more than half.",
-        _answering(details),
+        _answering(details, certificate),
         *(_reach(one, "has more than half on no other class") for one in details.others),
     ]
     if details.expert_level == details.experts - 1:
@@ -48,7 +48,7 @@ def _of_dual(details: Routing, certificate: Certificate) -> list[str]:
         said = ["All experts are asked for the same class: whom the router asks does not matter."]
     else:
         said = [_router(details)]
-    said.append(_answering(details))
+    said.append(_answering(details, certificate))
     said += [_reach(one, "answers the same class") for one in details.others]
     return [*said, _smallest(details, certificate)]
 
@@ -69,9 +69,9 @@ def _router(details: Routing) -> str:
     return _tested(router, "The router", f"asks {named} and no other")
 
 
-def _answering(details: Experts) -> str:
+def _answering(details: Experts, certificate: Certificate) -> str:
     named = f"Expert {details.expert_level} of {details.experts} (counted from 0)"
-    if not details.expert_radius:
+    if certificate.p_lower < 0.5:
         return f"{named} seems to answer, and is not sure enough of any class."
     return f"{named} answers this class within {_text(details.expert_radius)}."
 

@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "OF_ONE_NETWORK",
+    "Early",
     "Kind",
+    "early_alone",
     "listed_parts",
     "never_early",
-    "nothing_lost",
     "stated_noise",
 ]
 
@@ -29,6 +30,25 @@ OF_ONE_NETWORK = (
     *("fixed", "runner_up", "chosen", "extended", "early", "early_runner_up"),
     *("top_k", "memory", "nominal"),
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Early:
+    """What the radii of a model can be where its draws may stop early.
+
+    Attributes:
+        ways: the noise levels of all parts that a certificate rests on, in each of the ways that
+            there are; see `rszoo.smoothing.decisions.largest_of`.
+        lost: how much less than that of one network every radius is, pixel units.
+    """
+
+    ways: Sequence[Sequence[float]]
+    lost: float = 0.0
+
+    @property
+    def sigmas(self) -> list[float]:
+        """The noise levels of all parts, increasing."""
+        return sorted({sigma for way in self.ways for sigma in way})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,8 +64,7 @@ class Kind:
             for each input and certified at given radii; None where several answer.
         network: gives the base network, images `[B, C, H, W]` to logits `[B, classes]`, or says in
             an RszooError why there is none.
-        early_loss: how much less than that of one network every radius is where the draws may stop
-            early, pixel units; None where they may not.
+        early: what the radii can be where the draws may stop early; None where they may not.
         certificates: names of the kinds of certificate that its logs may hold, of
             `rszoo.certificates.kinds`.
         stated: what the protocol of its logs has to say besides the digest of its weights.
@@ -59,7 +78,7 @@ class Kind:
     classifier: "Callable[[Bundle, Execution], Classifier]"
     smoothed: "Callable[[Bundle, Execution], SmoothedClassifier] | None"
     network: "Callable[[Bundle], nn.Module]"
-    early_loss: Callable[[BundleConfig], float | None]
+    early: Callable[[Bundle], Early | None]
     certificates: Collection[str]
     stated: Callable[[BundleConfig], dict[str, Any]]
     roles: Callable[[BundleConfig], Sequence[str]]
@@ -69,17 +88,14 @@ class Kind:
     is_model: bool
 
 
-def nothing_lost(config: BundleConfig) -> float:
-    """Return that a network certifies at given radii all that it certifies otherwise."""
-    return 0.0
+def early_alone(bundle: Bundle) -> Early | None:
+    """Return what the radii of one network can be under the noise level of its bundle."""
+    sigma = bundle.config.noise
+    return None if sigma is None else Early(ways=[[sigma]])
 
 
-def never_early(config: BundleConfig) -> None:
-    """Return that no certificates at given radii are made.
-
-    Of several experts the radius is the smallest of what each reaches, which is decided with few
-    draws of its own already, on radii of its own.
-    """
+def never_early(bundle: Bundle) -> None:
+    """Return that there are no radii, for what certifies none."""
     return None
 
 

@@ -23,6 +23,10 @@ part does. The class that has its half at d_j is given too: it has at most the v
 frequent class other than c, which the test counts. So the probability is at most alpha, however
 many parts and classes there are. k and c are chosen on other draws.
 
+At given radii all parts are decided by sequential tests, that of k too. Each is then certified up
+to one radius of a list, beyond its own distance with probability at most alpha, and nothing else
+was used of them (`rszoo.certificates.experts_early`).
+
 The paper's bounds share alpha; its threshold may be another than one half.
 """
 
@@ -39,6 +43,7 @@ from rszoo.smoothing.classifier import SmoothedClassifier
 from rszoo.smoothing.experts import ExpertsClassifier, expected, smaller
 from rszoo.smoothing.interface import Budget
 from rszoo.smoothing.noise import Stream
+from rszoo.smoothing.reach import Reaching, reaching
 from rszoo.smoothing.voting import OnDraws
 from rszoo.theory.bounds import clopper_pearson_interval
 
@@ -63,19 +68,24 @@ class CascadeClassifier(ExpertsClassifier):
 
     def kind(self, budget: Budget) -> str:
         """Return the name of the kind of its certificates."""
-        return "cascade"
+        return "cascade" if budget.radii is None else "cascade_early"
 
     def certifier(
         self, budget: Budget, on_progress: OnDraws = None
     ) -> Callable[[Tensor], Certificate]:
-        """Return what certifies one checked input, within a budget."""
+        """See `Classifier.certifier`.
+
+        Raises:
+            ValueError: radii or tolerance out of range.
+        """
+        how = reaching(self._ways(), budget, on_progress)
 
         def one(image: Tensor) -> Certificate:
             selection = self.selected(image, budget)
-            levels = range(len(self.experts) - 1, -1, -1)
-            level = max(levels, key=lambda k: self._expected(k, selection, budget))
-            certificate = self.certified(level, selection[level], image, budget, on_progress)
-            return self._limited(certificate, level, image, budget)
+            levels = [k for k, parts in enumerate(self._ways()) if how.serves(parts)]
+            level = max(levels[::-1], key=lambda k: self._expected(k, selection, budget))
+            certificate = how.answering(self.experts[level], selection[level], image)
+            return self._limited(certificate, level, image, how)
 
         return one
 
@@ -115,6 +125,10 @@ class CascadeClassifier(ExpertsClassifier):
 
         return one
 
+    def _ways(self) -> list[Sequence[SmoothedClassifier]]:
+        """Return the experts that a certificate rests on, by the level that answers."""
+        return [self.experts[level:] for level in range(len(self.experts))]
+
     def _expected(self, level: int, selection: list[list[int]], budget: Budget) -> float:
         """Return the radius to expect if an expert is the one that answers."""
         votes = selection[level]
@@ -126,7 +140,7 @@ class CascadeClassifier(ExpertsClassifier):
         return min(radii)
 
     def _limited(
-        self, certificate: Certificate, level: int, image: Tensor, budget: Budget
+        self, certificate: Certificate, level: int, image: Tensor, how: Reaching
     ) -> Certificate:
         """Return the certificate of an expert, with what those before it leave of its radius."""
         reach, others = smaller(math.inf, certificate), []
@@ -134,7 +148,7 @@ class CascadeClassifier(ExpertsClassifier):
         for before in range(level + 1, len(self.experts)):
             if reach is None:
                 break
-            other, reach = self.limit(before, image, count, reach=reach, budget=budget)
+            other, reach = self.limit(before, image, count, reach=reach, how=how)
             others.append(other)
         return replace(
             certificate,

@@ -12,6 +12,8 @@ these tests in 36 %; four above, 82 and 72 %. At sigma = 0.5 and r = 0.5 such a 
 0.0024 of radius.
 """
 
+import math
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -30,6 +32,7 @@ __all__ = [
     "check_radii",
     "decided",
     "largest_left",
+    "largest_of",
     "radii_up_to",
     "radius_grid",
 ]
@@ -116,7 +119,9 @@ class RadiusTests:
             below=np.stack([_hopeless(test, n=n, alpha=alpha) for test in tests]),
         )
 
-    def certificate(self, candidate: int, votes: Iterable[int], *, n0: int) -> Certificate:
+    def certificate(
+        self, candidate: int, votes: Iterable[int], *, n0: int, within: float = math.inf
+    ) -> Certificate:
         """Return the largest radius that the votes certify, taking no more than are needed.
 
         Guarantee:
@@ -130,6 +135,7 @@ class RadiusTests:
             candidate: the class that the votes are for.
             votes: on it among the first `looks[0]`, `looks[1]`, ... draws.
             n0: draws for its selection.
+            within: no radius beyond this one is wanted, whatever has made it so.
         """
         counted: list[int] = []
 
@@ -141,7 +147,8 @@ class RadiusTests:
                 yield int((count >= self.above[:, i]).sum()), reachable
 
         how = {"looks": self.looks, "tolerance": self.tolerance}
-        given = decided(verdicts(), radii=self.radii, **how)
+        wanted = bisect_right(self.radii, within)
+        given = decided(verdicts(), radii=self.radii, wanted=wanted, **how)
         certified = given.certified
         radius = self.radii[certified - 1] if certified else 0.0
         return Certificate(
@@ -195,6 +202,7 @@ def decided(
     radii: Sequence[float],
     looks: NDArray[np.int64],
     tolerance: float,
+    wanted: int | None = None,
 ) -> Decision:
     """Return which radii are certified, taking no more verdicts than are needed.
 
@@ -203,6 +211,7 @@ def decided(
             from the smallest on.
         radii: increasing.
         looks, tolerance: as in `RadiusTests`.
+        wanted: that so many are certified is all that is wanted; None: all of them.
     """
     certified, reachable, spent = 0, len(radii), 0
     look = draws = 0
@@ -211,7 +220,7 @@ def decided(
         if now > certified or not certified:
             certified, look, draws = max(now, certified), i, spent
         reachable = min(reachable, left)
-        if certified >= reachable:
+        if certified >= reachable or (wanted is not None and certified >= wanted):
             break
         beyond = radii[min(reachable, len(radii) - 1)]
         if certified and beyond - radii[certified - 1] <= tolerance:
@@ -233,6 +242,22 @@ def largest_left(lost: float, *, sigma: float, n: int, alpha: float) -> float:
     """Return the largest radius that n draws certify, less what is lost of each; rounded down."""
     cap = largest_radius(n, alpha, sigma)
     return cap - lost if lost == 0.0 else (cap - lost) - _ROUNDING * cap
+
+
+def largest_of(
+    ways: Sequence[Sequence[float]], *, n: int, alpha: float, lost: float = 0.0
+) -> float:
+    """Return the largest radius that parts certify together, n draws each; rounded down.
+
+    Args:
+        ways: the noise levels of all parts that a certificate rests on, in each of the ways that
+            there are.
+        n, alpha: of each part.
+        lost: what is lost of each radius.
+    """
+
+    # It grows with the noise level.
+    return largest_left(lost, sigma=max(map(min, ways)), n=n, alpha=alpha)
 
 
 def radius_grid(*, sigma: float, n: int, alpha: float, tolerance: float) -> tuple[float, ...]:

@@ -24,6 +24,7 @@ draws, and so are given.
 
 Only one expert is certified with all n draws, the one that seems to reach least far. Whether the
 others and the router reach as far is decided by sequential tests, with few draws where they do.
+At given radii that one is decided by such tests, too (`rszoo.certificates.experts_early`).
 """
 
 import math
@@ -38,9 +39,9 @@ from rszoo.certificates.kinds.dual import ROUTER, Routing
 from rszoo.smoothing.classifier import SmoothedClassifier
 from rszoo.smoothing.experts import ExpertsClassifier, check_noise_alike, expected, smaller
 from rszoo.smoothing.interface import Budget
-from rszoo.smoothing.level_sets import LevelSet, certain_levels, level_sets
+from rszoo.smoothing.level_sets import LevelSet, certain_levels, level_sets, routed
 from rszoo.smoothing.noise import Stream
-from rszoo.smoothing.reach import certified_reach
+from rszoo.smoothing.reach import Reaching, reaching
 from rszoo.smoothing.voting import OnDraws, Voting
 
 __all__ = ["DualClassifier"]
@@ -104,7 +105,7 @@ class DualClassifier(ExpertsClassifier):
 
     def kind(self, budget: Budget) -> str:
         """Return the name of the kind of its certificates."""
-        return "dual"
+        return "dual" if budget.radii is None else "dual_early"
 
     @property
     def voters(self) -> Mapping[str, tuple[Voting, Stream]]:
@@ -119,8 +120,13 @@ class DualClassifier(ExpertsClassifier):
     def certifier(
         self, budget: Budget, on_progress: OnDraws = None
     ) -> Callable[[Tensor], Certificate]:
-        """Return what certifies one checked input, within a budget."""
-        return lambda image: self._certify(image, budget, on_progress)
+        """See `Classifier.certifier`.
+
+        Raises:
+            ValueError: radii or tolerance out of range.
+        """
+        how = reaching([self._parts(among) for among in self._sets()], budget, on_progress)
+        return lambda image: self._certify(image, budget, how)
 
     def predictor(
         self, *, n: int, alpha: float, seed: int, on_progress: OnDraws = None
@@ -138,27 +144,33 @@ class DualClassifier(ExpertsClassifier):
 
         return one
 
-    def _certify(self, image: Tensor, budget: Budget, on_progress: OnDraws) -> Certificate:
+    def _sets(self) -> list[LevelSet]:
+        return level_sets(len(self.experts))
+
+    def _parts(self, among: LevelSet) -> tuple[SmoothedClassifier, ...]:
+        """Return the parts that a certificate for a set of levels rests on."""
+        return routed(among, self.experts, self.router)
+
+    def _certify(self, image: Tensor, budget: Budget, how: Reaching) -> Certificate:
         """Return the certificate of one checked input."""
-        plan = self._plan(image, budget)
+        plan = self._plan(image, budget, how)
         first, *rest = plan.order
-        certificate = self.certified(first, plan.selection, image, budget, on_progress)
+        certificate = how.answering(self.experts[first], plan.selection, image)
         reach, others = smaller(math.inf, certificate), []
         count = itemgetter(certificate.candidate)
         for level in rest:
             if reach is None:
                 break
-            other, reach = self.limit(level, image, count, reach=reach, budget=budget)
+            other, reach = self.limit(level, image, count, reach=reach, how=how)
             others.append(other)
         router = None
         if reach is not None and not plan.among.is_all(len(self.experts)):
-            router = certified_reach(
+            router = how.limiting(
                 self.router,
                 image,
                 plan.among.votes,
                 stream=Stream.ROUTER_ESTIMATION,
                 reach=reach,
-                budget=budget,
             )
             reach = smaller(reach, router)
         return replace(
@@ -180,7 +192,7 @@ class DualClassifier(ExpertsClassifier):
             ),
         )
 
-    def _plan(self, image: Tensor, budget: Budget) -> _Plan:
+    def _plan(self, image: Tensor, budget: Budget, how: Reaching) -> _Plan:
         """Return the levels with the largest expected radius; the fewest of them, where equal."""
         routed = self.router.votes(
             image, n=budget.n0, stream=Stream.ROUTER_SELECTION, seed=budget.seed
@@ -200,6 +212,7 @@ class DualClassifier(ExpertsClassifier):
                 return weakest
             return min(weakest, expected(self.router, among.votes(routed), budget))
 
-        among = max(level_sets(len(self.experts)), key=radius)
+        served = [among for among in self._sets() if how.serves(self._parts(among))]
+        among = max(served, key=radius)
         order = sorted(among.levels, key=lambda level: radii[level])
         return _Plan(among=among, order=order, selection=votes[order[0]])

@@ -1,6 +1,7 @@
 """What classifiers made of several experts have in common."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -10,8 +11,8 @@ from rszoo.smoothing.classifier import SmoothedClassifier
 from rszoo.smoothing.interface import Budget, Classifier
 from rszoo.smoothing.level_sets import expected_radius
 from rszoo.smoothing.noise import Stream
-from rszoo.smoothing.reach import certified_reach
-from rszoo.smoothing.voting import OnDraws, Voting
+from rszoo.smoothing.reach import Reaching
+from rszoo.smoothing.voting import Voting
 from rszoo.theory.radii import largest_radius
 
 __all__ = ["ExpertsClassifier", "check_noise_alike", "expected", "smaller"]
@@ -24,6 +25,8 @@ class ExpertsClassifier(Classifier):
         experts: by level, from 0.
         num_classes, input_shape, class_names, device, sound: as in `Classifier`.
     """
+
+    certifies_at_radii: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -71,30 +74,6 @@ class ExpertsClassifier(Classifier):
             for expert in self.experts
         ]
 
-    def certified(
-        self,
-        level: int,
-        selection: list[int],
-        image: Tensor,
-        budget: Budget,
-        on_progress: OnDraws,
-    ) -> Certificate:
-        """Return the certificate of one expert, from all n draws.
-
-        Guarantee:
-            That of `SmoothedClassifier.certify`, of the expert alone.
-
-        Args:
-            level: the expert.
-            selection: its votes, see `selected`.
-            image, budget, on_progress: as in `certifier`.
-        """
-        expert = self.experts[level]
-        (votes,) = expert.running(
-            image, [budget.n], stream=Stream.ESTIMATION, seed=budget.seed, on_progress=on_progress
-        )
-        return expert.certificate(selection, votes, budget)
-
     def limit(
         self,
         level: int,
@@ -102,7 +81,7 @@ class ExpertsClassifier(Classifier):
         count: Callable[[list[int]], int],
         *,
         reach: float,
-        budget: Budget,
+        how: Reaching,
     ) -> tuple[Reach, float | None]:
         """Return how far an event certainly keeps more than half of an expert's noise.
 
@@ -110,19 +89,16 @@ class ExpertsClassifier(Classifier):
         half of the noise at all.
 
         Guarantee:
-            That of `rszoo.smoothing.reach.certified_reach`, on the expert's draws for estimation.
+            That of `rszoo.smoothing.reach.AllDraws.limiting`, on the expert's draws for
+            estimation.
 
         Args:
             level: the expert.
-            image, count, reach, budget: as in `certified_reach`.
+            image, count, reach: as there.
+            how: the parts are certified.
         """
-        found = certified_reach(
-            self.experts[level],
-            image,
-            count,
-            stream=Stream.ESTIMATION,
-            reach=reach,
-            budget=budget,
+        found = how.limiting(
+            self.experts[level], image, count, stream=Stream.ESTIMATION, reach=reach
         )
         shown = Reach(
             level=level,

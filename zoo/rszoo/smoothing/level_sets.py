@@ -9,10 +9,13 @@ a smoothed classifier of two classes certifies (Cohen et al., 2019, Theorem 1).
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import TypeVar
 
 from rszoo.theory.bounds import clopper_pearson_lower
 
-__all__ = ["LevelSet", "certain_levels", "expected_radius", "level_sets"]
+__all__ = ["LevelSet", "certain_levels", "expected_radius", "level_sets", "routed"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,17 @@ def level_sets(num_levels: int) -> list[LevelSet]:
         for more in range(num_levels)
         for lowest in range(num_levels - more)
     ]
+
+
+def routed(among: LevelSet, experts: Sequence[T], router: T) -> tuple[T, ...]:
+    """Return the parts that a certificate for a set of levels rests on.
+
+    Args:
+        among: the levels.
+        experts, router: something of each of the parts.
+    """
+    own = tuple(experts[level] for level in among.levels)
+    return own if among.is_all(len(experts)) else (*own, router)
 
 
 def certain_levels(router_votes: Sequence[int], alpha: float) -> LevelSet:

@@ -60,7 +60,7 @@ def looks(n: int) -> Counts:
     return np.array(times, dtype=np.int64)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=16384)
 def boundary(p: float, n: int, alpha: float) -> Boundary:
     """Return the sequential test of whether a proportion exceeds p.
 

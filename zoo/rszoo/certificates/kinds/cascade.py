@@ -11,12 +11,13 @@ from rszoo.certificates.experts import (
     expert_names,
     expert_voters,
     experts_fault,
+    experts_spent,
     experts_stated,
     experts_tests,
 )
-from rszoo.certificates.kind import Fault, Kind, Row, Voter
+from rszoo.certificates.kind import Claim, Fault, Kind, Row, Voter
 
-__all__ = ["KIND"]
+__all__ = ["KIND", "cascade_names", "cascade_voters"]
 
 
 class _Cascade(ExpertsProtocol):
@@ -33,13 +34,26 @@ def _details(certificate: Certificate) -> Experts:
     return certificate.details
 
 
-def _voters(certificate: Certificate) -> tuple[Voter, ...]:
+def cascade_names(certificate: Certificate) -> tuple[str, ...]:
+    """Return the names of all experts of the cascade that gave a certificate."""
+    return expert_names(_details(certificate).experts)
+
+
+def cascade_voters(certificate: Certificate, answering: Claim | None = None) -> tuple[Voter, ...]:
+    """Return the experts that a certificate of a cascade rests on, the one that answers first.
+
+    Args:
+        certificate: of a cascade.
+        answering: as in `expert_voters`.
+    """
+
     def without_each_other(votes: Sequence[int]) -> list[int]:
         # No class but the candidate has half of the noise of an expert that is asked before.
         total = sum(votes)
         return [total - count for c, count in enumerate(votes) if c != certificate.candidate]
 
-    return expert_voters(certificate, _details(certificate), events=without_each_other)
+    details = _details(certificate)
+    return expert_voters(certificate, details, events=without_each_other, answering=answering)
 
 
 KIND = Kind(
@@ -49,8 +63,9 @@ KIND = Kind(
     details=Experts,
     fault=_fault,
     stated=experts_stated,
-    voters=_voters,
+    voters=cascade_voters,
     tests=experts_tests,
-    voter_names=lambda certificate: expert_names(_details(certificate).experts),
+    voter_names=cascade_names,
+    spent=experts_spent,
     one_sigma=False,
 )

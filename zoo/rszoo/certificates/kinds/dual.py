@@ -15,13 +15,25 @@ from rszoo.certificates.experts import (
     expert_names,
     expert_voters,
     experts_fault,
+    experts_spent,
     experts_stated,
     experts_tests,
 )
-from rszoo.certificates.kind import Fault, Kind, Row, Stated, Voter
+from rszoo.certificates.kind import Claim, Fault, Kind, Row, Stated, Voter
 from rszoo.certificates.protocol import Evaluation, Network
 
-__all__ = ["KIND", "ROUTER", "Routing"]
+__all__ = [
+    "KIND",
+    "ROUTED",
+    "ROUTER",
+    "RoutedProtocol",
+    "Routing",
+    "routed_names",
+    "routed_spent",
+    "routed_voters",
+    "router_reach",
+    "router_sigma_stated",
+]
 
 #: The name of the voter that is the router.
 ROUTER = "router"
@@ -50,7 +62,7 @@ class Routing(Experts):
     router_sigma: float
 
 
-class _Dual(ExpertsProtocol):
+class RoutedProtocol(ExpertsProtocol):
     """The protocol of certificates of a dual classifier.
 
     Attributes:
@@ -68,19 +80,28 @@ class _Dual(ExpertsProtocol):
 def _fault(row: Row) -> Fault | None:
     """Return what is wrong with a row: it rests on the levels that the router is held to."""
     lowest, highest = row["lowest_level"], row["highest_level"]
-    return experts_fault(row, lowest=lowest, highest=highest, router=_router(row))
+    return experts_fault(row, lowest=lowest, highest=highest, router=router_reach(row))
 
 
-def _router(row: Row) -> Reach:
+def router_reach(row: Row) -> Reach:
     """Return how far the router chooses no other levels; it is the level after all experts."""
     names = ("sigma", "radius", "votes", "draws", "spent")
     values: dict[str, Any] = {name: row[f"{ROUTER}_{name}"] for name in names}
     return Reach(level=row["experts"], **values)
 
 
-def _stated(row: Row, protocol: _Dual) -> Stated:
-    router_sigma = (applied_sigma(protocol.router.sigma), row["router_sigma"])
-    return {**experts_stated(row, protocol), "router_sigma": router_sigma}
+def router_sigma_stated(row: Row, protocol: RoutedProtocol) -> Stated:
+    """Return the noise level of the router that a protocol states, and that of a row."""
+    return {"router_sigma": (applied_sigma(protocol.router.sigma), row["router_sigma"])}
+
+
+def _stated(row: Row, protocol: RoutedProtocol) -> Stated:
+    return {**experts_stated(row, protocol), **router_sigma_stated(row, protocol)}
+
+
+def routed_spent(row: Row) -> tuple[int, ...]:
+    """Return the draws for estimation that each expert of a row and its router have made."""
+    return (*experts_spent(row), row["router_spent"])
 
 
 def _details(certificate: Certificate) -> Routing:
@@ -88,10 +109,24 @@ def _details(certificate: Certificate) -> Routing:
     return certificate.details
 
 
-def _voters(certificate: Certificate) -> tuple[Voter, ...]:
+def routed_names(certificate: Certificate) -> tuple[str, ...]:
+    """Return the names of all experts and of the router of what gave a certificate."""
+    return (*expert_names(_details(certificate).experts), ROUTER)
+
+
+def routed_voters(certificate: Certificate, answering: Claim | None = None) -> tuple[Voter, ...]:
+    """Return the experts that a certificate rests on, the one that answers first, and the router.
+
+    Args:
+        certificate: of a dual classifier.
+        answering: as in `expert_voters`.
+    """
     details = _details(certificate)
     experts = expert_voters(
-        certificate, details, events=lambda votes: [votes[certificate.candidate]]
+        certificate,
+        details,
+        events=lambda votes: [votes[certificate.candidate]],
+        answering=answering,
     )
     if not details.router_draws:
         return experts
@@ -108,28 +143,31 @@ def _voters(certificate: Certificate) -> tuple[Voter, ...]:
     return (*experts, router)
 
 
+#: The columns of the experts and of the router.
+ROUTED = (
+    draws("experts"),
+    index("lowest_level"),
+    index("highest_level"),
+    index("expert_level"),
+    radius("expert_radius"),
+    OTHERS,
+    radius("router_radius"),
+    index("router_votes"),
+    index("router_draws"),
+    index("router_spent"),
+    sigma("router_sigma"),
+)
+
 KIND = Kind(
     name="dual",
-    columns=(
-        *COUNTED,
-        draws("experts"),
-        index("lowest_level"),
-        index("highest_level"),
-        index("expert_level"),
-        radius("expert_radius"),
-        OTHERS,
-        radius("router_radius"),
-        index("router_votes"),
-        index("router_draws"),
-        index("router_spent"),
-        sigma("router_sigma"),
-    ),
-    protocol=_Dual,
+    columns=(*COUNTED, *ROUTED),
+    protocol=RoutedProtocol,
     details=Routing,
     fault=_fault,
     stated=_stated,
-    voters=_voters,
-    tests=lambda row: experts_tests(row, router=_router(row)),
-    voter_names=lambda certificate: (*expert_names(_details(certificate).experts), ROUTER),
+    voters=routed_voters,
+    tests=lambda row: experts_tests(row, router=router_reach(row)),
+    voter_names=routed_names,
+    spent=routed_spent,
     one_sigma=False,
 )

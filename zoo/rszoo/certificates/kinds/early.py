@@ -1,7 +1,7 @@
 """Certificates of one network at given radii, decided as soon as the draws allow."""
 
 from rszoo.certificates.base import ABSTAIN, Certificate
-from rszoo.certificates.claims import AtRadii, decided, radii_stated, stopped
+from rszoo.certificates.claims import OneSigmaAtRadii, decided, radii_stated, stopped
 from rszoo.certificates.columns import COUNTED, draws
 from rszoo.certificates.kind import (
     NETWORK,
@@ -62,7 +62,7 @@ def _voters(certificate: Certificate) -> tuple[Voter, ...]:
 KIND = Kind(
     name="early",
     columns=(*COUNTED, draws("draws"), draws("spent")),
-    protocol=AtRadii,
+    protocol=OneSigmaAtRadii,
     details=None,
     fault=_fault,
     stated=radii_stated,

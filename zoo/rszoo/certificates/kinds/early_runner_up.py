@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from rszoo.certificates.base import ABSTAIN, Certificate
-from rszoo.certificates.claims import AtRadii, exceeded, radii_stated, stopped
+from rszoo.certificates.claims import OneSigmaAtRadii, exceeded, radii_stated, stopped
 from rszoo.certificates.columns import COUNTED, draws
 from rszoo.certificates.counts import COUNTS, RunnerUp, counts_fault, without_each_other
 from rszoo.certificates.kind import (
@@ -148,7 +148,7 @@ KIND = Kind(
     name="early_runner_up",
     marked="early",
     columns=(*COUNTED, *COUNTS, draws("draws"), draws("spent")),
-    protocol=AtRadii,
+    protocol=OneSigmaAtRadii,
     details=RunnerUp,
     fault=_fault,
     stated=radii_stated,

@@ -6,7 +6,7 @@ draw. So the tests are those of `early`, of radii that are larger by L, and the 
 """
 
 from rszoo.certificates.base import ABSTAIN
-from rszoo.certificates.claims import AtRadii, decided, radii_stated
+from rszoo.certificates.claims import OneSigmaAtRadii, decided, radii_stated
 from rszoo.certificates.columns import COUNTED, draws
 from rszoo.certificates.kind import Fault, Kind, Row, Stated, differing, disordered
 from rszoo.certificates.kinds import early
@@ -18,7 +18,7 @@ from rszoo.theory.radii import needed_probability
 __all__ = ["KIND"]
 
 
-class _MixedAtRadii(AtRadii):
+class _MixedAtRadii(OneSigmaAtRadii):
     """The protocol of certificates of a mix at given radii only.
 
     Attributes:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rszoo.certificates.base import applied_sigma
 from rszoo.errors import RszooError
 from rszoo.hub.bundle import Bundle
 from rszoo.hub.config import SMALLEST_SIGMA, Expert
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Served",
+    "applied_levels",
     "check_served",
     "config_values",
     "expert_classifiers",
@@ -81,6 +83,11 @@ def noise_of(served: Served) -> float:
     own = expert.config.noise
     assert own is not None  # `check_served` has seen to it
     return own if sigma is None else sigma
+
+
+def applied_levels(served: Sequence[Served]) -> list[float]:
+    """Return the noise levels of the certificates of experts."""
+    return [applied_sigma(noise_of(one)) for one in served]
 
 
 def config_values(folder: Path, served: Sequence[Served]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from rszoo.hub.config import BundleConfig
 from rszoo.hub.configs.adapted import AdaptedConfig
 from rszoo.hub.configs.network import NetworkConfig
 from rszoo.hub.files import WEIGHTS
-from rszoo.hub.kind import OF_ONE_NETWORK, Kind, listed_parts, nothing_lost, stated_noise
+from rszoo.hub.kind import OF_ONE_NETWORK, Kind, early_alone, listed_parts, stated_noise
 from rszoo.hub.kinds._shared import once
 from rszoo.hub.kinds.network import smoothed
 from rszoo.hub.manifest import DAMAGED
@@ -94,7 +94,7 @@ KINDS = {
         classifier=_smoothed,
         smoothed=_smoothed,
         network=Bundle.network,
-        early_loss=nothing_lost,
+        early=early_alone,
         certificates=OF_ONE_NETWORK,
         stated=stated_noise,
         roles=lambda config: ("backbone",),

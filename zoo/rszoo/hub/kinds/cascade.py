@@ -8,9 +8,10 @@ from rszoo.errors import RszooError
 from rszoo.hub.bundle import Bundle
 from rszoo.hub.card_text import certifying, made_of
 from rszoo.hub.configs.cascade import CascadeConfig
-from rszoo.hub.kind import Kind, listed_parts, never_early, stated_noise
+from rszoo.hub.kind import Early, Kind, listed_parts, stated_noise
 from rszoo.hub.kinds._experts import (
     Served,
+    applied_levels,
     config_values,
     expert_classifiers,
     noise_of,
@@ -74,13 +75,21 @@ def _classifier(bundle: Bundle, execution: Execution) -> "CascadeClassifier":
     return CascadeClassifier(experts, class_names=config.class_names)
 
 
+def _early(bundle: Bundle) -> Early:
+    """Return what the radii can be: an expert that answers limits those before it, and they it."""
+    config = bundle.config
+    assert isinstance(config, CascadeConfig)
+    sigmas = applied_levels(opened_experts(bundle, config.experts))
+    return Early(ways=[sigmas[level:] for level in range(len(sigmas))])
+
+
 KINDS = {
     "cascade": Kind(
         classifier=_classifier,
         smoothed=None,
         network=Bundle.network,
-        early_loss=never_early,
-        certificates=("cascade",),
+        early=_early,
+        certificates=("cascade", "cascade_early"),
         stated=stated_noise,
         roles=lambda config: ("expert",) * len(config.parts),
         composition=listed_parts,

@@ -12,7 +12,7 @@ from rszoo.errors import RszooError
 from rszoo.hub.bundle import Bundle
 from rszoo.hub.card_text import certifying, made_of
 from rszoo.hub.configs.denoised import DenoisedConfig
-from rszoo.hub.kind import OF_ONE_NETWORK, Kind, listed_parts, nothing_lost, stated_noise
+from rszoo.hub.kind import OF_ONE_NETWORK, Kind, early_alone, listed_parts, stated_noise
 from rszoo.hub.kinds import kind_of
 from rszoo.hub.kinds._shared import once
 from rszoo.hub.kinds.network import of_kind, smoothed
@@ -107,7 +107,7 @@ KINDS = {
         classifier=_smoothed,
         smoothed=_smoothed,
         network=_network,
-        early_loss=nothing_lost,
+        early=early_alone,
         certificates=OF_ONE_NETWORK,
         stated=stated_noise,
         roles=lambda config: ("denoiser", "classifier"),

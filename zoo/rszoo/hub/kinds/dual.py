@@ -4,15 +4,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rszoo.certificates.base import applied_sigma
 from rszoo.errors import RszooError
 from rszoo.hub.bundle import Bundle
 from rszoo.hub.card_text import certifying, made_of
 from rszoo.hub.configs.denoised import DenoisedConfig
 from rszoo.hub.configs.dual import DualConfig
-from rszoo.hub.kind import Kind, listed_parts, never_early, stated_noise
+from rszoo.hub.kind import Early, Kind, listed_parts, stated_noise
 from rszoo.hub.kinds import kind_of
 from rszoo.hub.kinds._experts import (
     Served,
+    applied_levels,
     config_values,
     expert_classifiers,
     opened_experts,
@@ -109,13 +111,27 @@ def _is_for(router: Bundle, taught: Parent, served: Served) -> bool:
     return taught.sigma == sigma and (same or router.weights_digest in tuned_for)
 
 
+def _early(bundle: Bundle) -> Early:
+    """Return what the radii can be: experts that agree, and the router unless they are all."""
+    from rszoo.smoothing.level_sets import level_sets, routed
+
+    config = bundle.config
+    assert isinstance(config, DualConfig)
+    served, router = opened_experts(bundle, config.experts), part_of(bundle, config.router)
+    _check_router(router, served)
+    noise = router.config.noise
+    assert noise is not None  # that of a denoiser, or the router's own
+    parts = applied_levels(served), applied_sigma(noise)
+    return Early(ways=[routed(among, *parts) for among in level_sets(len(served))])
+
+
 KINDS = {
     "dual": Kind(
         classifier=_classifier,
         smoothed=None,
         network=Bundle.network,
-        early_loss=never_early,
-        certificates=("dual",),
+        early=_early,
+        certificates=("dual", "dual_early"),
         stated=stated_noise,
         roles=lambda config: (*("expert",) * (len(config.parts) - 1), "router"),
         composition=listed_parts,

@@ -13,7 +13,7 @@ from rszoo.hub.bundle import Bundle
 from rszoo.hub.card_text import certifying, made_of
 from rszoo.hub.configs.ensemble import EnsembleConfig
 from rszoo.hub.configs.network import NetworkConfig
-from rszoo.hub.kind import OF_ONE_NETWORK, Kind, listed_parts, nothing_lost, stated_noise
+from rszoo.hub.kind import OF_ONE_NETWORK, Kind, early_alone, listed_parts, stated_noise
 from rszoo.hub.kinds.network import of_kind, smoothed
 from rszoo.hub.parts import part_in, part_of, write_composed
 from rszoo.smoothing.execution import Execution
@@ -97,7 +97,7 @@ KINDS = {
         classifier=_smoothed,
         smoothed=_smoothed,
         network=Bundle.network,
-        early_loss=nothing_lost,
+        early=early_alone,
         certificates=OF_ONE_NETWORK,
         stated=stated_noise,
         roles=lambda config: ("member",) * len(config.parts),

@@ -10,7 +10,7 @@ from rszoo.hub.card_text import CardText, certifying, made_of
 from rszoo.hub.config import BundleConfig
 from rszoo.hub.configs.mixed import FixedConfig, GradientConfig, MixedConfig
 from rszoo.hub.configs.network import NetworkConfig
-from rszoo.hub.kind import Kind, listed_parts, stated_noise
+from rszoo.hub.kind import Early, Kind, listed_parts, stated_noise
 from rszoo.hub.kinds._weights import mixing_network, stored_weight
 from rszoo.hub.kinds.network import of_kind, smoothed_classifier
 from rszoo.hub.parts import part_in, part_of, write_composed
@@ -130,11 +130,11 @@ def _weight(bundle: Bundle, config: MixedConfig, *, device: "Device") -> "Weight
     return LearnedWeight(network)
 
 
-def _early_loss(config: BundleConfig) -> float | None:
-    alpha_mix, sigma = _config(config).alpha_mix, config.noise
+def _early(bundle: Bundle) -> Early | None:
+    alpha_mix, sigma = _config(bundle.config).alpha_mix, bundle.config.noise
     if alpha_mix is None or sigma is None:
         return None
-    return lost_radius(applied_sigma(sigma), alpha_mix)
+    return Early(ways=[[sigma]], lost=lost_radius(applied_sigma(sigma), alpha_mix))
 
 
 def _stated(config: BundleConfig) -> dict[str, Any]:
@@ -165,7 +165,7 @@ KINDS = {
         classifier=_classifier,
         smoothed=None,
         network=Bundle.network,
-        early_loss=_early_loss,
+        early=_early,
         certificates=("mixed", "mixed_early"),
         stated=_stated,
         roles=lambda config: ("standard", "robust"),

@@ -8,7 +8,7 @@ from rszoo.hub.bundle import Bundle
 from rszoo.hub.card_text import CardText, certifying, plain
 from rszoo.hub.config import BundleConfig
 from rszoo.hub.configs.network import NetworkConfig
-from rszoo.hub.kind import OF_ONE_NETWORK, Kind, nothing_lost, stated_noise
+from rszoo.hub.kind import OF_ONE_NETWORK, Kind, early_alone, stated_noise
 from rszoo.smoothing.execution import Execution
 from rszoo.theory.rounding import as_stated
 
@@ -131,7 +131,7 @@ _SMOOTHED = Kind(
     classifier=smoothed_classifier,
     smoothed=smoothed_classifier,
     network=Bundle.network,
-    early_loss=nothing_lost,
+    early=early_alone,
     certificates=OF_ONE_NETWORK,
     stated=stated_noise,
     roles=lambda config: (),
