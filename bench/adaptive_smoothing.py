@@ -6,7 +6,7 @@ MODEL: bundles without noise, such as both parts and their mixes, of one data se
 through itself, in L-infinity, a mix with its mixing network in the graph: by AutoAttack, by APGD
 from five starts, and by PGD of 100 steps. Besides, each is shown the points that were found for
 all the others. The worst of all counts, image by image. What is found is kept in OUT; --only finds
-the points of one model, so that several can be attacked at once, and prints no table.
+the points of one more model, so that several can be attacked at once, and prints no table.
 """
 
 import argparse
@@ -22,6 +22,7 @@ from rich.table import Table
 from torch import Tensor
 
 from rszoo.evaluation.attack import Attack, Target, attacked
+from rszoo.evaluation.inputs import Input
 from rszoo.hub.attacked import target_of
 from rszoo.hub.bundle import Bundle
 from rszoo.hub.catalog import find
@@ -45,12 +46,14 @@ class Study:
     eps: float
     skip: int
 
+    def inputs(self) -> Sequence[Input]:
+        return inputs_for(next(iter(self.models.values())), skip=self.skip).inputs
+
     def images(self) -> tuple[Tensor, Tensor]:
         """Return the images `[N, C, H, W]` and their labels `[N]`."""
-        inputs = inputs_for(next(iter(self.models.values())), skip=self.skip).inputs
-        return torch.stack([one.image() for one in inputs]), torch.tensor(
-            [one.label for one in inputs]
-        )
+        inputs = self.inputs()
+        labels = torch.tensor([one.label for one in inputs])
+        return torch.stack([one.image() for one in inputs]), labels
 
     def target(self, name: str) -> Target:
         execution = Execution(device="cpu", precision="float32")
@@ -91,9 +94,9 @@ def answers(target: Target, x: Tensor) -> Tensor:
     return torch.tensor([target.answer(image) for image in x])
 
 
-def show(found: Mapping[str, Mapping[str, Tensor]], out: Path) -> None:
-    """Print a table, and write which images are answered rightly, a row for each."""
-    columns = ["no attack", *ATTACKS, "its own", "all"]
+def show(found: Mapping[str, Mapping[str, Tensor]]) -> None:
+    """Print a table of the shares of right answers."""
+    columns = [*next(iter(found.values()))]
     table = Table("model", *[cell for one in columns for cell in (one, "95 %")], box=None)
     for name, right in found.items():
         cells: list[str] = []
@@ -104,10 +107,17 @@ def show(found: Mapping[str, Mapping[str, Tensor]], out: Path) -> None:
             cells += [share(count / images), as_interval(ends)]
         table.add_row(name, *cells)
     Console(width=180).print(table)
-    heads = [f"{name}: {one}" for name in found for one in columns]
-    rows = torch.stack([right[one] for right in found.values() for one in columns], 1)
-    lines = ["\t".join(heads), *("\t".join(map(str, row)) for row in rows.int().tolist())]
-    (out / "right.tsv").write_text("\n".join(lines) + "\n")
+
+
+def write(found: Mapping[str, Mapping[str, Tensor]], inputs: Sequence[Input], file: Path) -> None:
+    """Write whether each image is answered rightly, a row for each, 1 for right."""
+    chosen = ["no attack", "autoattack", "all"]
+    heads = ["idx", "label", *(f"{name}: {one}" for name in found for one in chosen)]
+    rows = torch.stack([right[one] for right in found.values() for one in chosen], 1).int()
+    lines = ["\t".join(heads)]
+    for one, row in zip(inputs, rows.tolist(), strict=True):
+        lines.append("\t".join(map(str, [one.idx, one.label, *row])))
+    file.write_text("\n".join(lines) + "\n")
 
 
 def main(given: Sequence[str] | None = None) -> None:
@@ -116,15 +126,18 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument("models", nargs="+")
     parser.add_argument("--eps", type=lambda text: float(Fraction(text)), default=8 / 255)
     parser.add_argument("--skip", type=int, default=50, help="every skip-th test image")
-    parser.add_argument("--only", help="attack this one of them, and print no table")
+    parser.add_argument("--only", help="attack this model, and print no table")
     arguments = parser.parse_args(given)
-    bundles = {bundle.config.name: bundle for bundle in map(find, arguments.models)}
+    only = [] if arguments.only is None else [arguments.only]
+    bundles = {bundle.config.name: bundle for bundle in map(find, arguments.models + only)}
     study = Study(arguments.out, bundles, arguments.eps, arguments.skip)
     if arguments.only is not None:
         for by in ATTACKS:
             study.points(find(arguments.only).config.name, by)
         return
-    show({name: study.right(name) for name in bundles}, arguments.out)
+    found = {name: study.right(name) for name in bundles}
+    show(found)
+    write(found, study.inputs(), arguments.out / "right.tsv")
 
 
 if __name__ == "__main__":

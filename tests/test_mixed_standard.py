@@ -263,6 +263,7 @@ def test_it_certifies_nothing_and_says_why(more: tuple[str, ...]) -> None:
         ("attack", "mix", "--within-certificates"),
     ):
         assert "is not certified" in failure(*command)
+    assert "no certificate holds for a classifier without noise" in failure("explore", "-m", "mix")
     two = ("--expert", "mix", "--expert", SMOOTHED)
     assert "expected a bundle of one smoothed network" in failure(
         "compose", "cascade", *two, "--out", "c"

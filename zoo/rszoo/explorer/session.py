@@ -66,7 +66,7 @@ class Session:
         self.worker = Worker()
         self._execution = execution
         self._classifiers: dict[str, Classifier] = {}
-        self.classifier(bundle.id)
+        self.voters(bundle.id)  # or it says why it has none
         self._tests = _test_images(bundle, dataset, root)
 
     def classifier(self, model: str) -> Classifier:
