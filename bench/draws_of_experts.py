@@ -117,14 +117,14 @@ def measure(name: str, n: int, draws: int, runs: int) -> list[dict[str, object]]
         },
     }
     rows: list[dict[str, object]] = []
+    everything = kind(model.kind(questions["r = 0.25"]))  # of which all parts count
     selection, before = N0 * len(model.voters), 0.0
     for question, budget in questions.items():
         spent, radii = [], []
-        asked = kind(model.kind(budget))
         for found in certified(model, budget, images, runs):
             for one, label in zip(found, labels.tolist(), strict=True):
                 assert one.details is not None
-                spent.append(sum(asked.spent({"spent": one.spent, **vars(one.details)})))
+                spent.append(sum(everything.spent({"spent": one.spent, **vars(one.details)})))
                 radii.append(one.radius if one.label == label else -1.0)
         cost = float(np.mean(spent)) + selection
         before = before or cost

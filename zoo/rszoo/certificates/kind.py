@@ -182,7 +182,8 @@ class Kind:
         at_alpha: what the votes of a certificate certify at another failure probability; None
             where they stopped early or are of several parts, and do not say.
         tests: the sequential tests that `fault` works out for a row.
-        spent: how many draws for estimation each part of a row has made.
+        spent: how many draws for estimation each part of a row has made; at given radii of all
+            parts, else of the one that makes them all.
         redrawn: whether the votes were drawn for the row's own input.
         counted: whether rows hold the counts that they rest on; False: neither those nor a
             protocol, nor names of inputs.

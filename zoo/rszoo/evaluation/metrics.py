@@ -61,8 +61,8 @@ class Summary:
         acr_se: its standard error over the images; None for a single image.
         clean: certified accuracy at radius 0: right and not abstained.
         abstained: share of abstentions.
-        draws: estimation draws per image, on average, of all parts together; None where the log
-            does not say.
+        draws: estimation draws per image, on average; at given radii of all parts together, else
+            of the one that makes them all. None where the log does not say.
         undecided: share of images that took all n draws, of any part, and left something
             undecided; None for logs that were not to stop early.
         radii: where the certified accuracy is given.

@@ -89,7 +89,7 @@ class LogTable:
 
     @property
     def parts_spent(self) -> list[Sequence[int]] | None:
-        """How many draws for estimation each part of each row has made; None without counts."""
+        """The draws for estimation of each row, by its kind's `spent`; None without counts."""
         if self.spent is None:
             return None
         columns = {"spent": self.spent, **self.details}

@@ -11,7 +11,6 @@ from rszoo.certificates.experts import (
     expert_names,
     expert_voters,
     experts_fault,
-    experts_spent,
     experts_stated,
     experts_tests,
 )
@@ -66,6 +65,5 @@ KIND = Kind(
     voters=cascade_voters,
     tests=experts_tests,
     voter_names=cascade_names,
-    spent=experts_spent,
     one_sigma=False,
 )

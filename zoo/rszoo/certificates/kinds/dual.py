@@ -168,6 +168,5 @@ KIND = Kind(
     voters=routed_voters,
     tests=lambda row: experts_tests(row, router=router_reach(row)),
     voter_names=routed_names,
-    spent=routed_spent,
     one_sigma=False,
 )
