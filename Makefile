@@ -4,6 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 SIGMAS := 0.25 0.50 1.00
+NAME := digits
 
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -49,9 +50,8 @@ demo: $(READY)
 
 zoo: $(READY)
 	PATH="$(CURDIR)/$(BIN):$$PATH" dvc repro
-	rm -rf zoo/rszoo/builtin
-	mkdir zoo/rszoo/builtin
-	cp -R models/digits-* zoo/rszoo/builtin/
+	rm -rf zoo/rszoo/builtin/$(NAME)-*
+	cp -R models/$(NAME)-* zoo/rszoo/builtin/
 
 lint: $(READY)
 	$(BIN)/ruff check .

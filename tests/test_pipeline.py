@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from forks import Forks, write_command
@@ -98,7 +99,7 @@ def stages(output: str) -> tuple[set[str], set[str]]:
 
 
 def of(stage: str, names: Sequence[str], sigmas: Sequence[str]) -> list[str]:
-    return [f"{stage}@{name}-{sigma}" for name in names for sigma in sigmas]
+    return [f"{stage}@digits-{name}-{sigma}" for name in names for sigma in sigmas]
 
 
 def test_the_stages(tmp_path: Path, forks: Forks) -> None:
@@ -110,17 +111,17 @@ def test_the_stages(tmp_path: Path, forks: Forks) -> None:
     chosen = {"denoising", "mixing", "mixing_standard", "adversarial", "mart", "part", "trades"}
     assert {*alone, "cat_rs", "dual_rs", "standard"} == {*methods.names()} - chosen
     assert copy.dvc("stage", "list", "--name-only").split() == [
-        "prepare",
+        "prepare@digits",
         *of("train", alone, sigmas),
         *of("train_taught", ["cat_rs"], sigmas),
         *of("certify", alone, sigmas),
         *of("certify_taught", ["cat_rs"], sigmas),
-        "train_standard@standard-0.00",
-        "train_router@dual_rs-0.50",
-        "compose@dual-0.50",
-        "certify_dual@dual-0.50",
-        "compose_cascade@cascade-0.50",
-        "certify_cascade@cascade-0.50",
+        "train_standard@digits-standard-0.00",
+        "train_router@digits-dual_rs-0.50",
+        "compose@digits-dual-0.50",
+        "certify_dual@digits-dual-0.50",
+        "compose_cascade@digits-cascade-0.50",
+        "certify_cascade@digits-cascade-0.50",
         "leaderboard",
     ]
 
@@ -129,19 +130,19 @@ def test_another_data_set(tmp_path: Path, forks: Forks) -> None:
     listed = Copy(tmp_path, forks, **TINY | {"dataset": "mnist", "name": "mnist"}).dvc(
         "stage", "list"
     )
-    assert re.search(r"^prepare +Outputs prepared/mnist.json$", listed, re.MULTILINE)
+    assert re.search(r"^prepare@mnist +Outputs prepared/mnist.json$", listed, re.MULTILINE)
     assert re.search(
-        r"^train@gaussian-0.50 +Outputs runs/mnist-gaussian-0.50$", listed, re.MULTILINE
+        r"^train@mnist-gaussian-0.50 +Outputs runs/mnist-gaussian-0.50$", listed, re.MULTILINE
     )
 
 
 def test_a_whole_run(tmp_path: Path, forks: Forks) -> None:
     copy = Copy(tmp_path, forks, **TINY)
-    standard = "train_standard@standard-0.00"
+    standard = "train_standard@digits-standard-0.00"
     everything = {
-        "prepare",
-        "train@gaussian-0.50",
-        "certify@gaussian-0.50",
+        "prepare@digits",
+        "train@digits-gaussian-0.50",
+        "certify@digits-gaussian-0.50",
         standard,
         "leaderboard",
     }
@@ -164,10 +165,40 @@ def test_a_whole_run(tmp_path: Path, forks: Forks) -> None:
     assert list(json.loads(copy.dvc("status", "--json"))) == [standard]
 
 
+def test_a_data_set_is_made_beside_others(tmp_path: Path, forks: Forks) -> None:
+    copy = Copy(tmp_path, forks, **TINY)
+    images, labels = np.zeros((4, 1, 8, 8), np.uint8), np.arange(4) % 2
+    np.savez(copy.folder / "data" / "mine.npz", images=images, labels=labels)
+    digits = (copy.folder / "params.yaml").read_text()
+    mine = yaml.safe_load(digits) | {"dataset": "data/mine.npz", "name": "mine"}
+    assert copy.repro("prepare") == ({"prepare@digits"}, set())
+    (copy.folder / "params.yaml").write_text(yaml.safe_dump(mine))
+    assert copy.repro("prepare") == ({"prepare@mine"}, set())
+    (copy.folder / "params.yaml").write_text(digits)
+    assert copy.repro("prepare") == (set(), {"prepare@digits"})
+    locked = yaml.safe_load((copy.folder / "dvc.lock").read_text())["stages"]
+    assert set(locked) == {"prepare@digits", "prepare@mine"}
+
+
+def test_the_values_for_mnist_are_of_the_same_names(tmp_path: Path, forks: Forks) -> None:
+    values = yaml.safe_load((ROOT / "params.mnist.yaml").read_text())
+    listed = Copy(tmp_path, forks, **values).dvc("stage", "list", "--name-only").split()
+    sigmas = ("0.25", "0.50", "1.00")
+    assert listed == [
+        "prepare@mnist",
+        *(
+            f"{stage}@mnist-consistency-{sigma}"
+            for stage in ("train", "certify")
+            for sigma in sigmas
+        ),
+        "leaderboard",
+    ]
+
+
 @pytest.mark.slow
 def test_a_kill_costs_the_running_stage_and_of_that_one_epoch(tmp_path: Path) -> None:
     changes = {"methods": ["gaussian", "stability"], "train": "train.epochs=20"}
-    copy = Copy(tmp_path, **TINY | changes)
+    copy, stability = Copy(tmp_path, **TINY | changes), "train@digits-stability-0.50"
     checkpoint = copy.folder / "runs" / ".state" / "digits-stability-0.50" / "checkpoint.pt"
     process = copy.start("repro")
     deadline = time.monotonic() + DEADLINE
@@ -180,8 +211,8 @@ def test_a_kill_costs_the_running_stage_and_of_that_one_epoch(tmp_path: Path) ->
     assert not (copy.folder / "runs" / "digits-stability-0.50").exists()
 
     output = copy.dvc("repro", "train")
-    assert stages(output) == ({"train@stability-0.50"}, {"prepare", "train@gaussian-0.50"})
+    assert stages(output) == ({stability}, {"prepare@digits", "train@digits-gaussian-0.50"})
     assert re.search("^digits-stability-0.50: continues after epoch [0-9]+$", output, re.MULTILINE)
 
     copy.raise_version("stability")
-    assert copy.repro("train") == ({"train@stability-0.50"}, {"prepare", "train@gaussian-0.50"})
+    assert copy.repro("train") == ({stability}, {"prepare@digits", "train@digits-gaussian-0.50"})
