@@ -223,6 +223,9 @@ def test_the_command_line() -> None:
     )
     np.save("x.npy", np.zeros((1, 1, 8, 8), dtype=np.float32))
     (row,) = json.loads(run("predict", "-m", "mix", "x.npy", "--json"))
+    said = run("predict", "-m", "mix", "x.npy")
+    assert "votes" not in said
+    assert "seed" not in said
     assert row["class"] == "0123456789"[row["label"]]
     shown = json.loads(run("show", "mix", "--json"))
     assert shown["parts"] == [STANDARD, "robust"]

@@ -69,7 +69,7 @@ def predict(
     if json:
         out.print_json(data=[_fields(*row, seed) for row in rows])
     else:
-        _print_table(rows, seed)
+        _print_table(rows, seed, drawn=bundle.config.noise != 0.0)
     if problems:
         for problem in problems:
             err.print(f"left out: {problem}", style="yellow", highlight=False, soft_wrap=True)
@@ -90,18 +90,23 @@ def _read(
     return read_images(inputs, **how), ()
 
 
-def _print_table(rows: "Sequence[tuple[str, str | None, Prediction]]", seed: int) -> None:
+def _print_table(
+    rows: "Sequence[tuple[str, str | None, Prediction]]", seed: int, *, drawn: bool
+) -> None:
     from rich.table import Table
     from rich.text import Text
 
     from rszoo_cli.answers import print_seed
 
     table = Table("input", "label", box=None)
-    table.add_column("share of votes", justify="right")
+    if drawn:  # what has no noise has no votes
+        table.add_column("share of votes", justify="right")
     for name, label, row in rows:
-        table.add_row(Text(name), Text(label or "abstains"), f"{as_share(row.votes / row.n)}%")
+        votes = [f"{as_share(row.votes / row.n)}%"] if drawn else []
+        table.add_row(Text(name), Text(label or "abstains"), *votes)
     out.print(table)
-    print_seed(seed)
+    if drawn:
+        print_seed(seed)
 
 
 def _fields(

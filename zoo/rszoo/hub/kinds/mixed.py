@@ -110,7 +110,12 @@ def _classifier(bundle: Bundle, execution: Execution) -> "MixedClassifier":
 def _check_parts(standard: Bundle, robust: Bundle) -> NetworkConfig:
     """Refuse parts that do not fit together; return the config of the robust one."""
     other = of_kind(standard, "standard", "expected a standard bundle, got a {kind} one")
-    config = of_kind(robust, "smoothed", "expected a smoothed bundle, got a {kind} one")
+    config = of_kind(
+        robust,
+        "smoothed",
+        "expected a smoothed bundle, got a {kind} one; rszoo compose mixed-standard takes one "
+        "that is trained without noise as --robust",
+    )
     if (other.input_shape, other.class_names) != (config.input_shape, config.class_names):
         raise RszooError(
             f"{standard.id}: expected the inputs and classes of {robust.id}, got others"

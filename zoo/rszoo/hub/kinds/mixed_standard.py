@@ -74,7 +74,12 @@ def compose_mixed_standard(
 def _check_parts(standard: Bundle, robust: Bundle) -> NetworkConfig:
     """Refuse parts that do not fit together; return the config of the robust one."""
     other, config = (
-        of_kind(part, "standard", "expected a standard bundle, got a {kind} one")
+        of_kind(
+            part,
+            "standard",
+            "expected a standard bundle, got a {kind} one; rszoo compose mixed takes a smoothed "
+            "part as --robust",
+        )
         for part in (standard, robust)
     )
     if (other.input_shape, other.class_names) != (config.input_shape, config.class_names):

@@ -40,6 +40,7 @@ def routing(setting: Setting, recipe: Recipe, models: Models) -> Task:
     """
     experts = _experts(setting, recipe, models)
     denoisers = models["experts"][len(experts) :]  # at most one
+    wrap = _behind(denoisers[0], setting, recipe) if denoisers else None
     parents = [parent_of(expert, sigma=sigma) for expert, sigma in experts]
     names = [_name(*expert) for expert in experts]
     radii = _expert_radii(setting, recipe, experts, setting.images)
@@ -53,7 +54,7 @@ def routing(setting: Setting, recipe: Recipe, models: Models) -> Task:
         },
         parents=[*parents, *map(parent_of, denoisers)],
         judged=test_radii.any(1).nonzero()[:, 0],
-        wrap=_behind(denoisers[0], setting, recipe) if denoisers else None,
+        wrap=wrap,
         start=_start(recipe, experts) if _spec(recipe).from_noisiest else None,
     )
 
