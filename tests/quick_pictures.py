@@ -19,7 +19,7 @@ def drawn_once() -> Iterator[None]:
 
     def picture(logs: Sequence[LogTable]) -> bytes:
         seen = tuple(
-            (plot._label(log), log.kind.name, *(part.tobytes() for part in steps(log)))
+            (plot._label(log), log.given, log.kind.name, *(p.tobytes() for p in steps(log)))
             for log in logs
         )
         if seen not in drawn:

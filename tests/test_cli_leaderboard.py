@@ -126,7 +126,8 @@ ACR: average certified radius, wrong and abstained inputs counting 0, rounded
 down; ± its standard error over the inputs. It grows with n, without any change
 of the model: compare it at equal n, alpha and inputs only.
 r: certified accuracy at that L2 radius in %, with its exact 95 % interval. At r
-= 0 it is the clean accuracy under noise: right and not abstained.
+= 0 it is the clean accuracy under noise: right and not abstained. What was
+certified at given radii only has tables of its own.
 p: % of the inputs whose selected class is the true one and gets at least this
 share of the draws; below, with the wrong ones. Of models with one noise level
 only: an estimate that does not grow with n, except for 1 - 1/n, all draws but

@@ -58,11 +58,12 @@ def entry(
     return entry_of_log(read_log(path), model=path.stem, **facts)
 
 
-def limited_to(path: Path, radii: Sequence[float]) -> LogTable:
-    """Return a log as if it had been certified at these radii only."""
+def adaptive(path: Path, radii: Sequence[float]) -> LogTable:
+    """Return a log as if it had been decided on this grid of radii, to save draws."""
     log = read_log(path)
     assert log.protocol is not None
-    return replace(log, protocol=log.protocol.model_copy(update={"radii": tuple(radii)}))
+    stated = {"radii": tuple(radii), "tolerance": 0.1}
+    return replace(log, protocol=log.protocol.model_copy(update=stated))
 
 
 def only(groups: list[Group]) -> Group:
@@ -164,16 +165,17 @@ def test_of_equally_many_owners_the_n_nearest_to_the_usual_is_the_protocol(tmp_p
 
 def test_an_early_log_is_a_lower_bound(tmp_path: Path) -> None:
     made = [entry(tmp_path / "a.tsv"), entry(tmp_path / "b.tsv"), entry(tmp_path / "c.tsv")]
-    made[2] = entry_of_log(limited_to(tmp_path / "c.tsv", [0.0, 0.25]), model="early")
+    made[2] = entry_of_log(adaptive(tmp_path / "c.tsv", [0.0, 0.25]), model="early")
     group = only(grouped(made))
     assert notes(group)["early"] == (
         "decided at 2 radii only: between them everything is a lower bound",
+        "up to 0.10 of a radius was given up to save draws",
         "p is not known: the draws stopped early, and where they stop depends on the votes",
     )
     (acr,) = (column.cells for column in columns(group) if column.head == "ACR")
     assert {cell.text for cell in acr} == {"0.297", ">= 0.297"}
     alone = only(grouped(made[2:]))
-    assert alone.radii == (0.0, 0.25)
+    assert alone.radii == (0.0, 0.25, 0.5)
     assert [note for note in alone.rows[0].notes if "radii" in note] == []
 
 
@@ -247,8 +249,8 @@ def test_published_numbers_are_sane() -> None:
         assert numbers.sigma is not None
         cap = largest_radius(numbers.n, numbers.alpha, numbers.sigma)
         assert len(numbers.radii) == math.floor(cap / 0.25) + 1
-        shares = numbers.certified_accuracy
-        assert list(shares) == sorted(shares, reverse=True)
+        shares = list(numbers.by_radius().values())
+        assert shares == sorted(shares, reverse=True)
         assert shares[0] + numbers.abstained <= 1.0005
         # The area under the curve lies between its lower and its upper sum.
         assert 0.25 * sum(shares[1:]) <= numbers.acr <= 0.25 * sum(shares) + 0.001
@@ -286,11 +288,12 @@ def test_published_rows_stand_below_and_only_beside_models_at_hand(tmp_path: Pat
     assert len(columns(group)[0].cells) == 8
 
 
-def test_published_accuracy_off_its_radii_is_not_known(tmp_path: Path) -> None:
-    one = entry(tmp_path / "a.tsv", sigma=0.5, inputs={"name": "mnist"})
-    one = entry_of_log(limited_to(tmp_path / "a.tsv", [0.0, 0.3, 0.5, 2.0]), model="a")
+def test_published_accuracy_beyond_its_radii_is_zero(tmp_path: Path) -> None:
+    one = entry(tmp_path / "a.tsv", sigma=0.5, inputs={"name": "mnist"}, n=10**9, shares=[1.0])
     _, published, *_ = only(grouped([one], published_entries())).rows
-    assert published.accuracies == (0.986, None, 0.97, 0.0)
+    radii = published.entry.summary.radii
+    assert published.accuracies[: len(radii)] == published.entry.summary.certified_accuracy
+    assert set(published.accuracies[len(radii) :]) == {0.0}
 
 
 HOSTILE = "<b>|x|</b> [a](http://evil.example) `rm` *b* _c_ $d$ www.evil.example \n# e \x1b[31m ‮"
@@ -352,6 +355,7 @@ def test_data_is_json_and_holds_everything(tmp_path: Path) -> None:
         "dataset": "digits",
         "sigma": 0.25,
         "bound": "one-sided",
+        "given_radii": None,
         "images": 100,
         "n": 1000,
         "alpha": 0.001,

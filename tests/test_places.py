@@ -157,7 +157,7 @@ def test_who_states_no_digest_has_no_place_even_alone(tmp_path: Path) -> None:
 
 
 def decided(path: Path, radii: tuple[float, ...], tolerance: float = 0.0) -> Entry:
-    """Return the entry of a log as if it had been certified at these radii only."""
+    """Return the entry of a log as if it had been certified at these radii, up to a tolerance."""
     log = entry(path, share=0.97).log
     assert log is not None
     assert log.protocol is not None
@@ -167,12 +167,14 @@ def decided(path: Path, radii: tuple[float, ...], tolerance: float = 0.0) -> Ent
 
 
 def test_one_set_of_radii_is_ranked(tmp_path: Path) -> None:
-    at_two = decided(tmp_path / "two.tsv", (0.0, 0.25))
-    at_one = decided(tmp_path / "one.tsv", (0.25,))
-    assert places([*honest(tmp_path), at_two]) == {"better": 1, "good": 2, "two": None}
-    assert set(places([at_two, at_one]).values()) == {1, None}
+    fine = decided(tmp_path / "fine.tsv", (0.0, 0.25), tolerance=0.1)
+    other = decided(tmp_path / "other.tsv", (0.25,), tolerance=0.1)
+    assert places([*honest(tmp_path), fine]) == {"better": 1, "good": 2, "fine": None}
+    assert set(places([fine, other]).values()) == {1, None}
     coarse = decided(tmp_path / "coarse.tsv", (0.0, 0.25), tolerance=0.5)
-    assert set(places([at_two, coarse]).values()) == {1, None}
+    assert set(places([fine, coarse]).values()) == {1, None}
+    given = [decided(tmp_path / f"{name}.tsv", (0.0, 0.25)) for name in ("a", "b")]
+    assert places(given) == {"a": 1, "b": 1}
 
 
 def constant(path: Path) -> Entry:

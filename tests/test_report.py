@@ -33,10 +33,9 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(app, list(arguments))
 
 
-def log(name: str, *, sigma: float = 0.25, n: int = 1000) -> None:
-    with CertificationLog.open(
-        f"{name}.tsv", protocol_of({"inputs": {"name": "digits"}}), resume=False
-    ) as opened:
+def log(name: str, *, sigma: float = 0.25, n: int = 1000, **stated: object) -> None:
+    protocol = protocol_of({"inputs": {"name": "digits"}, **stated})
+    with CertificationLog.open(f"{name}.tsv", protocol, resume=False) as opened:
         for idx, share in enumerate(SHARES):
             votes = round(share * n)
             given = certificate_from_votes(1, votes, n0=9, n=n, alpha=0.001, sigma=sigma)
@@ -113,6 +112,8 @@ digits-cat_rs-1.00 - digits-cat_rs-0.25: ACR +0.892, no interval: 4 of 5 images 
 4 up and 0 down (sign test: p = 0.125)"""
 
 FOREIGN = """\
+warning: the averages are over different inputs: digits-cat_rs-0.25 over 5, cohen over 1
+warning: the logs differ in inputs, n, alpha: their rows do not compare models
 log                 sigma      n  alpha  images            ACR  abstain %
 ─────────────────────────────────────────────────────────────────────────
 digits-cat_rs-0.25   0.25  1,000  0.001       5  0.297 ± 0.116       20.0
@@ -140,8 +141,6 @@ digits-cat_rs-0.25: all at once, each at alpha / 5: ACR 0.289, certified accurac
 60.0, 20.0 % at 0.125, 0.50
 cohen: how many of its certificates may be wrong is not stated: the log does not say alpha
 warning: cohen.tsv ends in an unfinished row, which was left out
-warning: the averages are over different inputs: digits-cat_rs-0.25 over 5, cohen over 1
-warning: the logs differ in inputs, n, alpha: their rows do not compare models
 wrote curve.png"""
 
 

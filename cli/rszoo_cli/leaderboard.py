@@ -49,8 +49,8 @@ def leaderboard(
 ) -> None:
     """Compare certified models: accuracy, ACR, abstentions, distribution of p, costs.
 
-    One table per data set and noise level; what was certified otherwise than the rest of its
-    table is marked.
+    One table per data set, noise level, bound and list of given radii; what else differs from
+    the rest of its table is marked.
     Published results stand below, where there are any. Attacks that are attached to a bundle
     (rszoo attack --attach) have tables of their own at the end: upper bounds, without places.
     Of models on the hub the logs are fetched and checked, not the weights.

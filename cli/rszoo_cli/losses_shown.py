@@ -66,7 +66,11 @@ def _accuracies(lost: Sequence["Losses"], summaries: Sequence["Summary"]) -> Tab
     first, *_ = lost
     models = summaries[: len(lost)]
     table = columns("radius", *(f"{one.name} %" for one in models), "envelope %", "oracle %")
-    shares = (*(one.certified_accuracy for one in models), first.envelope, first.oracle_accuracy)
+    shares = (
+        *(one.by_radius().values() for one in models),
+        first.envelope,
+        first.oracle_accuracy,
+    )
     for radius, *row in zip(first.radii, *shares, strict=True):
         table.add_row(as_radius(radius), *map(as_share, row))
     return table

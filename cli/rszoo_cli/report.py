@@ -1,7 +1,7 @@
 """`rszoo report`: certification logs as tables, as a picture, or as JSON."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -22,6 +22,8 @@ from rszoo_cli.report_tables import (
 )
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from rszoo.evaluation.log import LogTable
     from rszoo.evaluation.metrics import Summary
 
@@ -75,7 +77,7 @@ def report(
     tables = _with_distinct_names(_of_one_kind(read))
     models, experts = tables[: len(logs)], tables[len(logs) :]
     if at is None:
-        at = max((default_radii(table) for table in tables), key=len)
+        at = tuple(sorted({radius for table in tables for radius in default_radii(table)}))
     summaries = [summary(table, at) for table in tables]
     lost = [losses(model, experts, at) for model in models] if experts else []
     bounds = sorted({table.bound for table in tables}, key=bound_order)
@@ -84,6 +86,8 @@ def report(
 
         _check_one(bounds)
         curve([*experts, *models], plot)  # the composed ones above those of which they are made
+    notes = err if json else out
+    _warn(notes, _not_comparable(tables))
     if json:
         data = [_data(*pair) for pair in zip(tables, summaries, strict=True)]
         for entry, one in zip(data, lost, strict=False):
@@ -99,8 +103,7 @@ def report(
             print_differences(of_bound)
         if lost:
             print_losses(lost, summaries)
-    for warning in _warnings(tables):
-        (err if json else out).print(Text(f"warning: {warning}", style="yellow"), soft_wrap=True)
+    _warn(notes, _of_each(tables))
     if plot is not None and not json:
         out.print(Text(f"wrote {plot}"), soft_wrap=True)
 
@@ -185,9 +188,14 @@ def _with_distinct_names(tables: list["LogTable"]) -> list["LogTable"]:
     return [replace(table, name=str(table.path)) for table in tables]
 
 
-def _warnings(tables: Sequence["LogTable"]) -> Iterator[str]:
+def _warn(to: "Console", warnings: Iterable[str]) -> None:
+    for warning in warnings:
+        to.print(Text(f"warning: {warning}", style="yellow"), soft_wrap=True)
+
+
+def _of_each(tables: Sequence["LogTable"]) -> Iterator[str]:
+    """Yield what is to be known of single logs."""
     from rszoo.evaluation.coverage import coverage
-    from rszoo.evaluation.metrics import differences
 
     for table in tables:
         if table.unfinished:
@@ -196,6 +204,12 @@ def _warnings(tables: Sequence["LogTable"]) -> Iterator[str]:
             yield f"{table.name}: {found}"
         if table.kind.note is not None:
             yield f"{table.name}: {table.kind.note}"
+
+
+def _not_comparable(tables: Sequence["LogTable"]) -> Iterator[str]:
+    """Yield why the rows of the tables do not compare models, where they do not."""
+    from rszoo.evaluation.metrics import differences
+
     differing = differences(tables)
     if "inputs" in differing:
         listed = ", ".join(f"{table.name} over {len(table):,}" for table in tables)

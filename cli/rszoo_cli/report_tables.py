@@ -39,6 +39,7 @@ __all__ = [
 ]
 
 _UNKNOWN = "?"
+_NOT_ASKED = "-"
 _PADDING = 2
 
 
@@ -69,6 +70,9 @@ def print_summaries(summaries: Sequence["Summary"]) -> None:
         for table in _comparisons(summaries, out.width):
             out.print(table)
             out.print()
+    if any(share is None for entry in summaries for share in entry.certified_accuracy):
+        end = "\n" if len(summaries) == 1 else "\n\n"
+        out.print(f"{_NOT_ASKED}: not asked, the log is of other radii only", end=end)
 
 
 def _kind(summaries: Sequence["Summary"]) -> str:
@@ -207,8 +211,15 @@ def _accuracies(entry: "Summary") -> Table:
     for radius, share, interval in zip(
         entry.radii, entry.certified_accuracy, entry.intervals, strict=True
     ):
-        table.add_row(as_radius(radius), as_share(share), as_interval(interval))
+        table.add_row(as_radius(radius), *_cell(share, interval))
     return table
+
+
+def _cell(share: float | None, interval: tuple[float, float] | None) -> tuple[str, str]:
+    """Return a certified accuracy and its interval, of a log that was asked for it or not."""
+    if share is None or interval is None:
+        return _NOT_ASKED, ""
+    return as_share(share), as_interval(interval)
 
 
 def _comparisons(summaries: Sequence["Summary"], width: int) -> Iterator[Table]:
@@ -216,7 +227,7 @@ def _comparisons(summaries: Sequence["Summary"], width: int) -> Iterator[Table]:
     radii = [as_radius(radius) for radius in summaries[0].radii]
     cells = [
         [
-            (as_share(share), as_interval(interval))
+            _cell(share, interval)
             for share, interval in zip(entry.certified_accuracy, entry.intervals, strict=True)
         ]
         for entry in summaries

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from rszoo.evaluation.log import LogTable
 
-__all__ = ["cliff", "steps"]
+__all__ = ["cliff", "points", "steps"]
 
 #: So many inputs, as a share, have the same largest radius where it is the draws that end a curve.
 _CLIFF = 0.02
@@ -22,6 +22,17 @@ def steps(log: LogTable) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     radii = np.unique(np.concatenate([[0.0], gained]))
     shares = (len(gained) - np.searchsorted(gained, radii, side="left")) / len(log)
     return np.append(radii, radii[-1]), np.append(shares, 0.0)
+
+
+def points(log: LogTable) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the given radii of a log, and the share certified at each: there is no curve.
+
+    Args:
+        log: certified at given radii.
+    """
+    given = np.array(log.given, dtype=np.float64)
+    gained = log.radius[log.correct]
+    return given, (gained[:, None] >= given).sum(0) / len(log)
 
 
 def cliff(log: LogTable) -> tuple[float, float] | None:

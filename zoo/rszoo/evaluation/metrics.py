@@ -59,16 +59,17 @@ class Summary:
             not the same in all rows.
         acr: average certified radius, pixel units.
         acr_se: its standard error over the images; None for a single image.
-        clean: certified accuracy at radius 0: right and not abstained.
+        clean: certified accuracy at radius 0: right and not abstained; None where not asked for.
         abstained: share of abstentions.
         draws: estimation draws per image, on average; at given radii of all parts together, else
             of the one that makes them all. None where the log does not say.
         undecided: share of images that took all n draws, of any part, and left something
             undecided; None for logs that were not to stop early.
         radii: where the certified accuracy is given.
-        certified_accuracy: share at each radius, in [0, 1].
+        certified_accuracy: share at each radius, in [0, 1]; None where the log was not asked,
+            as it was certified at other given radii.
         intervals: exact binomial interval of each at 95 % confidence, for the images being a
-            random sample.
+            random sample; None with it.
         bound: what the certificates bound, see `rszoo.certificates.bound`; numbers of different
             bounds never stand in one table.
         nominal: whether all this is about nominal radii, which are no certificates.
@@ -84,13 +85,13 @@ class Summary:
     alpha: float | None
     acr: float
     acr_se: float | None
-    clean: float
+    clean: float | None
     abstained: float
     draws: float | None
     undecided: float | None
     radii: tuple[float, ...]
-    certified_accuracy: tuple[float, ...]
-    intervals: tuple[tuple[float, float], ...]
+    certified_accuracy: tuple[float | None, ...]
+    intervals: tuple[tuple[float, float] | None, ...]
     bound: str = ONE_SIDED
     nominal: bool = False
     collapsed: str | None = None
@@ -99,6 +100,11 @@ class Summary:
         """Return all of it for JSON; under `curve` the shares by radius, which DVC compares."""
         pairs = zip(self.radii, self.certified_accuracy, strict=True)
         return {**asdict(self), "curve": {as_radius(radius): share for radius, share in pairs}}
+
+    def by_radius(self) -> dict[float, float]:
+        """Return the certified accuracy by radius, as far as the log was asked."""
+        pairs = zip(self.radii, self.certified_accuracy, strict=True)
+        return {radius: share for radius, share in pairs if share is not None}
 
 
 def summary(log: LogTable, radii: Sequence[float] | None = None) -> Summary:
@@ -118,7 +124,9 @@ def summary(log: LogTable, radii: Sequence[float] | None = None) -> Summary:
         raise ValueError(f"expected finite radii >= 0, got {radii=}")
     images = len(log)
     gained = log.radius * log.correct
-    counts = [int((log.correct & (log.radius >= r)).sum()) for r in radii]
+    counts = [
+        int((log.correct & (log.radius >= r)).sum()) if log.asked(r) else None for r in radii
+    ]
     spent = log.parts_spent
     return Summary(
         name=log.name,
@@ -129,14 +137,15 @@ def summary(log: LogTable, radii: Sequence[float] | None = None) -> Summary:
         alpha=_common(log.alpha),
         acr=float(gained.mean()),
         acr_se=float(gained.std(ddof=1)) / math.sqrt(images) if images > 1 else None,
-        clean=float(log.correct.mean()),
+        clean=float(log.correct.mean()) if log.asked(0.0) else None,
         abstained=float((log.predict == ABSTAIN).mean()),
         draws=None if spent is None else sum(map(sum, spent)) / images,
         undecided=_undecided(log, spent),
         radii=radii,
-        certified_accuracy=tuple(count / images for count in counts),
+        certified_accuracy=tuple(None if count is None else count / images for count in counts),
         intervals=tuple(
-            clopper_pearson_interval(count, images, 1.0 - _CONFIDENCE) for count in counts
+            None if count is None else clopper_pearson_interval(count, images, 1.0 - _CONFIDENCE)
+            for count in counts
         ),
         bound=log.bound,
         nominal=not log.kind.certifies,
@@ -176,13 +185,13 @@ class Difference:
 
 
 def paired_difference(first: LogTable, second: LogTable) -> Difference | None:
-    """Return the difference of two logs' ACR; None when they do not list the same inputs.
+    """Return the difference of two logs' ACR; None where their rows do not compare models.
 
     Pairing removes what the images themselves contribute to the spread, so that the interval is
     narrower than those of the two ACR suggest. `rszoo.theory.paired` says how it is made, and how
-    often it holds.
+    often it holds. Logs with `differences` are not compared: they would differ for one model.
     """
-    if len(first) < 2 or "inputs" in differences([first, second]):
+    if len(first) < 2 or differences([first, second]):
         return None
     _check_labelled(first)
     gained = [
@@ -203,12 +212,12 @@ def paired_difference(first: LogTable, second: LogTable) -> Difference | None:
 
 
 def default_radii(log: LogTable) -> tuple[float, ...]:
-    """Return the radii that were tested, or 0, 0.25, 0.5, ... up to the largest right answer's.
+    """Return the given radii, or 0, 0.25, 0.5, ... up to the largest right answer's.
 
     None is above 100: what a log claims may be any number.
     """
-    if log.tested is not None and not log.tolerance:
-        return log.tested
+    if log.given is not None:
+        return log.given
     largest = min(float((log.radius * log.correct).max(initial=0.0)), _FARTHEST)
     return tuple(_STEP * i for i in range(math.floor(largest / _STEP) + 1))
 

@@ -10,7 +10,7 @@ from matplotlib.ticker import MultipleLocator, PercentFormatter
 
 from rszoo._files import write_bytes_atomically
 from rszoo.errors import RszooError
-from rszoo.evaluation._steps import cliff, steps
+from rszoo.evaluation._steps import cliff, points, steps
 from rszoo.evaluation.log import LogTable
 from rszoo.evaluation.look import COLOURS, looks, method_of
 from rszoo.evaluation.metrics import summary
@@ -21,12 +21,15 @@ __all__ = ["curve", "picture"]
 _MOST = 8
 # Of noise levels, from the smallest; the two of a kind differ much in lightness.
 _DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1)), (0, (6, 1.5, 1.5, 1.5)))
+_MARKERS = "os^D"  # in their place where given radii were certified
 
 _CLIFF: dict[str, Any] = {"linestyle": "", "marker": 9, "color": "0.35", "clip_on": False}
 
 
 def curve(logs: Sequence[LogTable], path: str | Path) -> None:
     """Draw certified accuracy against radius, one exact step curve per log, as a PNG.
+
+    A log at given radii has a marker at each of them, and nothing between or beyond.
 
     Args:
         logs: 1 to 8 logs with true labels.
@@ -69,15 +72,9 @@ def _figure(logs: Sequence[LogTable], labels: Sequence[str]) -> Figure:
     axes = figure.add_subplot()
     drawn = looks([(method_of(log) or log.name, _sigma(log)) for log in logs])
     for log, label, look in zip(logs, labels, drawn, strict=True):
-        axes.plot(
-            *steps(log),
-            drawstyle="steps-pre",
-            color=COLOURS[look.colour][0],
-            linestyle=_DASHES[look.dashes % len(_DASHES)],
-            linewidth=1.6,
-            clip_on=False,
-            label=label,
-        )
+        corners, style = _drawn(log, look.dashes)
+        colour = COLOURS[look.colour][0]
+        axes.plot(*corners, color=colour, clip_on=False, label=label, **style)
     ends = [end for log in logs if (end := cliff(log)) is not None]
     if ends:
         axes.plot(*zip(*ends, strict=True), **_CLIFF, label=_end_text(logs))
@@ -97,6 +94,14 @@ def _figure(logs: Sequence[LogTable], labels: Sequence[str]) -> Figure:
     else:
         axes.legend(loc="best", **style)
     return figure
+
+
+def _drawn(log: LogTable, dashes: int) -> tuple[tuple[Any, Any], dict[str, Any]]:
+    """Return the corners of a log's curve and their style; of given radii, points."""
+    if log.given is not None:
+        return points(log), {"linestyle": "", "marker": _MARKERS[dashes % len(_MARKERS)]}
+    line = _DASHES[dashes % len(_DASHES)]
+    return steps(log), {"drawstyle": "steps-pre", "linestyle": line, "linewidth": 1.6}
 
 
 def _sigma(log: LogTable) -> float | None:

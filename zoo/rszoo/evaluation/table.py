@@ -76,6 +76,18 @@ class LogTable:
         return None if self.protocol is None else self.protocol.radii
 
     @property
+    def given(self) -> tuple[float, ...] | None:
+        """The radii that alone were asked for; None where every radius is answered.
+
+        A grid that is tested to save draws answers every radius, with what is given up for that.
+        """
+        return None if self.tolerance else self.tested
+
+    def asked(self, radius: float) -> bool:
+        """Return whether the log says anything of a radius: of no other than given ones."""
+        return self.given is None or radius in self.given
+
+    @property
     def bound(self) -> str:
         """What the certificates bound, in words; see `rszoo.certificates.bound`."""
         if self.protocol is None:

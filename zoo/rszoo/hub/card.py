@@ -114,7 +114,7 @@ def _eval_results(known: Summary, about: DataSet) -> list[EvalResult]:
             entry(
                 "certified_accuracy", f"certified accuracy at r = {as_radius(r)}", share, radius=r
             )
-            for r, share in zip(known.radii, known.certified_accuracy, strict=True)
+            for r, share in known.by_radius().items()
         ),
     ]
 
@@ -132,7 +132,7 @@ def _results(known: Summary, about: DataSet) -> bytes:
             value=share,
             notes=notes,
         )
-        for r, share in zip(known.radii, known.certified_accuracy, strict=True)
+        for r, share in known.by_radius().items()
     ]
     return yaml.safe_dump(eval_result_entries_to_yaml(entries), sort_keys=False).encode()
 

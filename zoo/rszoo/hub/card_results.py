@@ -84,8 +84,8 @@ def _of_all(log: LogTable, together: AtOnce | None) -> str:
 
 
 def _table(known: Summary, together: AtOnce | None) -> str:
-    heads = " | ".join(as_radius(r) for r in known.radii)
-    shares = " | ".join(as_share(share) for share in known.certified_accuracy)
+    heads = " | ".join(map(as_radius, known.radii))
+    shares = " | ".join(map(as_share, known.by_radius().values()))
     rule = "|".join(["---"] * (1 + len(known.radii)))
     table = f"| L2 radius | {heads} |\n|{rule}|\n| certified accuracy, % | {shares} |"
     if together is None:

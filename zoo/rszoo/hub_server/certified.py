@@ -62,7 +62,7 @@ def computed(known: Summary, about: DataSet) -> Certified:
         n=known.n,
         alpha=known.alpha,
         acr=known.acr,
-        accuracy=dict(zip(known.radii, known.certified_accuracy, strict=True)),
+        accuracy=known.by_radius(),
         complete=known.coverage.complete,
         checked=True,
         collapsed=known.collapsed is not None,

@@ -2,7 +2,8 @@
 
 The ACR grows with n and with alpha, and depends on which inputs are certified. A group therefore
 states one protocol (`rszoo.evaluation.leaderboard.places`). Entries under it have places; every
-other one stands below, and says why it has none.
+other one stands below, and says why it has none. What was certified at given radii says nothing of
+any other radius, and has a group of its own.
 """
 
 import math
@@ -41,7 +42,7 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Group:
-    """Entries of one data set, one sigma and one bound.
+    """Entries of one data set, one sigma and one bound, at every radius or at the same given ones.
 
     Those with a place come first, by it, then other models at hand, by name, then published
     numbers, by falling ACR.
@@ -50,6 +51,7 @@ class Group:
         dataset, sigma: None where the logs do not say.
         checked: whether the images are known to be that data set's; see `Entry`.
         bound: what the certificates bound, see `rszoo.certificates.bound`.
+        given: the radii that alone were asked for; None where every radius was.
         images, n, alpha: of the protocol that has places; where none has, of one of most owners.
         radii: where the certified accuracy is given.
         rows: at least one of a model at hand.
@@ -59,6 +61,7 @@ class Group:
     checked: bool
     sigma: float | None
     bound: str
+    given: tuple[float, ...] | None
     images: int
     n: int | None
     alpha: float | None
@@ -84,12 +87,15 @@ def selected(
 
 
 def grouped(entries: Sequence[Entry], published: Sequence[Entry] = ()) -> list[Group]:
-    """Return the groups, by data set, sigma and bound; published entries join the one-sided."""
+    """Return the groups, by data set, sigma, bound and given radii.
+
+    Published entries join those that are one-sided and at every radius.
+    """
     keys = {_key(entry) for entry in entries}
     return [
         _group(
             [entry for entry in entries if _key(entry) == key],
-            [entry for entry in published if _key(entry)[:3] == key[:3]],
+            [entry for entry in published if _key(entry)[:4] == key[:4]],
         )
         for key in sorted(
             keys,
@@ -98,14 +104,19 @@ def grouped(entries: Sequence[Entry], published: Sequence[Entry] = ()) -> list[G
                 key[0],
                 key[1] or math.inf,
                 bound_order(key[2]),
-                not key[3],
+                key[3] or (),
+                not key[4],
             ),
         )
     ]
 
 
-def _key(entry: Entry) -> tuple[str | None, float | None, str, bool]:
-    return entry.dataset, entry.summary.sigma, entry.summary.bound, entry.checked
+_Key = tuple[str | None, float | None, str, tuple[float, ...] | None, bool]
+
+
+def _key(entry: Entry) -> _Key:
+    given = None if entry.log is None else entry.log.given
+    return entry.dataset, entry.summary.sigma, entry.summary.bound, given, entry.checked
 
 
 def _group(entries: Sequence[Entry], published: Sequence[Entry]) -> Group:
@@ -128,6 +139,7 @@ def _group(entries: Sequence[Entry], published: Sequence[Entry]) -> Group:
         checked=shown.checked,
         sigma=shown.summary.sigma,
         bound=shown.summary.bound,
+        given=None if shown.log is None else shown.log.given,
         images=shown.summary.images,
         n=shown.summary.n,
         alpha=shown.summary.alpha,
@@ -144,9 +156,9 @@ def _order(row: Row) -> tuple[object, ...]:
 
 
 def _radii(entries: Sequence[Entry], usual: Entry) -> tuple[float, ...]:
-    """Return the radii that were tested, or 0, 0.25, ... up to the largest right answer's."""
-    if usual.log and usual.log.tested and len(usual.log.tested) <= _MOST_RADII:
-        return usual.log.tested
+    """Return some of the given radii, or 0, 0.25, ... up to the largest right answer's."""
+    if usual.log and usual.log.given:
+        return usual.log.given[:: math.ceil(len(usual.log.given) / _MOST_RADII)]
     largest = max(
         float((entry.log.radius * entry.log.correct).max(initial=0.0))
         for entry in entries
@@ -179,6 +191,5 @@ def _remarks(entry: Entry) -> Iterator[str]:
 def _published_at(published: Summary, radius: float) -> float | None:
     """Return the certified accuracy at a radius; no log has any beyond its last."""
     if radius > published.radii[-1]:
-        return 0.0 if radius % _STEP == 0 else None
-    known = dict(zip(published.radii, published.certified_accuracy, strict=True))
-    return known.get(radius)
+        return 0.0
+    return published.by_radius().get(radius)

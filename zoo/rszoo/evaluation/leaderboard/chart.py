@@ -1,15 +1,16 @@
 """Certified accuracy against radius as inline SVG, its colours those of the page's style sheet.
 
-A model at hand is a line, the exact steps of its log. Published numbers are known at some radii
-only: they are rings. What was trained by the same method has the same colour, in every picture.
-A wedge marks where a curve ends because its draws cannot certify more.
+A model at hand is a line, the exact steps of its log. Published numbers, and what was certified at
+given radii, are known at some radii only: they are rings. What was trained by the same method has
+the same colour, in every picture. A wedge marks where a curve ends because its draws cannot
+certify more.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from html import escape
 from itertools import pairwise
 
-from rszoo.evaluation._steps import cliff, steps
+from rszoo.evaluation._steps import cliff, points, steps
 from rszoo.evaluation.leaderboard.board import Group
 from rszoo.evaluation.leaderboard.columns import heading
 from rszoo.evaluation.leaderboard.entry import Entry
@@ -17,7 +18,7 @@ from rszoo.evaluation.log import LogTable
 from rszoo.evaluation.look import looks
 from rszoo.theory.rounding import as_radius
 
-__all__ = ["chart", "styles"]
+__all__ = ["chart", "is_line", "styles"]
 
 _DASHES = ("", "7 3", "2 2.5", "8 3 2 3")
 
@@ -38,22 +39,25 @@ def chart(group: Group, ids: list[str]) -> str:
     parts = [*_axes(end)]
     rows = list(zip(group.rows, ids, styles(group), strict=True))
     for row, identity, (colour, dashes) in reversed(rows):  # the best on top
-        drawn = (
-            _rings(row.entry, end) if row.entry.log is None else _line(row.entry.log, end, dashes)
-        )
+        drawn = _drawn(row.entry, end, dashes)
         parts.append(f'<g class="{colour}" data-row="{escape(identity)}">{drawn}</g>')
     title = escape(f"Certified accuracy against radius: {heading(group)}")
     return f'<svg viewBox="0 0 420 300" role="img" aria-label="{title}">{"".join(parts)}</svg>'
 
 
+def is_line(entry: Entry) -> bool:
+    """Return whether an entry has a curve, not only points."""
+    return entry.log is not None and entry.log.given is None
+
+
 def _end(group: Group) -> float:
-    """Return where the axis of radii ends: a little beyond the last certified one."""
+    """Return where the axis of radii ends: a little beyond the last certified or given one."""
     last = max(
         float((row.entry.log.radius * row.entry.log.correct).max(initial=0.0))
         for row in group.rows
         if row.entry.log is not None
     )
-    return max(last, 0.01) * 1.04
+    return max(last, *(group.given or ()), 0.01) * 1.04
 
 
 def _axes(end: float) -> Iterator[str]:
@@ -76,6 +80,14 @@ def _axes(end: float) -> Iterator[str]:
     )
 
 
+def _drawn(entry: Entry, end: float, dashes: str) -> str:
+    if entry.log is None:
+        return _rings(entry.summary.by_radius().items(), end)
+    if entry.log.given is not None:
+        return _rings(zip(*points(entry.log), strict=True), end)
+    return _line(entry.log, end, dashes)
+
+
 def _line(log: LogTable, end: float, dashes: str) -> str:
     radii, shares = steps(log)
     corners = [(_x(r, end), _y(share)) for r, share in zip(radii, shares, strict=True)]
@@ -94,11 +106,10 @@ def _wedge(log: LogTable, end: float) -> str:
     return f'<path class="end" d="M{x} {y - 4:.1f}l7 4l-7 4z"/>'
 
 
-def _rings(entry: Entry, end: float) -> str:
-    points = zip(entry.summary.radii, entry.summary.certified_accuracy, strict=True)
+def _rings(known: Iterable[tuple[float, float]], end: float) -> str:
     return "".join(
         f'<circle cx="{_x(radius, end)}" cy="{_y(share)}" r="3"/>'
-        for radius, share in points
+        for radius, share in known
         if radius <= end
     )
 

@@ -6,7 +6,7 @@ from string import ascii_lowercase
 
 from rszoo.certificates.kind import ONE_SIDED
 from rszoo.evaluation.data_set import DataSet
-from rszoo.evaluation.formatting import as_duration
+from rszoo.evaluation.formatting import as_duration, listed
 from rszoo.evaluation.leaderboard.board import Group, Row
 from rszoo.evaluation.leaderboard.entry import Entry
 from rszoo.theory.rounding import (
@@ -47,7 +47,8 @@ MEANINGS = (
     "standard error over the inputs. It grows with n, without any change of the model: compare it "
     "at equal n, alpha and inputs only.",
     "r: certified accuracy at that L2 radius in %, with its exact 95 % interval. At r = 0 it is "
-    "the clean accuracy under noise: right and not abstained.",
+    "the clean accuracy under noise: right and not abstained. What was certified at given radii "
+    "only has tables of its own.",
     "p: % of the inputs whose selected class is the true one and gets at least this share of the "
     "draws; below, with the wrong ones. Of models with one noise level only: an estimate that "
     "does not grow with n, except for 1 - 1/n, all draws but one at most.",
@@ -82,7 +83,15 @@ def heading(group: Group) -> str:
     stated = f"sigma {sigma}" if sigma == _NOT_STATED else f"sigma = {sigma}"
     called = DataSet(name=group.dataset, split=None, checked=group.checked)
     bound = "" if group.bound == ONE_SIDED else f", {group.bound} bound"
-    return f"{called}, {stated}{bound}"
+    return f"{called}, {stated}{bound}{_at(group.given)}"
+
+
+def _at(given: Sequence[float] | None) -> str:
+    """Return at which radii alone a group was certified; "" where at every one."""
+    if given is None:
+        return ""
+    named = listed(map(as_radius, given))
+    return f", at radi{'us' if len(given) == 1 else 'i'} {named} only"
 
 
 def noise(group: Group) -> str:

@@ -16,6 +16,7 @@ def as_data(groups: Sequence[Group]) -> list[dict[str, Any]]:
             "dataset": group.dataset,
             "sigma": group.sigma,
             "bound": group.bound,
+            "given_radii": group.given and list(group.given),
             "images": group.images,
             "n": group.n,
             "alpha": group.alpha,

@@ -16,7 +16,7 @@ from rszoo.evaluation._steps import cliff
 from rszoo.evaluation.leaderboard.attacked import AttackedGroup
 from rszoo.evaluation.leaderboard.attacked_page import attacked_section
 from rszoo.evaluation.leaderboard.board import Group, Row
-from rszoo.evaluation.leaderboard.chart import chart, styles
+from rszoo.evaluation.leaderboard.chart import chart, is_line, styles
 from rszoo.evaluation.leaderboard.columns import (
     MEANINGS,
     Cell,
@@ -99,9 +99,9 @@ def _legend(group: Group, ids: Sequence[str]) -> Iterator[str]:
     for row, identity, (colour, dashes) in zip(group.rows, ids, styles(group), strict=True):
         dashed = f' stroke-dasharray="{dashes}"' if dashes else ""
         drawn = (
-            '<circle cx="14" cy="6" r="3"/>'
-            if row.entry.log is None
-            else f'<path d="M0 6H28"{dashed}/>'
+            f'<path d="M0 6H28"{dashed}/>'
+            if is_line(row.entry)
+            else '<circle cx="14" cy="6" r="3"/>'
         )
         name = row.entry.model
         if row.entry.paper:

@@ -101,7 +101,7 @@ def _metrics(known: Summary, model_id: str) -> "Iterator[Metric]":
     # Runs are compared by the names of their metrics: another bound has names of its own.
     prefix = _METRICS if known.bound == ONE_SIDED else f"{_METRICS}/{known.bound}"
     values = {f"{prefix}/acr": known.acr, f"{prefix}/abstained": known.abstained}
-    for radius, share in zip(known.radii, known.certified_accuracy, strict=True):
+    for radius, share in known.by_radius().items():
         values[f"{prefix}/accuracy_at_{as_radius(radius)}"] = share
     now = int(time.time() * 1000)
     for key, value in values.items():
