@@ -38,10 +38,11 @@ from rszoo_cli.verify import verify
 __all__ = ["app", "main"]
 
 
+_RESUMED = "interrupted; continue with --resume"
 _INTERRUPTED = {
-    "train": "interrupted; continue with --resume",
-    "certify": "interrupted; continue with --resume",
-    "attack": "interrupted; continue with --resume",
+    "train": _RESUMED,
+    "certify": "interrupted; no log was being written",
+    "attack": "interrupted; no log was being written",
     "sweep": "interrupted; the same command continues",
     "compose": "interrupted; the same command continues",
 }
@@ -59,8 +60,17 @@ class _Commands(Group):
         except (KeyboardInterrupt, SystemExit) as stop:
             code = stop.code if isinstance(stop, SystemExit) else 130
             if code in (130, 143):
-                err.print(_INTERRUPTED.get(ctx.invoked_subcommand or "", "interrupted"))
+                err.print(_interrupted(ctx.invoked_subcommand or "", stop))
             raise typer.Exit(code if isinstance(code, int) else 1) from None
+
+
+def _interrupted(command: str, stop: BaseException) -> str:
+    """Return how an interrupted command goes on; a log does once its protocol is written."""
+    from rszoo.evaluation.row_file import LogInterrupted
+
+    if isinstance(stop, LogInterrupted):
+        return _RESUMED
+    return _INTERRUPTED.get(command, "interrupted")
 
 
 app = typer.Typer(

@@ -10,9 +10,13 @@ from typing import TypeVar
 from rszoo.errors import RszooError
 from rszoo.evaluation.content import read_content
 
-__all__ = ["RowFile"]
+__all__ = ["LogInterrupted", "RowFile"]
 
 T = TypeVar("T", bound="RowFile")
+
+
+class LogInterrupted(KeyboardInterrupt):
+    """The user interrupted the writing of a log, whose protocol is beside it: it can go on."""
 
 
 class RowFile:
@@ -81,6 +85,8 @@ class RowFile:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+        if isinstance(error, KeyboardInterrupt):
+            raise LogInterrupted from error
 
 
 def _locked(path: Path) -> io.FileIO:
