@@ -322,7 +322,7 @@ def test_a_run_that_goes_on_is_the_run_that_was_not_interrupted(
     assert essence(again) == essence(expected) == essence(read_attack_log(cut)[0])
     assert read_attack_log(cut)[1] == read_attack_log(whole)[1]
     other = of(name, batch_size=4, seed=4)
-    with pytest.raises(RszooError, match="another protocol:\n  seed: 3 in the log, 4 now"):
+    with pytest.raises(RszooError, match="another protocol:\n  --seed: 3 in the log, 4 now"):
         attack(target(Brightness(0.3)), even_images(), other, log=cut, resume=True)
 
 
@@ -349,7 +349,7 @@ def test_a_log_goes_on_to_more_inputs(first: int, tmp_path: Path) -> None:
     assert [(r.idx, r.clean, r.attacked, r.distance) for r in rows] == whole
     assert stated["inputs"] == of_a_set(COUNT).source
     kept = path.read_bytes()
-    with pytest.raises(RszooError, match=f"inputs.count: {COUNT} in the log, {first} now"):
+    with pytest.raises(RszooError, match=f"--limit: {COUNT} in the log, {first} now"):
         run(first, log=path, resume=True)
     assert path.read_bytes() == kept
 
@@ -359,9 +359,13 @@ def test_other_inputs_are_not_more_of_them(tmp_path: Path) -> None:
     attack(target(Brightness(0.3)), of_a_set(4), of("pgd"), log=path)
     before = path.read_bytes(), path.with_suffix(".json").read_bytes()
     more = of_a_set(6)
-    for key, value in (("step", 2), ("digest", "another"), ("name", "other")):
+    for key, value, word in (
+        ("step", 2, "--skip"),
+        ("digest", "another", "images of --dataset"),
+        ("name", "other", "--dataset"),
+    ):
         wanted = replace(more, source={**more.source, key: value})
-        with pytest.raises(RszooError, match=f"another protocol:(.|\n)*  inputs.{key}: "):
+        with pytest.raises(RszooError, match=f"another protocol:(.|\n)*  {word}: "):
             attack(target(Brightness(0.3)), wanted, of("pgd"), log=path, resume=True)
     with pytest.raises(RszooError, match="steps: 20 in the log, 5 now"):
         attack(target(Brightness(0.3)), more, of("pgd", steps=5), log=path, resume=True)
@@ -383,8 +387,8 @@ def test_what_is_another_in_a_log_is_said_value_by_value(tmp_path: Path) -> None
     )
     with pytest.raises(RszooError) as caught:
         attack(target(Brightness(0.3)), even_images(), of("pgd"), log=path, resume=True)
-    line = f'  {nested}.{inner}: "other" in the log, {json.dumps(stated[nested][inner])} now'
-    assert str(caught.value).splitlines()[1:-1] == [line]
+    (line,) = str(caught.value).splitlines()[1:-1]
+    assert line.endswith(f": other in the log, {stated[nested][inner]} now")
 
 
 def test_a_log_says_what_it_is(tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def test_it_is_recorded_and_kept(
     monkeypatch.setattr(job, "_WORTH_MEASURING", 1)
     assert protocol_of(*certify, "--limit", "3", "--resume")["batch_size"] == 7
     assert len(Path("a.tsv").read_text().splitlines()) == 4
-    with pytest.raises(Exception, match="batch_size: 7 in the log, 8 now"):
+    with pytest.raises(Exception, match="batch-size: 7 in the log, 8 now"):
         protocol_of(*certify, "--limit", "3", "--resume", "--batch-size", "8")
 
 

@@ -127,7 +127,7 @@ def test_a_second_run_is_refused_and_continued_with_resume(rszoo: Command) -> No
         1,
         "",
         f"error: {LOG} was made under another protocol:\n"
-        "  n0: 100 in the log, 50 now\n"
+        "  --n0: 100 in the log, 50 now\n"
         "continue it with the values of the log, or name another log with --out",
     )
     assert Path(LOG).read_bytes() == before

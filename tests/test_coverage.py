@@ -89,7 +89,7 @@ def test_a_log_goes_on_to_more_inputs_and_says_so(tmp_path: Path) -> None:
     # Asked for fewer, it stays about all: nothing is dropped from the claim.
     write(path, [], {**SET, "step": 2, "count": 1}, resume=True)
     assert str(coverage(read_log(path))) == "3 of 4 inputs: missing 3"
-    with pytest.raises(RszooError, match=r"another protocol:\n  inputs.count: 4 in the log, 9 n"):
+    with pytest.raises(RszooError, match=r"another protocol:\n  --limit: 4 in the log, 9 n"):
         write(path, [], {**SET, "step": 2, "count": 9}, resume=True)
 
 
@@ -103,7 +103,7 @@ def test_a_log_of_before_says_from_now_on_which_inputs_it_is_about(tmp_path: Pat
     assert (tmp_path / "a.json").read_bytes() == bytes_before
     write(path, [40], {**SET, "step": 20, "count": 18}, resume=True)
     assert str(coverage(read_log(path))) == "3 of 18 inputs: missing 60, 80, 100, ..."
-    with pytest.raises(RszooError, match=r'inputs.digest: "ab" in the log, "cd" n'):
+    with pytest.raises(RszooError, match=r"images of --dataset: ab in the log, cd n"):
         write(path, [], {**SET, "digest": "cd", "step": 20, "count": 18}, resume=True)
 
 

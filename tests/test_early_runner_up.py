@@ -297,7 +297,7 @@ def test_a_log_goes_on_under_its_own_bound_and_radii_alone(log: Path) -> None:
     radii = [0.15, 0.3, 0.4]
     assert len(rszoo.certify(network(), POINTS, bound="runner-up", radii=radii, **again)) == 8
     for other in ({"radii": radii}, {"bound": "runner-up"}):
-        with pytest.raises(RszooError, match=r"another protocol:\n  (kind|radii): "):
+        with pytest.raises(RszooError, match=r"another protocol:\n  --r(unner-up|adii), "):
             rszoo.certify(network(), POINTS, **other, **again)
 
 

@@ -157,7 +157,9 @@ def test_a_log_is_confirmed_drawn_again_and_goes_on(log: Path) -> None:
     how: dict[str, Any] = {"n": 500, "seed": 4, "log": log, "resume": True, "progress": False}
     how["labels"] = [0] * 8
     assert len(rszoo.certify(smoothed, POINTS, n_max=4000, **how)) == 8
-    with pytest.raises(RszooError, match=r"another protocol:\n  n_max: 4000 in the log, 5000 now"):
+    with pytest.raises(
+        RszooError, match=r"another protocol:\n  --n-max: 4000 in the log, 5000 now"
+    ):
         rszoo.certify(smoothed, POINTS, n_max=5000, **how)
 
 

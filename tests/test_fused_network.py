@@ -267,9 +267,7 @@ def test_a_log_goes_on_by_the_kernels_that_began_it(tmp_path: Path) -> None:
         again = protocol(goes_on, Budget(), model={}, inputs={}, versions={})
         assert continued(log, again, []) == stated
         (other,) = classifiers_for(subject, Execution(fused=not fused), Engine(), draws=1, log=to)
-        with pytest.raises(
-            RszooError, match=r"fused: (true|absent) in the log, (true|absent) now"
-        ):
+        with pytest.raises(RszooError, match=r"--fused: (yes|no) in the log, (yes|no) now"):
             continued(log, protocol(other, Budget(), model={}, inputs={}, versions={}), [])
 
 
@@ -306,7 +304,7 @@ def test_the_command_line_certifies_resumes_and_verifies_by_the_same_kernels(
     run("certify", *how, "--resume", "--limit", "2")
     assert len(log.read_text().splitlines()) == 3
     refused = run("certify", *how, "--resume", "--limit", "2", "--no-fused", ends=1)
-    assert "fused: true in the log, absent now" in refused
+    assert "--fused: yes in the log, no now" in refused
     assert "0 of 2 rows" not in run("verify", str(log), "--n", "50")
     monkeypatch.setattr(fused_module, "find_spec", lambda name: None)
     assert "expected Triton" in run("verify", str(log), "--n", "50", ends=1)

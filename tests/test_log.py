@@ -251,9 +251,9 @@ def test_another_protocol_is_refused_with_every_difference(tmp_path: Path) -> No
         CertificationLog.open(path, other, resume=True)
     assert str(error.value) == (
         f"{path} was made under another protocol:\n"
-        '  inputs.name: "photos" in the log, "mnist" now\n'
-        "  n: 1000 in the log, 2000 now\n"
-        "  seed: absent in the log, 0 now\n"
+        "  --dataset: photos in the log, mnist now\n"
+        "  --n: 1000 in the log, 2000 now\n"
+        "  --seed: none in the log, 0 now\n"
         "continue it with the values of the log, or name another log with --out"
     )
     assert path.read_bytes() == before

@@ -208,9 +208,9 @@ def test_what_makes_the_answers_stays_the_same(tmp_path: Path) -> None:
         memory.use_for({"n": 1000, "model": {"sha": "x"}})
     with Memory.open(tmp_path / "a") as memory:
         memory.use_for({"model": {"sha": "x"}, "n": 1000})
-        with pytest.raises(RszooError, match=r"was made otherwise:\n  n: 1000, 2000 now\n"):
+        with pytest.raises(RszooError, match=r"was made otherwise:\n  --n: 1000, 2000 now\n"):
             memory.use_for({"n": 2000, "model": {"sha": "x"}})
-        with pytest.raises(RszooError, match="alpha: None, 1 now"):
+        with pytest.raises(RszooError, match="--alpha: none, 1 now"):
             memory.use_for({"n": 1000, "model": {"sha": "x"}, "alpha": 1})
 
 

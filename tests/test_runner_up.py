@@ -335,7 +335,9 @@ def test_a_log_goes_on_under_its_own_bound_alone(log: Path) -> None:
     again = {"n": 2000, "seed": 4, "log": log, "resume": True, "progress": False}
     assert len(rszoo.certify(network(), POINTS, bound=one, **again)) == 8
     for other in set(BOUNDS) - {one}:
-        with pytest.raises(RszooError, match=r"another protocol:\n  kind: "):
+        with pytest.raises(
+            RszooError, match=r"another protocol:\n  --runner-up, --choose-bound: "
+        ):
             rszoo.certify(network(), POINTS, bound=other, **again)
 
 

@@ -17,6 +17,7 @@ __all__ = [
     "RecipeError",
     "RszooError",
     "did_you_mean",
+    "listed",
     "unknown_name",
 ]
 
@@ -67,6 +68,8 @@ class IntegrityError(RszooError):
 
 #: Names that a message lists.
 _MOST_NAMES = 20
+#: Entries of a list that are written, where it has more than one besides.
+_MOST_WRITTEN = 5
 
 
 def unknown_name(kind: str, name: object, known: Iterable[str]) -> RszooError:
@@ -81,6 +84,19 @@ def unknown_name(kind: str, name: object, known: Iterable[str]) -> RszooError:
     return RszooError(
         f"unknown {kind} {name!r}{did_you_mean(name, known)}; expected one of {known}"
     )
+
+
+def listed(names: Iterable[str]) -> str:
+    """Return names with commas between them, of many the first and the last.
+
+    >>> listed(["0.25", "0.5"]), listed(map(str, range(43)))
+    ('0.25, 0.5', '0, 1, 2, 3, ..., 42 (43 in all)')
+    """
+    all_names = list(names)
+    if len(all_names) <= _MOST_WRITTEN + 1:
+        return ", ".join(all_names)
+    first, last = all_names[: _MOST_WRITTEN - 1], all_names[-1]
+    return f"{', '.join(first)}, ..., {last} ({len(all_names)} in all)"
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:

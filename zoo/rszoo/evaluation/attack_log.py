@@ -23,11 +23,11 @@ from rszoo.evaluation.content import read_content
 from rszoo.evaluation.protocol import (
     OF_ATTACKS,
     another_protocol,
-    differing_values,
     protocol_path,
 )
 from rszoo.evaluation.row_file import RowFile
 from rszoo.evaluation.rows import ATTACKED, LONGEST_LINE, MOST_ROWS, line
+from rszoo.smoothing.differing import differing_values
 
 __all__ = ["NORMS", "AttackLog", "AttackRow", "read_attack_log"]
 
@@ -242,7 +242,7 @@ def _continued(
         if old is not None and new is not None and old < new:
             return {**before, "inputs": stated["inputs"]}
     if found:
-        raise another_protocol(path, found)
+        raise another_protocol(path, mine, its, [key for key, *_ in found])
     return before
 
 

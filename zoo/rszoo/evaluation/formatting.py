@@ -1,13 +1,9 @@
-"""How durations and lists are written, and what long work is expected to take."""
+"""How durations are written, and what long work is expected to take."""
 
-from collections.abc import Iterable
-
-__all__ = ["as_duration", "as_rate", "expected", "listed", "slow_image"]
+__all__ = ["as_duration", "as_rate", "expected", "slow_image"]
 
 # Seconds for one image, beyond which there is something to do about it.
 _PATIENCE = 60.0
-# Entries of a list that are written, where it has more than one besides.
-_MOST = 5
 
 
 def as_duration(seconds: float) -> str:
@@ -28,19 +24,6 @@ def as_rate(rate: float, unit: str) -> str:
     ('41,234 draws/s', '0.094 steps/s')
     """
     return f"{rate:,.0f} {unit}/s" if rate >= 10 else f"{rate:.2g} {unit}/s"
-
-
-def listed(names: Iterable[str]) -> str:
-    """Return names with commas between them, of many the first and the last.
-
-    >>> listed(["0.25", "0.5"]), listed(map(str, range(43)))
-    ('0.25, 0.5', '0, 1, 2, 3, ..., 42 (43 in all)')
-    """
-    all_names = list(names)
-    if len(all_names) <= _MOST + 1:
-        return ", ".join(all_names)
-    first, last = all_names[: _MOST - 1], all_names[-1]
-    return f"{', '.join(first)}, ..., {last} ({len(all_names)} in all)"
 
 
 def expected(work: str, unit: str, *, rate: float, seconds: float) -> str:

@@ -17,6 +17,7 @@ from rszoo.evaluation.protocol import (
     write_protocol,
 )
 from rszoo.evaluation.rows import Content, header_kind, line, parse, row_line
+from rszoo.smoothing.differing import described
 
 __all__ = ["merge_logs"]
 
@@ -108,8 +109,13 @@ def _common_protocol(paths: Sequence[Path]) -> Protocol:
     first = protocols[0]
     for path, protocol in zip(paths, protocols, strict=True):
         if found := differing(protocol, first):
-            listed = "\n".join(f"  {key}: {here}, {there}" for key, here, there in found)
-            raise RszooError(f"{path} and {paths[0]} were made differently:\n{listed}")
+            keys = [key for key, *_ in found]
+            places = {"first": f" in {path}", "second": f" in {paths[0]}"}
+            lines = described(protocol.values(), first.values(), keys, **places)
+            raise RszooError(
+                f"{path} and {paths[0]} were made differently:\n  " + "\n  ".join(lines) + "\n"
+                "merge logs of one command, whose --shard alone differs"
+            )
     return first
 
 

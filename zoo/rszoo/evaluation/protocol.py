@@ -10,6 +10,7 @@ from rszoo._json import read_json_bytes
 from rszoo.certificates.kinds import protocol_of
 from rszoo.certificates.protocol import Protocol
 from rszoo.errors import DataError, RszooError
+from rszoo.smoothing.differing import described, differing_values
 
 __all__ = [
     "OF_ATTACKS",
@@ -17,7 +18,6 @@ __all__ = [
     "check_replaceable",
     "continued",
     "differing",
-    "differing_values",
     "protocol_path",
     "read_protocol",
     "write_protocol",
@@ -111,19 +111,24 @@ def continued(path: Path, wanted: Protocol, listed: Collection[int]) -> Protocol
         if own is None:
             return stored
         found = [entry for entry in differing(stored, wanted) if entry[0] in _WHICH]
-    raise another_protocol(path, found)
+    keys = [key for key, *_ in found]
+    raise another_protocol(path, stored.values(), wanted.values(), keys)
 
 
-def another_protocol(path: Path, found: Iterable[tuple[str, str, str]]) -> RszooError:
+def another_protocol(
+    path: Path, mine: Mapping[str, Any], its: Mapping[str, Any], keys: Iterable[str]
+) -> RszooError:
     """Return the error for a log that cannot be continued.
 
     Args:
         path: the log.
-        found: where its protocol differs: key, value in the log, value now.
+        mine: its protocol, as JSON values.
+        its: that to go on under.
+        keys: where they differ, of `differing_values`.
     """
-    lines = [f"  {key}: {mine} in the log, {its} now" for key, mine, its in found]
+    lines = described(mine, its, keys, first=" in the log", second=" now")
     return RszooError(
-        f"{path} was made under another protocol:\n" + "\n".join(lines) + "\n"
+        f"{path} was made under another protocol:\n  " + "\n  ".join(lines) + "\n"
         "continue it with the values of the log, or name another log with --out"
     )
 
@@ -143,23 +148,3 @@ def differing(first: Protocol, second: Protocol) -> list[tuple[str, str, str]]:
     Where it ran is left out: a log may be continued, or merged, on another machine.
     """
     return differing_values(*({**of.values(), "machine": None} for of in (first, second)))
-
-
-def differing_values(
-    first: Mapping[str, Any], second: Mapping[str, Any]
-) -> list[tuple[str, str, str]]:
-    """Return where two mappings differ: key, with dots of nested ones, and the values as JSON."""
-    one, other = _flat(first), _flat(second)
-    values = [(k, one.get(k, "absent"), other.get(k, "absent")) for k in sorted({*one, *other})]
-    return [entry for entry in values if entry[1] != entry[2]]
-
-
-def _flat(protocol: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Return the values as JSON text; the keys of nested ones are joined by dots."""
-    flat: dict[str, str] = {}
-    for key, value in protocol.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[prefix + key] = json.dumps(value, ensure_ascii=False)
-    return flat

@@ -50,6 +50,7 @@ from rszoo.certificates.claims import of_votes
 from rszoo.certificates.kind import agrees
 from rszoo.certificates.kinds.memory import Remembered
 from rszoo.errors import DataError, RszooError
+from rszoo.smoothing.differing import described, differing_values
 from rszoo.smoothing.memory_rows import details_of, from_text, image_digest, is_region, to_text
 
 __all__ = ["Memory"]
@@ -151,13 +152,10 @@ class Memory:
             self._database.execute("INSERT INTO protocol VALUES (?)", (text,))
             return
         before, now = json.loads(row[0]), json.loads(text)
-        changed = [key for key in sorted({*before, *now}) if before.get(key) != now.get(key)]
-        if changed:
-            listed = "\n".join(
-                f"  {key}: {before.get(key)}, {now.get(key)} now" for key in changed
-            )
+        if found := differing_values(before, now):
+            lines = described(before, now, [key for key, *_ in found], second=" now")
             raise RszooError(
-                f"the memory {self.path} was made otherwise:\n{listed}\n"
+                f"the memory {self.path} was made otherwise:\n  " + "\n  ".join(lines) + "\n"
                 "use the same values, or name another one with --memory"
             )
 

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from string import ascii_lowercase
 
 from rszoo.certificates.kind import ONE_SIDED
+from rszoo.errors import listed
 from rszoo.evaluation.data_set import DataSet
-from rszoo.evaluation.formatting import as_duration, listed
+from rszoo.evaluation.formatting import as_duration
 from rszoo.evaluation.leaderboard.board import Group, Row
 from rszoo.evaluation.leaderboard.entry import Entry
 from rszoo.theory.rounding import (
