@@ -180,14 +180,17 @@ def test_a_data_set_is_made_beside_others(tmp_path: Path, forks: Forks) -> None:
     assert set(locked) == {"prepare@digits", "prepare@mine"}
 
 
-def test_the_values_for_mnist_are_of_the_same_names(tmp_path: Path, forks: Forks) -> None:
-    values = yaml.safe_load((ROOT / "params.mnist.yaml").read_text())
+@pytest.mark.parametrize(("file", "name"), [("mnist", "mnist"), ("cifar10", "cifar10-jpeg")])
+def test_the_values_for_other_data_are_of_the_same_names(
+    tmp_path: Path, forks: Forks, file: str, name: str
+) -> None:
+    values = yaml.safe_load((ROOT / f"params.{file}.yaml").read_text())
     listed = Copy(tmp_path, forks, **values).dvc("stage", "list", "--name-only").split()
     sigmas = ("0.25", "0.50", "1.00")
     assert listed == [
-        "prepare@mnist",
+        f"prepare@{name}",
         *(
-            f"{stage}@mnist-consistency-{sigma}"
+            f"{stage}@{name}-consistency-{sigma}"
             for stage in ("train", "certify")
             for sigma in sigmas
         ),
