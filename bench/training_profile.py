@@ -70,7 +70,8 @@ def main() -> None:
     precision = resolve_precision("auto", cpu)
     table = Table("method", "ms", *KINDS, OTHER, padding=0)
     for method in options.methods:
-        sides, _ = sides_of(method, options.network, precision, cpu, capture=False)
+        how = {"capture": False, "fused": False}
+        sides, *_ = sides_of(method, options.network, precision, cpu, **how)
         took, parts = shares(sides["rszoo"])
         table.add_row(method, f"{took:.0f}", *(f"{parts[kind]:.0%}" for kind in (*KINDS, OTHER)))
     Console().print(f"{options.network}, {precision}, {options.threads} threads", table)

@@ -1,7 +1,7 @@
 """Seconds per training step: rszoo against plain readings of the original code.
 
     python bench/training_speed.py [METHOD...] [--network lenet] [--threads 2] [--json]
-                                   [--device cuda] [--no-capture] [--out FILE]
+                                   [--device cuda] [--no-capture] [--no-fused] [--out FILE]
 
 A step is forward, backward and update for 256 noisy images (MACER: as many images, 16 copies of
 each of 16), with the published weights for sigma 0.5, after all warm-ups. Both sides do the same
@@ -11,8 +11,10 @@ drifts treats them alike; the median of the turns' ratios is given.
 
 The limit is the bare network: the forward and backward passes of rszoo's step, on the same
 batches, and nothing else. On a GPU rszoo's steps are replayed from a CUDA graph, unless
---no-capture, and "launched" is the same step without one, in the same turns; "captured" is how
-many times as fast the replay is. With --out each row is written as JSON when it is measured.
+--no-capture, and fused kernels evaluate their attacks where they fit, unless --no-fused.
+"unfused" is the same step with attacks by PyTorch, and "launched" is that without a graph, in the
+same turns; "fused" and "captured" are how many times as fast kernels and the replay make it. With
+--out each row is written as JSON when it is measured.
 """
 
 import argparse
@@ -42,6 +44,7 @@ from rszoo.networks.execution import (
     resolve_device,
     resolve_precision,
 )
+from rszoo.networks.fused.attackable import attackable
 from rszoo.training.captured import Captured
 from rszoo.training.checkpoint import TrainingState
 from rszoo.training.loop import build_optimizer
@@ -58,6 +61,8 @@ SIGMA = 0.5
 #: the original's is float32.
 TOLERANCE = {"float32": 1e-4, "bfloat16": 1e-2}
 NOISY_IMAGES = 256
+#: Sides that are measured where something makes a step faster, and what does.
+MORE = {"launched": "captured", "unfused": "fused"}
 #: Takes a step, and returns its loss, for which only the original's waits.
 Side = Callable[[], float | Tensor]
 
@@ -68,9 +73,9 @@ def weights_of(method: str, dataset: str) -> dict[str, object]:
 
 
 def sides_of(
-    method: str, network: str, precision: str, device: torch.device, *, capture: bool
-) -> tuple[dict[str, Side], nn.Module]:
-    """Return one step of training for each side, and the network of the launched one."""
+    method: str, network: str, precision: str, device: torch.device, *, capture: bool, fused: bool
+) -> tuple[dict[str, Side], Callable[[], "list[Call]"], nn.Module]:
+    """Return one step for each side, what notes the network's forwards in one, and the network."""
     name, dataset, options = NETWORKS[network]
     shape = (1, 28, 28) if dataset == "mnist" else (3, 32, 32)
     weights = weights_of(method, dataset)
@@ -103,9 +108,11 @@ def sides_of(
         optimizer.step()
         return value.item()
 
-    def ours(model: nn.Module, *, captured: bool) -> Side:
+    def ours(model: nn.Module, *, captured: bool, fused: bool | None) -> tuple[Side, bool]:
         state = TrainingState(model, build_optimizer(model, train))
-        step = Step.of(state, bound, train, sigma=SIGMA, precision=precision)
+        how = {"precision": precision, "device": device, "on_obstacle": print}
+        form = attackable(model, fused, input_shape=shape, **how)
+        step = Step.of(state, bound, train, sigma=SIGMA, precision=precision, attackable=form)
         take = Captured(step, CudaGraphs(device, on_obstacle=print)) if captured else step
         batch = [x.contiguous(memory_format=torch.channels_last), y, *values]
 
@@ -115,18 +122,21 @@ def sides_of(
             take(batch, progress=1.0, lr=train.lr)
             return step.total
 
-        if captured:
-            for _ in range(5):  # by then it is
+        if captured or form is not None:
+            for _ in range(5):  # by then it is, and kernels are compiled
                 run()
             model.load_state_dict(start)
-        return run
+        return run, form is not None and form.attacked
 
-    models = [place(copy.deepcopy(built), device) for _ in range(2)]
-    launched = ours(models[0], captured=False)
-    if not capture:
-        return {"rszoo": launched, "original": original}, models[0]
-    captured = ours(models[1], captured=True)
-    return {"rszoo": captured, "launched": launched, "original": original}, models[0]
+    models = [place(copy.deepcopy(built), device) for _ in range(3)]
+    step, kernels = ours(models[0], captured=capture, fused=None if fused else False)
+    sides = {"rszoo": step}
+    if kernels:
+        sides["unfused"], _ = ours(models[1], captured=capture, fused=False)
+    launched, _ = ours(models[2], captured=False, fused=False)
+    if capture:
+        sides["launched"] = launched
+    return sides | {"original": original}, partial(calls_in, launched, models[2]), models[2]
 
 
 @dataclass(frozen=True)
@@ -196,11 +206,12 @@ def compare(
     precision: str,
     device: torch.device,
     capture: bool,
+    fused: bool,
 ) -> dict[str, object]:
-    sides, launched = sides_of(method, network, precision, device, capture=capture)
+    how = {"capture": capture, "fused": fused}
+    sides, noted, plain = sides_of(method, network, precision, device, **how)
     first = {name: float(step()) for name, step in sides.items()}
-    calls = calls_in(sides["launched" if capture else "rszoo"], launched)
-    sides["limit"] = partial(replay, launched, calls, precision, device)
+    sides["limit"] = partial(replay, plain, noted(), precision, device)
     turns = [
         {name: seconds_per_step(step, seconds, device) for name, step in sides.items()}
         for _ in range(3)
@@ -215,8 +226,13 @@ def compare(
         "ratio": statistics.median(turn["original"] / turn["rszoo"] for turn in turns),
         "limit": statistics.median(turn["original"] / turn["limit"] for turn in turns),
         "share": statistics.median(turn["limit"] / turn["rszoo"] for turn in turns),
-        "captured": statistics.median(turn["launched"] / turn["rszoo"] for turn in turns)
+        "captured": statistics.median(
+            turn["launched"] / turn.get("unfused", turn["rszoo"]) for turn in turns
+        )
         if capture
+        else None,
+        "fused": statistics.median(turn["unfused"] / turn["rszoo"] for turn in turns)
+        if "unfused" in sides
         else None,
         "loss_difference": max(abs(one - original) for one in first.values()) / abs(original),
     }
@@ -231,6 +247,7 @@ def main() -> None:
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--no-capture", action="store_true", help="on a GPU: no CUDA graphs")
+    parser.add_argument("--no-fused", action="store_true", help="on a GPU: no fused kernels")
     parser.add_argument("--out", type=Path, help="write the rows here, as JSON, one by one")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
@@ -239,6 +256,7 @@ def main() -> None:
     precision = resolve_precision(options.precision, device)
     how = {"seconds": options.seconds, "precision": precision, "device": device}
     how["capture"] = device.type == "cuda" and not options.no_capture
+    how["fused"] = not options.no_fused
     rows: list[dict[str, object]] = []
     for method in options.methods:
         rows.append(compare(method, options.network, **how))
@@ -255,8 +273,8 @@ def main() -> None:
 
 def show(rows: list[dict[str, object]], title: str) -> None:
     columns = ["method", "rszoo", "original", "faster", "limit", "of limit", "losses"]
-    captured = any(row["captured"] for row in rows)
-    table = Table(*columns, *(["launched", "captured"] if captured else []), padding=0)
+    more = [(side, by) for side, by in MORE.items() if any(row[by] for row in rows)]
+    table = Table(*columns, *(name for both in more for name in both), padding=0)
     for row in rows:
         cells = [
             str(row["method"]),
@@ -267,8 +285,8 @@ def show(rows: list[dict[str, object]], title: str) -> None:
             f"{row['share']:.2f}",
             f"{row['loss_difference']:.1e}",
         ]
-        if captured:
-            cells += [f"{row['launched_ms']:.1f}", f"{row['captured']:.2f}"]
+        for side, by in more:
+            cells += [f"{row[f'{side}_ms']:.1f}", f"{row[by]:.2f}"] if row[by] else ["-", "-"]
         table.add_row(*cells)
     Console().print(title, table)
 

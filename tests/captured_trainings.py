@@ -15,6 +15,7 @@ from rszoo.methods import Method
 from rszoo.networks.cuda_graphs import Graphs
 from rszoo.networks.denoised import Denoising
 from rszoo.networks.execution import place
+from rszoo.networks.fused.attackable import Attackable, attackable
 from rszoo.networks.mixing import Mix, MixingNetwork
 from rszoo.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from rszoo.training.loop import build_optimizer, fit
@@ -98,6 +99,8 @@ class Training:
     kind: str = "smoothed"
     optimizer: str = "adamw"
     sigmas: bool = False
+    network: Callable[[], nn.Module] | None = None  # instead of the usual one
+    fused: bool = False
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     @property
@@ -117,6 +120,8 @@ class Training:
 
     def start(self, seed: int = 0) -> TrainingState:
         network = learner(self.kind, self.device, seed=seed)
+        if self.network is not None:
+            network = place(self.network(), self.device)
         return TrainingState(network, build_optimizer(network, self.spec))
 
     def losses(
@@ -137,9 +142,14 @@ class Training:
             per_example={name: given[name] for name in needed(self.method)},
             sigmas=levels if self.sigmas else None,
             graphs=graphs,
+            attackable=self._attackable(state.network, images.shape),
         )
         count = epochs - state.epoch
         return [next(running).loss for _ in range(count)]
+
+    def _attackable(self, network: nn.Module, shape: tuple[int, ...]) -> Attackable | None:
+        how: dict[str, Any] = {"precision": "float32", "device": self.device}
+        return attackable(network, self.fused, input_shape=shape, on_obstacle=print, **how)
 
     def interrupted(
         self, graphs: Callable[[], Graphs | None], path: Path

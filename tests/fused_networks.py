@@ -1,6 +1,7 @@
 """What the tests of fused kernels share: networks, plans, and whether Triton is there."""
 
 import os
+from dataclasses import replace
 from importlib.util import find_spec
 
 import pytest
@@ -10,7 +11,16 @@ from torch import Tensor, nn
 from rszoo import networks
 from rszoo.networks.fused.plan import IMAGES, Plan, Step
 
-__all__ = ["NEEDS_TRITON", "distance", "drawn_plan", "resnet", "step", "with_statistics"]
+__all__ = [
+    "EXACT",
+    "NEEDS_TRITON",
+    "PLANS",
+    "distance",
+    "drawn_plan",
+    "resnet",
+    "step",
+    "with_statistics",
+]
 
 # CI does without nothing: there, what is missing is an error and no skip.
 _REQUIRED = "triton" in os.environ.get("RSZOO_TESTS_NEED", "")
@@ -19,6 +29,9 @@ _REQUIRED = "triton" in os.environ.get("RSZOO_TESTS_NEED", "")
 NEEDS_TRITON = pytest.mark.skipif(
     find_spec("triton") is None and not _REQUIRED, reason="Triton is not installed"
 )
+
+#: How far float32 may be off: it rounds by 6e-8, and a few hundred numbers are added up.
+EXACT = 1e-5
 
 
 def with_statistics(network: nn.Module) -> nn.Module:
@@ -89,3 +102,47 @@ def drawn_plan(*steps: Step, channels: int = 3) -> Plan:
 def distance(some: Tensor, others: Tensor) -> float:
     """Return the length of a difference as a share of the length of the second."""
     return float((some.float() - others.float()).norm() / others.float().norm())
+
+
+#: What follows the first convolution, which is step 0, by name.
+PLANS = {
+    "images alone": lambda: [],
+    "another convolution": lambda: [step(16, 32, source=0)],
+    "stride 2": lambda: [step(32, 64, source=0, stride=2)],
+    "stride 2, 1x1": lambda: [step(16, 32, source=0, stride=2, kernel=1, relu=False)],
+    "1x1": lambda: [step(64, 16, source=0, kernel=1)],
+    "without ReLU": lambda: [step(16, 16, source=0, relu=False)],
+    "a shortcut": lambda: [step(16, 16, source=0, shortcut=0)],
+    "a shortcut of another kind": lambda: [
+        step(16, 32, source=0, stride=2),
+        step(16, 32, source=0, stride=2, kernel=1, relu=False),
+        step(32, 32, source=1, shortcut=2),
+    ],
+    # Shortcuts of He et al. (2016), option A: every second pixel, further channels zero.
+    "zero padding": lambda: [
+        step(16, 32, source=0, stride=2),
+        replace(
+            step(16, 32, source=0, stride=2, kernel=1, relu=False),
+            weight=torch.eye(32, 16, dtype=torch.float64).view(32, 16, 1, 1),
+            bias=torch.zeros(32, dtype=torch.float64),
+        ),
+        step(32, 32, source=1, shortcut=2),
+    ],
+    "a block": lambda: [step(16, 16, source=0), step(16, 16, source=1, shortcut=0)],
+    "two wide blocks": lambda: [
+        step(64, 64, source=0),
+        step(64, 64, source=1, shortcut=0),
+        step(64, 64, source=2),
+        step(64, 64, source=3, shortcut=2),
+    ],
+    "a block whose input is read again": lambda: [
+        step(32, 32, source=0),
+        step(32, 32, source=1, shortcut=0),
+        step(32, 32, source=2, shortcut=0),
+    ],
+    "a block whose middle is read again": lambda: [
+        step(16, 16, source=0),
+        step(16, 16, source=1, shortcut=0),
+        step(16, 16, source=2, shortcut=1),
+    ],
+}

@@ -17,21 +17,28 @@ def test_the_table_of_a_run_that_was_cut_off(tmp_path: Path) -> None:
     (tmp_path / "certify-w.json").write_text(json.dumps(rows))
     times = {
         "rszoo_ms": 10.0,
-        "launched_ms": 26.0,
+        "launched_ms": 39.0,
+        "unfused_ms": 15.0,
         "original_ms": 40.0,
         "ratio": 4.0,
         "limit": 3.0,
     }
-    others = {"method": "m", "network": "n", "captured": 2.6, "loss_difference": 0.001}
+    others = {
+        "method": "m",
+        "network": "n",
+        "captured": 2.6,
+        "fused": 1.5,
+        "loss_difference": 0.001,
+    }
     (tmp_path / "training-n.json").write_text(json.dumps([times | others]))
     (tmp_path / "training-o.json").write_text(
-        json.dumps([times | others | {"network": "o", "captured": None}])
+        json.dumps([times | others | {"network": "o", "captured": None, "fused": None}])
     )
     subprocess.run([sys.executable, str(BENCH / "table.py"), str(tmp_path)], check=True)
     table = (tmp_path / "results.md").read_text()
     assert "| w | a card | 100 | - | 250 | - | - | - | - | 2.50 | - |" in table
-    assert "| m | n | 10.0 | 26.0 | 2.60 | 40.0 | 4.00 | 3.00 | 1.0e-03 |" in table
-    assert "| m | o | 10.0 | - | - | 40.0 | 4.00 | 3.00 | 1.0e-03 |" in table
+    assert "| m | n | 10.0 | 15.0 | 1.50 | 39.0 | 2.60 | 40.0 | 4.00 | 3.00 | 1.0e-03 |" in table
+    assert "| m | o | 10.0 | - | - | - | - | 40.0 | 4.00 | 3.00 | 1.0e-03 |" in table
     assert "| tests | 9 | exit 124 |" in table
     assert json.loads((tmp_path / "results.json").read_text())["certify"] == rows
 

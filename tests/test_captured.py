@@ -371,6 +371,7 @@ def test_when_steps_are_captured(
         images=images,  # type: ignore[arg-type]
         test_images=images,  # type: ignore[arg-type]
         precision="float32",
+        fused=None,
         observer=observer,
         state=tmp_path,
         **(usual | changed),

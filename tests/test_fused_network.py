@@ -23,6 +23,7 @@ from rszoo.hub.configs.network import NetworkConfig
 from rszoo.hub.origin import Origin
 from rszoo.hub.writing import write_bundle
 from rszoo.networks.execution import evaluation_mode
+from rszoo.networks.fused import machine
 from rszoo.networks.fused import network as fused_module
 from rszoo.networks.fused.network import Fused, fused_network
 from rszoo.networks.fused.plan import Plan, Unsupported, by_torch
@@ -213,10 +214,10 @@ def test_what_is_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
         SmoothedClassifier(network, **OPTIONS | {"input_shape": None}, fused=True)
     with pytest.raises(ValueError, match="expected either compile or fused, got both"):
         SmoothedClassifier(network, **OPTIONS, fused=True, compile=True)
-    monkeypatch.setattr(fused_module, "find_spec", lambda name: None)
+    monkeypatch.setattr(machine, "find_spec", lambda name: None)
     with pytest.raises(RszooError, match=r"expected Triton \(pip install 'rszoo\[fused\]'\)"):
         SmoothedClassifier(network, **OPTIONS, fused=True)
-    monkeypatch.setattr(fused_module, "find_spec", lambda name: name)
+    monkeypatch.setattr(machine, "find_spec", lambda name: name)
     monkeypatch.setenv("TRITON_INTERPRET", "0")
     with pytest.raises(RszooError, match="expected a CUDA device, got 'cpu'"):
         SmoothedClassifier(network, **OPTIONS, fused=True)
@@ -240,7 +241,7 @@ def test_kernels_that_do_not_work_are_refused(monkeypatch: pytest.MonkeyPatch) -
         fused_network(network, True, device=torch.device("cpu"), **how)
     # By themselves they are chosen on a GPU in bfloat16, and left alone where they do not work.
     how["precision"] = "bfloat16"
-    monkeypatch.setattr(fused_module, "_check_machine", lambda device, precision: None)
+    monkeypatch.setattr(fused_module, "check_machine", lambda device, precision: None)
     with pytest.warns(UserWarning, match="fused kernels are not used: expected kernels that run"):
         assert fused_network(network, None, device=torch.device("cuda"), **how) is None
     assert fused_network(network, False, device=torch.device("cuda"), **how) is None
@@ -306,5 +307,5 @@ def test_the_command_line_certifies_resumes_and_verifies_by_the_same_kernels(
     refused = run("certify", *how, "--resume", "--limit", "2", "--no-fused", ends=1)
     assert "--fused: yes in the log, no now" in refused
     assert "0 of 2 rows" not in run("verify", str(log), "--n", "50")
-    monkeypatch.setattr(fused_module, "find_spec", lambda name: None)
+    monkeypatch.setattr(machine, "find_spec", lambda name: None)
     assert "expected Triton" in run("verify", str(log), "--n", "50", ends=1)

@@ -92,6 +92,7 @@ def test_what_is_made_is_written_without_what_was_not_said() -> None:
             "hardware": None,
             "processes": 1,
             "captured": False,
+            "fused": False,
             "noisy_accuracy": None,
         },
     }

@@ -93,6 +93,7 @@ def trainer_in(
         device=torch.device("cpu"),
         precision="float32",
         capture=True,
+        fused=None,
         processes=ALONE,
         observer=Told(),
         state=out / STATE,

@@ -59,7 +59,7 @@ for workload in $large $small; do
 	step "certify-${workload%%/*}" 70 "$python" bench/certify_speed.py $workload --device $device $how --out "$out/certify-${workload%%/*}.json"
 done
 for network in $networks; do
-	step "training-$network" 60 "$python" $training gaussian cat_rs --network $network \
+	step "training-$network" 90 "$python" $training gaussian cat_rs --network $network \
 		--out "$out/training-$network.json"
 done
 step questions 60 "$python" bench/gpu/questions.py --device $device --out "$out/questions.json"

@@ -17,6 +17,7 @@ __all__ = [
     "Devices",
     "Download",
     "Engine",
+    "FusedAttacks",
     "Inputs",
     "Json",
     "Limit",
@@ -171,5 +172,13 @@ Capture = Annotated[
         "--capture/--no-capture",
         help="Replay training steps from CUDA graphs.",
         show_default="where they can be, on a GPU",
+    ),
+]
+FusedAttacks = Annotated[
+    bool | None,
+    advanced(
+        "--fused/--no-fused",
+        help="Evaluate attacks within steps by fused kernels.",
+        show_default="where they fit, on a GPU",
     ),
 ]

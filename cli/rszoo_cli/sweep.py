@@ -12,6 +12,7 @@ from rszoo_cli.options import (
     Capture,
     DataRoot,
     Download,
+    FusedAttacks,
     Json,
     Precision,
     Profile,
@@ -77,6 +78,7 @@ def sweep(
     json: Json = False,
     precision: Precision = "auto",
     capture: Capture = True,
+    fused: FusedAttacks = None,
 ) -> None:
     """Train every recipe at every noise level with every seed, several at a time.
 
@@ -111,6 +113,7 @@ def sweep(
         download=download,
         precision=precision,
         capture=capture,
+        fused=fused,
         observer=Shown(),
     )
     show_outcomes(outcomes, json=json)

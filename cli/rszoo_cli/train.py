@@ -12,6 +12,7 @@ from rszoo_cli.options import (
     DataRoot,
     Device,
     Download,
+    FusedAttacks,
     Json,
     Overrides,
     Precision,
@@ -60,6 +61,7 @@ def train(
     json: Json = False,
     precision: Precision = "auto",
     capture: Capture = True,
+    fused: FusedAttacks = None,
     half: _Half = False,
 ) -> None:
     """Train a recipe: one tracked run and one bundle per noise level.
@@ -91,6 +93,7 @@ def train(
         precision=precision,
         half=half,
         capture=capture,
+        fused=fused,
         resume=resume,
         overwrite=overwrite,
         observer=Shown(),

@@ -77,6 +77,7 @@ class Trained(BaseModel):
         hardware: what they ran on.
         processes: how many trained together, each on such hardware.
         captured: steps were replayed from a CUDA graph, with learning rates in float32.
+        fused: attacks within steps were evaluated by fused kernels, which round otherwise.
         noisy_accuracy: share of the test images that are right under one noise draw.
     """
 
@@ -86,6 +87,7 @@ class Trained(BaseModel):
     hardware: Annotated[str, Field(max_length=100)] | None = None
     processes: Annotated[int, Field(ge=1)] = 1
     captured: bool = False
+    fused: bool = False
     noisy_accuracy: Annotated[float, Field(ge=0, le=1)] | None = None
 
     @property

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from rszoo.networks.execution import evaluation_mode
+from rszoo.networks.fused.attackable import Attackable
 
 __all__ = [
     "ascend_images",
@@ -31,18 +32,19 @@ _TINY = 1e-30
 
 
 @contextmanager
-def frozen(model: nn.Module) -> Iterator[None]:
-    """Put a network into eval mode with frozen parameters, and back.
+def frozen(model: nn.Module) -> Iterator[nn.Module]:
+    """Put a network into eval mode with frozen parameters, and back; yield what attacks call.
 
     Batch statistics must not see the iterates of an attack, and no graph for the parameters'
-    gradients is built.
+    gradients is built. What is yielded is the network, or one of the same function, up to
+    rounding, that evaluates it by fused kernels (`rszoo.networks.fused.attackable`).
     """
     trainable = [p for p in model.parameters() if p.requires_grad]
     with evaluation_mode(model):
         for parameter in trainable:
             parameter.requires_grad_(False)
         try:
-            yield
+            yield model.frozen() if isinstance(model, Attackable) else model
         finally:
             for parameter in trainable:
                 parameter.requires_grad_(True)

@@ -61,9 +61,9 @@ def loss_within(
     step_size: float,
 ) -> Tensor:
     """Return the loss with a budget for each pixel, `[B, C, H, W]`, from a start in epsilon."""
-    with frozen(model):
+    with frozen(model) as attacked:
         moved = ascend_images_linf(
-            lambda points: F.cross_entropy(model(points).float(), y, reduction="sum"),
+            lambda points: F.cross_entropy(attacked(points).float(), y, reduction="sum"),
             x,
             start=x + epsilon * (2 * torch.rand_like(x) - 1),
             steps=attack_steps,

@@ -69,13 +69,13 @@ def loss(
     if lambda_ == 0.0:
         return low.mean()
 
-    def divergence(noise: Tensor) -> Tensor:  # [m, B]
+    def divergence(model: nn.Module, noise: Tensor) -> Tensor:  # [m, B]
         log_probs = noisy_log_probs(model, x, noise)
         return F.kl_div(log_probs, soft_targets.expand_as(log_probs), reduction="none").sum(-1)
 
-    with frozen(model):
+    with frozen(model) as attacked:
         worst = ascend_noise(
-            lambda noise: divergence(noise).sum() / m, noise, steps=attack_steps, rho=rho
+            lambda e: divergence(attacked, e).sum() / m, noise, steps=attack_steps, rho=rho
         )
-    high = (k == m) * divergence(worst).amax(0)
+    high = (k == m) * divergence(model, worst).amax(0)
     return (low + lambda_ * high).mean()

@@ -81,8 +81,9 @@ def _attacked(
 ) -> Tensor:
     """Return images whose mean prediction is far from the targets, in [0, 1] and in the ball."""
 
-    def mistake(points: Tensor) -> Tensor:
-        return -(targets * log_mean(noisy_log_probs(model, points, noise))).sum()
+    with frozen(model) as attacked:
 
-    with frozen(model):
+        def mistake(points: Tensor) -> Tensor:
+            return -(targets * log_mean(noisy_log_probs(attacked, points, noise))).sum()
+
         return ascend_images(mistake, x, steps=steps, step_size=2 * radius / steps, radius=radius)

@@ -58,12 +58,13 @@ def loss(
     if not phase(progress, start=start):
         return cross_entropy(noisy_log_probs(model, x, noise), y).mean()
 
-    def mistake(noise: Tensor) -> Tensor:
-        log_probs = noisy_log_probs(model, x, noise)
-        right = log_probs.detach().argmax(-1) == y
-        return (right * cross_entropy(log_probs, y)).sum()
+    with frozen(model) as attacked:
 
-    with frozen(model):
+        def mistake(noise: Tensor) -> Tensor:
+            log_probs = noisy_log_probs(attacked, x, noise)
+            right = log_probs.detach().argmax(-1) == y
+            return (right * cross_entropy(log_probs, y)).sum()
+
         noise = ascend_noise_on_sphere(mistake, noise, steps=attack_steps, step_size=step_size)
     return cross_entropy(noisy_log_probs(model, x, noise), y).mean()
 
@@ -112,7 +113,7 @@ def refresh(
 def _right_votes(model: nn.Module, x: Tensor, y: Tensor, sigma: float, draws: int) -> Tensor:
     """Return how many of so many noisy copies are classified right, int64 `[B]`."""
     votes = torch.zeros_like(y)
-    with frozen(model):
+    with frozen(model) as attacked:
         for _ in range(draws):
-            votes += noisy_logits(model, x, gaussian_copies(x, 1, sigma))[0].argmax(-1) == y
+            votes += noisy_logits(attacked, x, gaussian_copies(x, 1, sigma))[0].argmax(-1) == y
     return votes

@@ -97,17 +97,17 @@ def refresh(
     noise = gaussian_copies(x, search_copies, 1.0)
     best = torch.full_like(sigmas, sigma / spread)
     largest = torch.zeros_like(sigmas)
-    with frozen(model):
+    with frozen(model) as attacked:
         for start_log_sigma in torch.linspace(low, high, levels).tolist():
             log_sigma = ascended(
-                lambda log_sigma: _soft_radius(model, x, y, noise, log_sigma.exp()),
+                lambda log_sigma: _soft_radius(attacked, x, y, noise, log_sigma.exp()),
                 torch.full_like(sigmas, start_log_sigma),
                 within=(low, high),
                 starts=levels,
                 steps=search_steps,
             )
             with torch.no_grad():
-                radius = _soft_radius(model, x, y, noise, log_sigma.exp())
+                radius = _soft_radius(attacked, x, y, noise, log_sigma.exp())
             best = torch.where(radius > largest, log_sigma.exp(), best)
             largest = torch.maximum(radius, largest)
     return (sigmas + best) / 2

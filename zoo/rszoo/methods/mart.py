@@ -70,9 +70,9 @@ def loss_within(
     step_size: float,
 ) -> Tensor:
     """Return the loss with a budget for each pixel, `[B, C, H, W]`."""
-    with frozen(model):
+    with frozen(model) as attacked:
         moved = ascend_images_linf(
-            lambda points: F.cross_entropy(model(points).float(), y, reduction="sum"),
+            lambda points: F.cross_entropy(attacked(points).float(), y, reduction="sum"),
             x,
             start=x + SPREAD * torch.randn_like(x),
             steps=attack_steps,

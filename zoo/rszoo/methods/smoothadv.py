@@ -69,12 +69,13 @@ def adversarial_images(
     """Return x*, in [0, 1] and within the ball, for given noise `[m, B, C, H, W]`."""
     index = y.unsqueeze(1)
 
-    def mistake(points: Tensor) -> tuple[Tensor, Tensor]:
-        log_probs = noisy_log_probs(model, points, noise)
-        majority = log_probs.detach().argmax(-1).mode(0).values
-        return -log_mean(log_probs).gather(1, index).sum(), majority != y
+    with frozen(model) as attacked:
 
-    with frozen(model):
+        def mistake(points: Tensor) -> tuple[Tensor, Tensor]:
+            log_probs = noisy_log_probs(attacked, points, noise)
+            majority = log_probs.detach().argmax(-1).mode(0).values
+            return -log_mean(log_probs).gather(1, index).sum(), majority != y
+
         if attack == "ddn":
             return descend_to_boundary(mistake, x, steps=steps, radius=radius)
         step_size = 2 * radius / max(steps, 1)

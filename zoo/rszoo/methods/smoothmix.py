@@ -58,13 +58,12 @@ def loss(
     """
     noise = gaussian_copies(x, m, sigma)
     warm = warmed_up(progress, warmup)
-    index = y.unsqueeze(1)
-
-    def mistake(points: Tensor) -> Tensor:
-        return -log_mean(noisy_log_probs(model, points, noise)).gather(1, index).sum()
-
     first = min(mix_step, attack_steps)
-    with frozen(model):
+    with frozen(model) as attacked:
+
+        def mistake(points: Tensor) -> Tensor:
+            return -log_mean(noisy_log_probs(attacked, points, noise)).gather(1, y[:, None]).sum()
+
         near = ascend_images(mistake, x, steps=first, step_size=step_size)
         far = ascend_images(mistake, near, steps=attack_steps - first, step_size=step_size)
     near = (x + project(near - x, warm * step_size * first)).clamp(0.0, 1.0)

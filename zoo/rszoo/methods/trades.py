@@ -68,10 +68,10 @@ def loss_within(
     step_size: float,
 ) -> Tensor:
     """Return the loss with a budget for each pixel, `[B, C, H, W]`."""
-    with frozen(model):
-        clean = model(x).float().log_softmax(1).detach()
+    with frozen(model) as attacked:
+        clean = attacked(x).float().log_softmax(1).detach()
         moved = ascend_images_linf(
-            lambda points: divergence(clean, model(points).float().log_softmax(1)).sum(),
+            lambda points: divergence(clean, attacked(points).float().log_softmax(1)).sum(),
             x,
             start=x + SPREAD * torch.randn_like(x),
             steps=attack_steps,

@@ -30,6 +30,7 @@ class TrainingState:
         renewed: per-example data that the method has renewed, by name, each `[N, ...]`.
         seconds: what the completed epochs took; NaN where that is not known.
         captured: whether steps were replayed from a CUDA graph.
+        fused: whether attacks were evaluated by fused kernels.
     """
 
     network: nn.Module
@@ -38,6 +39,7 @@ class TrainingState:
     renewed: dict[str, Tensor] = field(default_factory=dict)
     seconds: float = 0.0
     captured: bool = False
+    fused: bool = False
 
 
 def save_checkpoint(path: Path, state: TrainingState, *, identity: dict[str, str]) -> None:
@@ -57,6 +59,7 @@ def save_checkpoint(path: Path, state: TrainingState, *, identity: dict[str, str
         "renewed": state.renewed,
         "seconds": state.seconds,
         "captured": state.captured,
+        "fused": state.fused,
     }
     torch.save(content, buffer)
     write_bytes_atomically(path, buffer.getvalue())
@@ -88,5 +91,6 @@ def load_checkpoint(path: Path, state: TrainingState, *, identity: dict[str, str
     state.epoch = content["epoch"]
     state.seconds = content.get("seconds", math.nan)  # older ones do not say
     state.captured = content.get("captured", False)
+    state.fused = content.get("fused", False)
     device = next(state.network.parameters()).device
     state.renewed = {name: values.to(device) for name, values in renewed.items()}

@@ -20,6 +20,7 @@ from rszoo.errors import RszooError
 from rszoo.methods import Method
 from rszoo.networks.cuda_graphs import Graphs
 from rszoo.networks.execution import autocast, evaluation_mode
+from rszoo.networks.fused.attackable import Attackable
 from rszoo.smoothing.noise import gaussian_copies
 from rszoo.training.batches import Batch, Batches
 from rszoo.training.captured import Captured
@@ -81,6 +82,7 @@ def fit(
     sigmas: Tensor | None = None,
     processes: Processes = ALONE,
     graphs: Graphs | None = None,
+    attackable: Attackable | None = None,
     on_step: Callable[[], None] = lambda: None,
     on_refresh: Callable[[float], None] = lambda share: None,
 ) -> Iterator[Epoch]:
@@ -99,6 +101,7 @@ def fit(
         sigmas: noise level of each image, `[N]`, for methods that take them; None: sigma.
         processes: who trains together; `train.batch_size` is the total of all.
         graphs: captures steps (`rszoo.training.captured`); None takes all one kernel at a time.
+        attackable: the network, whose attacks fused kernels evaluate; None: PyTorch does.
         on_step: called after every step.
         on_refresh: called with the share that is done while per-example data are renewed.
 
@@ -107,7 +110,8 @@ def fit(
     """
     batches = Batches.of(images, train, seed=seed, processes=processes)
     shared = sigma if sigmas is None else None
-    step = Step.of(state, method, train, sigma=shared, precision=precision, processes=processes)
+    how = {"precision": precision, "processes": processes, "attackable": attackable}
+    step = Step.of(state, method, train, sigma=shared, **how)
     lesson = _Lesson(step, batches, per_example, sigma, sigmas)
     captured = None if graphs is None else Captured(step, graphs)
     state.network.train()
@@ -120,6 +124,7 @@ def fit(
         took = time.perf_counter() - started
         state.epoch, state.seconds = epoch + 1, state.seconds + took
         state.captured |= captured is not None and captured.replays > 0
+        state.fused |= attackable is not None and attackable.attacked
         yield Epoch(
             number=state.epoch,
             loss=processes.sum(step.total / (batches.steps * processes.world)).item(),

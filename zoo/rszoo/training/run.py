@@ -37,6 +37,7 @@ def train(
     precision: str = "auto",
     half: bool = False,
     capture: bool = True,
+    fused: bool | None = None,
     resume: bool = False,
     overwrite: bool = False,
     observer: Observer | None = None,
@@ -53,6 +54,8 @@ def train(
         precision: "auto", "float32" or "bfloat16".
         half: store the weights in float16.
         capture: on a GPU, replay steps from CUDA graphs (`rszoo.training.captured`).
+        fused: evaluate attacks within steps by fused kernels; None: where they fit, on a GPU
+            (`rszoo.networks.fused.attackable`).
         resume: keep what is finished, continue what is not.
         overwrite: train again what is finished or begun; with `resume`, only what was so by
             another recipe, or from other data or models.
@@ -64,18 +67,17 @@ def train(
             set), the loss is not finite, or the device, precision or data cannot be used.
     """
     check_outside_bundles(out / STATE)
-    with ExitStack() as stack:
-        stack.enter_context(terminable())
+    with terminable(), ExitStack() as stack:
         chosen = _local_device(device)
         together = stack.enter_context(processes(chosen))
-        where = {"root": data_root, "download": download}
-        images, test_images = _splits(recipes[0].dataset, chosen, **where)
+        splits = _splits(recipes[0].dataset, chosen, root=data_root, download=download)
         setting = Setting(
-            images=images,
-            test_images=test_images,
+            images=splits[0],
+            test_images=splits[1],
             device=chosen,
             precision=resolve_precision(precision, chosen),
             capture=capture,
+            fused=fused,
             processes=together,
             observer=(observer if together.is_main else None) or Observer(),
             state=out / STATE,

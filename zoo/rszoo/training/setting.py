@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from rszoo.data import ImageSet
 from rszoo.methods import Method
 from rszoo.networks.cuda_graphs import CudaGraphs
+from rszoo.networks.fused.attackable import Attackable, attackable
 from rszoo.training.distributed import Processes
 from rszoo.training.observer import Observer
 
@@ -24,6 +26,7 @@ class Setting:
         images, test_images: the data set, on the device.
         device, precision: where and how networks run.
         capture: replay steps from CUDA graphs where that is possible.
+        fused: evaluate attacks by fused kernels; None: where they fit.
         processes: who trains together.
         observer: shown the progress.
         state: the folder of what is neither a bundle nor tracking: checkpoints, caches.
@@ -34,6 +37,7 @@ class Setting:
     device: torch.device
     precision: str
     capture: bool
+    fused: bool | None
     processes: Processes
     observer: Observer
     state: Path
@@ -56,6 +60,27 @@ class Setting:
         else:
             return CudaGraphs(self.device, on_obstacle=note)
         return None
+
+    def attackable(self, name: str, network: nn.Module) -> Attackable | None:
+        """Return the network of a training for attacks by fused kernels; None for PyTorch's.
+
+        The reason is noted where kernels that should work do not.
+
+        Raises:
+            RszooError: the user wants nothing else, and it cannot be.
+        """
+
+        def note(why: str) -> None:
+            self.observer.note(f"{name}: its attacks are not evaluated by fused kernels: {why}")
+
+        return attackable(
+            network,
+            self.fused,
+            input_shape=self.images.shape,
+            precision=self.precision,
+            device=self.device,
+            on_obstacle=note,
+        )
 
     @contextmanager
     def progress(self, task: str, *, total: int, done: int = 0, unit: str) -> Iterator[None]:

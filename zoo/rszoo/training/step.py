@@ -9,6 +9,7 @@ from torch.optim import Optimizer
 
 from rszoo.methods import Method
 from rszoo.networks.execution import autocast
+from rszoo.networks.fused.attackable import Attackable
 from rszoo.training.checkpoint import TrainingState
 from rszoo.training.distributed import ALONE, Processes
 from rszoo.training.recipes.sections.common import TrainSpec
@@ -29,6 +30,8 @@ class Step:
         clip_norm: largest L2 norm of the whole gradient; None for no limit.
         total: sum of the losses, a float64 scalar on the device, to which every step adds.
         processes: who trains together.
+        attackable: the network, as methods get it whose attacks call fused kernels; None for the
+            network itself.
     """
 
     network: nn.Module
@@ -39,6 +42,7 @@ class Step:
     clip_norm: float | None
     total: Tensor
     processes: Processes
+    attackable: Attackable | None
 
     @classmethod
     def of(
@@ -50,6 +54,7 @@ class Step:
         sigma: float | None,
         precision: str,
         processes: Processes = ALONE,
+        attackable: Attackable | None = None,
     ) -> "Step":
         """Return the step of a training, whose total is 0."""
         device = next(state.network.parameters()).device
@@ -62,6 +67,7 @@ class Step:
             clip_norm=train.clip_norm,
             total=torch.zeros((), dtype=torch.float64, device=device),
             processes=processes,
+            attackable=attackable,
         )
 
     def __call__(
@@ -96,7 +102,8 @@ class Step:
         x, y, *extra = batch
         sigma = extra.pop() if self.sigma is None else self.sigma
         with autocast(x.device, self.precision):
-            value = self.method.loss(self.network, x, y, *extra, sigma=sigma, progress=progress)
+            model = self.attackable or self.network
+            value = self.method.loss(model, x, y, *extra, sigma=sigma, progress=progress)
         self.optimizer.zero_grad(set_to_none=True)
         value.backward()
         self.total.add_(value.detach())

@@ -161,6 +161,7 @@ class Trainer:
             sigmas=task.sigmas,
             processes=self.setting.processes,
             graphs=self.setting.graphs(recipe.name, method),
+            attackable=self.setting.attackable(recipe.name, state.network),
             on_step=self.setting.observer.advanced,
             on_refresh=self.setting.observer.refreshing,
         )
@@ -219,6 +220,7 @@ class Trainer:
             hardware=device_name(self.setting.device),
             processes=self.setting.processes.world,
             captured=state.captured,
+            fused=state.fused,
             noisy_accuracy=accuracy,
         )
 

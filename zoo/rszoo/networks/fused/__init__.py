@@ -1,6 +1,7 @@
-"""Inference of residual and plain networks by fused kernels, on a GPU.
+"""Residual and plain networks by fused kernels, on a GPU: inference, and gradients for attacks.
 
-`network.py` has what is used: a network that is evaluated so. A plan (`plan.py`) is made from what
-a network does (`tracing.py`), packed for the kernels (`packing.py`, `kernels.py`) and run by them
-(`engine.py`).
+`network.py` and `attackable.py` have what is used: a network that is evaluated so, and one whose
+attacks are. An outline (`outline.py`) is read from what a network does (`tracing.py`); the plan of
+its weights at one moment (`plan.py`) is packed for the kernels (`packing.py`, `launching.py`,
+`kernels.py`) and run by them, forwards (`engine.py`) or back as well (`gradient.py`).
 """

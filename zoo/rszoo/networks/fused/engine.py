@@ -1,19 +1,14 @@
 """A network whose convolutions are evaluated by the fused kernels."""
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rszoo.networks.fused import kernels
-from rszoo.networks.fused.packing import Launch, launches, tiling
+from rszoo.networks.fused.launching import MOST_VALUES, convolve, convolve_images, run_blocks
+from rszoo.networks.fused.packing import Launch, launches
 from rszoo.networks.fused.plan import IMAGES, Plan
 
 __all__ = ["Engine"]
-
-# Kernels count in 32 bits.
-_MOST_VALUES = 2**31 - 1
 
 
 class Engine:
@@ -38,7 +33,7 @@ class Engine:
         )
         _, height, width = input_shape
         channels = max(step.channels for step in plan.steps)
-        self.most_images = max(1, _MOST_VALUES // (height * width * channels))
+        self.most_images = max(1, MOST_VALUES // (height * width * channels))
 
     def logits(self, x: Tensor) -> Tensor:
         """Return the float32 logits `[B, classes]` of float32 images `[B, C, H, W]`."""
@@ -48,118 +43,36 @@ class Engine:
         results: dict[int, Tensor] = {}
         last = x
         for launch in self.launches:
-            if launch.first.source == IMAGES:
-                last = self._on_images(launch, x)
+            first = launch.first
+            if first.source == IMAGES:
+                last = convolve_images(
+                    x,
+                    self.mean,
+                    self.std,
+                    launch.weight[0],
+                    launch.bias[0],
+                    relu=first.relu,
+                    dtype=self.dtype,
+                )
             elif len(launch.steps) > 1:
-                last = _blocks(launch, results[launch.first.source])
+                last = run_blocks(results[first.source], launch.weight, launch.bias)
             else:
-                added = launch.first.shortcut
-                shortcut = None if added is None else results[added]
-                last = _convolution(launch, results[launch.first.source], shortcut)
+                last = _step(launch, results)
             for number in launch.done:
                 del results[number]
             results[launch.result] = last
         return F.linear(last.mean((1, 2), dtype=torch.float32), self.weight, self.bias)
 
-    def _on_images(self, launch: Launch, x: Tensor) -> Tensor:
-        """Return a convolution of the images, standardised, as `[B, H, W, channels]`."""
-        number, channels, height, width = x.shape
-        y = x.new_empty((number, height, width, launch.first.channels), dtype=self.dtype)
-        pixels, tile = number * height * width, 128
-        _launch(
-            kernels.images,
-            _ceil(pixels, tile),
-            x,
-            self.mean,
-            self.std,
-            launch.weight,
-            launch.bias,
-            y,
-            pixels,
-            *x.stride(),
-            H=height,
-            W=width,
-            CHANNELS=channels,
-            VALUES=launch.weight.shape[1],
-            D=launch.first.channels,
-            RELU=launch.first.relu,
-            TILE=tile,
-            warps=4,
-        )
-        return y
 
-
-def _launch(
-    kernel: Any,  # noqa: ANN401
-    programs: int,
-    *arguments: object,
-    warps: int,
-    **constants: object,
-) -> None:
-    kernel[(programs,)](*arguments, **constants, num_warps=warps)
-
-
-def _ceil(size: int, share: int) -> int:
-    return -(-size // share)
-
-
-def _convolution(launch: Launch, x: Tensor, shortcut: Tensor | None) -> Tensor:
-    """Return one step on the results `[B, H, W, channels]` of others."""
-    step, (number, *sides, channels) = launch.first, x.shape
-    height, width = (_ceil(side, step.stride) for side in sides)
-    shares = tiling(step, height)
-    y = x.new_empty((number, height, width, step.channels))
-    places = number * height * width // shares.rows
-    _launch(
-        kernels.convolution,
-        _ceil(places, shares.tile),
-        x,
-        launch.weight,
-        launch.bias,
-        y if shortcut is None else shortcut,
-        y,
-        places,
-        H=height,
-        W=width,
-        IN_H=sides[0],
-        IN_W=sides[1],
-        C=channels,
-        D=step.channels,
-        KERNEL=step.kernel,
-        STRIDE=step.stride,
-        ROWS=shares.rows,
-        SHORTCUT=shortcut is not None,
-        RELU=step.relu,
-        TILE=shares.tile,
-        warps=shares.warps,
+def _step(launch: Launch, results: dict[int, Tensor]) -> Tensor:
+    """Return the result of a step by itself."""
+    step, source = launch.first, results[launch.first.source]
+    return convolve(
+        source,
+        launch.weight[0],
+        launch.bias[0],
+        size=step.size_of(source.shape[1], source.shape[2]),
+        stride=step.stride,
+        shortcut=None if step.shortcut is None else results[step.shortcut],
+        relu=step.relu,
     )
-    return y
-
-
-def _blocks(launch: Launch, x: Tensor) -> Tensor:
-    """Return a run of basic blocks on the result `[B, H, W, channels]` of a step."""
-    number, height, width, channels = x.shape
-    shares = tiling(launch.first, height)
-    middle, y = torch.empty_like(x), torch.empty_like(x)
-    places = height // shares.rows * width
-    images = max(1, shares.tile // places)
-    _launch(
-        kernels.blocks,
-        _ceil(number, images),
-        x,
-        launch.weight,
-        launch.bias,
-        middle,
-        y,
-        number,
-        len(launch.steps),
-        _ceil(images * places, shares.tile),
-        H=height,
-        W=width,
-        C=channels,
-        ROWS=shares.rows,
-        TILE=shares.tile,
-        IMAGES=images,
-        warps=shares.warps,
-    )
-    return y

@@ -39,31 +39,35 @@ def _add(
 
 @triton.jit
 def _finish(
-    total: tensor, shortcut: tensor, y: tensor, at: tensor, inside: tensor, adding: tensor,
-    SHORTCUT: constexpr, RELU: constexpr
+    total: tensor, shortcut: tensor, mask: tensor, y: tensor, at: tensor, inside: tensor,
+    adding: tensor, SHORTCUT: constexpr, RELU: constexpr, MASKED: constexpr
 ) -> None:  # fmt: skip
-    """Store relu(total + shortcut) at some places."""
+    """Store relu(total + shortcut) at some places; zero where a mask is not positive."""
     if SHORTCUT:
         added = tl.load(shortcut + at, mask=inside[:, None] & adding, other=0.0)
         total += added.to(tl.float32)
     if RELU:
         total = tl.maximum(total, 0.0)
+    if MASKED:
+        passed = tl.load(mask + at, mask=inside[:, None], other=0.0)
+        total = tl.where(passed.to(tl.float32) > 0.0, total, 0.0)
     kept = total.to(y.dtype.element_ty)  # pyright: ignore[reportAttributeAccessIssue]
     tl.store(y + at, kept, mask=inside[:, None])
 
 
 @triton.jit
 def _tile(
-    x: tensor, w: tensor, b: tensor, shortcut: tensor, y: tensor, place: tensor, end: tensor,
-    adding: tensor, H: constexpr, W: constexpr, IN_H: constexpr, IN_W: constexpr, C: constexpr,
-    D: constexpr, KERNEL: constexpr, STRIDE: constexpr, ROWS: constexpr, SHORTCUT: constexpr,
-    RELU: constexpr, TILE: constexpr
+    x: tensor, w: tensor, b: tensor, shortcut: tensor, mask: tensor, y: tensor, place: tensor,
+    end: tensor, adding: tensor, H: constexpr, W: constexpr, IN_H: constexpr, IN_W: constexpr,
+    C: constexpr, D: constexpr, KERNEL: constexpr, STRIDE: constexpr, SPREAD: constexpr,
+    ROWS: constexpr, SHORTCUT: constexpr, RELU: constexpr, MASKED: constexpr, TILE: constexpr
 ) -> None:  # fmt: skip
     """y = relu(convolution(x, w) + b + shortcut) at some places, those below `end`.
 
-    x [N, IN_H, IN_W, C], w [KERNEL^2, C, D], b [D] float32, shortcut and y [N, H, W, D]; without
-    `adding` the shortcut is left out. ROWS divides H, and is 1 but for a 3x3 convolution with
-    stride 1, where it may be 2 or 4.
+    x [N, IN_H, IN_W, C], w [KERNEL^2, C, D], b [D] float32, shortcut, mask and y [N, H, W, D];
+    without `adding` the shortcut is left out. ROWS divides H, and is 1 but for a 3x3 convolution
+    with stride 1, where it may be 2 or 4. With a SPREAD of 2, pixel (i, j) of x lies at
+    (2i, 2j), among zeros: so the gradient of a convolution with stride 2 is one with stride 1.
     """
     GROUPS: constexpr = H // ROWS
     column = place % W
@@ -79,7 +83,11 @@ def _tile(
         row = top * STRIDE + (i - KERNEL // 2)
         for j in tl.static_range(KERNEL):  # pyright: ignore[reportGeneralTypeIssues]
             across = column * STRIDE + (j - KERNEL // 2)
-            values = _values(x, image, row, across, inside, IN_H, IN_W, C)
+            if SPREAD == 1:
+                values = _values(x, image, row, across, inside, IN_H, IN_W, C)
+            else:
+                there = inside & (row % SPREAD == 0) & (across % SPREAD == 0)
+                values = _values(x, image, row // SPREAD, across // SPREAD, there, IN_H, IN_W, C)
             if i < KERNEL:
                 total0 = _add(total0, values, w, i * KERNEL + j, C, D)
             if ROWS >= 2 and i >= 1 and i < 4:
@@ -89,26 +97,26 @@ def _tile(
             if ROWS >= 4 and i >= 3:
                 total3 = _add(total3, values, w, (i - 3) * KERNEL + j, C, D)
     at = ((image * H + top) * W + column)[:, None] * D + d[None, :]
-    _finish(total0, shortcut, y, at, inside, adding, SHORTCUT, RELU)
+    _finish(total0, shortcut, mask, y, at, inside, adding, SHORTCUT, RELU, MASKED)
     if ROWS >= 2:
-        _finish(total1, shortcut, y, at + W * D, inside, adding, SHORTCUT, RELU)
+        _finish(total1, shortcut, mask, y, at + W * D, inside, adding, SHORTCUT, RELU, MASKED)
     if ROWS >= 4:
-        _finish(total2, shortcut, y, at + 2 * W * D, inside, adding, SHORTCUT, RELU)
-        _finish(total3, shortcut, y, at + 3 * W * D, inside, adding, SHORTCUT, RELU)
+        _finish(total2, shortcut, mask, y, at + 2 * W * D, inside, adding, SHORTCUT, RELU, MASKED)
+        _finish(total3, shortcut, mask, y, at + 3 * W * D, inside, adding, SHORTCUT, RELU, MASKED)
 
 
 @triton.jit
 def convolution(
-    x: tensor, w: tensor, b: tensor, shortcut: tensor, y: tensor, places: tensor,
+    x: tensor, w: tensor, b: tensor, shortcut: tensor, mask: tensor, y: tensor, places: tensor,
     H: constexpr, W: constexpr, IN_H: constexpr, IN_W: constexpr, C: constexpr, D: constexpr,
-    KERNEL: constexpr, STRIDE: constexpr, ROWS: constexpr, SHORTCUT: constexpr, RELU: constexpr,
-    TILE: constexpr
+    KERNEL: constexpr, STRIDE: constexpr, SPREAD: constexpr, ROWS: constexpr,
+    SHORTCUT: constexpr, RELU: constexpr, MASKED: constexpr, TILE: constexpr
 ) -> None:  # fmt: skip
     """One convolution of all images, of which there are so many places; see `_tile`."""
     place = tl.program_id(0) * TILE + tl.arange(0, TILE)
     _tile(
-        x, w, b, shortcut, y, place, places, True, H, W, IN_H, IN_W, C, D, KERNEL, STRIDE, ROWS,
-        SHORTCUT, RELU, TILE
+        x, w, b, shortcut, mask, y, place, places, True, H, W, IN_H, IN_W, C, D, KERNEL, STRIDE,
+        SPREAD, ROWS, SHORTCUT, RELU, MASKED, TILE
     )  # fmt: skip
 
 
@@ -137,8 +145,8 @@ def blocks(
         for tile in tl.range(tiles, num_stages=1):  # pyright: ignore[reportGeneralTypeIssues]
             place = first + tile * TILE + tl.arange(0, TILE)
             _tile(
-                source, w + step * (9 * C * C), b + step * C, shortcut, target, place, end,
-                step % 2 == 1, H, W, H, W, C, C, 3, 1, ROWS, True, True, TILE
+                source, w + step * (9 * C * C), b + step * C, shortcut, x, target, place, end,
+                step % 2 == 1, H, W, H, W, C, C, 3, 1, 1, ROWS, True, True, False, TILE
             )  # fmt: skip
         tl.debug_barrier()
         if step % 2 == 0:
@@ -181,4 +189,4 @@ def images(
     total = tl.full((TILE, D), 0.0, tl.float32) + tl.load(b + d)[None, :]
     taps = tl.load(w + value[:, None] * D + d[None, :])
     total = tl.dot(values, taps, total, input_precision="ieee")
-    _finish(total, y, y, at[:, None] * D + d[None, :], inside, False, False, RELU)
+    _finish(total, y, y, y, at[:, None] * D + d[None, :], inside, False, False, RELU, False)

@@ -5,28 +5,21 @@ one launch. The result is the same function up to rounding (bfloat16 between lay
 them), and therefore another one where certificates are concerned: logs record it.
 """
 
-import os
 import warnings
-from contextlib import AbstractContextManager, nullcontext
-from importlib.util import find_spec
 
 import torch
 from torch import Tensor, nn
 
 from rszoo.errors import RszooError
 from rszoo.networks.execution import evaluation_mode
-from rszoo.networks.fused.plan import NotWorking, Plan, Unsupported
+from rszoo.networks.fused.machine import DTYPES, check_machine, check_sizes, current
+from rszoo.networks.fused.plan import NotWorking, Unsupported
 from rszoo.networks.fused.tracing import planned
 
 __all__ = ["Fused", "fused_network"]
 
-_DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
-
 # Difference from the network, as a share of the scale of its logits, that rounding may make.
 _TOLERANCE = {"bfloat16": 0.1, "float32": 0.01}
-
-_CHANNELS = (16, 32, 64, 128)
-_MOST_IMAGE_CHANNELS = 14  # nine taps of which are 128 values at most
 
 
 class Fused(nn.Module):
@@ -59,7 +52,7 @@ class Fused(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the logits of images, float32."""
-        with torch.autocast(x.device.type, enabled=False), _current(x.device):
+        with torch.autocast(x.device.type, enabled=False), current(x.device):
             return self._engine.logits(x.float())
 
     def train(self, mode: bool = True) -> "Fused":
@@ -72,13 +65,13 @@ class Fused(nn.Module):
     @torch.no_grad()
     def _plan(self) -> None:
         device = next(self.network.parameters(), torch.zeros(())).device
-        _check_machine(device, self.precision)
+        check_machine(device, self.precision)
         plan = planned(self.network, self.input_shape)
-        _check_sizes(plan)
+        check_sizes(plan)
         # Triton may be missing, and is slow to import.
         from rszoo.networks.fused.engine import Engine
 
-        self._engine = Engine(plan, self.input_shape, dtype=_DTYPES[self.precision], device=device)
+        self._engine = Engine(plan, self.input_shape, dtype=DTYPES[self.precision], device=device)
         self._state = _state(self.network)
         self._try(device)
 
@@ -143,36 +136,7 @@ def fused_network(
         return None
 
 
-def _check_machine(device: torch.device, precision: str) -> None:
-    """Refuse a machine that cannot run the kernels."""
-    if find_spec("triton") is None:
-        raise Unsupported("expected Triton (pip install 'rszoo[fused]'), which is not installed")
-    if device.type == "cuda":
-        capability = torch.cuda.get_device_capability(device)
-        if precision == "bfloat16" and capability < (8, 0):
-            raise Unsupported(f"expected a GPU that multiplies bfloat16, got one of {capability}")
-    elif os.environ.get("TRITON_INTERPRET") != "1":  # its interpreter, which is for tests
-        raise Unsupported(f"expected a CUDA device, got {str(device)!r}")
-
-
-def _check_sizes(plan: Plan) -> None:
-    """Refuse convolutions that the kernels have no tiles for."""
-    images = len(plan.mean)
-    if images > _MOST_IMAGE_CHANNELS:
-        raise Unsupported(
-            f"expected images of {_MOST_IMAGE_CHANNELS} channels at most, got {images}"
-        )
-    for step in plan.steps:
-        if step.channels not in _CHANNELS:
-            raise Unsupported(f"expected layers of {_CHANNELS} channels, got {step.channels}")
-
-
 def _state(network: nn.Module) -> list[tuple[int, int]]:
     """Return what changes with the weights of a network."""
     tensors = [*network.parameters(), *network.buffers()]
     return [(one.data_ptr(), 0 if one.is_inference() else one._version) for one in tensors]
-
-
-def _current(device: torch.device) -> AbstractContextManager[object]:
-    """Return the context in which Triton, which asks what is current, runs on a device."""
-    return torch.cuda.device(device) if device.type == "cuda" else nullcontext()

@@ -4,15 +4,16 @@ Runs of basic blocks are one launch, see `rszoo.networks.fused.kernels.blocks`: 
 its images through all of them. Anything else is one launch for each step.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from rszoo.networks.fused.plan import IMAGES, Plan, Step
 
-__all__ = ["Launch", "Tiling", "launches", "tiling"]
+__all__ = ["Launch", "Tiling", "launches", "taps", "tiling"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,11 +66,11 @@ _TILINGS = {
 _SIMPLE = Tiling(rows=1, tile=64, warps=4)
 
 
-def tiling(step: Step, height: int) -> Tiling:
-    """Return how a convolution is shared out, whose result has so many rows."""
-    if step.kernel != 3 or step.stride != 1:
+def tiling(*, channels: int, kernel: int, stride: int, height: int) -> Tiling:
+    """Return how a convolution is shared out, whose result has so many channels and rows."""
+    if kernel != 3 or stride != 1:
         return _SIMPLE
-    found = _TILINGS.get(step.channels, _SIMPLE)
+    found = _TILINGS.get(channels, _SIMPLE)
     rows = next(rows for rows in (4, 2, 1) if rows <= found.rows and height % rows == 0)
     return Tiling(rows=rows, tile=found.tile, warps=found.warps)
 
@@ -80,7 +81,7 @@ def launches(plan: Plan, *, dtype: torch.dtype, device: torch.device) -> tuple[L
         Launch(
             steps=steps,
             first=plan.steps[steps[0]],
-            weight=torch.stack([_taps(plan.steps[n]) for n in steps]).to(device, dtype),
+            weight=taps([plan.steps[n] for n in steps]).to(device, dtype).contiguous(),
             bias=torch.stack([plan.steps[n].bias for n in steps]).to(device, torch.float32),
             done=_done(plan, steps),
         )
@@ -88,17 +89,17 @@ def launches(plan: Plan, *, dtype: torch.dtype, device: torch.device) -> tuple[L
     )
 
 
-def _taps(step: Step) -> Tensor:
-    """Return weights in the order (tap, channel, channel of the result).
+def taps(steps: Sequence[Step]) -> Tensor:
+    """Return the weights of steps of one shape in the order (tap, channel, channel of the result).
 
     On images, whose channels are few, (tap, channel) is one axis, filled up to a power of two.
     """
-    taps = step.weight.permute(2, 3, 1, 0).flatten(0, 1)
-    if step.source != IMAGES:
-        return taps
-    values = taps.flatten(0, 1)
-    size = max(16, 1 << (len(values) - 1).bit_length())
-    return torch.nn.functional.pad(values, (0, 0, 0, size - len(values)))
+    weights = torch.stack([step.weight for step in steps]).permute(0, 3, 4, 2, 1).flatten(1, 2)
+    if steps[0].source != IMAGES:
+        return weights
+    values = weights.flatten(1, 2)
+    size = max(16, 1 << (values.shape[1] - 1).bit_length())
+    return F.pad(values, (0, 0, 0, size - values.shape[1]))
 
 
 def _done(plan: Plan, steps: range) -> tuple[int, ...]:

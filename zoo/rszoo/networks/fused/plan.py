@@ -57,6 +57,10 @@ class Step:
         """The width of its kernel: 1 or 3."""
         return self.weight.shape[-1]
 
+    def size_of(self, height: int, width: int) -> tuple[int, int]:
+        """Return the rows and columns of its result, of those of what it reads."""
+        return -(-height // self.stride), -(-width // self.stride)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
@@ -81,7 +85,6 @@ class Plan:
         ]
 
 
-@torch.no_grad()
 def by_torch(plan: Plan, x: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     """Return the logits of images `[B, C, H, W]` by torch's own layers, in a data type."""
     results: list[Tensor] = []

@@ -1,8 +1,8 @@
-"""From a network to its plan: by what it does, not by what it is called.
+"""From a network to its outline: by what it does, not by what it is called.
 
 The network is traced by `torch.fx`, which records its layers and functions without running them,
-and the record is read step by step. What is not known leads to no plan; so does a plan that has
-other logits than the network, which may do what a trace does not see (hooks, for example).
+and the record is read step by step. What is not known leads to no outline; so does one whose plan
+has other logits than the network, which may do what a trace does not see (hooks, for example).
 """
 
 import operator
@@ -15,11 +15,12 @@ import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
 from rszoo.networks.execution import evaluation_mode
-from rszoo.networks.fused.plan import IMAGES, Plan, Step, Unsupported, by_torch
+from rszoo.networks.fused.outline import Layer, Outline
+from rszoo.networks.fused.plan import IMAGES, Plan, Unsupported, by_torch
 from rszoo.networks.normalize import Normalize
 from rszoo.networks.normalized import convolve_normalized
 
-__all__ = ["planned"]
+__all__ = ["outlined", "planned"]
 
 # Relative difference of logits up to which a plan is the network: float32 and TF32 round.
 _TOLERANCE = 0.01
@@ -34,8 +35,7 @@ _MEAN = (torch.mean, "mean")
 class _Images:
     """The images, perhaps standardised."""
 
-    mean: Tensor | None = None
-    std: Tensor | None = None
+    normalize: Normalize | None = None
 
 
 class _Pooled:
@@ -44,12 +44,11 @@ class _Pooled:
 
 @dataclass(frozen=True)
 class _Logits:
-    weight: Tensor
-    bias: Tensor
+    head: nn.Linear
 
 
 # What a node of the trace stands for; an integer is the result of a step.
-_Value = _Images | Step | int | _Pooled | _Logits
+_Value = _Images | Layer | int | _Pooled | _Logits
 
 
 class _Tracer(fx.Tracer):
@@ -68,14 +67,19 @@ class _Tracer(fx.Tracer):
 
 
 def planned(network: nn.Module, input_shape: tuple[int, ...]) -> Plan:
-    """Return the plan of a network in eval mode, whatever mode it is in.
+    """Return the plan of a network in eval mode, whatever mode it is in; see `outlined`."""
+    return outlined(network, input_shape).plan()
+
+
+def outlined(network: nn.Module, input_shape: tuple[int, ...]) -> Outline:
+    """Return the outline of a network in eval mode, whatever mode it is in.
 
     Args:
         network: maps images `[B, C, H, W]` to logits.
         input_shape: of one image.
 
     Raises:
-        Unsupported: it does something else than plans can say, or hides what it does.
+        Unsupported: it does something else than outlines can say, or hides what it does.
     """
     if len(input_shape) != 3:
         raise _other(f"inputs of shape {tuple(input_shape)}")
@@ -83,14 +87,13 @@ def planned(network: nn.Module, input_shape: tuple[int, ...]) -> Plan:
         try:
             # A copy that shares its tensors: what a network remembers of a trace is no number.
             tensors = {id(one): one for one in (*network.parameters(), *network.buffers())}
-            traced = deepcopy(network, tensors)
-            graph = _Tracer().trace(traced)
+            graph = _Tracer().trace(deepcopy(network, tensors))
         except Exception as error:  # whatever code of others does with what is no tensor
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise _other(f"a network that cannot be traced ({reason})") from error
-        plan = _Reading(traced, graph, channels=input_shape[0]).plan()
-        _check_same(network, plan, input_shape)
-    return plan
+        outline = _Reading(network, graph, channels=input_shape[0]).outline()
+        _check_same(network, outline.plan(), input_shape)
+    return outline
 
 
 @torch.no_grad()
@@ -111,18 +114,19 @@ def _check_same(network: nn.Module, plan: Plan, input_shape: tuple[int, ...]) ->
 class _Reading:
     """Reads a trace from its first node to its last.
 
-    A convolution stays open, a `Step` that is not among the steps, until what follows it is known.
+    A convolution stays open, a `Layer` that is not among the layers, until what follows it is
+    known.
     """
 
     def __init__(self, network: nn.Module, graph: fx.Graph, *, channels: int) -> None:
         self.modules = dict(network.named_modules())
         self.graph = graph
         self.channels = channels
-        self.steps: list[Step] = []
+        self.layers: list[Layer] = []
         self.images = _Images()
         self.values: dict[fx.Node, _Value] = {}
 
-    def plan(self) -> Plan:
+    def outline(self) -> Outline:
         logits: object = None
         for node in self.graph.nodes:
             if node.op == "placeholder":
@@ -136,13 +140,11 @@ class _Reading:
                 self.values[node] = self._read(node)
         if not isinstance(logits, _Logits):
             raise _other("a network that does not end with one linear layer")
-        nothing = torch.zeros(self.channels, dtype=torch.float64)
-        return Plan(
-            mean=nothing if self.images.mean is None else self.images.mean,
-            std=nothing + 1 if self.images.std is None else self.images.std,
-            steps=tuple(self.steps),
-            weight=logits.weight,
-            bias=logits.bias,
+        return Outline(
+            channels=self.channels,
+            normalize=self.images.normalize,
+            layers=tuple(self.layers),
+            head=logits.head,
         )
 
     def _read(self, node: fx.Node) -> _Value:
@@ -194,9 +196,7 @@ class _Reading:
             case nn.Flatten(start_dim=1, end_dim=-1):
                 return self._flat(x)
             case nn.Linear() if isinstance(self._value(x), _Pooled):
-                weight = layer.weight.detach().double()
-                bias = torch.zeros(len(weight)) if layer.bias is None else layer.bias.detach()
-                return _Logits(weight, bias.double().to(weight.device))
+                return _Logits(layer)
         raise _other(f"a network with {type(layer).__name__} ({node.target})")
 
     def _value(self, x: object) -> _Value:
@@ -204,32 +204,31 @@ class _Reading:
             raise _other("a network with constants beside its layers")
         return self.values[x]
 
-    def _open(self, x: object) -> Step:
+    def _open(self, x: object) -> Layer:
         """Return a convolution that nothing else reads, to put more into it."""
         value = self._value(x)
-        if not isinstance(value, Step) or not isinstance(x, fx.Node) or len(x.users) > 1:
+        if not isinstance(value, Layer) or not isinstance(x, fx.Node) or len(x.users) > 1:
             raise _other("a network whose layers do not follow convolutions")
         return value
 
     def _result(self, x: object) -> int:
         """Return the number of the step whose result a node is, which ends it if it is open."""
         value = self._value(x)
-        if isinstance(value, Step):
+        if isinstance(value, Layer):
             assert isinstance(x, fx.Node)
-            self.steps.append(value)
-            value = self.values[x] = len(self.steps) - 1
+            self.layers.append(value)
+            value = self.values[x] = len(self.layers) - 1
         if not isinstance(value, int):
             raise _other("a network whose layers do not follow convolutions")
         return value
 
     def _standardised(self, x: object, layer: Normalize) -> _Images:
-        if self._value(x) != self.images or self.images.mean is not None:
+        if self._value(x) != self.images or self.images.normalize is not None:
             raise _other("a network that standardises something else than its images")
-        mean, std = (one.detach().double().flatten() for one in (layer.mean, layer.std))
-        self.images = _Images(mean.expand(self.channels), std.expand(self.channels))
+        self.images = _Images(layer)
         return self.images
 
-    def _convolution(self, x: object, layer: nn.Module) -> Step:
+    def _convolution(self, x: object, layer: nn.Module) -> Layer:
         assert isinstance(layer, nn.Conv2d)
         k, *others = {*layer.kernel_size}
         stride, padding = layer.stride[0], layer.padding[0]
@@ -241,26 +240,23 @@ class _Reading:
         on_images = isinstance(value, _Images)
         if on_images and (value is not self.images or (k, stride) != (3, 1)):
             raise _other(f"a network that begins with {layer}")
-        weight = layer.weight.detach().double()
-        bias = weight.new_zeros(len(weight)) if layer.bias is None else layer.bias.detach()
-        where = {"source": IMAGES if on_images else self._result(x), "stride": stride}
-        return Step(weight=weight, bias=bias.double(), shortcut=None, relu=False, **where)
+        return Layer(source=IMAGES if on_images else self._result(x), conv=layer)
 
-    def _sum(self, x: object, y: object) -> Step:
+    def _sum(self, x: object, y: object) -> Layer:
         """Return the sum of a convolution and of another result, which ends the other."""
         for one, other in ((x, y), (y, x)):
             value = self._value(one)
-            if isinstance(value, Step) and value.shortcut is None and x is not y:
+            if isinstance(value, Layer) and value.shortcut is None and x is not y:
                 return replace(self._open(one), shortcut=self._result(other))
         raise _other("a network with a sum of something else than a convolution")
 
     def _relu(self, node: fx.Node) -> int:
         """Return the number of a step that ends with a ReLU."""
-        self.steps.append(replace(self._open(node.args[0]), relu=True))
-        return len(self.steps) - 1
+        self.layers.append(replace(self._open(node.args[0]), relu=True))
+        return len(self.layers) - 1
 
     def _pooled(self, x: object) -> _Pooled:
-        if self._result(x) != len(self.steps) - 1:
+        if self._result(x) != len(self.layers) - 1:
             raise _other("a network that averages what is not its last layer")
         return _Pooled()
 
@@ -271,20 +267,13 @@ class _Reading:
         return value
 
 
-def _normalized(step: Step, norm: nn.Module) -> Step:
-    """Return a convolution with a batch normalisation folded in."""
+def _normalized(layer: Layer, norm: nn.Module) -> Layer:
+    """Return a convolution whose result is normalised, once."""
     assert isinstance(norm, nn.BatchNorm2d)
-    if norm.running_mean is None or norm.running_var is None or step.shortcut is not None:
+    unknown = norm.running_mean is None or norm.running_var is None
+    if unknown or layer.shortcut is not None or layer.norm is not None:
         raise _other("a network with batch normalisation of something else than convolutions")
-    scale = (norm.running_var.double() + norm.eps).rsqrt()
-    shift = torch.zeros_like(scale)
-    if norm.weight is not None:
-        scale, shift = scale * norm.weight.detach().double(), norm.bias.detach().double()
-    return replace(
-        step,
-        weight=step.weight * scale.view(-1, 1, 1, 1),
-        bias=(step.bias - norm.running_mean.double()) * scale + shift,
-    )
+    return replace(layer, norm=norm)
 
 
 def _other(what: str) -> Unsupported:

@@ -81,6 +81,7 @@ def _train(order: dict[str, Any]) -> None:
         device=order["device"],
         precision=order["precision"],
         capture=order["capture"],
+        fused=order["fused"],
         resume=True,
         observer=_Reporter(Path(order["progress"])),
         parent_run=order["parent_run"],

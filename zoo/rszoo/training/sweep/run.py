@@ -101,6 +101,7 @@ def sweep(
     download: bool = False,
     precision: str = "auto",
     capture: bool = True,
+    fused: bool | None = None,
     observer: SweepObserver | None = None,
 ) -> list[Outcome]:
     """Train many models at once, each in a process of its own, under one MLflow run.
@@ -112,7 +113,7 @@ def sweep(
         recipes: resolved recipes for one data set; each with its seed.
         out: the folder of the sweep: bundles lie in `seed-0`, `seed-1`, ..., by their seeds.
         engine: where the trainings run.
-        data_root, download, precision, capture: as in `rszoo.training.run.train`.
+        data_root, download, precision, capture, fused: as in `rszoo.training.run.train`.
         observer: shown the progress.
 
     Returns:
@@ -145,6 +146,7 @@ def sweep(
             "data_root": None if data_root is None else str(data_root.resolve()),
             "precision": precision,
             "capture": capture,
+            "fused": fused,
             "environment": {**environment, "MLFLOW_TRACKING_URI": tracking.store.uri},
         }
         outcomes += _carried_out(todo, submit, common, observer)

@@ -72,9 +72,12 @@ class TrackedRun:
         """
         import mlflow
 
+        trained = bundle.manifest.origin.training
+        how = {"captured": str(trained.captured).lower(), "fused": str(trained.fused).lower()}
         with self.store.call():
             log_bundle(self.store, bundle, run_id=self.run_id, metrics=metrics)
-            mlflow.set_tags({BUNDLE: str(bundle.path.resolve()), WEIGHTS: bundle.weights_digest})
+            what = {BUNDLE: str(bundle.path.resolve()), WEIGHTS: bundle.weights_digest}
+            mlflow.set_tags(what | how)
         try:
             register(self.store, bundle)
         except RszooError as error:
