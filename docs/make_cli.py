@@ -15,7 +15,9 @@ INTRODUCTION = """\
 
 Made from the command itself, by `python docs/make_cli.py > docs/reference/cli.md`;
 `rszoo COMMAND --help` says the same. Exit codes: 0 done, 1 failed, 2 wrong usage,
-130 interrupted, 143 a training that was terminated.
+130 interrupted, 143 a training that was terminated. Wrong usage is an option, a value of one or a
+recipe that can never be right; what is wrong with something named, as a model, a log, a data set
+or a device, is a failure.
 
 """
 

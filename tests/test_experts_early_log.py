@@ -241,7 +241,7 @@ def test_the_options_of_certify(
     done = run("verify", "a.tsv", "--model", model)
     assert done.exit_code == 0, done.output
     assert "4 of 4 rows drawn again" in done.output
-    assert "expected radii from 0 to 1.2316" in said(*some, "--radii", "1.3")
+    assert "expected --radii from 0 to 1.2316" in said(*some, "--radii", "1.3")
     assert "--runner-up is not for models made of others" in said(
         *some, "--radii", "0.1", "--runner-up"
     )

@@ -141,7 +141,7 @@ def test_the_options_of_certify(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert read_log("a.tsv").tested == (0.0, 0.1)
     assert "draws per image" in said("--adaptive", "--out", "b.tsv")
     assert read_log("b.tsv").kind is kind("mixed_early")
-    assert "expected radii from 0 to 0.5" in said("--radii", "0.6")  # the part: 0.61
+    assert "expected --radii from 0 to 0.5" in said("--radii", "0.6")  # the part: 0.61
     assert "certify no radius of this mix" in said("--n", "2", "--adaptive")
     done = CliRunner().invoke(app, ["verify", "a.tsv", "--model", "mix"])
     assert done.exit_code == 0, done.output

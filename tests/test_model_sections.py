@@ -5,14 +5,17 @@ from pathlib import Path
 import pytest
 
 from rszoo import methods
+from rszoo.training.observer import Observer
 from rszoo.training.recipes.files import load_recipe
 from rszoo.training.recipes.layers import ALIASES, Values
 from rszoo.training.recipes.next_step import next_step
-from rszoo.training.recipes.prerequisites import models_of, prerequisites
+from rszoo.training.recipes.prerequisites import models_of, prerequisites, trained_first
 from rszoo.training.recipes.problems import model_at
 from rszoo.training.recipes.recipe import MODEL_SECTIONS, Recipe
+from rszoo.training.run import train
 from rszoo.training.sweep import planned
 from rszoo.training.tasks.choosing import task_of
+from rszoo.training.trainer import Trainer
 
 OUT = Path("runs")
 
@@ -64,6 +67,17 @@ def test_every_task_of_a_section_is_one() -> None:
             "mix with: rszoo compose mixed --standard runs/digits-standard-0.00 --robust ID --out "
             "DIR",
         ),
+        *(
+            (
+                recipe(method, sigma=0.0),
+                {},
+                f"mix with: rszoo compose mixed-standard --standard ID --robust "
+                f"runs/digits-{method}-0.00 --alpha-mix A --out DIR, as the robust part, or as "
+                f"the accurate one: rszoo compose mixed --standard runs/digits-{method}-0.00 "
+                "--robust ID --alpha-mix A --out DIR",
+            )
+            for method in ("adversarial", "trades", "mart", "part")
+        ),
         (
             recipe("cat_rs", "fine_tuning.start=a b", "targets.sigma=1"),
             {"targets": ["digits-gaussian-1.00"], "fine_tuning": ["a b"]},
@@ -104,6 +118,46 @@ def test_models_and_next_step(made: Recipe, models: dict[str, list[str]], step: 
     assert found == models
     assert made.models == [one for some in models.values() for one in some if one[:6] != "digits"]
     assert next_step(made, OUT) == step
+
+
+def test_what_is_trained_first_is_said_before(tmp_path: Path) -> None:
+    made = recipe("dual_rs")
+    assert trained_first(made, tmp_path) == (
+        "takes 2 other models, trained first: digits-cat_rs-0.25 (experts, sigma 0.25), "
+        "digits-cat_rs-0.50 (experts, sigma 0.5)"
+    )
+    (tmp_path / "digits-cat_rs-0.25").mkdir()
+    assert trained_first(made, tmp_path) == (
+        "takes another model, trained first: digits-cat_rs-0.50 (experts, sigma 0.5)"
+    )
+    (tmp_path / "digits-cat_rs-0.50").mkdir()
+    assert trained_first(made, tmp_path) == ""
+    assert trained_first(recipe("gaussian"), tmp_path) == ""
+    given = recipe("dual_rs", "experts.bundles=[a, b]")
+    assert trained_first(given, tmp_path) == ""
+
+
+def test_a_training_says_what_it_trains_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+
+    def ensure(self: Trainer, made: Recipe) -> None:
+        said.append(f"trains {made.name}")
+        raise InterruptedError
+
+    class Heard(Observer):
+        def note(self, text: str) -> None:
+            said.append(text)
+
+    monkeypatch.setattr(Trainer, "ensure", ensure)
+    made = recipe("dual_rs")
+    with pytest.raises(InterruptedError):
+        train([made], out=tmp_path, observer=Heard(), device="cpu")
+    assert said == [
+        f"digits-dual_rs-0.50 {trained_first(made, tmp_path)}",
+        "trains digits-cat_rs-0.25",
+    ]
 
 
 def test_a_sweep_trains_in_the_order_of_a_training() -> None:

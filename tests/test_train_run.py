@@ -411,6 +411,7 @@ def test_soft_targets_come_from_a_gaussian_bundle_made_on_the_way(
     train([wanted], out=empty, observer=watcher)
     cat_rs = "digits-cat_rs-0.50"
     assert watcher.told == [
+        f"{cat_rs} takes another model, trained first: {NAME} (targets, sigma 0.25)",
         (NAME, 0, steps_per_epoch(quick_base), "steps"),
         1,
         "ended",

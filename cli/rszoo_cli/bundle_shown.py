@@ -25,12 +25,16 @@ def print_bundle(bundle: "Bundle", composition: Mapping[str, Any]) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from rszoo.hub.kinds import kind_of
+
+    kind = kind_of(bundle)
     table = Table(box=None, show_header=False, padding=(0, 1))
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")  # a digest that is cut short is of no use
     for label, text in (
         *_model(bundle),
-        *_composed(composition),
+        *_composed(composition, roles=kind.roles(bundle.config)),
+        *([] if kind.certificates else [("certifies", "nothing")]),
         *_origin(bundle.manifest.origin),
         ("weights", bundle.weights_digest),
     ):
@@ -57,10 +61,14 @@ def _classes(names: Sequence[str]) -> str:
     return f"{len(names)}: {', '.join(names[:_MOST_CLASSES])}{more}"
 
 
-def _composed(composition: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _composed(
+    composition: Mapping[str, Any], *, roles: Sequence[str]
+) -> Iterator[tuple[str, str]]:
     """Yield what a kind says of its parts: names, numbers, or numbers that have names."""
     for key, value in composition.items():
-        if isinstance(value, Mapping):
+        if key == "parts":
+            text = "\n".join(f"{role} {part}" for role, part in zip(roles, value, strict=True))
+        elif isinstance(value, Mapping):
             text = ", ".join(f"{name} {_short(one)}" for name, one in value.items())
         elif isinstance(value, list | tuple):
             text = ", ".join(map(_short, value))

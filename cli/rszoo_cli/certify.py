@@ -46,7 +46,7 @@ from rszoo_cli.usage import (
     seed_named,
     warn_if_in_vain,
 )
-from rszoo_cli.values import count
+from rszoo_cli.values import count, scheme_named
 
 __all__ = ["certify"]
 
@@ -162,6 +162,7 @@ _NoiseScheme = Annotated[
     advanced(
         "--noise-scheme",
         metavar="NAME",
+        callback=scheme_named,
         help="How noise is drawn: counter, the same on every device, or generator.",
         show_default="counter on a GPU, that of a continued log",
     ),

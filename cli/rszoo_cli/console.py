@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.live import Live
     from rich.table import Table
 
-__all__ = ["err", "harmless", "out", "print_listing"]
+__all__ = ["err", "harmless", "out", "print_listing", "print_note"]
 
 _WIDEST = 10_000  # columns of a table that a program reads
 
@@ -90,6 +90,20 @@ class _Stream(Console):
 
 out = _Stream(markup=False, emoji=False)
 err = _Stream(stderr=True, markup=False, emoji=False)
+
+
+def print_note(text: str, *, style: str = "", to: "_Stream | None" = None) -> None:
+    """Print a sentence: folded between words on a terminal, on one line for another program.
+
+    Args:
+        text: what nobody's markup is in.
+        style: of all of it.
+        to: the stream; None: `out`.
+    """
+    from rich.text import Text
+
+    stream = out if to is None else to
+    stream.print(Text(text, style=style), soft_wrap=not stream.is_terminal)
 
 
 def print_listing(table: "Table", *, spare: Sequence[str] = ()) -> None:

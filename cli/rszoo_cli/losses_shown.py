@@ -13,7 +13,7 @@ from rszoo.theory.rounding import (
     as_share,
     as_share_at_most,
 )
-from rszoo_cli.console import out
+from rszoo_cli.console import out, print_note
 from rszoo_cli.report_tables import columns
 
 if TYPE_CHECKING:
@@ -36,12 +36,12 @@ def print_losses(lost: Sequence["Losses"], summaries: Sequence["Summary"]) -> No
         summaries: of the same models, in this order; more may follow.
     """
     out.print()
-    out.print(Text(_NO_CERTIFICATE), soft_wrap=True)
+    print_note(_NO_CERTIFICATE)
     out.print()
     out.print(_totals(lost))
     for one in lost:
         where = f"{as_share_at_most(one.below)} points at {as_radius(one.below_at)}"
-        out.print(Text(f"{one.name}: farthest below the envelope: {where}"), soft_wrap=True)
+        print_note(f"{one.name}: farthest below the envelope: {where}")
     out.print()
     out.print(_accuracies(lost, summaries))
 

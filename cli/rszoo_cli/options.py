@@ -42,6 +42,12 @@ def _probability(value: float) -> float:
     return value
 
 
+def _precision(value: str) -> str:
+    if value not in ("auto", "float32", "bfloat16"):
+        raise typer.BadParameter(f"expected auto, float32 or bfloat16, got {value!r}")
+    return value
+
+
 Model = Annotated[
     str,
     typer.Option(
@@ -164,7 +170,10 @@ ResumeLog = Annotated[bool, output("--resume", help="Continue the log.")]
 Json = Annotated[bool, output("--json", help="Print JSON, and nothing else, to stdout.")]
 
 Precision = Annotated[
-    str, advanced(help="auto, float32 or bfloat16. auto: bfloat16 where it is fast.")
+    str,
+    advanced(
+        callback=_precision, help="auto, float32 or bfloat16. auto: bfloat16 where it is fast."
+    ),
 ]
 Capture = Annotated[
     bool,

@@ -10,7 +10,7 @@ import typer
 from rich.text import Text
 
 from rszoo.errors import RszooError
-from rszoo_cli.console import err, out
+from rszoo_cli.console import err, out, print_note
 from rszoo_cli.losses_shown import print_losses
 from rszoo_cli.options import Json
 from rszoo_cli.report_tables import (
@@ -22,8 +22,6 @@ from rszoo_cli.report_tables import (
 )
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from rszoo.evaluation.log import LogTable
     from rszoo.evaluation.metrics import Summary
 
@@ -84,10 +82,9 @@ def report(
     if plot is not None:
         from rszoo.evaluation.plot import curve
 
-        _check_one(bounds)
+        _check_plot(plot, bounds)
         curve([*experts, *models], plot)  # the composed ones above those of which they are made
-    notes = err if json else out
-    _warn(notes, _not_comparable(tables))
+    _warn(_not_comparable(tables), json=json)
     if json:
         data = [_data(*pair) for pair in zip(tables, summaries, strict=True)]
         for entry, one in zip(data, lost, strict=False):
@@ -103,13 +100,17 @@ def report(
             print_differences(of_bound)
         if lost:
             print_losses(lost, summaries)
-    _warn(notes, _of_each(tables))
+    _warn(_of_each(tables), json=json)
     if plot is not None and not json:
         out.print(Text(f"wrote {plot}"), soft_wrap=True)
 
 
-def _check_one(bounds: Sequence[str]) -> None:
-    """Refuse to draw curves of different bounds into one picture."""
+def _check_plot(plot: Path, bounds: Sequence[str]) -> None:
+    """Refuse a picture that is none, or one with curves of different bounds."""
+    if plot.suffix.lower() != ".png":
+        raise typer.BadParameter(
+            f"expected a picture's name ending in .png, got {str(plot)!r}", param_hint="--plot"
+        )
     if len(bounds) > 1:
         raise typer.BadParameter(
             f"expected logs of one bound for one picture, got {', '.join(map(repr, bounds))}; "
@@ -188,9 +189,9 @@ def _with_distinct_names(tables: list["LogTable"]) -> list["LogTable"]:
     return [replace(table, name=str(table.path)) for table in tables]
 
 
-def _warn(to: "Console", warnings: Iterable[str]) -> None:
+def _warn(warnings: Iterable[str], *, json: bool) -> None:
     for warning in warnings:
-        to.print(Text(f"warning: {warning}", style="yellow"), soft_wrap=True)
+        print_note(f"warning: {warning}", style="yellow", to=err if json else out)
 
 
 def _of_each(tables: Sequence["LogTable"]) -> Iterator[str]:

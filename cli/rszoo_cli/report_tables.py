@@ -22,7 +22,7 @@ from rszoo.theory.rounding import (
     as_share_at_most,
     as_stated,
 )
-from rszoo_cli.console import out
+from rszoo_cli.console import out, print_note
 
 if TYPE_CHECKING:
     from rszoo.evaluation.log import LogTable
@@ -48,18 +48,15 @@ def print_summaries(summaries: Sequence["Summary"]) -> None:
     out.print(_totals(summaries))
     for entry in summaries:
         if entry.collapsed is not None:
-            collapsed = f"{entry.name}: collapsed: {entry.collapsed}"
-            out.print(Text(collapsed, style="yellow"), soft_wrap=True)
+            print_note(f"{entry.name}: collapsed: {entry.collapsed}", style="yellow")
         if entry.undecided is not None and entry.draws is not None:
             most = "n" if entry.n is None else f"{entry.n:,}"
             made = f"{as_cost(entry.draws)} of {most} draws per image"
             if entry.sigma is None:  # there are several networks, with n draws each
                 made = f"{as_cost(entry.draws)} draws per image, of one network {most} at most"
-            out.print(
-                f"{entry.name}: {made}; {as_share_at_most(entry.undecided)} % undecided",
-                highlight=False,
-                markup=False,
-                soft_wrap=True,
+            print_note(
+                f"{entry.name}: {made}; {as_share_at_most(entry.undecided)} % undecided (n draws "
+                "did not settle every radius)"
             )
     out.print()
     if len(summaries) == 1:
@@ -108,7 +105,7 @@ def print_p(tables: Sequence["LogTable"]) -> None:
     for table in tables:
         reason = why_unknown(table)
         if reason is not None:
-            out.print(Text(f"{table.name}: p is not known: {reason}"), soft_wrap=True)
+            print_note(f"{table.name}: p is not known: {reason}")
 
 
 def _distributions(known: Sequence[tuple["LogTable", "PDistribution"]]) -> Table:
@@ -139,7 +136,7 @@ def print_at_once(tables: Sequence["LogTable"], radii: Sequence[float]) -> None:
         out.print()
     for table in tables:
         for line in _together(table, radii):
-            out.print(Text(f"{table.name}: {line}"), soft_wrap=True)
+            print_note(f"{table.name}: {line}")
 
 
 def _together(table: "LogTable", radii: Sequence[float]) -> Iterator[str]:
@@ -172,7 +169,7 @@ def print_differences(tables: Sequence["LogTable"]) -> None:
     for table in tables[1:]:
         found = paired_difference(tables[0], table)
         if found is not None:
-            out.print(_difference(found), markup=False, highlight=False, soft_wrap=True)
+            print_note(_difference(found))
 
 
 def _difference(found: "Difference") -> str:

@@ -142,7 +142,6 @@ def _listed(
 ) -> tuple[float, ...]:
     """Return the radii that are listed, if n draws can certify them."""
     from rszoo.certificates.work import check_work
-    from rszoo.smoothing.decisions import check_radii, largest_of
     from rszoo.smoothing.runner_up import RunnerUpTests
     from rszoo.theory.radii import needed_probability
     from rszoo.theory.sequential import enough
@@ -154,8 +153,7 @@ def _listed(
             f"expected --radii as numbers with commas between them, got {radii!r}"
         ) from None
     try:
-        cap = largest_of(early.ways, lost=early.lost, n=n, alpha=alpha)
-        check_radii(given, cap=cap, n=n, alpha=alpha, tolerance=0.0)
+        _check_reach(early, given, n=n, alpha=alpha, runner_up=runner_up)
         if runner_up:
             RunnerUpTests.of(given, sigma=early.sigmas[-1], n=n, alpha=alpha)
         else:
@@ -166,6 +164,34 @@ def _listed(
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
     return given
+
+
+def _check_reach(
+    early: "Early", given: Sequence[float], *, n: int, alpha: float, runner_up: bool
+) -> None:
+    """Refuse radii that n draws cannot certify, whatever the votes.
+
+    Raises:
+        ValueError: there are some, or n is too small or too large for steps.
+    """
+    from rszoo.errors import listed
+    from rszoo.smoothing.decisions import largest_of
+    from rszoo.smoothing.runner_up import check_steps, largest_between
+    from rszoo.theory.rounding import as_stated, floor_digits
+
+    if runner_up:
+        check_steps(n=n, alpha=alpha)
+        cap = largest_between(n=n, alpha=alpha, sigma=early.sigmas[-1])
+    else:
+        cap = largest_of(early.ways, lost=early.lost, n=n, alpha=alpha)
+    if beyond := [radius for radius in given if not 0.0 <= radius <= cap]:
+        sigmas = ", ".join(map(as_stated, early.sigmas))
+        raise ValueError(
+            f"expected --radii from 0 to {floor_digits(cap, 4)}, the largest that {n:,} draws "
+            f"(--n) certify of this model, at sigma {sigmas} and alpha {alpha:g}, got "
+            f"{listed(map(str, beyond))}; with more draws, or a model of larger sigma, larger "
+            "ones can be"
+        )
 
 
 def _tests(early: "Early", radii: Sequence[float], *, n: int, alpha: float) -> "Iterator[Test]":

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import typer
 
-__all__ = ["count", "distance"]
+__all__ = ["count", "distance", "scheme_named"]
 
 _DIGITS = 18  # no count has more
 _GROUPED = re.compile(r"\d{1,3}(,\d{3})+|\d{1,3}(_\d{3})+", re.ASCII)
@@ -69,3 +69,17 @@ def distance(text: str | float) -> float:
             f"expected 0 < eps < infinity, as a number or a fraction such as 8/255, got {text!r}"
         )
     return value
+
+
+def scheme_named(name: str | None) -> str | None:
+    """Return the name of a noise scheme, if there is one of that name.
+
+    Raises:
+        typer.BadParameter: there is none.
+    """
+    if name is not None:
+        from rszoo.smoothing import schemes
+
+        if name not in schemes.names():
+            raise typer.BadParameter(f"expected {' or '.join(schemes.names())}, got {name!r}")
+    return name

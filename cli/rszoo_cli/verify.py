@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rszoo.evaluation.progress_bar import ProgressBar
-from rszoo_cli.console import err, out
+from rszoo_cli.console import err, out, print_note
 from rszoo_cli.options import DataRoot, Device, Download, Json
 from rszoo_cli.panels import budget, data
 from rszoo_cli.values import count
@@ -115,7 +115,7 @@ def verify(
         out.print_json(data=as_json(found))
     else:
         for text in lines(found):
-            out.print(text, markup=False, highlight=False, soft_wrap=True)
+            print_note(text)
     if not found.agrees:
         raise typer.Exit(1)
 

@@ -22,11 +22,17 @@ def check_free(to: Path, overwrite: bool) -> None:
         raise RszooError(f"{to} exists; choose another --out, or --overwrite replaces it")
 
 
-def show_composed(bundle: "Bundle", *, json: bool, use: str = "certify") -> None:
-    """Print the id of a new bundle, or all of its config, and what it is for."""
+def show_composed(bundle: "Bundle", *, json: bool, use: str = "certify --model") -> None:
+    """Print the id of a new bundle, or all of its config, and what it is for.
+
+    Args:
+        bundle: the new one.
+        json: whether to print its config, and nothing else.
+        use: the command that comes next, up to the id.
+    """
     if json:
         out.print_json(data={"id": bundle.id, **bundle.config.model_dump(mode="json")})
         return
     out.print(bundle.id, markup=False, highlight=False, soft_wrap=True)
-    text = f"next: rszoo {use} --model {bundle.id}"
+    text = f"next: rszoo {use} {bundle.id}"
     err.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -36,8 +36,13 @@ def denoised(
             --classifier runs/mnist-standard-0.00 --out runs/denoised-0.50
     """
     from rszoo.hub.catalog import find
-    from rszoo.hub.kinds.denoised import compose_denoised
+    from rszoo.hub.kinds.denoised import compose_denoised, is_behind
 
     check_free(to, overwrite)
     parts = {"denoiser": find(denoiser), "classifier": find(classifier)}
-    show_composed(compose_denoised(to, **parts, overwrite=overwrite), json=json)
+    made = compose_denoised(to, **parts, overwrite=overwrite)
+    use = "certify --model"
+    if is_behind(made, "router"):  # its classes are experts, and no image has such a label
+        experts = " --expert ID" * len(made.config.class_names)
+        use = f"compose dual{experts} --out DIR --router"
+    show_composed(made, json=json, use=use)

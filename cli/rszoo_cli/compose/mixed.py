@@ -67,7 +67,8 @@ def mixed(
     parts = {"standard": find(standard), "robust": find(robust)}
     chosen = _weight(alpha_mix, weight, gradient_scale, parts)
     bundle = compose_mixed(folder, **parts, weight=chosen, overwrite=overwrite)
-    show_composed(bundle, json=json, use="predict" if chosen.alpha_min is None else "certify")
+    use = "predict --model" if chosen.alpha_min is None else "certify --model"
+    show_composed(bundle, json=json, use=use)
 
 
 def _weight(

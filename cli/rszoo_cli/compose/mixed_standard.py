@@ -56,4 +56,4 @@ def mixed_standard(
         else learned_weight(find(weight or ""), **parts)
     )
     bundle = compose_mixed_standard(folder, **parts, weight=chosen, overwrite=overwrite)
-    show_composed(bundle, json=json, use="predict")
+    show_composed(bundle, json=json, use="predict --model")

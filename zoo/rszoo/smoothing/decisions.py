@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from rszoo.certificates.base import ABSTAIN, Certificate
 from rszoo.certificates.work import Test, check_work
+from rszoo.errors import listed
 from rszoo.theory.radii import largest_radius, needed_probability
 from rszoo.theory.rounding import floor_digits
 from rszoo.theory.sequential import Boundary, boundary, looks
@@ -187,11 +188,14 @@ def check_radii(
     Raises:
         ValueError: no radii, one beyond the cap, or a negative tolerance.
     """
+    if not tolerance >= 0.0:
+        raise ValueError(f"expected tolerance >= 0, got {tolerance=}")
     ordered = tuple(sorted({float(radius) for radius in radii}))
-    if not (ordered and 0.0 <= ordered[0] and ordered[-1] <= cap and tolerance >= 0.0):
+    beyond = [radius for radius in ordered if not 0.0 <= radius <= cap]
+    if beyond or not ordered:
         raise ValueError(
             f"expected radii from 0 to {floor_digits(cap, 4)}, the most that {n=} draws "
-            f"certify at {alpha=}, and tolerance >= 0, got {list(radii)}, {tolerance=}"
+            f"certify at {alpha=} under this noise, got {listed(map(str, beyond)) or 'none'}"
         )
     return ordered
 

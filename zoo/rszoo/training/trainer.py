@@ -25,7 +25,7 @@ from rszoo.training.checkpoint import TrainingState, load_checkpoint, save_check
 from rszoo.training.loop import Epoch, build_optimizer, fit, noisy_accuracy
 from rszoo.training.output import Output, read_run
 from rszoo.training.provenance import device_name, environment
-from rszoo.training.recipes.prerequisites import models_of
+from rszoo.training.recipes.prerequisites import models_of, trained_first
 from rszoo.training.recipes.recipe import Recipe
 from rszoo.training.setting import Setting
 from rszoo.training.tasks.choosing import task_of
@@ -117,6 +117,8 @@ class Trainer:
 
     def _models(self, recipe: Recipe) -> dict[str, list[Bundle]]:
         """Return the models that a training takes, by section of its recipe."""
+        if missing := trained_first(recipe, self.out):
+            self.setting.observer.note(f"{recipe.name} {missing}")
         return {
             key: [find(one) if isinstance(one, str) else self.ensure(one) for one in models]
             for key, models in models_of(recipe).items()

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from rszoo.smoothing.classifier import SmoothedClassifier
 
-__all__ = ["KINDS", "compose_denoised"]
+__all__ = ["KINDS", "compose_denoised", "is_behind"]
 
 
 def compose_denoised(
@@ -55,6 +55,13 @@ def compose_denoised(
         sigma=sigma,
     )
     return write_composed(folder, config, parts=[denoiser, classifier], overwrite=overwrite)
+
+
+def is_behind(bundle: Bundle, kind: str) -> bool:
+    """Return whether a bundle of some kind is behind the denoiser, such as "router"."""
+    config = bundle.config
+    assert isinstance(config, DenoisedConfig)
+    return part_of(bundle, config.classifier).config.kind == kind
 
 
 def _check_parts(denoiser: Bundle, classifier: Bundle) -> float:

@@ -21,6 +21,12 @@ def next_step(recipe: Recipe, out: Path) -> str:
     for key, section in recipe.sections.items():
         if step := section.next_step(recipe.method, path, ids[key]):
             return step
+    if methods.trains(recipe.method) == "standard" and recipe.weights.get("attack_steps"):
+        return (
+            f"mix with: rszoo compose mixed-standard --standard ID --robust {path} --alpha-mix A "
+            "--out DIR, as the robust part, or as the accurate one: rszoo compose mixed "
+            f"--standard {path} --robust ID --alpha-mix A --out DIR"
+        )
     if methods.trains(recipe.method) == "standard":
         return f"mix with: rszoo compose mixed --standard {path} --robust ID --out DIR"
     return f"certify with: rszoo certify --model {path}"

@@ -6,7 +6,7 @@ from rszoo.training.recipes.files import load_recipe
 from rszoo.training.recipes.recipe import Recipe
 from rszoo.training.recipes.sections.base import TrainedBy
 
-__all__ = ["model_ids", "models_of", "prerequisite_recipe", "prerequisites"]
+__all__ = ["model_ids", "models_of", "prerequisite_recipe", "prerequisites", "trained_first"]
 
 
 def models_of(recipe: Recipe) -> dict[str, list[str | Recipe]]:
@@ -38,6 +38,23 @@ def prerequisites(recipe: Recipe) -> list[Recipe]:
     """
     found = [model for models in models_of(recipe).values() for model in models]
     return [model for model in found if isinstance(model, Recipe)]
+
+
+def trained_first(recipe: Recipe, out: Path) -> str:
+    """Return which models are going to be trained before one, in words; "" for none.
+
+    Args:
+        recipe: of the training.
+        out: its output folder.
+    """
+    missing = [
+        f"{model.name} ({section}, sigma {model.sigma:g})"
+        for section, models in models_of(recipe).items()
+        for model in models
+        if isinstance(model, Recipe) and not (out / model.name).exists()
+    ]
+    models = "another model" if len(missing) == 1 else f"{len(missing)} other models"
+    return f"takes {models}, trained first: {', '.join(missing)}" if missing else ""
 
 
 def prerequisite_recipe(recipe: Recipe, *, method: str, sigma: float) -> Recipe:
