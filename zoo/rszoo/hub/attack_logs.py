@@ -12,12 +12,13 @@ from rszoo._files import write_json_atomically
 from rszoo._folders import alone_with
 from rszoo.errors import DataError, RszooError
 from rszoo.evaluation.attack_log import AttackRow, read_attack_log
-from rszoo.evaluation.protocol import differing_values, protocol_path
+from rszoo.evaluation.protocol import protocol_path
 from rszoo.evaluation.under_attack import UnderAttack, under_attack
 from rszoo.hub.bundle import Bundle, open_bundle
 from rszoo.hub.files import CONFIG, is_of_attack
 from rszoo.hub.limits import MOST_ROWS
 from rszoo.hub.writing import with_files
+from rszoo.smoothing.differing import differing_values
 from rszoo.theory.rounding import as_stated
 
 __all__ = ["add_attack", "attacks_of", "has_attacks", "restate_attacks"]
