@@ -193,7 +193,7 @@ def test_devices_and_threads(monkeypatch: pytest.MonkeyPatch) -> None:
         (["train.epochs=1"], 2, "expected a recipe, got values only"),
         (["gaussian", "gaussian"], 1, "expected each training once"),
         (["gaussian", "--dataset", "digit"], 1, "did you mean 'digits'?"),
-        (["gaussian", "--precision", "half"], 1, "expected a precision"),
+        (["gaussian", "--precision", "half"], 2, "expected auto, float32 or bfloat16"),
         (["gaussian", "--device", "gpu"], 1, "expected a device of this machine"),
         (["gaussian", "--engine", "slurm"], 2, "expected --engine local or ray"),
         (["gaussian", "--engine", "ray", "--jobs", "2"], 2, "remove --jobs"),
