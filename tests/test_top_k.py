@@ -278,7 +278,7 @@ def test_sets_have_no_place_among_answers(log: Path, tmp_path: Path) -> None:
     assert "expected certificates of an answer, got those of sets" in f"{board.exception}"
     with pytest.raises(DataError, match=r"expected logs with the same columns"):
         merge_logs([log, one], tmp_path / "b.tsv")
-    with pytest.raises(RszooError, match=r"top_k"):
+    with pytest.raises(RszooError, match="--top-k: 3 in the first, 2 in the second"):
         merge_logs([log, three], tmp_path / "b.tsv")
     with pytest.raises(RszooError, match=r"expected certificates of an answer, got those of sets"):
         add_evidence(find(NAME), log)

@@ -110,7 +110,7 @@ def _common_protocol(paths: Sequence[Path]) -> Protocol:
     for path, protocol in zip(paths, protocols, strict=True):
         if found := differing(protocol, first):
             keys = [key for key, *_ in found]
-            places = {"first": f" in {path}", "second": f" in {paths[0]}"}
+            places = {"first": " in the first", "second": " in the second"}
             lines = described(protocol.values(), first.values(), keys, **places)
             raise RszooError(
                 f"{path} and {paths[0]} were made differently:\n  " + "\n  ".join(lines) + "\n"
