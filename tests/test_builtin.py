@@ -101,4 +101,5 @@ def test_show_says_what_a_model_is_and_where_it_comes_from() -> None:
     assert re.fullmatch(r"trained     in [\d.]+ s, on cpu, 1 thread, seed 0", trained)
     assert not [line for line in lines if re.match(r"\w+[._]\w+ ", line)]  # a file's keys
     dual = shown("builtin/digits-dual-0.50")
-    assert "parts      digits-cat_rs-0.25, digits-cat_rs-0.50, digits-dual_rs-0.50" in dual
+    assert "parts      expert digits-cat_rs-0.25" in dual
+    assert "router digits-dual_rs-0.50" in [line.strip() for line in dual]

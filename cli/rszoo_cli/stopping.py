@@ -188,7 +188,7 @@ def _check_reach(
         sigmas = ", ".join(map(as_stated, early.sigmas))
         raise ValueError(
             f"expected --radii from 0 to {floor_digits(cap, 4)}, the largest that {n:,} draws "
-            f"(--n) certify of this model, at sigma {sigmas} and alpha {alpha:g}, got "
+            f"(--n) certify of this model, at sigma {sigmas} and alpha {as_stated(alpha)}, got "
             f"{listed(map(str, beyond))}; with more draws, or a model of larger sigma, larger "
             "ones can be"
         )

@@ -78,8 +78,9 @@ def scheme_named(name: str | None) -> str | None:
         typer.BadParameter: there is none.
     """
     if name is not None:
+        from rszoo.errors import unknown_name
         from rszoo.smoothing import schemes
 
         if name not in schemes.names():
-            raise typer.BadParameter(f"expected {' or '.join(schemes.names())}, got {name!r}")
+            raise typer.BadParameter(str(unknown_name("noise scheme", name, schemes.names())))
     return name

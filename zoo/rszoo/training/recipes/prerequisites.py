@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from rszoo.theory.rounding import as_stated
 from rszoo.training.recipes.files import load_recipe
 from rszoo.training.recipes.recipe import Recipe
 from rszoo.training.recipes.sections.base import TrainedBy
@@ -48,7 +49,7 @@ def trained_first(recipe: Recipe, out: Path) -> str:
         out: its output folder.
     """
     missing = [
-        f"{model.name} ({section}, sigma {model.sigma:g})"
+        f"{model.name} ({section}, sigma {as_stated(model.sigma)})"
         for section, models in models_of(recipe).items()
         for model in models
         if isinstance(model, Recipe) and not (out / model.name).exists()
