@@ -95,6 +95,11 @@ def dvc_hash(folder: Path) -> str:
     return f"{hashlib.md5(json.dumps(entries).encode()).hexdigest()}.dir"
 
 
+def test_verify_asks_where_a_folder_of_images_lies() -> None:
+    done = CliRunner().invoke(app, ["verify", "builtin/cifar10-jpeg-consistency-0.50"])
+    assert "say with --dataset where the data set lies now" in str(done.exception)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CERTIFIED)
 def test_a_sample_is_certified_again(name: str) -> None:

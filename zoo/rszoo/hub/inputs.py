@@ -19,6 +19,7 @@ def inputs_for(
     limit: int | None = None,
     root: Path | None = None,
     download: bool = False,
+    stated: str | None = None,
 ) -> InputSet:
     """Return test images that a bundle can classify.
 
@@ -29,15 +30,17 @@ def inputs_for(
         limit: take at most so many; None for all.
         root: folder that holds the data sets; None: the usual one.
         download: fetch a missing data set.
+        stated: the data set in place of None, by the name that a log has for it.
 
     Raises:
         DataError: the data set is not there, or has other images or classes.
     """
     config = bundle.config
+    wanted = dataset or stated or config.dataset
     try:
-        images = load(dataset or config.dataset, "test", root=root, download=download)
+        images = load(wanted, "test", root=root, download=download)
     except RszooError as error:  # a name that is unknown here is one
-        if dataset or config.dataset in names():
+        if dataset or wanted in names():
             raise
         raise DataError(f"{error}, or say with --dataset where the data set lies now") from error
     known = known_set(images.name)  # whose files may word the names of its classes otherwise

@@ -239,7 +239,7 @@ def images_of(
             f"{log.path} is about inputs of somebody's own, which cannot be certified again "
             "without them; --sample 0 checks the rest"
         )
-    images = inputs_for(bundle, dataset or stated.name, skip=1, root=root, download=download)
+    images = inputs_for(bundle, dataset, stated=stated.name, skip=1, root=root, download=download)
     if images.source["digest"] != stated.digest:
         raise DataError(f"{images.source['name']}: the images are not those of {log.path}")
     return images.inputs
